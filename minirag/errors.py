@@ -1,0 +1,89 @@
+"""Row 1. Every failure that minirag raises on purpose, and the exit code each one means.
+
+    MiniragError                    1
+    ├── InputError                  2   what the caller gave cannot be used; nothing was sent
+    │   ├── DocumentError           2   a document cannot be read
+    │   ├── WindowTooSmall          2   a prompt does not fit the window
+    │   ├── LogError                2   the message log is damaged or in use
+    │   └── StoreError              2   an index is damaged or belongs to another model
+    ├── ServiceError                3   a model service failed; a later attempt may succeed
+    │   ├── BadReply                3   it answered 200 with something that is no answer
+    │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
+    ├── JobError                    2   the fine-tuning job cannot give a model
+    │   └── TrainingNotAvailable    2   the service no longer trains models
+    ├── Unfinished                  3   part of the work is done and kept; run again to resume
+    └── BudgetReached               4   the money cap refused a call
+
+Each message is one sentence that says what to do. Anything else that escapes is a bug (exit code 1).
+"""
+
+
+class MiniragError(Exception):
+    """Root of the tree above; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class InputError(MiniragError):
+    """What the caller gave cannot be used; nothing was sent."""
+
+    exit_code = 2
+
+
+class DocumentError(InputError):
+    """A document cannot be read, or holds no text."""
+
+
+class WindowTooSmall(InputError):
+    """A prompt and its reserved reply do not fit the window, however little context is given."""
+
+
+class LogError(InputError):
+    """The message log is damaged; the text names the line."""
+
+
+class StoreError(InputError):
+    """An index is damaged, or was made by another embedding model."""
+
+
+class ServiceError(MiniragError):
+    """A model service failed; `status` and `code` are what it said, if it said anything."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class BadReply(ServiceError):
+    """The service answered 200 with something that is no answer."""
+
+
+class ServiceRefused(ServiceError):
+    """Key, quota, model or address: the same call fails until the user changes something."""
+
+    exit_code = 2
+
+
+class JobError(MiniragError):
+    """The fine-tuning job failed, was cancelled, or has no model yet."""
+
+    exit_code = 2
+
+
+class TrainingNotAvailable(JobError):
+    """The service no longer trains models for this account."""
+
+
+class Unfinished(MiniragError):
+    """Part of the work failed; everything finished is kept, and running again resumes."""
+
+    exit_code = 3
+
+
+class BudgetReached(MiniragError):
+    """The money cap refused the next call; everything finished is kept."""
+
+    exit_code = 4
