@@ -47,14 +47,30 @@ class StoreError(InputError):
 
 
 class ServiceError(MiniragError):
-    """A model service failed; `status` and `code` are what it said, if it said anything."""
+    """A model service failed.
+
+    `status`, `code` and `param` are what it said, if it said anything; `transient` tells whether the same call
+    may succeed when it is sent again, and `wait` how many seconds the service asked for.
+    """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        transient: bool = False,
+        wait: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.param = param
+        self.transient = transient
+        self.wait = wait
 
 
 class BadReply(ServiceError):

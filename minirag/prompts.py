@@ -15,9 +15,6 @@ from typing import Any, NamedTuple
 
 Message = dict[str, str]
 
-VERSION = 1
-"""Part of the identity of every exchange: raise it when a prompt changes, and old replies are not reused."""
-
 NOT_STATED = "The document does not say."
 """What a model is asked to reply when the excerpts do not hold the answer."""
 
@@ -53,6 +50,8 @@ REVERSE_INSTRUCTION = (
     "Write {n} different questions that this answer answers, in the language of the answer. Mark a question "
     "noncommittal if the answer evades it or says that it does not know."
 )
+
+AGAIN_INSTRUCTION = "An earlier reply could not be used: {fault}. Reply again, exactly as asked."
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -149,3 +148,9 @@ def reverse(answer: str, n: int) -> list[Message]:
     """Ask for `n` questions that `answer` answers, without its question; the reply follows `REVERSE_SCHEMA`."""
     fence = _Fence([answer])
     return _messages(TASK_SYSTEM, fence("answer", answer), REVERSE_INSTRUCTION.format(n=n))
+
+
+def again(messages: Sequence[Message], fault: str) -> list[Message]:
+    """The same request once more, after a reply that could not be used because of `fault`."""
+    *before, last = messages
+    return [*before, {**last, "content": f"{last['content']}\n\n{AGAIN_INSTRUCTION.format(fault=fault)}"}]

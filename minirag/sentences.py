@@ -6,51 +6,69 @@
 
 import re
 
+# It opens with one set of characters so that the search can skip quickly to the next of them.
 _BORDER = re.compile(
     r"""
-      [.!?…]+["'”’»)\]]*(?=\s)           # a full stop needs a space after it: 3.5 and example.com do not end
-    | [。！？｡]+[」』”’）》]*              # CJK marks need none
-    | \n[ \t]*\n                          # a blank line
-    | \n(?=[ \t]*[•●▪◦‣∙][ \t]*)          # a bullet starts a new one
+    [.!?…。！？｡\n]
+    (?: (?<=[.!?…]) [.!?…]* ["'”’»›)\]]* \s+      # a full stop needs a space after it: 3.5 and example.com go on
+    |   (?<=[。！？｡]) [。！？｡]* [」』”’）》】]* \s*  # CJK marks need none
+    |   (?<=\n) [ \t]* \n \s*                     # a blank line
+    |   (?<=\n) (?= [ \t]* (?: [•●▪◦‣∙] | [*–-][ ] | [#]{1,6}[ ] | \d{1,2}[.)][ ] ) )  # a list item, a heading
+    )
     """,
     re.VERBOSE,
 )
-_SPACE = re.compile(r"\s*")
-_LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)$")
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st vs etc inc ltd co corp no nos fig figs sec secs art vol pp ed eds al cf approx dept "
-    "est gov hon rev gen col lt sgt rep sen jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k ph.d "
-    "bzw z.b d.h nr usw".split()
+_WORD = re.compile(r"\w*")
+_BEFORE_NAMES = frozenset("mr mrs ms dr prof st messrs gov hon rev gen col lt sgt rep sen capt vs cf bzw hr fr".split())
+_BEFORE_NUMBERS = frozenset("no nos nr fig figs sec secs art vol pp ch para approx abs".split())
+_ANYWHERE = frozenset(
+    "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
+_OPENERS = frozenset(
+    "the this these those that a an in on at as it its we our he his she her they their there if when while for from "
+    "but and however no such any all each see der die das ein eine es er sie wir im".split()
+)
+"""With a capital letter these begin a sentence rather than go on after "Inc." or "J."."""
+_MONTHS = frozenset("Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split())
 
 
-def _ends(text: str, match: re.Match[str], after: int) -> bool:
-    """Whether a border candidate is one: not an abbreviation, an initial, or a stop before a small letter."""
-    if not match.group().startswith("."):
-        return True
-    if after < len(text) and text[after].islower():
-        return False
-    word = _LAST_WORD.search(text, max(0, match.start() - 24), match.start())
-    return word is None or not (len(word.group()) == 1 or word.group().lower() in _ABBREVIATIONS)
+def _goes_on(text: str, stop: int, after: int) -> bool:
+    """Whether the full stop at `stop` ends no sentence: an abbreviation, an initial, a list number, an ordinal."""
+    words = text[max(0, stop - 12) : stop].split()
+    word = words[-1].lstrip("([{\"'“„‘«").lower() if words else ""
+    following = _WORD.match(text, after).group()  # type: ignore[union-attr]  # it matches nothing, too
+    if word.isdigit():
+        line = text[max(0, stop - 8) : stop].rpartition("\n")
+        starts_line = line[2].strip() == word and (line[1] or stop <= 8)
+        return following in _MONTHS or (len(word) <= 2 and bool(starts_line))
+    if word in _BEFORE_NUMBERS:
+        return following[:1].isdigit()
+    if len(word) == 1 or word[-2:-1] == "." or word in _ANYWHERE:
+        return following.lower() not in _OPENERS
+    return word in _BEFORE_NAMES
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """The sentences of `text` as (start, end) character offsets.
 
     The spans are in order, never empty, and tile the text: white space after a sentence belongs to it, so
-    joining all slices gives `text` back. An empty text has none.
+    joining all slices gives `text` back. An empty text has none. List items and headings stand alone. Where an
+    abbreviation may end a sentence or not ("Inc. The", "Inc. Annual"), the next word decides.
     """
     spans: list[tuple[int, int]] = []
-    start = 0
+    length = len(text)
+    start, first = 0, length - len(text.lstrip())  # white space before the first sentence belongs to it
     for match in _BORDER.finditer(text):
-        space = _SPACE.match(text, match.end())
-        after = space.end() if space else match.end()
-        if after > start and _ends(text, match, after) and text[start:after].strip():
-            spans.append((start, after))
-            start = after
-    if start < len(text):
-        if spans and not text[start:].strip():
-            spans[-1] = (spans[-1][0], len(text))
-        else:
-            spans.append((start, len(text)))
+        stop, after = match.span()
+        if after <= first or after == length:
+            continue
+        mark = text[stop]
+        if mark in ".!?…" and (
+            text[after].islower() or text[after] in ".,;:)" or (mark == "." and _goes_on(text, stop, after))
+        ):
+            continue
+        spans.append((start, after))
+        start = after
+    if start < length:
+        spans.append((start, length))
     return spans

@@ -1,0 +1,268 @@
+"""Row 9. The command line: arguments in, one step of a run out, and the exit code that the failure means."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from minirag import offline
+from minirag.costs import load_prices
+from minirag.errors import InputError, MiniragError
+from minirag.models import Service
+from minirag.pipeline import VERSION, Run, Settings
+from minirag.redact import redact
+
+STEPS = {
+    "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
+    "questions": "… and the train and eval questions (questions.jsonl)",
+    "ask": "… and the teacher's answers to the train questions (messages.jsonl)",
+    "collect": "… and the training file (training.jsonl, training_report.json)",
+    "finetune": "… and the tuned model (job.json)",
+    "evaluate": "… and all arms' answers, judged (answers.jsonl, scores.jsonl)",
+    "compare": "… and the paired comparison (comparison.json)",
+    "report": "… and the bill and the report (costs.json, report.html)",
+}
+_RESULTS = {
+    "index": "store",
+    "ask": "training_answers",
+    "collect": "training_file",
+    "finetune": "tuned",
+    "evaluate": "scores",
+    "compare": "comparison",
+}
+ROLES = ("teacher", "student", "judge", "embedding")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 2 bad input, 3 resumable, 4 budget, 130 interrupted)."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return _run(arguments)
+    except MiniragError as error:
+        print(f"minirag: {redact(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("minirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no traceback at exit
+        return 0
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=79)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="minirag",
+        formatter_class=_Help,
+        description="Can a small model, tuned on a large one's answers over your documents, replace it?",
+        epilog="example:\n  minirag run report.pdf --offline --out out",
+    )
+    parser.add_argument("--version", action="version", version=f"minirag {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_step(commands, "run", "everything: documents in, verdict and report out")
+    for step, text in STEPS.items():
+        _add_step(commands, step, text)
+    return parser
+
+
+def _add_step(commands: Any, name: str, text: str) -> None:
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}."
+        if name == "run"
+        else f"The run up to: {text.removeprefix('… and ')}.",
+        formatter_class=_Help,
+        epilog=f"example:\n  minirag {name} report.pdf --offline --out out\n\n"
+        "A folder that holds a run is resumed; without DOC its own settings are\nused, changed by the options given.",
+        argument_default=argparse.SUPPRESS,
+    )
+    command.add_argument("documents", nargs="*", metavar="DOC", help="PDF, text, Markdown, or an http(s) address")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="the run's folder")
+    models = command.add_argument_group("models")
+    models.add_argument("--offline", action="store_true", help="the embedded models: no key, no network")
+    for role in ROLES:
+        models.add_argument(f"--{role}", metavar="MODEL")
+    models.add_argument("--base-url", metavar="URL", help="the service (default: OPENAI_BASE_URL, or OpenAI)")
+    models.add_argument("--tuned", metavar="MODEL", help="a tuned model from elsewhere, instead of a job")
+    models.add_argument("--tuned-base-url", metavar="URL", help="the service of --tuned")
+    models.add_argument("--tokenizer", metavar="NAME", help="vocabulary to count unknown models' tokens with")
+    models.add_argument("--temperature", type=float, metavar="T", help="of all chat calls (default 0)")
+    questions = command.add_argument_group("questions")
+    for split in ("train", "eval"):
+        questions.add_argument(
+            f"--{split}-questions",
+            metavar="N|FILE",
+            type=_count_or_file,
+            help="how many to write, or a file (default 40)",
+        )
+    questions.add_argument("--seed", type=int, metavar="N", help="of the choice of pages, and of the job (default 0)")
+    questions.add_argument(
+        "--use-eval-pages", action="store_true", help="do not hide the eval questions' pages from training"
+    )
+    answers = command.add_argument_group("answers")
+    for option, metavar, help_text in (
+        ("--top-k", "N", "chunks given for a question (default 2)"),
+        ("--context-window", "N", "tokens of the largest request (default 2048)"),
+        ("--reply-tokens", "N", "of which reserved for the reply (default 256)"),
+        ("--chunk-size", "N", "tokens of the largest chunk (default 1024)"),
+        ("--chunk-overlap", "N", "tokens two chunks may share (default 128)"),
+    ):
+        answers.add_argument(option, type=int, metavar=metavar, help=help_text)
+    training = command.add_argument_group("training and judging")
+    training.add_argument("--suffix", metavar="TEXT", help="part of the tuned model's name")
+    training.add_argument("--keep-all", action="store_true", help="train on abstentions and doubles too")
+    training.add_argument("--judge-window", type=int, metavar="N", help="the judge's largest request (default: same)")
+    training.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
+    training.add_argument("--margin", type=float, metavar="X", help="smallest difference that matters to you")
+    training.add_argument("--prices", type=Path, metavar="FILE", help="TOML with your prices")
+    command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
+    command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _count_or_file(text: str) -> int | str:
+    try:
+        count = int(text)
+    except ValueError:
+        return text
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is no number of questions")
+    return count
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    given = vars(arguments)
+    folder: Path = given["out"]
+    with ExitStack() as stack:
+        settings, offline_run = _settings(given, folder)
+        run = Run(
+            folder,
+            settings,
+            _service(given, stack, folder, offline_run),
+            Service(given["tuned_base_url"]) if "tuned_base_url" in given else None,
+            workers=_positive(given, "workers", 8),
+            prices=load_prices(given.get("prices")),
+            say=_say,
+            progress=_Progress(),
+        )
+        run.check()
+        stack.enter_context(run)
+        _say(f"service: {run.service.address}" + (" (embedded)" if offline_run else ""))
+        getattr(run, _RESULTS.get(given["command"], "questions" if given["command"] == "questions" else "report"))
+        summary = _summary(run, given["command"])
+        print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(summary)))
+        run.finish()
+    return 0
+
+
+def _positive(given: dict[str, Any], name: str, default: int) -> int:
+    value = int(given.get(name, default))
+    if value < 1:
+        raise InputError(f"--{name} is {value}; it must be at least 1.")
+    return value
+
+
+def _settings(given: dict[str, Any], folder: Path) -> tuple[Settings, bool]:
+    """The settings of this command, and whether the embedded models are used.
+
+    With documents the command line says everything; without, the folder's own settings stand and the options
+    given change them. The service's address never comes from the folder.
+    """
+    known = {f.name for f in fields(Settings)}
+    options = {name: value for name, value in given.items() if name in known}
+    options["documents"] = tuple(given["documents"])
+    is_offline = "offline" in given
+    if not options["documents"]:
+        recorded, service = _recorded(folder)
+        options = {**recorded, **{k: v for k, v in options.items() if k != "documents"}}
+        is_offline = is_offline or service == offline.NAME
+    for role in ROLES:
+        if is_offline:
+            options.setdefault(role, f"offline-{role}")
+        elif role not in options:
+            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
+    return replace_lists(Settings(**options)), is_offline
+
+
+def _recorded(folder: Path) -> tuple[dict[str, Any], str]:
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_bytes())
+        names = {f.name for f in fields(Settings)}
+        required = {f.name for f in fields(Settings) if f.default is MISSING}
+        recorded = {name: value for name, value in facts["settings"].items() if name in names}
+        if not required <= set(recorded):
+            raise ValueError("settings are missing")
+        return recorded, str(facts["service"])
+    except FileNotFoundError:
+        raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
+
+
+def replace_lists(settings: Settings) -> Settings:
+    """JSON has no tuples: the settings with theirs back."""
+    return replace(settings, documents=tuple(settings.documents), metrics=tuple(settings.metrics))
+
+
+def _service(given: dict[str, Any], stack: ExitStack, folder: Path, is_offline: bool) -> Service:
+    if not is_offline:
+        return Service(given.get("base_url"))
+    if "base_url" in given:
+        raise InputError("--offline and --base-url exclude each other; give one of them.")
+    server = stack.enter_context(offline.serve(folder / "offline"))
+    return Service(server.base_url, "offline", name=offline.NAME)
+
+
+def _say(line: str) -> None:
+    print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
+
+
+class _Progress:
+    """One line on a terminal, rewritten; nothing where there is none (each step says a line of its own)."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            count = f" {done}/{total}" if total else " …"
+            print(f"\r\033[K{step}{count}"[:90], end="", file=sys.stderr, flush=True)
+
+
+def _summary(run: Run, command: str) -> dict[str, Any]:
+    """What a step gave, for `--json`; only what the step has made already."""
+    done = vars(run)
+    summary: dict[str, Any] = {"folder": str(run.folder)}
+    if "store" in done:
+        summary["chunks"] = len(run.store)
+    if "questions" in done:
+        summary["questions"] = len(run.questions)
+    if "training_file" in done:
+        summary["training_examples"] = len(run.training_file.kept)
+    if "tuned" in done:
+        summary["tuned"] = run.tuned
+    if "scores" in done:
+        summary["scores"] = len(run.scores)
+    if "comparison" in done:
+        summary["comparison"] = run.comparison
+    if "report" in done:
+        summary["report"] = str(run.report)
+    return {**summary, "step": command}
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
+    if "comparison" not in summary:
+        return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
+    lines = [summary["comparison"]["verdict"]]
+    return [*lines, f"report: {summary['report']}"] if "report" in summary else lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

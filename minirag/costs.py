@@ -1,0 +1,180 @@
+"""Row 6. The bill: calls, tokens and money by stage, arm and model, from the log alone.
+
+A price that is not known makes a sum unknown (None); it is never added as 0.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import InputError
+from minirag.message_log import Exchange
+
+ANSWERING = ("draft", "refine")
+_SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens; None where it is not known."""
+
+    input: float | None = None
+    cached: float | None = None
+    output: float | None = None
+    training: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A dated table of prices by model name."""
+
+    date: str
+    models: Mapping[str, Price]
+
+    def of(self, model: str) -> Price:
+        """The price of a model, of its family without the date, or of all tuned models of its base.
+
+        >>> Prices("", {"gpt-4.1": Price(2.0)}).of("gpt-4.1-2025-04-14").input
+        2.0
+        """
+        name = model
+        if model.startswith("ft:"):
+            name = "ft:" + model.split(":")[1]
+        best = max((known for known in self.models if _is_family(known, name)), key=len, default=None)
+        return Price() if best is None else self.models[best]
+
+    def training(self, base: str) -> float | None:
+        """US dollars per million tokens of training a model on `base`."""
+        return self.of(f"ft:{base}:").training
+
+
+def _is_family(known: str, name: str) -> bool:
+    """Whether `name` is `known` itself or a dated snapshot of it; `offline` stands for all embedded models."""
+    rest = name[len(known) :] if name.startswith(known) else None
+    return rest is not None and (known.endswith("offline") or _SNAPSHOT.fullmatch(rest) is not None)
+
+
+def load_prices(path: Path | None = None) -> Prices:
+    """The package's table, with the user's own TOML of the same form on top. Raises InputError."""
+    packed = tomllib.loads(resources.files("minirag").joinpath("data/prices.toml").read_text("utf-8"))
+    tables = [packed]
+    if path is not None:
+        try:
+            tables.append(tomllib.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"Cannot read the prices in {path}: {error}.") from error
+    models: dict[str, Price] = {}
+    for table in tables:
+        for name, entry in (table.get("models") or {}).items():
+            try:
+                models[name] = Price(**{key: float(value) for key, value in entry.items()})
+            except (TypeError, ValueError, AttributeError):
+                raise InputError(
+                    f"The price of {name!r} in {path} is not a table of input, cached, output, training."
+                ) from None
+    return Prices(str(tables[-1].get("date", packed["date"])), models)
+
+
+@dataclass
+class Line:
+    """Calls, tokens and money of one stage, arm and model; `usd` is None where a price is unknown."""
+
+    stage: str
+    arm: str
+    model: str
+    calls: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    training_tokens: int = 0
+    usd: float | None = 0.0
+    seconds: float = field(default=0.0, repr=False)
+
+    def add(self, exchange: Exchange, prices: Prices) -> None:
+        """Count one exchange; a failed one is billed where the service says what it used."""
+        usage = exchange.usage
+        self.calls += 1
+        self.failed += exchange.error is not None
+        self.seconds += exchange.seconds
+        cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+        new = (int(usage.get("prompt_tokens") or 0) - cached, cached, int(usage.get("completion_tokens") or 0))
+        self.input_tokens += new[0]
+        self.cached_tokens += new[1]
+        self.output_tokens += new[2]
+        price = prices.of(exchange.model)
+        money = _money(new, (price.input, price.cached if price.cached is not None else price.input, price.output))
+        self.usd = None if self.usd is None or money is None else self.usd + money
+
+
+def _money(tokens: Iterable[int], per_million: Iterable[float | None]) -> float | None:
+    """Σ tokens × price; None if a price that is needed is unknown."""
+    total = 0.0
+    for count, price in zip(tokens, per_million, strict=True):
+        if count:
+            if price is None:
+                return None
+            total += count * price / 1e6
+    return total
+
+
+def bill(log: Iterable[Exchange], prices: Prices, trained: tuple[str, int] | None = None) -> list[Line]:
+    """One `Line` for each stage, arm and model of the log, and one for training `(base model, tokens billed)`."""
+    lines: dict[tuple[str, str, str], Line] = {}
+    for exchange in log:
+        if exchange.endpoint not in {"chat.completions", "embeddings"}:
+            continue
+        key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
+        lines.setdefault(key, Line(*key)).add(exchange, prices)
+    if trained is not None:
+        base, tokens = trained
+        usd = _money([tokens], [prices.training(base)])
+        lines["train", "tuned", base] = Line("train", "tuned", base, 1, training_tokens=tokens, usd=usd)
+    return [lines[key] for key in sorted(lines)]
+
+
+def total(lines: Iterable[Line]) -> float | None:
+    """The sum of the lines' money; None if one of them is unknown.
+
+    >>> total([Line("draft", "", "m", usd=1.5), Line("refine", "", "m", usd=None)]) is None
+    True
+    """
+    amounts = [line.usd for line in lines]
+    return None if None in amounts else sum(amount for amount in amounts if amount is not None)
+
+
+def per_question(log: Iterable[Exchange], prices: Prices, arm: str) -> float | None:
+    """What one answer of an arm costs on average over its eval questions; None if unknown or never asked."""
+    line, questions = Line("", arm, ""), set()
+    for exchange in log:
+        tags = exchange.tags
+        if exchange.stage in ANSWERING and tags.get("arm") == arm and tags.get("split") == "eval":
+            line.add(exchange, prices)
+            questions.add(tags.get("question"))
+    return None if line.usd is None or not questions else line.usd / len(questions)
+
+
+def break_even(training: float | None, teacher: float | None, tuned: float | None) -> float | str | None:
+    """Questions after which training has paid for itself against the teacher; None if unknown, or "never".
+
+    >>> break_even(10.0, 0.02, 0.005)
+    666.6666666666666
+    """
+    if training is None or teacher is None or tuned is None:
+        return None
+    return training / (teacher - tuned) if teacher > tuned else "never"
+
+
+def as_json(lines: Iterable[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What `costs.json` holds."""
+    rows = [{name: value for name, value in vars(line).items() if name != "seconds"} for line in lines]
+    return {"prices_of": prices.date, "lines": rows, "total_usd": total([Line(**row) for row in rows]), **extra}
+
+
+def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
+    """US dollars for training on `tokens` (all epochs); None where the price is unknown."""
+    return _money([tokens], [prices.training(base)])

@@ -1,0 +1,40 @@
+"""Row 1. Writing files so that a reader, or a crash, sees the old content or the new, never half of it."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import Unfinished
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`: written beside it, synced, then renamed. Private to the user (0600).
+
+    Raises Unfinished on a full disk or a folder that cannot be written; the old file is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise Unfinished(f"Cannot write {path}: {error.strerror}; what was there before is kept.") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`value` as indented JSON, for people and programs."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """One compact JSON value a line."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))

@@ -1,0 +1,271 @@
+"""Row 7. One fine-tuning attempt on an OpenAI-protocol service: found again if it exists, created once if not."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import InputError, JobError, ServiceError, TrainingNotAvailable
+from minirag.files import write_json
+from minirag.message_log import Exchange, MessageLog, canonical
+from minirag.models import Service, described
+
+FINAL = {"succeeded", "failed", "cancelled"}
+FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+FILE_WAITS = 20
+CLOSED = (
+    "{address} no longer trains models for this account (OpenAI ends fine-tuning on 2027-01-06; check the provider's "
+    "page): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
+)
+
+
+class FineTuningJob:
+    """A fine-tuning job: `.id`, `.status`, `.model` once it succeeded; `.wait()` until it has ended.
+
+    Its identity is the training file's hash, the base model and the hyperparameters: `create` with the same three
+    finds the same job again, in the log or on the server, and never starts a second one.
+    """
+
+    def __init__(
+        self, service: Service, state: Mapping[str, Any], *, log: MessageLog | None, path: Path | None
+    ) -> None:
+        self.service = service
+        self.log = log
+        self.path = path
+        self.state: Mapping[str, Any] = {}
+        self._polls = 0
+        self._keep(state)
+
+    @classmethod
+    def create(
+        cls,
+        training_file: str | os.PathLike[str],
+        *,
+        base: str,
+        log: MessageLog | None = None,
+        service: Service | None = None,
+        suffix: str | None = None,
+        epochs: int | None = None,
+        seed: int | None = None,
+        path: Path | None = None,
+    ) -> "FineTuningJob":
+        """Upload the file and start a job, or find the one that exists.
+
+        `epochs=None` lets the service choose; `suffix` (1–64 characters) goes into the tuned model's name; the
+        job's last state is kept in `path`. Raises InputError for an unreadable file, TrainingNotAvailable where
+        the service no longer trains, JobError where it refuses this job, ServiceError where it fails.
+        """
+        file = Path(training_file)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"Cannot read the training file {file}: {error.strerror}.") from error
+        if suffix is not None and not 1 <= len(suffix) <= 64:
+            raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+        service = service or Service()
+        digest = hashlib.sha256(data).hexdigest()
+        hyperparameters: dict[str, Any] = {} if epochs is None else {"n_epochs": epochs}
+        identity = hashlib.sha256(canonical([digest, base, hyperparameters, suffix, seed]).encode()).hexdigest()[:32]
+        calls = _Calls(service, log)
+        state = _known(calls, identity)
+        if state is None:
+            uploaded = _upload(calls, file.name, data, digest)
+            request = {
+                "model": base,
+                "training_file": uploaded,
+                "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+                "metadata": {"minirag": identity, "training_file_sha256": digest},
+                **({} if suffix is None else {"suffix": suffix}),
+                **({} if seed is None else {"seed": seed}),
+            }
+            state = _start(calls, request, identity, file)
+        return cls(service, state, log=log, path=path)
+
+    @property
+    def id(self) -> str:
+        return str(self.state.get("id"))
+
+    @property
+    def status(self) -> str:
+        """`validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed`, `cancelled`, or a newer one."""
+        return str(self.state.get("status"))
+
+    @property
+    def model(self) -> str:
+        """The tuned model's name. Raises JobError that says what is missing as long as there is none."""
+        name = self.state.get("fine_tuned_model")
+        if self.status == "succeeded" and name:
+            return str(name)
+        if self.status == "failed":
+            error = self.state.get("error") or {}
+            said = error.get("message") or error.get("code") or "no reason given"
+            raise JobError(f"Fine-tuning job {self.id} failed: {str(said).rstrip('.')}.")
+        if self.status == "cancelled":
+            raise JobError(
+                f"Fine-tuning job {self.id} was cancelled; delete job.json and run again to start a new one."
+            )
+        raise JobError(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); call wait() first.")
+
+    def refresh(self) -> str:
+        """Ask the service for the job's state; returns the status."""
+        self._polls += 1
+        calls = _Calls(self.service, self.log)
+        self._keep(
+            calls.make(
+                "poll",
+                "fine_tuning.jobs.retrieve",
+                {"fine_tuning_job_id": self.id},
+                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
+                repeat=self._polls,
+            )
+        )
+        return self.status
+
+    def wait(
+        self, *, timeout: float | None = None, progress: Callable[[str], None] = lambda _: None
+    ) -> "FineTuningJob":
+        """Poll until the job has ended; JobError after `timeout` seconds. `progress` hears each new status."""
+        started, pause, last = time.monotonic(), FIRST_POLL, ""
+        while self.status not in FINAL:
+            if self.status != last:
+                last = self.status
+                progress(last)
+            if timeout is not None and time.monotonic() - started > timeout:
+                raise JobError(
+                    f"Fine-tuning job {self.id} is still {self.status} after {timeout:.0f} s; wait again later."
+                )
+            time.sleep(pause)
+            pause = min(LONGEST_POLL, pause * 1.5)
+            self.refresh()
+        progress(self.status)
+        return self
+
+    def cancel(self) -> str:
+        """Ask the service to stop the job; returns the status."""
+        calls = _Calls(self.service, self.log)
+        self._keep(
+            calls.make(
+                "train",
+                "fine_tuning.jobs.cancel",
+                {"fine_tuning_job_id": self.id},
+                lambda client, request: client.fine_tuning.jobs.with_raw_response.cancel(**request),
+            )
+        )
+        return self.status
+
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, oldest first: `{"created_at", "level", "message", "type", "data"}`."""
+        events: list[dict[str, Any]] = []
+        try:
+            for event in self.service.client.fine_tuning.jobs.list_events(self.id, limit=100):
+                events.append(event.model_dump(mode="json"))
+        except Exception as error:
+            raise self.service.failure(error) from error
+        return events[::-1]
+
+    def _keep(self, state: Mapping[str, Any]) -> None:
+        self.state = state
+        if self.path is not None:
+            write_json(self.path, state)
+
+
+class _Calls:
+    """Calls to the files and jobs endpoints: sent once, logged like any other exchange."""
+
+    def __init__(self, service: Service, log: MessageLog | None) -> None:
+        self.service = service
+        self.log = log
+
+    def make(
+        self,
+        stage: str,
+        endpoint: str,
+        request: Mapping[str, Any],
+        send: Callable[[Any, Mapping[str, Any]], Any],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        repeat: int = 0,
+    ) -> dict[str, Any]:
+        """The raw reply; polls are tried again, everything that creates something is sent once."""
+        attempt = 0
+        while True:
+            attempt += 1
+            started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
+            reply, failure = None, None
+            try:
+                reply = self.service.call(lambda client: send(client, request), str(request.get("model", "")))
+            except ServiceError as error:
+                failure = error
+            if self.log is not None:
+                call = (stage, endpoint, self.service.name, request, reply, described(failure), repeat, tags or {})
+                self.log.append(Exchange(*call, started, time.monotonic() - clock))
+            if reply is not None:
+                return reply
+            assert failure is not None
+            if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
+                raise failure
+
+
+def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
+    """The job of that identity: from the log, or from the server (whose reply to `create` may have been lost)."""
+    for exchange in calls.log or ():
+        if exchange.stage == "train" and exchange.error is None and exchange.tags.get("identity") == identity:
+            return calls.make(
+                "poll",
+                "fine_tuning.jobs.retrieve",
+                {"fine_tuning_job_id": (exchange.response or {}).get("id")},
+                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
+            )
+    try:
+        for job in calls.service.client.fine_tuning.jobs.list(limit=100):
+            if (job.metadata or {}).get("minirag") == identity and job.status not in {"failed", "cancelled"}:
+                found: dict[str, Any] = json.loads(job.model_dump_json())
+                return found
+    except Exception as error:
+        failure = calls.service.failure(error)
+        if not isinstance(failure, ServiceError):
+            raise failure from error
+        # a service that cannot list its jobs may still train: creating says so if it cannot
+    return None
+
+
+def _upload(calls: _Calls, name: str, data: bytes, digest: str) -> str:
+    for exchange in calls.log or ():
+        if exchange.stage == "upload" and exchange.error is None and exchange.request.get("sha256") == digest:
+            return str((exchange.response or {})["id"])
+    request = {"file": name, "bytes": len(data), "sha256": digest, "purpose": "fine-tune"}
+    reply = calls.make(
+        "upload",
+        "files",
+        request,
+        lambda client, _: client.files.with_raw_response.create(file=(name, data), purpose="fine-tune"),
+    )
+    return str(reply["id"])
+
+
+def _start(calls: _Calls, request: Mapping[str, Any], identity: str, file: Path) -> Mapping[str, Any]:
+    """Create the job; only a file that is not ready yet is waited for, with a limit."""
+    for attempt in range(FILE_WAITS):
+        try:
+            return calls.make(
+                "train",
+                "fine_tuning.jobs",
+                request,
+                lambda client, sent: client.fine_tuning.jobs.with_raw_response.create(**sent),
+                tags={"identity": identity},
+                repeat=attempt,
+            )
+        except ServiceError as error:
+            if error.status == 400 and "not ready" in str(error):
+                time.sleep(min(LONGEST_POLL, FIRST_POLL * 2**attempt))
+            elif error.code == "training_not_available":
+                raise TrainingNotAvailable(CLOSED.format(address=calls.service.address, file=file)) from error
+            elif error.status in {400, 404, 422, 429}:
+                raise JobError(f"The service refuses this job: {error}") from error
+            else:
+                raise
+    raise JobError(f"The service is still processing {file.name}; run again later.")

@@ -1,0 +1,290 @@
+"""Row 2. The append-only JSONL file of exchanges: the one record from which everything else is rebuilt.
+
+Each line is one `Exchange`, written and synced to disk before its result is used. A line ends with a checksum
+of itself, so a flipped bit is found. A last line cut short by a crash is set aside in a file beside the log
+before the next append; any other bad line is a `LogError` that names its number.
+"""
+
+import hashlib
+import json
+import os
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import LogError, Unfinished
+
+VERSION = 1
+_HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
+_TAIL = re.compile(rb'(?P<ok>"error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"(?P<crc>[0-9a-f]{8})"\}$')
+_CRC_LENGTH = len(',"crc":"00000000"}')
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    >>> canonical({"b": [1, 2.5], "a": "ü"})
+    '{"a":"ü","b":[1,2.5]}'
+    """
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat: int = 0) -> str:
+    """The identity of a call: versioned sha256 over where it goes, everything it sends, and which repeat it is.
+
+    >>> exchange_id("offline", "chat.completions", {"model": "m"})[:12]
+    '39d5b09a1a6b'
+    """
+    text = canonical([VERSION, service, endpoint, request, repeat])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One completed call to a model service, as sent and as received.
+
+    `request` is what was sent and `response` what came back, both raw; exactly one of `response` and `error`
+    may be missing (a refused reply that was billed has both). Everything else is read from these.
+    """
+
+    stage: str
+    endpoint: str
+    service: str
+    request: Mapping[str, Any]
+    response: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None = None
+    repeat: int = 0
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", exchange_id(self.service, self.endpoint, self.request, self.repeat))
+
+    @property
+    def text(self) -> str:
+        """The reply's text; empty where there is none."""
+        choices = (self.response or {}).get("choices") or [{}]
+        return str((choices[0].get("message") or {}).get("content") or "")
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped: `stop`, `length`, `content_filter`, …"""
+        choices = (self.response or {}).get("choices") or [{}]
+        reason = choices[0].get("finish_reason")
+        return None if reason is None else str(reason)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return str(self.request.get("model", ""))
+
+    @property
+    def served_model(self) -> str:
+        """The model that answered, as the service names it."""
+        return str((self.response or {}).get("model") or self.model)
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """The tokens billed, as the service counts them; empty where it does not say."""
+        return (self.response or {}).get("usage") or {}
+
+    def to_line(self) -> bytes:
+        """The exchange as one line of the log, checksum and newline included."""
+        body = {
+            "v": VERSION,
+            "id": self.id,
+            "stage": self.stage,
+            "tags": dict(self.tags),
+            "endpoint": self.endpoint,
+            "service": self.service,
+            "repeat": self.repeat,
+            "request": self.request,
+            "response": self.response,
+            "error": self.error,
+            "started": self.started,
+            "seconds": round(self.seconds, 4),
+        }
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        data = text.encode("utf-8", "backslashreplace")[:-1]
+        return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Exchange":
+        """The exchange that `to_line` wrote; its checksum is not looked at here."""
+        body = json.loads(line)
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
+
+
+class MessageLog:
+    """The log at `path`: a sequence of exchanges, and an index of those that can be replayed.
+
+    Opening reads the file once and keeps one number per exchange.
+    Raises LogError for a line that is damaged or written by a newer version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._offsets: dict[str, int] = {}
+        self._failed: list[int] = []
+        self._count = 0
+        self._end = 0
+        self._lock = threading.Lock()
+        self._in_flight: dict[str, threading.Event] = {}
+        self._appending: int | None = None
+        self._open()
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.endswith(b"\n") and not _intact(line):
+                        break  # a torn tail: `_end` stays before it
+                    self._index(line.rstrip(b"\n"), number)
+                    self._end += len(line)
+        except OSError as error:
+            raise LogError(f"Cannot read the log {self.path}: {error.strerror}.") from error
+
+    def _index(self, line: bytes, number: int) -> None:
+        head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
+        if head and int(head[1]) > VERSION:
+            raise LogError(f"{self.path} line {number} was written by a newer minirag; update this one.")
+        if not head or not tail or not _intact(line):
+            raise LogError(
+                f"{self.path} line {number} is damaged (its checksum does not match); restore the file from a copy, "
+                "or remove that line to pay for its call again."
+            )
+        if tail["ok"]:
+            self._offsets[head[2].decode()] = self._end
+        else:
+            self._failed.append(self._end)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """All exchanges in the order they were written, read from disk one at a time."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            while file.tell() < self._end:
+                yield Exchange.from_line(file.readline())
+
+    def find(self, id: str) -> Exchange | None:
+        """The successful exchange of that identity, if there is one."""
+        offset = self._offsets.get(id)
+        return None if offset is None else self._read(offset)
+
+    def failures(self) -> Iterator[Exchange]:
+        """The failed exchanges, oldest first."""
+        for offset in list(self._failed):
+            yield self._read(offset)
+
+    def _read(self, offset: int) -> Exchange:
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return Exchange.from_line(file.readline())
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def append(self, exchange: Exchange) -> None:
+        """Write one exchange and sync it to disk; on a full disk the log is left as it was (Unfinished)."""
+        line = exchange.to_line()
+        with self._lock:
+            file = self._file()
+            try:
+                _write_all(file, line)
+            except OSError as error:
+                os.ftruncate(file, self._end)
+                raise Unfinished(
+                    f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."
+                ) from error
+            if exchange.error is None:
+                self._offsets[exchange.id] = self._end
+            else:
+                self._failed.append(self._end)
+            self._end += len(line)
+            self._count += 1
+        os.fsync(file)  # outside the lock: one sync may serve several waiting threads
+
+    def _file(self) -> int:
+        if self._appending is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            except OSError as error:
+                raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
+            self._set_tail_aside(file)
+            self._appending = file
+        return self._appending
+
+    def _set_tail_aside(self, file: int) -> None:
+        size = os.fstat(file).st_size
+        if size > self._end:
+            torn = os.pread(file, size - self._end, self._end)
+            with self.path.with_name(self.path.name + ".torn").open("ab") as aside:
+                aside.write(torn + b"\n")
+            os.ftruncate(file, self._end)
+        elif self._end and os.pread(file, 1, self._end - 1) != b"\n":
+            _write_all(file, b"\n")  # the crash took only the newline
+            self._end += 1
+
+    def once(self, id: str, call: Callable[[], Exchange]) -> Exchange:
+        """The recorded exchange of that identity, or the one that `call` makes and appends itself.
+
+        Threads that ask for the same identity at the same time wait for the first, so nothing is paid twice.
+        """
+        while True:
+            if (found := self.find(id)) is not None:
+                return found
+            with self._lock:
+                if id in self._offsets:
+                    continue
+                waiting = self._in_flight.get(id)
+                if waiting is None:
+                    self._in_flight[id] = threading.Event()
+            if waiting is None:
+                break
+            waiting.wait()
+        try:
+            return call()
+        finally:
+            with self._lock:
+                self._in_flight.pop(id).set()
+
+    def close(self) -> None:
+        """Close the file; a later append opens it again."""
+        with self._lock:
+            if self._appending is not None:
+                os.close(self._appending)
+                self._appending = None
+
+    def __enter__(self) -> "MessageLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _intact(line: bytes) -> bool:
+    """Whether a line's checksum matches its bytes."""
+    line = line.rstrip(b"\n")
+    tail = _TAIL.search(line, max(0, len(line) - 160))
+    return tail is not None and int(tail["crc"], 16) == zlib.crc32(line[:-_CRC_LENGTH])
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

@@ -1,0 +1,79 @@
+"""Row 6. Answer relevancy: how near the questions that an answer would answer are to the one that was asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minirag import prompts
+from minirag.errors import InputError
+from minirag.metrics.score import Asker, Score, Unscored
+from minirag.models import Chat, Embedder
+
+TOKENS_PER_QUESTION = 80
+
+
+def answer_relevancy(
+    question: str,
+    answer: str,
+    contexts: Sequence[str] = (),
+    *,
+    judge: Chat,
+    embed: Embedder | None = None,
+    reference: str | None = None,
+    window: int | None = None,
+    n: int = 3,
+    tags: Mapping[str, Any] | None = None,
+    repeat: int = 0,
+) -> Score:
+    """Mean cosine between the question and `n` questions written from the answer alone; 0 if all are noncommittal.
+
+    In [0, 1] (a negative mean counts as 0). One judge call returns all n questions, one embedding call all
+    vectors; `contexts`, `reference` and `window` are not looked at. Definition: ragas ("all" noncommittal, not "any").
+
+    Unscored with a reason: the answer is empty, or the judge's reply is unusable twice. `evidence`:
+    `{"question", "cosine", "noncommittal"}` for each. Raises ServiceError.
+    """
+    if embed is None:
+        raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
+    asker = Asker(judge, tags or {}, repeat)
+    try:
+        if not answer.strip():
+            raise Unscored("the answer is empty")
+        written = asker.ask(
+            prompts.reverse(answer, n),
+            lambda reply: read_questions(reply, n),
+            stage="reverse",
+            schema=prompts.REVERSE_SCHEMA,
+            max_tokens=TOKENS_PER_QUESTION * (n + 1),
+        )
+    except Unscored as unscored:
+        return Score(None, str(unscored), exchanges=asker.ids)
+    vectors = embed.embed([question, *(text for text, _ in written)], tags=tags).astype(np.float64)
+    norms = np.linalg.norm(vectors, axis=1)
+    cosines = (vectors[1:] @ vectors[0]) / np.maximum(norms[1:] * norms[0], 1e-12)
+    evidence = tuple(
+        {"question": text, "cosine": round(float(cosine), 6), "noncommittal": noncommittal}
+        for (text, noncommittal), cosine in zip(written, cosines, strict=True)
+    )
+    committed = not all(noncommittal for _, noncommittal in written)
+    value = min(1.0, max(0.0, float(cosines.mean()))) if committed else 0.0
+    return Score(value, evidence=evidence, exchanges=asker.ids)
+
+
+def read_questions(reply: Mapping[str, Any], n: int) -> list[tuple[str, bool]]:
+    """The n questions of a reply with their noncommittal flags; ValueError names the fault."""
+    items = reply.get("questions")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ValueError("'questions' is not a list of objects")
+    if len(items) != n:
+        raise ValueError(f"there are {len(items)} questions where {n} were asked for")
+    written = []
+    for item in items:
+        text, noncommittal = item.get("question"), item.get("noncommittal")
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError("a question is empty")
+        if noncommittal not in (0, 1, True, False) or isinstance(noncommittal, float):
+            raise ValueError(f"a noncommittal flag is {noncommittal!r}, neither true nor false")
+        written.append((text.strip(), bool(noncommittal)))
+    return written

@@ -1,0 +1,474 @@
+"""Row 3. The one door to the model services: call, log, return; or return what the log already holds.
+
+`Service` is an address with its SDK client and its retries, `ChatModel` and `EmbeddingModel` are models there.
+Everything above takes these as arguments, so a script or a test passes another object with the same method.
+Only this module and `finetune` know the SDK.
+"""
+
+import base64
+import binascii
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
+from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.prompts import Message
+from minirag.redact import redact
+from minirag.retry import Retry, retry_after
+from minirag.tokens import Tokenizer, for_model
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+OPENAI_ADDRESS = "https://api.openai.com/v1"
+TIMEOUT = 120.0
+REPLY_TOKENS = 512
+INPUTS_PER_CALL = 256
+_TRANSIENT = {408, 409, 425, 429}
+_FORMATS = ("json_schema", "json_object", "text")
+
+
+class Chat(Protocol):
+    """What everything above needs of a chat model; `ChatModel` is one, and so may be an object of your own."""
+
+    model: str
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        stage: str,
+        tags: Mapping[str, Any] | None = None,
+        max_tokens: int = ...,
+        schema: Mapping[str, Any] | None = None,
+        repeat: int = 0,
+    ) -> Exchange: ...
+
+
+class Embedder(Protocol):
+    """What everything above needs of an embedding model; `EmbeddingModel` is one."""
+
+    model: str
+
+    def embed(
+        self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None, keep: bool = True
+    ) -> NDArray[np.float32]: ...
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine itself.
+
+    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
+    (True, False)
+    """
+    return urlsplit(address).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+class Service:
+    """An OpenAI-protocol service: its address, its key, one SDK client and one retry state for all threads.
+
+    `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
+    your own instead of both. `name` stands for the address in every exchange's identity (default: the address).
+    Raises InputError for an unusable address or a missing key, before anything is sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        client: "OpenAI | None" = None,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        if client is not None:
+            self.address = str(client.base_url).rstrip("/")
+        else:
+            self.address = _checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
+        self.name = name or self.address
+        self.retry = retry or Retry()
+        self.timeout = timeout
+        self.answered = False
+        self._lock = threading.Lock()
+        self._client = client.with_options(max_retries=0) if client is not None else None
+        self._key = api_key or os.environ.get("OPENAI_API_KEY") or ""
+        if client is None and not self._key and self.address == OPENAI_ADDRESS:
+            raise InputError("No key: set OPENAI_API_KEY, or name another service with --base-url, or use --offline.")
+
+    @property
+    def client(self) -> "OpenAI":
+        """The SDK's client, made at first use: its import costs most of a second."""
+        with self._lock:
+            if self._client is None:
+                import openai
+
+                self._client = openai.OpenAI(
+                    base_url=self.address,
+                    api_key=self._key or "none",
+                    max_retries=0,
+                    timeout=self.timeout,
+                    # no redirect is followed with a document in hand, and no proxy stands before loopback
+                    http_client=openai.DefaultHttpxClient(
+                        follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
+                    ),
+                )
+            return self._client
+
+    def call(self, send: Callable[[Any], Any], model: str = "") -> dict[str, Any]:
+        """Send one request once; the raw JSON reply, or a ServiceError that says what happened.
+
+        `send` is given the SDK's client and returns one of its raw responses.
+        """
+        client = self.client
+        try:
+            raw = send(client)
+        except Exception as error:
+            raise self.failure(error, model) from error
+        try:
+            reply = json.loads(raw.content)
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise BadReply(f"{self.address} answered with something that is not the OpenAI protocol; check --base-url.")
+        self.answered = True
+        return reply
+
+    def failure(self, error: Exception, model: str = "") -> Exception:
+        """The minirag error for an SDK exception; an exception that is not the SDK's comes back as it is."""
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            return self._refusal(error, model)
+        if isinstance(error, openai.APITimeoutError):
+            return ServiceError(f"{self.address} did not answer within {self.timeout:.0f} s.", transient=True)
+        if isinstance(error, openai.APIConnectionError):
+            if self.answered:
+                return ServiceError(f"The connection to {self.address} broke.", transient=True)
+            return ServiceRefused(
+                f"Cannot connect to {self.address}; check the address and the network.", transient=True
+            )
+        if isinstance(error, openai.APIError | json.JSONDecodeError):
+            return BadReply(f"{self.address} sent an unreadable reply: {redact(str(error))[:200]}.")
+        if isinstance(error, openai.OpenAIError):
+            return InputError(redact(str(error)).rstrip(".") + ".")
+        return error
+
+    def _refusal(self, error: Any, model: str) -> ServiceError:
+        body = error.body if isinstance(error.body, dict) else {}
+        code, param, status = body.get("code"), body.get("param"), int(error.status_code)
+        said = redact(str(body.get("message") or error.body or "no reason given")).strip().rstrip(".")[:300]
+        told: dict[str, Any] = {"status": status, "code": None if code is None else str(code), "param": param}
+        if status == 401:
+            return ServiceRefused(f"{self.address} refuses the key; set OPENAI_API_KEY to a valid one.", **told)
+        if code in {"insufficient_quota", "billing_hard_limit_reached"}:
+            return ServiceRefused(f"The account at {self.address} has no quota left; add credit, then resume.", **told)
+        if status == 403:
+            return ServiceRefused(f"{self.address} does not allow this: {said}.", **told)
+        if status == 404:
+            return ServiceRefused(f"{self.address} does not know model {model!r} or this address: {said}.", **told)
+        if 300 <= status < 400:
+            return ServiceRefused(f"{self.address} redirects elsewhere; give the final address as --base-url.", **told)
+        transient = status in _TRANSIENT or status >= 500
+        wait = retry_after({k.lower(): v for k, v in error.response.headers.items()}) if transient else None
+        return ServiceError(f"{self.address} answered {status}: {said}.", transient=transient, wait=wait, **told)
+
+
+def _checked_address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise InputError(f"{address!r} is no service address; it must look like https://host/v1.")
+    return address.rstrip("/")
+
+
+class _Model:
+    """What both kinds of model share: where they are, the log, and sending a request until it is answered."""
+
+    endpoint: str
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        log: MessageLog | None = None,
+        client: "OpenAI | None" = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        service: Service | None = None,
+    ) -> None:
+        self.model = model
+        self.log = log
+        self.service = service or Service(base_url, api_key, client=client)
+
+    def _send(
+        self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
+    ) -> Exchange:
+        """Try until there is a usable reply; log every reply and every failure. Raises ServiceError."""
+        attempt = 0
+        while True:
+            attempt += 1
+            self.service.retry.wait_turn()
+            started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
+            response: Mapping[str, Any] | None = None
+            failure = None
+            try:
+                response = self.service.call(lambda client: self._post(client, request), self.model)
+                self._check(response, request)
+            except ServiceError as error:
+                failure = error
+            seconds = time.monotonic() - clock
+            call = (stage, self.endpoint, self.service.name, request)
+            exchange = Exchange(*call, response, described(failure), repeat, tags, started, seconds)
+            if self.log is not None:
+                kept = response if response is None or failure else self._recorded(response, keep)
+                self.log.append(replace(exchange, response=kept))
+            if failure is None:
+                return exchange
+            if not (failure.transient and self.service.retry.after_failure(attempt, failure.wait)):
+                raise failure
+
+    def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
+        """Send a request through the SDK; its raw response."""
+        raise NotImplementedError
+
+    def _check(self, response: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        """Raise BadReply unless the response is one that can be used."""
+        raise NotImplementedError
+
+    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
+        """The response as the log keeps it."""
+        raise NotImplementedError
+
+
+def described(error: ServiceError | None) -> dict[str, Any] | None:
+    """What the log keeps of a failure."""
+    if error is None:
+        return None
+    fields = {"type": type(error).__name__, "status": error.status, "code": error.code, "param": error.param}
+    return {**fields, "message": str(error)}
+
+
+class ChatModel(_Model):
+    """A chat model. `complete(messages, stage=…)` returns the `Exchange`, from the log where it has it.
+
+    `temperature=None` sends none; `tokenizer` names a vocabulary where minirag does not know the model's own.
+    A parameter that the service refuses is dropped or renamed once and for all, and reply formats fall back
+    from json_schema to json_object to plain text.
+    """
+
+    endpoint = "chat.completions"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        temperature: float | None = 0.0,
+        tokenizer: str | None = None,
+        log: MessageLog | None = None,
+        client: "OpenAI | None" = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        service: Service | None = None,
+    ) -> None:
+        super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
+        self.temperature = temperature
+        self._tokenizer_choice = tokenizer
+        self._limit_name = "max_completion_tokens" if self.service.address == OPENAI_ADDRESS else "max_tokens"
+        self._format = 0
+        self._learned = False
+        self._adapting = threading.Lock()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Counts this model's tokens; `.exact` tells whether it is the model's own vocabulary."""
+        return for_model(self.model, self._tokenizer_choice)
+
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        stage: str,
+        tags: Mapping[str, Any] | None = None,
+        max_tokens: int = REPLY_TOKENS,
+        schema: Mapping[str, Any] | None = None,
+        repeat: int = 0,
+    ) -> Exchange:
+        """The model's reply to `messages`, at most `max_tokens` long, following `schema` where one is given.
+
+        Another `repeat` is another call even where all else is equal. Raises ServiceError.
+        """
+        self._learn_from_log()
+        while True:
+            request = self._request(messages, max_tokens, schema)
+            state = (self._limit_name, self.temperature, self._format)
+            try:
+                return self._once(request, stage, tags or {}, repeat)
+            except ServiceError as error:
+                if error.status not in {400, 422} or not self._adapt(str(error.param or ""), str(error), state):
+                    raise
+
+    def _once(self, request: dict[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
+        if self.log is None:
+            return self._send(request, stage, tags, repeat)
+        id = exchange_id(self.service.name, self.endpoint, request, repeat)
+        return self.log.once(id, lambda: self._send(request, stage, tags, repeat))
+
+    def _request(
+        self, messages: Sequence[Message], max_tokens: int, schema: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        request: dict[str, Any] = {"model": self.model, "messages": list(messages), self._limit_name: max_tokens}
+        if self.temperature is not None:
+            request["temperature"] = self.temperature
+        if schema is not None and _FORMATS[self._format] == "json_schema":
+            named = {"name": "reply", "strict": True, "schema": schema}
+            request["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif schema is not None and _FORMATS[self._format] == "json_object":
+            request["response_format"] = {"type": "json_object"}
+        return request
+
+    def _adapt(self, param: str, said: str, state: tuple[str, float | None, int] | None = None) -> bool:
+        """Change the one thing that a 400 complains about; False where it names nothing that can be changed."""
+        with self._adapting:
+            if state is not None and state != (self._limit_name, self.temperature, self._format):
+                return True  # another thread has just done it
+            if "max_tokens" in (param or said) and self._limit_name == "max_tokens":
+                self._limit_name = "max_completion_tokens"
+            elif "max_completion_tokens" in (param or said) and self._limit_name == "max_completion_tokens":
+                self._limit_name = "max_tokens"
+            elif "temperature" in (param or said) and self.temperature is not None:
+                self.temperature = None
+            elif "response_format" in (param or said) and self._format < len(_FORMATS) - 1:
+                self._format += 1
+            else:
+                return False
+            return True
+
+    def _learn_from_log(self) -> None:
+        """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
+        if self._learned or self.log is None:
+            return
+        self._learned = True
+        for failed in self.log.failures():
+            error = failed.error or {}
+            if (failed.service, failed.model) == (self.service.name, self.model) and error.get("status") in {400, 422}:
+                self._adapt(str(error.get("param") or ""), str(error.get("message")))
+
+    def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
+        return client.chat.completions.with_raw_response.create(**request)
+
+    def _check(self, response: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        choices = response.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
+            said = response.get("error")
+            reason = redact(f": {said}")[:200] if said else " with no choices"
+            raise BadReply(f"{self.service.address} answered 200{reason}.", transient=True)
+
+    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
+        return response
+
+
+class EmbeddingModel(_Model):
+    """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
+
+    `dimensions=None` takes the model's own number.
+    """
+
+    endpoint = "embeddings"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        dimensions: int | None = None,
+        log: MessageLog | None = None,
+        client: "OpenAI | None" = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        service: Service | None = None,
+    ) -> None:
+        super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
+        self.dimensions = dimensions
+
+    def embed(
+        self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None, keep: bool = True
+    ) -> NDArray[np.float32]:
+        """The vectors of `texts`, at most 256 a call, from the log where it has them.
+
+        `keep=False` leaves the vectors out of the log (the store keeps its own). Raises ServiceError, and
+        BadReply for vectors that are missing, uneven, or not numbers.
+        """
+        rows = [self._batch(batch, tags or {}, keep) for batch in _batches(texts)]
+        if len({part.shape[1] for part in rows}) > 1:
+            raise BadReply(f"{self.service.address} returned vectors of different lengths for one model.")
+        return np.concatenate(rows) if rows else np.empty((0, self.dimensions or 0), np.float32)
+
+    def _batch(self, texts: Sequence[str], tags: Mapping[str, Any], keep: bool) -> NDArray[np.float32]:
+        request: dict[str, Any] = {"model": self.model, "input": list(texts), "encoding_format": "base64"}
+        if self.dimensions is not None:
+            request["dimensions"] = self.dimensions
+
+        def send() -> Exchange:
+            return self._send(request, "embed", tags, 0, keep)
+
+        exchange = None
+        if self.log is not None and keep:
+            exchange = self.log.once(exchange_id(self.service.name, self.endpoint, request), send)
+        if exchange is None or not (exchange.response or {}).get("data"):
+            exchange = send()  # never asked, or asked by a store that kept the vectors itself
+        return vectors(exchange.response or {}, len(texts))
+
+    def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
+        return client.embeddings.with_raw_response.create(**request)
+
+    def _check(self, response: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        vectors(response, len(request["input"]))
+
+    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
+        data = [{**item, "embedding": _base64(item["embedding"])} for item in response["data"]] if keep else []
+        return {**response, "data": data}
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), INPUTS_PER_CALL):
+        yield texts[start : start + INPUTS_PER_CALL]
+
+
+def _base64(embedding: str | Sequence[float]) -> str:
+    if isinstance(embedding, str):
+        return embedding
+    return base64.b64encode(np.asarray(embedding, "<f4").tobytes()).decode()
+
+
+def vectors(response: Mapping[str, Any], count: int) -> NDArray[np.float32]:
+    """The rows of an embeddings reply in the order of its inputs: float32, shape (count, dimensions).
+
+    Raises BadReply for a reply that is incomplete, uneven, or holds anything but finite numbers.
+
+    >>> vectors({"data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]}, 2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    try:
+        items = sorted(response["data"], key=lambda item: int(item["index"]))
+        if [item["index"] for item in items] != list(range(count)):
+            raise BadReply(f"The service returned {len(items)} vectors for {count} texts.", transient=True)
+        rows = [np.frombuffer(base64.b64decode(_base64(item["embedding"]), validate=True), "<f4") for item in items]
+        matrix = np.stack(rows).astype(np.float32)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error):
+        raise BadReply("The service returned embeddings that cannot be read.", transient=True) from None
+    if matrix.shape[1] == 0 or not np.isfinite(matrix).all():
+        raise BadReply("The service returned embeddings that are not finite numbers.", transient=True)
+    return matrix

@@ -1,0 +1,34 @@
+"""Apart. `python -m minirag.offline --port N` serves the offline models to other programs until it is interrupted."""
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from minirag.errors import MiniragError
+from minirag.offline import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minirag.offline", description="Serve the offline models over HTTP."
+    )
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
+    parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
+    options = parser.parse_args(arguments)
+    try:
+        with serve(options.state, options.port) as server:
+            print(server.base_url, flush=True)
+            threading.Event().wait()
+    except MiniragError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

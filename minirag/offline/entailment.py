@@ -1,0 +1,279 @@
+"""Apart. How well a passage covers a statement, word by word: the score of the offline judge and what lowers it.
+
+No parser, no learned vectors. A statement is aligned with the best window of neighbouring sentences; what the window
+lacks lowers the score by a logistic model over five counts, and a number, name, negation or opposite that disagrees
+divides it by ten. The text of an excerpt is only ever compared, never obeyed.
+
+>>> passage = Passage(["Revenue of the Hopper unit rose to $5 million in 2021."])
+>>> passage.judge("Revenue of the Hopper unit rose to $5,000,000 in 2021.").fault
+''
+>>> passage.judge("Revenue of the Hopper unit rose to $6 million in 2021.").fault
+'number not found: $6 million'
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.offline.lexicon import STOP_WORDS, weight, words
+from minirag.sentences import sentence_spans
+
+COEFFICIENTS = {"bias": 4.0, "missing": -1.5, "uncovered": -3.0, "grammar": -0.4, "speaker": -1.5, "disorder": -1.0}
+"""The logistic model; `scripts/quality_judge --fit` finds them and prints their cross-validated accuracy."""
+
+_PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
+_NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
+_ELSEWHERE = 0.5  # credit for a word that stands in the excerpts, but outside the window
+_KIN = 0.7  # credit for a word that only begins the same: America, American
+_ASKED = 0.25  # weight of the question's words in a statement "question? answer"
+_FAULT = 0.1  # factor on the score where something disagrees
+
+_TOKEN = re.compile(
+    r"""
+      (?P<number>[$€£¥]?(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
+         (?:\s(?:percent|thousand|million|billion|trillion)\b)?)
+    | (?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
+    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af_])\w)+(?:[.&]\w+)*(?:['’]\w+)?)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_PERCENT = re.compile(r"%|percent", re.IGNORECASE)
+_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_NEGATIONS = frozenset("not no never neither nor none without 不 没 沒 未 無 无 非".split())
+_SPEAKERS = frozenset("i me my mine myself you your we our".split())
+_OPPOSITES: dict[str, set[str]] = {}
+for _pair in (
+    "increase decrease,rise fall,grow shrink,grow decline,increase decline,high low,more less,more few,gain loss,"
+    "before after,above below,first last,large small,include exclude,allow prohibit,win lose,open close,start end,"
+    "begin finish,accept reject,buy sell,strong weak,positive negative,maximum minimum,early late,up down,"
+    "with without,always never,favorable unfavorable,true false,same different"
+).split(","):
+    _left, _right = words(_pair)
+    _OPPOSITES.setdefault(_left, set()).add(_right)
+    _OPPOSITES.setdefault(_right, set()).add(_left)
+
+
+class Number(NamedTuple):
+    """A figure with its scale multiplied in, half a unit of its last digit where it is scaled, and its unit."""
+
+    value: float
+    slack: float
+    unit: str
+
+
+class Token(NamedTuple):
+    """One word or number: as it stands, as it is compared, its kind (content, name, number, grammar)."""
+
+    text: str
+    key: str
+    kind: str
+    number: Number = Number(0.0, 0.0, "")
+
+
+class Judgement(NamedTuple):
+    """The score in [0, 1]; what disagrees; the heaviest word not found; the best window's words; the five counts."""
+
+    score: float
+    fault: str
+    missing: str
+    window: str
+    counts: dict[str, float]
+
+
+@lru_cache(maxsize=1 << 15)
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(words(text))
+
+
+def _number(text: str) -> Number:
+    figures = _FIGURE.search(text)
+    figure = figures.group().replace(",", "") if figures else "0"
+    scale = next((size for name, size in _SCALES.items() if name in text.lower()), 1.0)
+    unit = "%" if _PERCENT.search(text) else text[0] if text[0] in "$€£¥" else ""
+    slack = 0.5 * scale / 10 ** len(figure.partition(".")[2]) if scale > 1 else 0.0
+    return Number(float(figure) * scale, slack, unit)
+
+
+def tokenise(text: str) -> list[Token]:
+    """The words, names and numbers of one sentence in order.
+
+    >>> [(token.key, token.kind) for token in tokenise("The Hague paid $5 million.")]
+    [('the', 'grammar'), ('hagu', 'name'), ('pay', 'content'), ('#5e+06', 'number')]
+    """
+    found: list[Token] = []
+    matches = list(_TOKEN.finditer(text))
+    for i, match in enumerate(matches):
+        surface = match.group()
+        if match.lastgroup == "number":
+            number = _number(surface)
+            found.append(Token(surface, f"#{number.value:.12g}", "number", number))
+            continue
+        # the first word of a sentence is a name only if it has inner capitals, or a capitalised word follows it
+        inner = i > 0 or not surface[1:].islower() or any(m.group()[0].isupper() for m in matches[1:2])
+        for key in _keys(surface):
+            if key.isdecimal() and len(key) < 4:  # two, twelve
+                found.append(Token(surface, f"#{int(key)}", "number", Number(float(key), 0.0, "")))
+            else:
+                kind = "grammar" if key in STOP_WORDS else "name" if surface[0].isupper() and inner else "content"
+                found.append(Token(surface, key, kind))
+        if match.lastgroup == "cjk":
+            found.extend(Token(c, c, "grammar") for c in surface if c in _NEGATIONS)
+    return found
+
+
+class Passage:
+    """Excerpts made ready to judge any number of statements."""
+
+    def __init__(self, excerpts: Sequence[str]) -> None:
+        self.pieces: list[list[Token]] = []
+        self.owners: list[int] = []
+        for owner, excerpt in enumerate(excerpts):
+            for start, end in sentence_spans(excerpt):
+                tokens = tokenise(excerpt[start:end])
+                self.pieces += [tokens[i : i + _PIECE] for i in range(0, len(tokens), _PIECE)]
+            self.owners += [owner] * (len(self.pieces) - len(self.owners))
+        self.places: dict[str, set[int]] = {}
+        self.numbers: dict[str, set[Number]] = {}
+        self.kin: dict[str, set[str]] = {}
+        for i, piece in enumerate(self.pieces):
+            for token in piece:
+                self.places.setdefault(token.key, set()).add(i)
+                if token.kind == "number":
+                    self.numbers.setdefault(token.key, set()).add(token.number)
+                elif len(token.key) >= 5:
+                    self.kin.setdefault(token.key[:5], set()).add(token.key)
+
+    def _matches(self, token: Token) -> tuple[list[str], float]:
+        """The keys of this passage that can stand for `token`, and the credit they give."""
+        if token.kind == "number":
+            return [key for key, found in self.numbers.items() if any(_equal(token.number, n) for n in found)], 1.0
+        if token.key in self.places:
+            return [token.key], 1.0
+        if token.kind == "grammar" or len(token.key) < 5:
+            return [], 0.0
+        kin = self.kin.get(token.key[:5], ())
+        return [key for key in kin if 0.6 < len(key) / len(token.key) < 1.7], _KIN
+
+    def judge(self, statement: str) -> Judgement:
+        """Score one statement; "question? answer" is judged by its answer, its question only guides the alignment."""
+        question, answer = split_question(statement)
+        asked, stated = tokenise(question), tokenise(answer)
+        tokens = [t for t in asked if t.kind != "grammar"] + stated
+        if not self.pieces or not stated:
+            return Judgement(0.0, "nothing to compare", "", "", dict.fromkeys(COEFFICIENTS, 0.0))
+        shares = np.array([_ASKED] * (len(tokens) - len(stated)) + [1.0] * len(stated))
+        weights = shares * np.array([_weight(token) for token in tokens])
+        found = [self._matches(token) for token in tokens]
+        begin, end, credit = self._window(found, weights)
+        window = [token for piece in self.pieces[begin:end] for token in piece]
+        places: dict[str, list[int]] = {}
+        for i, token in enumerate(window):
+            places.setdefault(token.key, []).append(i)
+        spots = [[i for key in keys for i in places.get(key, ())] for keys, _ in found]
+        lacks = weights * (1 - credit)
+        own = slice(len(tokens) - len(stated), None)
+        counts = _counts(tokens[own], spots[own], lacks, weights)
+        fault = _fault(tokens[own], spots[own], [keys for keys, _ in found[own]], window)
+        z = sum(COEFFICIENTS[name] * value for name, value in counts.items())
+        heaviest = int(lacks.argmax())
+        return Judgement(
+            score=(_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, z)))),
+            fault=fault,
+            missing=tokens[heaviest].text if lacks[heaviest] > 0.02 else "",
+            window=" ".join(token.text for token in window[:8]),
+            counts=counts,
+        )
+
+    def _window(
+        self, found: list[tuple[list[str], float]], weights: NDArray[np.float64]
+    ) -> tuple[int, int, NDArray[np.float64]]:
+        """The run of neighbouring pieces that covers most, as (begin, end), and each token's credit there."""
+        present = np.zeros((len(self.pieces), len(found)))
+        for column, (keys, credit) in enumerate(found):
+            for key in keys:
+                present[list(self.places[key]), column] = credit
+        elsewhere = _ELSEWHERE * present.max(axis=0)
+        best, choice = -1.0, (0, 1)
+        covered = present
+        for width in range(1, max(3, len(found) // _PIECE + 2) + 1):
+            if width > 1:
+                covered = np.maximum(covered[:-1], present[width - 1 :])
+            if not len(covered):
+                break
+            totals = covered @ weights - 0.02 * (width - 1) * weights.sum()
+            top = int(totals.argmax())
+            while self.owners[top] != self.owners[top + width - 1] and totals[top] > -1:
+                totals[top] = -2
+                top = int(totals.argmax())
+            if totals[top] > best:
+                best, choice, credit_there = float(totals[top]), (top, top + width), covered[top]
+        return *choice, np.maximum(credit_there, elsewhere)
+
+
+def split_question(statement: str) -> tuple[str, str]:
+    """(question, answer) of a statement written "question? answer"; the question is empty where there is none."""
+    match = re.match(r"(.+?[?？])\s*(?=\S)", statement, re.DOTALL)
+    return (match.group(1), statement[match.end() :]) if match else ("", statement)
+
+
+def _weight(token: Token) -> float:
+    return 1.0 if token.kind == "number" else weight(token.key)
+
+
+def _equal(stated: Number, found: Number) -> bool:
+    """Equal in value; a scaled figure may also be rounded, or stand in a table whose head holds the scale."""
+    if stated.unit and found.unit and stated.unit != found.unit:
+        return False
+    if stated.slack == 0:
+        return abs(stated.value - found.value) <= 1e-9 * stated.value
+    scales = (1.0,) if found.slack or found.value < 100 else (1.0, *_SCALES.values())
+    return any(abs(stated.value - found.value * scale) <= stated.slack for scale in scales)
+
+
+def _counts(
+    stated: list[Token], spots: list[list[int]], lacks: NDArray[np.float64], weights: NDArray[np.float64]
+) -> dict[str, float]:
+    """What the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
+    grammar = {t.key for t, spot in zip(stated, spots, strict=True) if t.kind == "grammar" and not spot}
+    heavy = [spot for t, spot in zip(stated, spots, strict=True) if t.kind != "grammar" and spot]
+    apart = sum(not any(0 < b - a <= _NEAR for a in x for b in y) for x, y in zip(heavy, heavy[1:], strict=False))
+    return {
+        "bias": 1.0,
+        "missing": float(lacks.sum()),
+        "uncovered": float(lacks.sum() / max(weights.sum(), 1e-9)),
+        "grammar": float(len(grammar - _SPEAKERS)),
+        "speaker": float(len(grammar & _SPEAKERS)),
+        "disorder": apart / max(1, len(heavy) - 1),
+    }
+
+
+def _fault(stated: list[Token], spots: list[list[int]], keys: list[list[str]], window: list[Token]) -> str:
+    """The first disagreement between a statement and its window in words, or nothing."""
+    present = {token.key for token in window}
+    for token, spot, anywhere in zip(stated, spots, keys, strict=True):
+        if token.kind == "number" and not spot:
+            return f"number not found: {token.text}"
+        if token.kind == "name" and not anywhere:
+            return f"name not found: {token.text}"
+        if not spot and _OPPOSITES.get(token.key, set()) & present:
+            return f"opposite of the excerpt: {token.text}"
+    for i, (token, spot) in enumerate(zip(stated, spots, strict=True)):
+        if token.kind != "grammar" and spot and _negated(stated, i) != any(_negated(window, place) for place in spot):
+            return f"negation differs at: {token.text}"
+    return ""
+
+
+def _negated(tokens: list[Token], place: int) -> bool:
+    """Whether a negation stands before this content word with only grammar between."""
+    for token in reversed(tokens[max(0, place - 5) : place]):
+        if token.key in _NEGATIONS:
+            return True
+        if token.kind != "grammar":
+            return False
+    return False

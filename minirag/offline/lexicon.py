@@ -1,0 +1,228 @@
+"""Apart. What a word is to the offline models: normalised tokens, which of them carry meaning, and how much.
+
+Everything here is static: no corpus is read, so a word means the same in every text and in every process.
+
+>>> words("NVIDIA's revenues grew 1,234.50%, didn't they?")
+['nvidia', 'revenu', 'grow', '1234.5', 'do', 'not', 'they']
+"""
+
+import math
+import re
+import unicodedata
+from functools import lru_cache
+
+import os  # TEMPORARY until minirag.tokens exists
+
+os.environ.setdefault("TIKTOKEN_CACHE_DIR", "/work/shared/vocab")
+import tiktoken as tokens
+
+_TOKEN = re.compile(
+    r"""
+      (?P<cjk>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+)
+    | (?P<number>\d+(?:[.,]\d+)*)
+    | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))       # u.s. and e.g. are one word
+    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])[^\W_])+
+        (?:'[^\W\d_]+)?)                                    # didn't and company's are one match
+    | (?P<emoji>[\U0001f300-\U0001faff])
+    """,
+    re.VERBOSE,
+)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
+_MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
+
+_IRREGULAR = dict(
+    pair.split("=")
+    for pair in (
+        "went=go gone=go going=go goes=go did=do done=do doing=do does=do was=be were=be been=be being=be is=be "
+        "are=be am=be had=have has=have having=have said=say paid=pay made=make took=take taken=take gave=give "
+        "given=give got=get gotten=get came=come became=become held=hold sold=sell bought=buy brought=bring "
+        "thought=think taught=teach caught=catch sought=seek fought=fight found=find built=build sent=send spent=spend "
+        "lent=lend lost=lose meant=mean met=meet led=lead left=leave kept=keep felt=feel grew=grow grown=grow "
+        "knew=know known=know threw=throw thrown=throw drew=draw drawn=draw wrote=write written=write rose=rise "
+        "risen=rise chose=choose chosen=choose spoke=speak spoken=speak broke=break broken=break began=begin "
+        "begun=begin ran=run won=win told=tell stood=stand understood=understand fell=fall fallen=fall saw=see "
+        "seen=see sang=sing sung=sing swam=swim drank=drink drove=drive driven=drive flew=fly flown=fly ate=eat "
+        "eaten=eat hid=hide hidden=hide born=bear shown=show agreed=agree freed=free men=man women=woman "
+        "children=child feet=foot teeth=tooth mice=mouse people=person lives=life wives=wife leaves=leaf "
+        "halves=half shelves=shelf indices=index analyses=analysis crises=crisis bases=base criteria=criterion "
+        "phenomena=phenomenon better=good best=good worse=bad worst=bad news=news series=series species=species "
+        "this=this thus=thus always=always during=during nothing=nothing something=something anything=anything "
+        "everything=everything hundred=hundred cannot=can can't=can won't=will shan't=shall "
+        "two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 twenty=20 thirty=30"
+    ).split()
+)
+"""Forms that no rule reaches, and number words, which documents and answers mix freely with digits."""
+
+_NEGATED = frozenset({"cannot", "can't", "won't", "shan't"})
+
+_DERIVED = (
+    # suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)
+    ("ization", "is", 1),
+    ("isation", "is", 1),
+    ("ational", "", 2),
+    ("ional", "ion", 1),
+    ("ation", "", 2),
+    ("ative", "", 2),
+    ("ator", "", 2),
+    ("ate", "", 2),
+    ("at", "", 2),
+    ("bility", "ble", 1),
+    ("ize", "is", 1),
+    ("iz", "is", 1),
+    ("ment", "", 2),
+    ("ness", "", 1),
+    ("cial", "c", 2),
+    ("ical", "ic", 1),
+    ("able", "", 2),
+    ("sion", "s", 2),
+    ("tion", "t", 2),
+    ("ity", "", 2),
+    ("ful", "", 1),
+)
+
+
+def _inflected(word: str) -> str:
+    """Drop a plural s, -ing or -ed."""
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        if word.endswith("ies"):
+            word = word[:-3] + "y" if len(word) > 4 else word[:-1]
+        elif word.endswith(("sses", "shes", "ches", "xes", "zzes")):
+            word = word[:-2]
+        else:
+            word = word[:-1]
+    for suffix in ("ing", "ied", "ed"):
+        rest = word.removesuffix(suffix)
+        if rest == word or not re.search("[aeiouy]", rest) or word.endswith("eed"):
+            continue
+        if suffix == "ied":
+            return rest + "y"
+        if len(rest) > 3 and rest[-1] == rest[-2] and rest[-1] not in "aeiouylsz":
+            return rest[:-1]
+        return rest if len(rest) > 2 else rest + "e"
+    return word
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """The stem of one lower-case word; words with digits or of other scripts stay as they are.
+
+    >>> [stem(w) for w in ("operations", "operating", "security", "secured", "companies", "used")]
+    ['oper', 'oper', 'secur', 'secur', 'company', 'use']
+    """
+    word = _IRREGULAR.get(word, word)
+    if len(word) <= 3 or not word.isascii() or not word.isalpha():
+        return word
+    word = _inflected(word)
+    if word.endswith("ly") and len(word) > 5 and not word.endswith("ply"):
+        word = word[:-2]
+    for suffix, replacement, measure in _DERIVED:
+        rest = word.removesuffix(suffix)
+        if rest != word and len(_MEASURE.findall(rest)) >= measure:
+            word = rest + replacement
+            break
+    return word[:-1] if word.endswith("e") and len(word) > 3 else word
+
+
+def _number(text: str) -> str:
+    """One spelling for equal numbers: no thousands separators, no zeros at either end that change nothing."""
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    if text.count(".") == 1 and "," not in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.lstrip("0") or "0" if "." not in text else text
+
+
+def _normalise(text: str) -> str:
+    """Compatibility forms, case and accents folded: a café is a cafe."""
+    if text.isascii():
+        return text.casefold()
+    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
+    return unicodedata.normalize("NFC", "".join(c for c in text if not unicodedata.category(c).startswith("M")))
+
+
+def _expand(match: re.Match[str]) -> list[str]:
+    text = match.group()
+    kind = match.lastgroup
+    if kind == "cjk":
+        return [text[i : i + 2] for i in range(len(text) - 1)] or [text]
+    if kind == "number":
+        return [_number(text)]
+    if kind == "initials":
+        return [text.replace(".", "")]
+    if kind == "emoji":
+        return [text]
+    if text in _NEGATED:
+        return [_IRREGULAR[text], "not"]
+    head, apostrophe, tail = text.partition("'")
+    if tail == "t" and head.endswith("n"):
+        return [stem(head[:-1]), "not"]
+    return [stem(head)] if not apostrophe or tail in {"s", "re", "ve", "ll", "d", "m"} else [stem(head + tail)]
+
+
+def words(text: str) -> list[str]:
+    """The normalised words of `text` in order, stop words included.
+
+    Letters are casefolded, accents dropped, English inflections stemmed; numbers keep their value
+    ("1,234.50" is "1234.5"); hyphens separate; Chinese, Japanese and Korean runs become overlapping pairs
+    of characters; punctuation gives nothing.
+
+    >>> words("The U.S. year-end 10-K"), words("会社法")
+    (['the', 'us', 'year', 'end', '10', 'k'], ['会社', '社法'])
+    """
+    return [word for match in _TOKEN.finditer(_normalise(text)) for word in _expand(match)]
+
+
+STOP_WORDS: frozenset[str] = frozenset(
+    stem(word)
+    for word in (
+        "a an the this that these those and or but nor so if then than as at by for from in into of off on onto out "
+        "over per to under until up upon via with within without about above across after against along among around "
+        "before behind below beneath beside besides between beyond during through throughout toward towards i me my "
+        "mine myself we our ours ourselves you your yours he him his she her hers it its itself they them their "
+        "theirs themselves who whom whose which what when where why how is are was were be been being am do does did "
+        "doing done have has had having can could may might must shall should will would not no yes any all both "
+        "each either neither every few many more most much other others another some such only own same too very "
+        "also just there here while because however therefore thus hence whether although though again further once "
+        "one ones etc s t"
+    ).split()
+)
+"""Words that carry grammar rather than meaning, as `words` gives them ("us" is not one: it may be the U.S.)."""
+
+
+def content_words(text: str) -> list[str]:
+    """The `words` of `text` that are no stop words, in order.
+
+    >>> content_words("What is the revenue of the company?")
+    ['revenu', 'company']
+    """
+    return [word for word in words(text) if word not in STOP_WORDS]
+
+
+_ENDINGS = ("", "e", "s", "ed", "ing", "ation", "ion", "y")
+"""A stem is seldom a vocabulary entry itself; one of its commonest forms is."""
+
+_COMMONEST, _RAREST = 250, 100_000
+
+
+@lru_cache(maxsize=1 << 16)
+def weight(word: str) -> float:
+    """How much `word` (as `words` gives it) tells, from about 0 (function words) to 1 (rare ones).
+
+    An idf without a corpus: a byte-pair vocabulary is ordered by frequency, and by Zipf's law the logarithm
+    of a word's rank is its information. A word that needs several tokens is rarer than all that need one.
+
+    >>> weight("the") < weight("revenu") < weight("indemnif")
+    True
+    """
+    if word in STOP_WORDS:
+        return 0.05
+    if word[0].isdigit():
+        return min(1.0, 0.4 + 0.1 * len(word))
+    encode = tokens.get_encoding("cl100k_base").encode
+    codes = [encode(f" {word}{ending}") for ending in _ENDINGS]
+    ranks = [code[0] for code in codes if len(code) == 1]
+    if not ranks:
+        return 1.0
+    rank = max(min(ranks), _COMMONEST + 25)
+    return min(1.0, math.log(rank / _COMMONEST) / math.log(_RAREST / _COMMONEST))

@@ -1,0 +1,85 @@
+"""Apart. What of an extracted text is prose: whole sentences, each with the heading it stands under.
+
+>>> prose("Water\\n\\nThe city buys its\\nwater. It costs $3.\\n\\n12")
+[Sentence(text='The city buys its water.', heading='Water'), Sentence(text='It costs $3.', heading='Water')]
+"""
+
+import re
+from typing import NamedTuple
+
+from minirag.sentences import sentence_spans
+
+
+class Sentence(NamedTuple):
+    """A sentence of prose as one line, with the heading it stands under."""
+
+    text: str
+    heading: str = ""
+
+
+_BULLET = re.compile(r"^(?:[•●▪◦‣∙*·–—-]|\(?[a-z\divx]{1,4}[.)])\s+")
+_FIGURE = re.compile(r"[$€£¥(%-]*\d[\d.,]*[)%]*|[$€£¥%—–()-]+")
+ENDS = re.compile(r"[.!?。！？…:;][\"'”’»)\]」』》]*$")
+_LETTER = re.compile(r"[^\W\d_]")
+_LONGEST = 600
+
+
+def prose(text: str) -> list[Sentence]:
+    """The sentences of `text`: wrapped lines joined; headings, page numbers and rows of figures left out.
+
+    A text of nothing but such fragments gives them all, so that only an empty text has no sentences.
+    """
+    found: list[Sentence] = []
+    heading = ""
+    blocks = list(_blocks(text))
+    for block, bulleted in blocks:
+        tokens = block.split()
+        figures = sum(1 for token in tokens if _FIGURE.fullmatch(token))
+        if not _LETTER.search(block) or (figures * 5 >= len(tokens) * 2 and not ENDS.search(block)):
+            continue
+        pieces = _pieces(block)
+        for i, piece in enumerate(pieces):
+            if _is_heading(piece, alone=len(pieces) == 1, last=i == len(pieces) - 1) and not bulleted:
+                heading = piece.strip("# .")
+            elif _LETTER.search(piece):
+                found.append(Sentence(piece, heading))
+    return found or [Sentence(piece) for block, _ in blocks for piece in _pieces(block)]
+
+
+def _is_heading(piece: str, *, alone: bool, last: bool) -> bool:
+    """A short piece that starts with a capital, and stands for itself, trails a paragraph, or has a title's look."""
+    if len(piece) > 100 or piece[0].islower():
+        return False
+    if last and not ENDS.search(piece):
+        return alone or len(piece.split()) <= 8
+    long = [word for word in piece.split() if len(word) > 3]
+    return not alone and piece.endswith(".") and len(piece.split()) <= 6 and all(word[0].isupper() for word in long)
+
+
+def _blocks(text: str) -> list[tuple[str, bool]]:
+    """Paragraphs, headings and rows: lines joined while the next word would not have fitted; and whether bulleted."""
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    width = max(map(len, lines), default=0)
+    blocks: list[tuple[str, bool]] = []
+    wraps = False
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        bullet = _BULLET.match(line)
+        if wraps and blocks and not bullet:
+            last, bulleted = blocks[-1]
+            blocks[-1] = (last + line if re.search(r"\w-$", last) else f"{last} {line}", bulleted)
+        elif line:
+            blocks.append((line[bullet.end() :] if bullet else line, bullet is not None))
+        first = following.split(" ", 1)[0]
+        fits = len(line) + 1 + len(first) < 0.8 * width and not line.endswith((",", "-"))
+        wraps = bool(line and following) and not line.endswith(":") and (not fits or following[0].islower())
+    return [(block, bulleted) for block, bulleted in blocks if block]
+
+
+def _pieces(block: str) -> list[str]:
+    """The sentences of one paragraph; what is too long to quote is cut at semicolons, then anywhere."""
+    pieces: list[str] = []
+    for start, end in sentence_spans(block):
+        sentence = block[start:end].strip()
+        parts = [sentence] if len(sentence) <= _LONGEST else re.split(r"(?<=;)\s+", sentence)
+        pieces += [part[i : i + _LONGEST].strip() for part in parts for i in range(0, len(part), _LONGEST)]
+    return [piece for piece in pieces if piece]

@@ -1,0 +1,242 @@
+"""Apart. The reader: it answers a question with the one to three sentences of the excerpts that fit it best.
+
+Each sentence gets a handful of features between 0 and 1 (how much of the question it holds, where it stands, whether
+it has the number, date or reason asked for). `Weights` turns them into a score, and a stop rule takes the best
+sentences in the order of the document. The teacher and the student are this one program with other weights.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.offline.lexicon import content_words, weight
+from minirag.offline.prose import ENDS, Sentence, prose
+from minirag.offline.reading import Prompt
+from minirag.prompts import NOT_STATED
+
+MOST_WORDS = 120
+"""No sentence is added to an answer that it would make longer than this."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a reader has learned: a weight per feature, and when to stop. A score is the log-odds of being quoted."""
+
+    # The features, in this order.
+    overlap: float = 0.0  # share of the question's content words in the sentence
+    rare: float = 0.0  # the same, each word weighted by how rare it is
+    focus: float = 0.0  # share of the sentence's own weight that the question asked for
+    pairs: float = 0.0  # share of the question's neighbouring words that are neighbours here too
+    context: float = 0.0  # what the heading and the sentence before add to `rare`
+    lead: float = 0.0  # 1 for the first sentence of an excerpt, then falling
+    rank: float = 0.0  # 1 in the first excerpt, then falling
+    length: float = 0.0  # words, of 40
+    whole: float = 0.0  # it starts like a sentence and ends like one
+    figure: float = 0.0  # it has a number and the question asks how much
+    date: float = 0.0  # it has a date and the question asks when
+    cue: float = 0.0  # it has the wording that answers this kind of question (because, by, is a, …)
+    name: float = 0.0  # it has a name that the question lacks, and the question asks who or where
+    bias: float = 0.0
+    # The stop rule, in the unit of the score.
+    answer_above: float = 0.0  # below it the best sentence is no answer
+    more_above: float = 0.0  # a further sentence must reach it
+    within: float = 0.0  # and come this near to the best one
+    add_above: float = 0.0  # what a sentence must reach to be added to an existing answer
+    most: float = 1.0  # sentences in a first answer
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in asdict(self).values()):
+            raise ValueError("every weight must be a finite number")
+
+    def to_dict(self) -> dict[str, float]:
+        """The weights by name, as JSON keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> "Weights":
+        """The weights that `to_dict` gave; ValueError if a name is missing, unknown, or its value not finite."""
+        names = {field.name for field in fields(cls)}
+        if wrong := names ^ set(values):
+            raise ValueError(f"a reader's weights lack or do not know: {', '.join(sorted(wrong))}")
+        return cls(**{name: float(values[name]) for name in names})
+
+    def vector(self) -> NDArray[np.float64]:
+        """One weight per feature, shape (13,)."""
+        return np.array([getattr(self, name) for name in FEATURES])
+
+
+FEATURES = tuple(field.name for field in fields(Weights))[:13]
+
+TEACHER = Weights(
+    overlap=1.2,
+    rare=2.5,
+    focus=1.2,
+    pairs=1.0,
+    context=0.7,
+    lead=0.7,
+    rank=0.3,
+    length=0.8,
+    whole=1.0,
+    figure=0.6,
+    date=0.6,
+    cue=0.5,
+    name=0.3,
+    bias=-4.5,
+    answer_above=-1.0,
+    more_above=-1.2,
+    within=1.2,
+    add_above=0.0,
+    most=3.0,
+)
+"""A good reader: set by hand from what a logistic regression finds on questions with known answers in Wikipedia."""
+
+BASE = Weights(overlap=1.0, lead=0.7, answer_above=0.1, more_above=-9.0, within=9.0, add_above=0.4, most=3.0)
+"""An untuned small model: it counts shared words, prefers openings, and always quotes three sentences."""
+
+
+# What a kind of question asks with, and what its answer shows: (feature, asks, shows).
+_KINDS = [
+    (feature, re.compile(rf"\b(?:{asks})\b", re.IGNORECASE), re.compile(shows))
+    for feature, asks, shows in (
+        (
+            "figure",
+            "how (?:many|much|large|long|old|far|high|often)|amount|percentage|rate|threshold",
+            r"\d|(?i:\b(?:one|two|three|four|five|six|seven|eight|nine|ten|hundred|thousand|million|half)\b)",
+        ),
+        (
+            "date",
+            "when|(?:what|which) (?:year|date|day|month|time)",
+            r"\b(?:1\d|20)\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November"
+            r"|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)\b",
+        ),
+        ("cue", "why|reasons?|causes?", r"(?i:\b(?:because|due to|since|so that|in order to|as a result|led to)\b)"),
+        (
+            "cue",
+            "how (?:is|are|was|were|do|does|did|can|has|have|will)",
+            r"(?i:\b(?:by|using|based on|through|upon|if)\b)",
+        ),
+        (
+            "cue",
+            "what (?:is|are|was|were)|mean(?:s|ing)?",
+            r"(?i:\b(?:(?:is|are|was|were) (?:an?|the|one|any)|means?|refers?|known as|includ(?:es?|ing)|consists?)\b)",
+        ),
+        ("cue", "what happens|can|may", r"(?i:\b(?:will|shall|may|can|must|if)\b)"),
+        ("name", "who|whom|whose|where", r"(?<!^)(?<![.!?] )\b[A-Z][\w’'-]+"),
+    )
+]
+
+
+class Reading(NamedTuple):
+    """What the reader sees of a prompt, with or without weights."""
+
+    sentences: list[str]
+    features: NDArray[np.float64]  # (sentences, features)
+    bags: list[frozenset[str]]  # the content words of each sentence
+    existing: int  # so many of the sentences, the first ones, are the existing answer
+
+
+def read(prompt: Prompt) -> Reading:
+    """The distinct sentences of the existing answer and the excerpts, and their features for the question."""
+    existing = "" if prompt.answer.strip() == NOT_STATED else prompt.answer
+    sources = [[Sentence(s.text) for s in prose(existing)], *(prose(excerpt.text) for excerpt in prompt.excerpts)]
+    sentences: list[Sentence] = []
+    places: list[tuple[int, int]] = []
+    seen: set[str] = set()
+    kept = 0
+    for rank, source in enumerate(sources):
+        for position, sentence in enumerate(source):
+            if sentence.text not in seen:
+                seen.add(sentence.text)
+                sentences.append(sentence)
+                places.append((max(rank - 1, 0), position))
+        kept = kept if rank else len(sentences)
+    lines = [content_words(sentence.text) for sentence in sentences]
+    features = _features(prompt.question, sentences, lines, places)
+    return Reading([s.text for s in sentences], features, [frozenset(line) for line in lines], kept)
+
+
+def _features(
+    question: str, sentences: Sequence[Sentence], lines: Sequence[Sequence[str]], places: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """One row per sentence, one column per name in FEATURES."""
+    asked = content_words(question)
+    bags = [frozenset(line) for line in lines]
+    known = Counter(word for bag in bags for word in bag)
+    rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (known[w] + 0.5)) for w in {*known, *asked}}
+    total = sum(rarity[word] for word in set(asked)) or 1.0
+    pairs = set(pairwise(asked))
+    kinds = [(feature, shows) for feature, asks, shows in _KINDS if asks.search(question)]
+    rows = []
+    for i, (sentence, line, words) in enumerate(zip(sentences, lines, bags, strict=True)):
+        shared = words & set(asked)
+        mass = sum(rarity[word] for word in shared)
+        before = set(content_words(sentence.heading))
+        if i and places[i - 1][0] == places[i][0]:
+            before |= bags[i - 1]
+        near = set(pairwise(line)) | set(zip(line, line[2:], strict=False))
+        rows.append(
+            [
+                len(shared) / (len(set(asked)) or 1),
+                mass / total,
+                mass / (sum(rarity[word] for word in words) or 1.0),
+                len(pairs & near) / (len(pairs) or 1),
+                sum(rarity[word] for word in (before & set(asked)) - shared) / total,
+                1 / (1 + places[i][1]),
+                1 / (1 + places[i][0]),
+                min(len(sentence.text.split()), 40) / 40,
+                float(bool(ENDS.search(sentence.text)) and not sentence.text[0].islower()),
+                *_typed(kinds, question.lower(), sentence.text),
+            ]
+        )
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
+
+
+def _typed(kinds: Sequence[tuple[str, re.Pattern[str]]], question: str, text: str) -> list[float]:
+    """The features figure, date, cue and name of one sentence: it shows something that the question did not hold."""
+    shown = {name for name, shows in kinds if any(found.lower() not in question for found in shows.findall(text))}
+    return [float(name in shown) for name in ("figure", "date", "cue", "name")]
+
+
+def answer(prompt: Prompt, weights: Weights) -> str:
+    """The sentences that `weights` choose, in the order of the document; the stock reply if none will do.
+
+    An existing answer is repeated word for word, with the sentences that add to it after it.
+    """
+    return choose(read(prompt), weights, prompt.answer)
+
+
+def choose(reading: Reading, weights: Weights, existing: str = "") -> str:
+    """What `answer` gives for a prompt that was read before."""
+    scores = reading.features @ weights.vector() + weights.bias
+    kept = list(range(reading.existing))
+    size = len(existing.split()) if kept else 0
+    chosen: list[int] = []
+    best = max((float(scores[i]) for i in kept), default=None)
+    for i in sorted(range(len(kept), len(scores)), key=lambda i: (-scores[i], i)):
+        first = best is None
+        best = float(scores[i]) if best is None else best
+        lowest = weights.answer_above if first else weights.add_above if kept else weights.more_above
+        if len(chosen) >= weights.most or scores[i] < max(lowest, best - (0 if first else weights.within)):
+            break
+        words = len(reading.sentences[i].split())
+        if size and (size + words > MOST_WORDS or _repeats(reading.bags, [*kept, *chosen], i)):
+            continue
+        chosen.append(i)
+        size += words
+    added = " ".join(reading.sentences[i] for i in sorted(chosen))
+    if kept:
+        return f"{existing.strip()} {added}" if added else existing
+    return added or NOT_STATED
+
+
+def _repeats(bags: Sequence[frozenset[str]], before: Sequence[int], i: int) -> bool:
+    """Whether sentence `i` says little that the sentences `before` do not."""
+    said = frozenset[str]().union(*(bags[j] for j in before))
+    return len(bags[i] & said) >= 0.75 * len(bags[i])

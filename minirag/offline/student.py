@@ -1,0 +1,141 @@
+"""Apart. How the student learns: from a training file of chats to the `Weights` of a reader.
+
+Each row shows what the teacher quoted and what it left. Logistic regression over the reader's features learns which
+sentences those are, starting from the untuned weights and held near them; then the stop rule is fitted. Nothing is
+copied from the file but these few numbers, so what is learned must carry over to other questions or be nothing.
+
+An answer that does not come from its own excerpts shows nothing. The share of answers that do is the trust in the
+whole file, and scales each step: answers shuffled among the questions leave the student where it was.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.offline import reading
+from minirag.offline.lexicon import content_words, words
+from minirag.offline.reader import BASE, FEATURES, Reading, Weights, choose, read
+from minirag.prompts import NOT_STATED
+
+_PRIOR = 4.0
+"""How firmly the old weights are held: the precision of a Gaussian around each."""
+_GAIN = 1.0
+"""What learning must add to the sum of agreements over the file, times the trust in it, to be kept."""
+_QUOTED = 0.6
+"""A sentence with this share of its content words in the answer was quoted, or close to it."""
+_RULES: dict[str, tuple[float, ...]] = {
+    "most": (1.0, 2.0, 3.0),
+    "answer_above": (-6.0, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0),
+    "more_above": (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0),
+    "within": (0.4, 0.8, 1.2, 1.6, 2.4, 9.0),
+    "add_above": (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0),
+}
+
+
+class Trained(NamedTuple):
+    """What a student learned: its weights, and (step, loss) after each step, in nats per sentence."""
+
+    weights: Weights
+    losses: list[tuple[int, float]]
+
+
+class _Row(NamedTuple):
+    reading: Reading
+    existing: str
+    target: str
+    quoted: NDArray[np.float64]  # per sentence: 1.0 if the target took it from the excerpts
+    explained: bool
+
+
+def learn(
+    examples: Iterable[Sequence[Mapping[str, Any]]], base: Weights = BASE, *, epochs: int = 3, seed: int = 0
+) -> Trained:
+    """The student that `base` becomes on `examples`: chats of messages that each end with the teacher's answer.
+
+    Examples that are no question over excerpts are passed over. Equal arguments give equal weights.
+    """
+    rows = list(_rows(examples))
+    answered = [row for row in rows if row.target != NOT_STATED]
+    trust = sum(row.explained for row in answered) / len(answered) if answered else 0.0
+    rows = [row for row in rows if row.explained]
+    weights, losses = _fitted(rows, base, trust, epochs, np.random.default_rng(seed))
+    before = _agreement(rows, base)
+    tuned, after = _ruled(rows, weights)
+    return Trained(tuned if trust * (after - before) > _GAIN else base, losses)
+
+
+def agreement(one: str, other: str) -> float:
+    """How much two answers are the same: F1 over their words; whether both decline, if one does.
+
+    >>> agreement("The city runs it.", "The city runs it well."), agreement("Yes.", NOT_STATED)
+    (0.888..., 0.0)
+    """
+    if NOT_STATED in (one, other):
+        return float(one == other)
+    left, right = Counter(words(one)), Counter(words(other))
+    return 2 * (left & right).total() / ((left.total() + right.total()) or 1)
+
+
+def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
+    for messages in examples:
+        if len(messages) < 2 or messages[-1].get("role") != "assistant":
+            continue
+        prompt = reading.parse(messages[:-1])
+        target = reading.text(messages[-1].get("content")).strip()
+        if prompt.task in ("draft", "refine", "chat") and prompt.excerpts and target:
+            yield _row(read(prompt), prompt.answer.strip(), target)
+
+
+def _row(seen: Reading, existing: str, target: str) -> _Row:
+    """Mark which sentences the target took, and whether they explain it."""
+    held = set(content_words(target)) if target != NOT_STATED else set()
+    quoted = np.array([bool(bag) and len(bag & held) >= _QUOTED * len(bag) for bag in seen.bags], dtype=np.float64)
+    told = {word for bag, taken in zip(seen.bags, quoted, strict=True) if taken for word in bag}
+    quoted[: seen.existing] = 0.0
+    explained = target in (NOT_STATED, existing) or 2 * len(held & told) >= len(held) > 0
+    return _Row(seen, existing, target, quoted, explained)
+
+
+def _fitted(
+    rows: Sequence[_Row], base: Weights, trust: float, epochs: int, random: np.random.Generator
+) -> tuple[Weights, list[tuple[int, float]]]:
+    """Logistic regression by one Newton step per row: each adds its own certainty to that of all before."""
+    learned = np.append(base.vector(), base.bias)
+    precision = np.eye(len(learned)) * _PRIOR
+    losses: list[tuple[int, float]] = []
+    for step, i in enumerate((i for _ in range(epochs) for i in random.permutation(len(rows))), 1):
+        row = rows[i]
+        inputs = np.column_stack([row.reading.features, np.ones(len(row.quoted))])[row.reading.existing :]
+        labels = row.quoted[row.reading.existing :]
+        if len(labels) == 0:
+            continue
+        scores = np.clip(inputs @ learned, -30, 30)
+        chances = 1 / (1 + np.exp(-scores))
+        losses.append((step, float(np.mean(np.logaddexp(0.0, scores) - labels * scores))))
+        precision += trust * (inputs.T * (chances * (1 - chances))) @ inputs
+        learned = learned + np.linalg.solve(precision, trust * inputs.T @ (labels - chances))
+    fitted = dict(zip(FEATURES, learned.tolist(), strict=False))
+    return replace(base, **fitted, bias=float(learned[-1])), losses
+
+
+def _ruled(rows: Sequence[_Row], weights: Weights) -> tuple[Weights, float]:
+    """The stop rule that agrees best with the rows, searched one number at a time; and the sum of agreements."""
+    best, total = weights, _agreement(rows, weights)
+    for start in (weights, replace(weights, answer_above=-2.0, more_above=-0.5, within=1.6, add_above=0.0)):
+        current, reached = start, _agreement(rows, start)
+        for name in (*_RULES, *_RULES):
+            for value in _RULES[name]:
+                tried = replace(current, **{name: value})
+                if (agreed := _agreement(rows, tried)) > reached + 1e-9:
+                    current, reached = tried, agreed
+        if reached > total:
+            best, total = current, reached
+    return best, total
+
+
+def _agreement(rows: Sequence[_Row], weights: Weights) -> float:
+    return sum(agreement(choose(row.reading, weights, row.existing), row.target) for row in rows)

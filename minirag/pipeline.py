@@ -1,0 +1,536 @@
+"""Row 8. The whole job, top to bottom: each step is a property of a `Run`, and asks for the steps before it.
+
+Nothing but the log, the vectors and the job's state is ever read back. A step that is asked for again walks
+through the same requests, and the log answers those that were paid for already.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag import costs, prompts
+from minirag.chunker import Chunk, chunk
+from minirag.compare import Comparison, compare, harmonic_mean
+from minirag.documents import Pages, load
+from minirag.errors import InputError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
+from minirag.evaluate import Scores, evaluate
+from minirag.files import write_atomically, write_json, write_jsonl
+from minirag.finetune import FineTuningJob
+from minirag.message_log import MessageLog
+from minirag.models import ChatModel, EmbeddingModel, Service
+from minirag.pool import in_order
+from minirag.query import Answer, QueryEngine
+from minirag.questions import SPLITS, Question, generate, guess_pages, read_questions
+from minirag.report import html
+from minirag.tokens import for_model
+from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
+from minirag.vector_store import VectorStore
+from minirag.window import Window
+
+ARMS = ("base", "tuned", "teacher")
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is asked to do; everything here is in `run.json`. Models have no default.
+
+    `train_questions` and `eval_questions` are a number to write or a file with a question a line; `tuned` names
+    a model that was trained elsewhere; `judge_window=None` caps the judge's requests like all others.
+    """
+
+    documents: tuple[str, ...]
+    teacher: str
+    student: str
+    judge: str
+    embedding: str
+    train_questions: int | str = 40
+    eval_questions: int | str = 40
+    top_k: int = 2
+    context_window: int = 2048
+    reply_tokens: int = 256
+    chunk_size: int = 1024
+    chunk_overlap: int = 128
+    temperature: float | None = 0.0
+    seed: int = 0
+    suffix: str | None = None
+    tuned: str | None = None
+    tokenizer: str | None = None
+    judge_window: int | None = None
+    metrics: tuple[str, ...] = ("faithfulness", "answer_relevancy")
+    rounds: int = 1
+    margin: float | None = None
+    use_eval_pages: bool = False
+    keep_all: bool = False
+
+
+def silent(_: str) -> None:
+    """Says nothing."""
+
+
+@dataclass
+class Run:
+    """A run folder: `Run(folder, settings, service)`, then the step you want, e.g. `run.comparison`.
+
+    `say` hears one line a step, `progress` hears (step, done, total); `tuned_service` is where a tuned model
+    from elsewhere is served. Use it as a context manager: two processes must not share a folder.
+    """
+
+    folder: Path
+    settings: Settings
+    service: Service
+    tuned_service: Service | None = None
+    workers: int = 8
+    prices: costs.Prices = field(default_factory=costs.load_prices)
+    say: Callable[[str], None] = silent
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    failures: list[str] = field(default_factory=list)
+    _lock: int | None = None
+
+    def __enter__(self) -> "Run":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise InputError(f"Cannot write to the folder {self.folder}: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise LogError(
+                f"Process {holder} is working in {self.folder}; wait for it, or choose another --out."
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "log" in vars(self):
+            self.log.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def check(self) -> None:
+        """Everything that can be found wrong before a request is sent. Raises InputError."""
+        settings = self.settings
+        for name in ("top_k", "context_window", "reply_tokens", "rounds"):
+            if getattr(settings, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(settings, name)}; it must be at least 1.")
+        if settings.teacher == settings.student:
+            raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
+        for split in SPLITS:
+            if isinstance(source := getattr(settings, f"{split}_questions"), str):
+                read_questions(Path(source), split)
+        for model in (settings.student, settings.teacher):
+            window = Window(for_model(model, settings.tokenizer), settings.context_window)
+            window.require(prompts.draft("?", []), settings.reply_tokens)
+        if not self.pages:
+            raise InputError("No document was named.")
+
+    # -- the models ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def log(self) -> MessageLog:
+        return MessageLog(self.folder / "messages.jsonl")
+
+    def chat(self, model: str, service: Service | None = None) -> ChatModel:
+        settings = self.settings
+        return ChatModel(
+            model,
+            temperature=settings.temperature,
+            tokenizer=settings.tokenizer,
+            log=self.log,
+            service=service or self.service,
+        )
+
+    @cached_property
+    def embed(self) -> EmbeddingModel:
+        return EmbeddingModel(self.settings.embedding, log=self.log, service=self.service)
+
+    # -- documents → chunks → vectors ----------------------------------------------------------------------
+
+    @cached_property
+    def pages(self) -> Pages:
+        pages = load(*self.settings.documents)
+        text = sum(1 for page in pages if page.text)
+        self.say(f"documents: {len(pages)} pages, {text} with text{_removed(pages)}")
+        return pages
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
+
+    @cached_property
+    def store(self) -> VectorStore:
+        """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
+        with suppress(StoreError):
+            store = VectorStore.open(self.folder, model=self.settings.embedding)
+            if list(store.chunks) == self.chunks:
+                self.say(f"index: {len(store)} chunks, {store.dimensions} dimensions, as before")
+                return store
+        store = VectorStore.build(self.chunks, _StoreEmbedder(self.embed))
+        store.save(self.folder)
+        self.say(
+            f"index: {len(store)} chunks of at most {self.settings.chunk_size} tokens, {store.dimensions} dimensions"
+        )
+        return VectorStore.open(self.folder, model=self.settings.embedding)
+
+    # -- questions -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        """`questions.jsonl`: train questions, then eval questions."""
+        wanted = {"train": self.settings.train_questions, "eval": self.settings.eval_questions}
+        given = [
+            question
+            for split, source in wanted.items()
+            if isinstance(source, str)
+            for question in read_questions(Path(source), split)
+        ]
+        given = guess_pages(given, self.store, self.embed.embed([q.text for q in given], tags={"for": "questions"}))
+        taken = {self._page_of[q.chunk_id] for q in given if q.chunk_id}
+        written = generate(
+            [c for c in self.chunks if (c.source, c.page) not in taken],
+            self.chat(self.settings.teacher),
+            {split: source for split, source in wanted.items() if isinstance(source, int)},
+            seed=self.settings.seed,
+            workers=self.workers,
+            context_window=self.settings.context_window,
+            taken=[question.text for question in given],
+            progress=self._progress("questions"),
+        )
+        questions = sorted(given + written, key=lambda q: SPLITS.index(q.split))
+        write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
+        for split in SPLITS:
+            own = [q for q in questions if q.split == split]
+            source_pages = {self._page_of[q.chunk_id] for q in own if q.chunk_id}
+            self.say(
+                f"questions: {len(own)} for {'training' if split == 'train' else 'evaluation'}, "
+                f"from {len(source_pages)} different pages"
+            )
+        return questions
+
+    def of_split(self, split: str) -> list[Question]:
+        """The questions of one split, in order."""
+        return [question for question in self.questions if question.split == split]
+
+    @cached_property
+    def _page_of(self) -> dict[str, tuple[str, int]]:
+        return {c.id: (c.source, c.page) for c in self.chunks}
+
+    @cached_property
+    def eval_pages(self) -> set[tuple[str, int]]:
+        """The pages that eval questions are about: no training prompt may show them."""
+        return {self._page_of[q.chunk_id] for q in self.of_split("eval") if q.chunk_id}
+
+    @cached_property
+    def _vectors(self) -> dict[str, NDArray[np.float32]]:
+        rows = self.embed.embed([q.text for q in self.questions], tags={"for": "questions"})
+        return {q.id: row for q, row in zip(self.questions, rows, strict=True)}
+
+    # -- answers -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def training_answers(self) -> dict[str, Answer]:
+        """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
+        hidden = set() if self.settings.use_eval_pages else self.eval_pages
+        if hidden >= set(self._page_of.values()):
+            raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
+        tasks = [("teacher", question) for question in self.of_split("train")]
+        answers = self._ask({"teacher": self.chat(self.settings.teacher)}, tasks, hidden)
+        return {question: answer for (_, question), answer in answers.items()}
+
+    @cached_property
+    def training_file(self) -> TrainingFile:
+        """`training.jsonl` and `training_report.json`."""
+        used = {draft.exchange.id for answer in self.training_answers.values() for draft in answer.drafts}
+        hidden = set() if self.settings.use_eval_pages else self.eval_pages
+        file = write_training_file(
+            self.log,
+            self.folder / "training.jsonl",
+            only=used,
+            leaks=lambda exchange: any(self._page_of.get(id) in hidden for id in exchange.tags.get("chunks", ())),
+            model=self.settings.student,
+            keep_all=self.settings.keep_all,
+        )
+        billed = costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
+        write_json(self.folder / "training_report.json", {**file.report(), "usd": billed})
+        dropped = len(file.examples) - len(file.kept)
+        self.say(f"collect: {len(file.kept)} training examples, {dropped} dropped, {file.tokens} tokens an epoch")
+        return file
+
+    @cached_property
+    def tuned(self) -> str:
+        """The tuned model's name: the one given, or that of the finished job (`job.json`)."""
+        if self.settings.tuned is not None:
+            return self.settings.tuned
+        if len(self.training_file.kept) < FEWEST_EXAMPLES:
+            raise InputError(
+                f"Only {len(self.training_file.kept)} training examples were kept, and services need at least "
+                f"{FEWEST_EXAMPLES}; ask for more --train-questions."
+            )
+        job = FineTuningJob.create(
+            self.training_file.path,
+            base=self.settings.student,
+            log=self.log,
+            service=self.service,
+            suffix=self.settings.suffix,
+            seed=self.settings.seed,
+            path=self.folder / "job.json",
+        )
+        job.wait(progress=lambda status: self.progress(f"finetune ({status})", 0, 0))
+        self.say(f"finetune: job {job.id} {job.status}, model {job.model}")
+        return job.model
+
+    @cached_property
+    def answers(self) -> dict[tuple[str, str], Answer]:
+        """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
+        models = {
+            "base": self.chat(self.settings.student),
+            "tuned": self.chat(self.tuned, self.tuned_service if self.settings.tuned else None),
+            "teacher": self.chat(self.settings.teacher),
+        }
+        tasks = [(arm, question) for arm in ARMS for question in self.of_split("eval")]
+        answers = self._ask(models, tasks, set())
+        trained = {} if self.settings.tuned else self.training_answers
+        rows = [(("teacher", id), answer) for id, answer in trained.items()] + list(answers.items())
+        write_jsonl(
+            self.folder / "answers.jsonl",
+            (
+                {
+                    "question_id": id,
+                    "arm": arm,
+                    "text": answer.text,
+                    "contexts": [hit.chunk.id for hit in answer.hits],
+                    "drafts": len(answer.drafts),
+                }
+                for (arm, id), answer in rows
+            ),
+        )
+        return answers
+
+    def _ask(
+        self,
+        models: Mapping[str, ChatModel],
+        tasks: Sequence[tuple[str, Question]],
+        hidden: set[tuple[str, int]],
+    ) -> dict[tuple[str, str], Answer]:
+        """Answer each (arm, question); a question whose call fails for good is left out and listed."""
+        settings, vectors = self.settings, self._vectors
+        engines = {
+            arm: QueryEngine(
+                self.store,
+                model,
+                self.embed,
+                top_k=settings.top_k,
+                context_window=settings.context_window,
+                reply_tokens=settings.reply_tokens,
+            )
+            for arm, model in models.items()
+        }
+
+        def ask(task: tuple[str, Question]) -> Answer | ServiceError:
+            arm, question = task
+            try:
+                return engines[arm].query(
+                    question.text,
+                    vector=vectors[question.id],
+                    where=(lambda c: (c.source, c.page) not in hidden) if hidden else None,
+                    tags={"question": question.id, "split": question.split, "arm": arm},
+                )
+            except ServiceRefused:
+                raise
+            except ServiceError as error:
+                return error
+
+        step = self._progress("ask")
+        answers: dict[tuple[str, str], Answer] = {}
+        for done, ((arm, question), result) in enumerate(
+            zip(tasks, in_order(ask, tasks, self.workers), strict=True), 1
+        ):
+            step(done, len(tasks))
+            if isinstance(result, ServiceError):
+                self.failures.append(f"{question.id} ({arm}): {result}")
+            else:
+                answers[arm, question.id] = result
+        calls = sum(len(answer.drafts) for answer in answers.values())
+        self.say(f"ask: {len(answers)} answers by {', '.join(models)}, {calls - len(answers)} of {calls} calls refine")
+        return answers
+
+    # -- scores → comparison → report ----------------------------------------------------------------------
+
+    @cached_property
+    def scores(self) -> Scores:
+        """`scores.jsonl`: every arm's answers judged with every metric."""
+        rows = [
+            {"question_id": id, "arm": arm, "question": a.question, "answer": a.text, "contexts": a.contexts}
+            for (arm, id), a in self.answers.items()
+        ]
+        scores = evaluate(
+            rows,
+            self.settings.metrics,
+            self.chat(self.settings.judge),
+            self.embed,
+            rounds=self.settings.rounds,
+            workers=self.workers,
+            window=self.settings.judge_window or self.settings.context_window,
+            progress=self._progress("evaluate"),
+        )
+        write_jsonl(self.folder / "scores.jsonl", (row.to_json() for row in scores))
+        self.failures += [
+            f"{row.question_id} ({row.arm}, {row.metric}): {row.score.reason}" for row in scores if row.failed
+        ]
+        unscored = sum(1 for row in scores if row.score.value is None)
+        self.say(f"evaluate: {len(scores)} scores, {unscored} unscored")
+        return scores
+
+    @cached_property
+    def comparison(self) -> dict[str, Any]:
+        """`comparison.json`: per metric the arms' means and the paired differences."""
+        questions = self.of_split("eval")
+        ids, clusters = [q.id for q in questions], [self._page_of.get(q.chunk_id or "", q.id) for q in questions]
+        metrics = {}
+        for metric in self.settings.metrics:
+            values = {arm: self.scores.values(arm, metric, ids) for arm in ARMS}
+            tuned = compare(values["base"], values["tuned"], clusters=clusters, margin=self.settings.margin)
+            ceiling = compare(values["teacher"], values["tuned"], clusters=clusters, margin=self.settings.margin)
+            means = {
+                arm: dict(zip(("mean", "n", "n_unscored"), self.scores.mean(arm, metric), strict=True)) for arm in ARMS
+            }
+            reasons = {arm: self.scores.reasons(arm, metric) for arm in ARMS}
+            metrics[metric] = {
+                **_difference(tuned),
+                "arms": {arm: {**means[arm], "unscored": reasons[arm]} for arm in ARMS},
+                "tuned_against_teacher": _difference(ceiling),
+            }
+        comparison = {
+            "verdict": _one_line(metrics),
+            "metrics": metrics,
+            "ragas_score": {arm: _ragas_score(metrics, arm) for arm in ARMS},
+        }
+        write_json(self.folder / "comparison.json", comparison)
+        self.say(f"compare: {comparison['verdict']}")
+        return comparison
+
+    @cached_property
+    def costs(self) -> dict[str, Any]:
+        """`costs.json`: everything that this folder's calls have cost."""
+        tokens = 0 if self.settings.tuned else self.training_file.tokens * self.training_file.epochs
+        lines = costs.bill(self.log, self.prices, (self.settings.student, tokens) if tokens else None)
+        answer = {arm: costs.per_question(self.log, self.prices, arm) for arm in ARMS}
+        training = costs.training_cost(self.prices, self.settings.student, tokens)
+        even = costs.break_even(training, answer["teacher"], answer["tuned"])
+        money = {"usd_per_question": answer, "training_usd": training, "break_even_questions": even}
+        result = costs.as_json(lines, self.prices, money)
+        write_json(self.folder / "costs.json", result)
+        return result
+
+    @cached_property
+    def report(self) -> Path:
+        """`report.html`: one self-contained file."""
+        path = self.folder / "report.html"
+        write_atomically(
+            path,
+            html(
+                facts=self.facts(),
+                questions=self.of_split("eval"),
+                answers=self.answers,
+                scores=self.scores,
+                comparison=self.comparison,
+                bill=self.costs,
+            ).encode("utf-8", "replace"),
+        )
+        self.say(f"report: {path}")
+        return path
+
+    # -- what the run is -----------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""
+        served: dict[str, set[str]] = {}
+        for exchange in self.log:
+            if exchange.error is None and exchange.endpoint in {"chat.completions", "embeddings"}:
+                served.setdefault(exchange.model, set()).add(exchange.served_model)
+        inputs = {
+            name: source
+            for name in ("train_questions", "eval_questions")
+            if isinstance(source := getattr(self.settings, name), str)
+        }
+        return {
+            "minirag": VERSION,
+            "settings": asdict(self.settings),
+            "service": self.service.name,
+            "documents": dict(self.pages.sha256),
+            "question_files": {
+                name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()
+            },
+            "models_served": {model: sorted(names) for model, names in sorted(served.items())},
+            "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
+        }
+
+    def finish(self) -> None:
+        """Write `run.json`; raise Unfinished where a question or a score could not be had."""
+        write_json(self.folder / "run.json", self.facts())
+        if self.failures:
+            raise Unfinished(
+                f"{len(self.failures)} calls failed, the first for {self.failures[0].rstrip('.')}; "
+                "everything else is done, run again to resume."
+            )
+
+    def _progress(self, step: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.progress(step, done, total)
+
+
+@dataclass(frozen=True)
+class _StoreEmbedder:
+    """Embeds for the store, which keeps the vectors itself: the log keeps only what they cost."""
+
+    embed_model: EmbeddingModel
+
+    @property
+    def model(self) -> str:
+        return self.embed_model.model
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.embed_model.embed(texts, tags={"for": "index"}, keep=False)
+
+
+def _removed(pages: Pages) -> str:
+    total = sum(pages.removed.values())
+    return f"; removed {total} running headers, page numbers and the like" if total else ""
+
+
+def _difference(result: Comparison) -> dict[str, Any]:
+    named = asdict(result)
+    return {
+        name: named[name]
+        for name in ("difference", "low", "high", "verdict", "n", "n_unscored", "n_clusters", "n_needed")
+    }
+
+
+def _ragas_score(metrics: Mapping[str, Any], arm: str) -> float | None:
+    """Harmonic mean of an arm's means; None where one is missing."""
+    means = [metric["arms"][arm]["mean"] for metric in metrics.values()]
+    return None if None in means else harmonic_mean(means)
+
+
+def _one_line(metrics: Mapping[str, Any]) -> str:
+    parts = []
+    for name, metric in metrics.items():
+        if metric["low"] is None:
+            parts.append(f"{name.replace('_', ' ')}: {metric['verdict']}")
+        else:
+            parts.append(
+                f"{name.replace('_', ' ')} {metric['difference']:+.3f} [{metric['low']:+.3f}, {metric['high']:+.3f}]: "
+                f"{metric['verdict']}"
+            )
+    return "tuned against base: " + "; ".join(parts)

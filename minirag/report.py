@@ -1,0 +1,237 @@
+"""Row 8. One self-contained HTML file: the verdict, the numbers behind it, and every answer with its evidence.
+
+No script, no request to anywhere; all text from documents and models is escaped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from minirag.evaluate import ScoredRow, Scores
+from minirag.query import Answer
+from minirag.questions import Question
+
+ARMS = ("base", "tuned", "teacher")
+_BIDI = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F))
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --paper: #ffffff; --card: #f4f6f9;
+  --good: #1a7f4b; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa6b5; --line: #35404e; --paper: #14191f;
+  --card: #1d242c; --good: #5fd39a; --bad: #ff8a80; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem;
+  margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+.verdict { background: var(--card); border-left: .3rem solid var(--soft); padding: 1rem; border-radius: .3rem; }
+.verdict.better { border-color: var(--good); } .verdict.worse { border-color: var(--bad); }
+.verdict strong { font-size: 1.15rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
+details { border-bottom: 1px solid var(--line); padding: .5rem 0; } summary { cursor: pointer; }
+summary .scores { color: var(--soft); font-variant-numeric: tabular-nums; }
+.no { color: var(--bad); } .yes { color: var(--good); } .soft { color: var(--soft); }
+blockquote { margin: .5rem 0; padding: .5rem .8rem; background: var(--card); white-space: pre-wrap; }
+ul { margin: .3rem 0; padding-left: 1.2rem; }
+"""
+
+
+def html(
+    *,
+    facts: Mapping[str, Any],
+    questions: Sequence[Question],
+    answers: Mapping[tuple[str, str], Answer],
+    scores: Scores,
+    comparison: Mapping[str, Any],
+    bill: Mapping[str, Any],
+) -> str:
+    """The report as one HTML document, from what the run's files hold."""
+    title = "Can the small model replace the large one?"
+    parts = [
+        f"<h1>{title}</h1>",
+        _verdict(facts, comparison, bill),
+        "<h2>Scores</h2>",
+        _scores_table(comparison),
+        "<h2>Money</h2>",
+        _money(bill),
+        "<h2>Questions</h2>",
+        *_questions(questions, answers, scores),
+        "<h2>About this run</h2>",
+        _facts(facts),
+    ]
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>minirag: {title}</title><style>{_STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _text(value: object) -> str:
+    """Text from a document or a model: escaped, without marks that turn the direction of writing."""
+    return escape(str(value).translate(_BIDI))
+
+
+def _number(value: float | None, digits: int = 3, sign: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+
+
+def _dollars(value: float | str | None) -> str:
+    return "unknown" if not isinstance(value, float | int) else f"${value:,.4f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: int = 1) -> str:
+    """A table whose columns from `numeric` on are numbers; cells are HTML already."""
+
+    def cells(tag: str, values: Sequence[str]) -> str:
+        kinds = ("" if i < numeric else ' class="n"' for i in range(len(values)))
+        return "".join(f"<{tag}{kind}>{value}</{tag}>" for kind, value in zip(kinds, values, strict=True))
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapping[str, Any]) -> str:
+    settings, verdicts = facts["settings"], {m["verdict"] for m in comparison["metrics"].values()}
+    kind = verdicts.pop() if len(verdicts) == 1 else ""
+    lines = [
+        f"<strong>{_text(comparison['verdict'])}</strong>",
+        ", ".join(f"{role} {_text(settings[role])}" for role in ("teacher", "student", "judge")) + ".",
+        _break_even(bill),
+    ]
+    for name, metric in comparison["metrics"].items():
+        if metric["verdict"] == "cannot tell" and metric["n_needed"]:
+            lines.append(
+                f"{_text(name.replace('_', ' ')).capitalize()}: a difference of this size would need about "
+                f"{metric['n_needed']:,} questions; this run scored {metric['n']}."
+            )
+    return f'<p class="verdict {_text(kind)}">{"<br>".join(line for line in lines if line)}</p>'
+
+
+def _break_even(bill: Mapping[str, Any]) -> str:
+    even = bill["break_even_questions"]
+    if even == "never":
+        return "An answer of the tuned model costs no less than the teacher's: training never pays for itself."
+    if even is None:
+        return "Whether training pays for itself is unknown: a price is not known."
+    return f"Training has paid for itself after {even:,.0f} questions."
+
+
+def _scores_table(comparison: Mapping[str, Any]) -> str:
+    rows = []
+    for name, metric in comparison["metrics"].items():
+        means = [_number(metric["arms"][arm]["mean"]) for arm in ARMS]
+        interval = f"[{_number(metric['low'], sign=True)}, {_number(metric['high'], sign=True)}]"
+        unscored = sum(metric["arms"][arm]["n_unscored"] for arm in ARMS)
+        rows.append(
+            [
+                _text(name.replace("_", " ")),
+                *means,
+                _number(metric["difference"], sign=True),
+                interval,
+                str(metric["n"]),
+                str(unscored),
+                _text(metric["verdict"]),
+            ]
+        )
+    ragas = [_number(comparison["ragas_score"][arm]) for arm in ARMS]
+    rows.append(["ragas score (harmonic mean)", *ragas, "", "", "", "", ""])
+    head = ["metric", *ARMS, "tuned − base", "95 % interval", "n", "unscored", "verdict"]
+    reasons = [
+        f"<li>{_text(name.replace('_', ' '))}, {arm}: {count} × {_text(reason)}</li>"
+        for name, metric in comparison["metrics"].items()
+        for arm in ARMS
+        for reason, count in metric["arms"][arm]["unscored"].items()
+    ]
+    listed = f"<p>Not scored, and in no mean:</p><ul>{''.join(reasons)}</ul>" if reasons else ""
+    return _table(head, rows) + listed
+
+
+def _money(bill: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            _text(line["stage"]),
+            _text(line["arm"]),
+            _text(line["model"]),
+            f"{line['calls']:,}",
+            f"{line['failed']:,}",
+            f"{line['input_tokens']:,}",
+            f"{line['cached_tokens']:,}",
+            f"{line['output_tokens']:,}",
+            f"{line['training_tokens']:,}",
+            _dollars(line["usd"]),
+        ]
+        for line in bill["lines"]
+    ]
+    rows.append(["total", "", "", "", "", "", "", "", "", _dollars(bill["total_usd"])])
+    head = ["stage", "arm", "model", "calls", "failed", "input", "cached", "output", "training", "US dollars"]
+    each = "; ".join(f"{arm} {_dollars(usd)}" for arm, usd in bill["usd_per_question"].items())
+    return (
+        f'<p class="soft">Tokens as the service counted them; prices of {_text(bill["prices_of"])}.</p>'
+        + _table(head, rows, numeric=3)
+        + f"<p>One answer costs: {each}.</p>"
+    )
+
+
+def _questions(
+    questions: Sequence[Question], answers: Mapping[tuple[str, str], Answer], scores: Scores
+) -> Iterable[str]:
+    by_question: dict[tuple[str, str], list[ScoredRow]] = {}
+    for row in scores:
+        by_question.setdefault((row.arm, row.question_id), []).append(row)
+    for question in questions:
+        arms = "".join(
+            _arm(arm, answers.get((arm, question.id)), by_question.get((arm, question.id), [])) for arm in ARMS
+        )
+        page = "" if question.page is None else f"page {question.page}"
+        notes = ", ".join(filter(None, [page, *question.flags]))
+        values = " · ".join(
+            f"{arm} " + " ".join(_number(row.score.value, 2) for row in by_question.get((arm, question.id), []))
+            for arm in ARMS
+        )
+        yield (
+            f"<details><summary>{_text(question.text)}<br><span class='scores'>{_text(question.id)}"
+            f"{', ' + _text(notes) if notes else ''} — {values}</span></summary>{arms}</details>"
+        )
+
+
+def _arm(arm: str, answer: Answer | None, rows: Sequence[ScoredRow]) -> str:
+    if answer is None:
+        return f"<h3>{arm}</h3><p class='no'>No answer: the call failed.</p>"
+    pages = ", ".join(f"page {hit.chunk.page} ({hit.score:.2f})" for hit in answer.hits)
+    calls = "1 call" if len(answer.drafts) == 1 else f"{len(answer.drafts)} calls"
+    evidence = "".join(_evidence(row) for row in rows)
+    return (
+        f"<h3>{arm}</h3><blockquote>{_text(answer.text)}</blockquote>"
+        f"<p class='soft'>{calls}; given {_text(pages) or 'nothing'}</p>{evidence}"
+    )
+
+
+def _evidence(row: ScoredRow) -> str:
+    name, score = row.metric.replace("_", " "), row.score
+    head = f"{_text(name)}: {_number(score.value)}{f' ({_text(score.reason)})' if score.reason else ''}"
+    items = []
+    for item in score.evidence:
+        if "statement" in item:
+            mark = (
+                "<span class='yes'>supported</span>" if item["supported"] else "<span class='no'>not supported</span>"
+            )
+            items.append(
+                f"<li>{mark}: {_text(item['statement'])} <span class='soft'>{_text(item['reason'])}</span></li>"
+            )
+        else:
+            evasive = " (noncommittal)" if item["noncommittal"] else ""
+            items.append(f"<li>{_number(item['cosine'])}: {_text(item['question'])}{evasive}</li>")
+    return f"<p>{head}</p>" + (f"<ul>{''.join(items)}</ul>" if items else "")
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    rows = [[_text(name.replace("_", " ")), _text(value)] for name, value in facts["settings"].items()]
+    rows += [["sha256 of " + _text(name), _text(digest)] for name, digest in facts["documents"].items()]
+    rows += [[f"{_text(model)} served as", _text(", ".join(names))] for model, names in facts["models_served"].items()]
+    rows += [["service", _text(facts["service"])], ["minirag", _text(facts["minirag"])]]
+    return _table(["setting", "value"], rows, numeric=2)

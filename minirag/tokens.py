@@ -1,0 +1,190 @@
+"""Row 1. Token counts: exact where the model's vocabulary is known, a safe upper bound where it is not.
+
+The vocabularies ship with the package and are unpacked at the first count, so nothing is ever downloaded.
+Which model uses which is decided here: tiktoken's own map is wrong for tuned models and lacks the newer ones.
+
+>>> for_model("ft:gpt-4o-mini:acme::9xyz").count("Basic net income per share")
+5
+>>> print(for_model("llama3").label)
+UTF-8 bytes, an upper bound: the vocabulary of llama3 is not known
+"""
+
+import hashlib
+import lzma
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from minirag.errors import InputError
+
+if TYPE_CHECKING:
+    import tiktoken
+
+BYTES = "bytes"
+"""Name of the upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes."""
+
+
+class _Vocabulary(NamedTuple):
+    sha256: str  # of the unpacked content
+    pattern: str
+    special_tokens: dict[str, int]
+
+
+# Patterns and special tokens are tiktoken's (MIT, OpenAI); ours to spell out because asking it for them downloads.
+_VOCABULARIES = {
+    "cl100k_base": _Vocabulary(
+        "6bfd43f7b31b50b645b3228413547e662af1ae4801e9b192b9791680a71d650c",
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+        r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+        {
+            "<|endoftext|>": 100257,
+            "<|fim_prefix|>": 100258,
+            "<|fim_middle|>": 100259,
+            "<|fim_suffix|>": 100260,
+            "<|endofprompt|>": 100276,
+        },
+    ),
+    "o200k_base": _Vocabulary(
+        "bac143fe7fe950090c6e4ed9a2f80de5412a92495758b52becbbe5a7eea25ecb",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
+    ),
+}
+ENCODINGS = (*_VOCABULARIES, BYTES)
+
+_PREFIX = re.compile(r"(?:openai/|azure/|openrouter/|ft:)*")
+_MODELS = (
+    ("o200k_base", re.compile(r"(?:(?:chatgpt-|gpt-)4o|gpt-4\.[15]|gpt-[56](?:\.\d+)?|o[134]|offline)(?=[-:]|$)")),
+    ("cl100k_base", re.compile(r"(?:gpt-4|gpt-3\.?5|text-embedding-3|(?:text-embedding-)?ada-002)(?=[-:]|$)")),
+)
+
+# tiktoken's regex runs out of stack, with a Rust panic, on one run of about a million white-space characters.
+_ENDLESS_SPACE = re.compile(r"(\s{500000})")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """Counts the tokens of text and of chat messages; get one from `for_model` or `encoding`.
+
+    `name` is one of `ENCODINGS`; `exact` says whether the counts are the model's own; `label` says in a clause
+    what is counted and why. Making one costs nothing: the vocabulary is read at the first count.
+    """
+
+    name: str
+    exact: bool
+    label: str
+
+    def encode(self, text: str) -> list[int]:
+        """The token numbers of `text`; a special token such as `<|endoftext|>` in it is plain text."""
+        if self.name == BYTES:
+            return list(text.encode("utf-8", "surrogatepass"))
+        vocabulary = _load(self.name)
+        if len(text) < 500_000:
+            return vocabulary.encode_ordinary(text)
+        parts = filter(None, _ENDLESS_SPACE.split(text))
+        return list(chain.from_iterable(map(vocabulary.encode_ordinary, parts)))
+
+    def count(self, text: str) -> int:
+        """The number of tokens of `text`.
+
+        >>> encoding("cl100k_base").count("NVIDIA's fiscal year"), encoding("bytes").count("年度")
+        (5, 6)
+        """
+        return len(text.encode("utf-8", "surrogatepass")) if self.name == BYTES else len(self.encode(text))
+
+    def count_messages(self, messages: Iterable[Mapping[str, str]]) -> int:
+        """The prompt tokens of a chat request of plain text messages: 3 each, role and content, 3 for the reply.
+
+        Reasoning models use one less. Tools and reply schemas add an amount that is not known beforehand.
+
+        >>> for_model("gpt-4o").count_messages([{"role": "user", "content": "What is 2 times 3?"}])
+        15
+        """
+        return sum(3 + self.count(message["role"]) + self.count(message["content"]) for message in messages) + 3
+
+    def prefix(self, text: str, limit: int) -> int:
+        """How many characters from the start of `text` make at most `limit` tokens, cut at a token border.
+
+        Never inside a character. At least one character fits where `limit` is 4 or more.
+
+        >>> encoding("o200k_base").prefix("Basic net income per share", 3)
+        16
+        """
+        length = 0
+        tokens: list[int] = []
+        while length < len(text) and len(tokens) <= limit:
+            length = min(len(text), 2 * length + 4 * limit + 16)
+            tokens = self.encode(text[:length])
+        if len(tokens) > limit:
+            kept = tokens[:limit]
+            encoded = bytes(kept) if self.name == BYTES else _load(self.name).decode_bytes(kept)
+            length = min(length, len(encoded.decode("utf-8", "ignore")))
+        # A shorter text may be split into words differently, and then have a token more.
+        while self.count(text[:length]) > limit:
+            length -= 1
+        return length
+
+
+def encoding(name: str) -> Tokenizer:
+    """The tokenizer of an encoding by its name: `cl100k_base`, `o200k_base` or `bytes`.
+
+    Raises InputError for any other name.
+    """
+    if name not in ENCODINGS:
+        raise InputError(f"No encoding is called {name!r}: choose one of {', '.join(ENCODINGS)}.")
+    exact = name != BYTES
+    return Tokenizer(name, exact, name if exact else "UTF-8 bytes, an upper bound")
+
+
+def for_model(model: str, choice: str | None = None) -> Tokenizer:
+    """The tokenizer of a model, named as any service names it (`gpt-4o`, `ft:gpt-4o:…`, `openai/gpt-4o`).
+
+    `choice` is the user's own word for which encoding to count with; it wins, and is then called inexact.
+    Without it an unknown model is counted in UTF-8 bytes. Raises InputError if `choice` names no encoding.
+    """
+    bare = model[_PREFIX.match(model).end() :]  # type: ignore[union-attr]  # it matches the empty string too
+    known = next((name for name, pattern in _MODELS if pattern.match(bare)), None)
+    if choice is not None and choice != known:
+        return Tokenizer(encoding(choice).name, False, f"{choice}, the user's choice for {model}")
+    if known is None:
+        return Tokenizer(BYTES, False, f"UTF-8 bytes, an upper bound: the vocabulary of {model} is not known")
+    return Tokenizer(known, True, f"{known}, the vocabulary of {model}")
+
+
+_loading = threading.Lock()
+
+
+def _load(name: str) -> "tiktoken.Encoding":
+    with _loading:  # two threads must not both spend the time and memory
+        return _unpack(name)
+
+
+@cache
+def _unpack(name: str) -> "tiktoken.Encoding":
+    """Read a packed vocabulary: the tokens in order of rank, each after one byte for its length."""
+    import tiktoken
+
+    vocabulary = _VOCABULARIES[name]
+    path = Path(__file__).with_name("data") / f"{name}.xz"
+    try:
+        content = lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError, EOFError) as error:
+        raise InputError(f"Reinstall minirag: its vocabulary {path} cannot be read ({error}).") from error
+    if hashlib.sha256(content).hexdigest() != vocabulary.sha256:
+        raise InputError(f"Reinstall minirag: its vocabulary {path} is damaged.")
+    ranks: dict[bytes, int] = {}
+    at = 0
+    while at < len(content):
+        end = at + 1 + content[at]
+        ranks[content[at + 1 : end]] = len(ranks)
+        at = end
+    return tiktoken.Encoding(
+        name, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens=vocabulary.special_tokens
+    )

@@ -1,0 +1,452 @@
+"""The offline server, as the real OpenAI SDK and plain sockets meet it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import numpy as np
+import openai
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minirag import prompts
+from minirag.errors import InputError
+from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server, serve
+from minirag.prompts import Excerpt
+
+EXCERPT = Excerpt("The city runs the water works. They opened in 1901. Nobody likes the taste of the water.", 3)
+DRAFT: Any = prompts.draft("When did the water works open?", [EXCERPT])
+
+
+def client_of(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with client_of(server) as client:
+        yield client
+
+
+def training_file(lines: int = 12) -> tuple[str, bytes]:
+    examples = []
+    for number in range(lines):
+        excerpt = Excerpt(f"Plant {number} makes glass. It employs {number + 40} people. It rains there.", number + 1)
+        messages = prompts.draft(f"How many people does plant {number} employ?", [excerpt])
+        answer = {"role": "assistant", "content": f"It employs {number + 40} people."}
+        examples.append(json.dumps({"messages": [*messages, answer]}))
+    return "training.jsonl", "\n".join(examples).encode()
+
+
+def tune(client: openai.OpenAI, suffix: str = "Ten K") -> Any:
+    file = client.files.create(file=training_file(), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=file.id, suffix=suffix)
+    while job.status not in ("succeeded", "failed"):
+        job = client.fine_tuning.jobs.retrieve(job.id)
+    return job
+
+
+def test_a_chat_model_answers_from_the_excerpts_and_counts_its_tokens(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, temperature=0, seed=1, top_p=1)
+    choice = reply.choices[0]
+    assert (choice.finish_reason, choice.message.role, choice.message.refusal) == ("stop", "assistant", None)
+    assert "They opened in 1901." in str(choice.message.content)
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
+
+
+TASKS: list[tuple[Any, dict[str, Any]]] = [
+    (prompts.questions(EXCERPT, 2), prompts.QUESTIONS_SCHEMA),
+    (prompts.statements("When?", "It opened in 1901. The city runs it."), prompts.STATEMENTS_SCHEMA),
+    (prompts.verdicts([EXCERPT], ["The city runs the water works.", "Cats fly."]), prompts.VERDICTS_SCHEMA),
+    (prompts.reverse("The water works opened in 1901.", 3), prompts.REVERSE_SCHEMA),
+]
+
+
+@pytest.mark.parametrize(("messages", "schema"), TASKS)
+@pytest.mark.parametrize("model", [TEACHER_MODEL, STUDENT_MODEL, JUDGE_MODEL])
+def test_every_chat_model_does_every_judging_task_by_its_schema(
+    client: openai.OpenAI, model: str, messages: Any, schema: dict[str, Any]
+) -> None:
+    forms: list[Any] = [
+        {"type": "text"},
+        {"type": "json_object"},
+        {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}},
+    ]
+    replies = set()
+    for form in forms:
+        reply = client.chat.completions.create(model=model, messages=messages, response_format=form)
+        replies.add(reply.choices[0].message.content)
+    assert len(replies) == 1
+    jsonschema.validate(json.loads(str(replies.pop())), schema)
+
+
+def test_a_reply_is_cut_at_the_token_limit_and_says_so(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, max_completion_tokens=2)
+    assert (reply.choices[0].finish_reason, reply.usage and reply.usage.completion_tokens) == ("length", 2)
+    whole = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT).choices[0].message.content
+    assert str(whole).startswith(str(reply.choices[0].message.content))
+
+
+def test_a_reply_ends_before_the_first_stop_mark(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT)
+    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, stop=["1901", " opened"])
+    assert str(whole.choices[0].message.content).split(" opened")[0] == reply.choices[0].message.content
+
+
+def test_n_choices_are_equal_and_all_counted(client: openai.OpenAI) -> None:
+    one = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT)
+    three = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, n=3)
+    assert [choice.index for choice in three.choices] == [0, 1, 2]
+    assert {one.choices[0].message.content} == {choice.message.content for choice in three.choices}
+    assert one.usage
+    assert three.usage
+    assert 3 * one.usage.completion_tokens == three.usage.completion_tokens
+
+
+def test_vectors_are_the_same_as_floats_and_as_base64(client: openai.OpenAI) -> None:
+    texts = ["The city runs the water works.", "Cats fly."]
+    floats = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, encoding_format="float", dimensions=64)
+    packed = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, dimensions=64)
+    assert [each.embedding for each in floats.data] == [each.embedding for each in packed.data]
+    assert np.array([each.embedding for each in packed.data]).shape == (2, 64)
+    np.testing.assert_allclose(np.linalg.norm(packed.data[0].embedding), 1, rtol=1e-6)
+    assert floats.usage.prompt_tokens == packed.usage.total_tokens > 0
+
+
+def test_a_file_comes_back_as_it_went_up_and_is_gone_when_deleted(client: openai.OpenAI) -> None:
+    content = bytes(range(256)) + b"\r\n--\r\n\r\n"
+    file = client.files.create(file=("any.jsonl", content), purpose="batch")
+    assert ("any.jsonl", len(content), "batch") == (file.filename, file.bytes, file.purpose)
+    assert content == client.files.content(file.id).content
+    assert file == client.files.retrieve(file.id)
+    assert file.id in [each.id for each in client.files.list(purpose="batch")]
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(file.id)
+
+
+def test_a_job_goes_through_its_states_and_gives_a_model_that_answers(client: openai.OpenAI) -> None:
+    file = client.files.create(file=training_file(), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(
+        model=STUDENT_MODEL,
+        training_file=file.id,
+        suffix="Ten K",
+        seed=7,
+        metadata={"sha256": "abc"},
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
+    )
+    states = [job.status]
+    while states[-1] not in ("succeeded", "failed"):
+        states.append(client.fine_tuning.jobs.retrieve(job.id).status)
+    assert states == ["validating_files", "queued", "running", "succeeded"]
+    done = client.fine_tuning.jobs.retrieve(job.id)
+    assert (done.hyperparameters.n_epochs, done.seed, done.error) == (2, 7, None)
+    assert str(done.fine_tuned_model).startswith("ft:offline-student:minirag:ten-k:")
+    assert [done] == [each for each in client.fine_tuning.jobs.list(metadata={"sha256": "abc"}) if each.id == job.id]
+    assert list(client.fine_tuning.jobs.list(metadata={"sha256": "other"})) == []
+    checkpoints = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    assert [done.fine_tuned_model] == [each.fine_tuned_model_checkpoint for each in checkpoints]
+    assert client.files.content(done.result_files[0]).content.startswith(b"step,train_loss\n1,")
+    assert done.fine_tuned_model in [model.id for model in client.models.list()]
+    reply = client.chat.completions.create(model=str(done.fine_tuned_model), messages=DRAFT)
+    assert done.fine_tuned_model == reply.model
+    assert reply.choices[0].message.content
+
+
+def test_events_come_newest_first_in_pages_that_join_without_gap(client: openai.OpenAI) -> None:
+    job = tune(client)
+    whole = list(client.fine_tuning.jobs.list_events(job.id, limit=100))  # the SDK follows the cursor
+    assert [whole[-1].message, whole[0].message] == [
+        f"Created fine-tuning job: {job.id}",
+        "The job has successfully completed",
+    ]
+    paged = list(client.fine_tuning.jobs.list_events(job.id, limit=7))
+    assert [event.id for event in whole] == [event.id for event in paged]
+    assert len(whole) == len({event.id for event in whole})
+
+
+def test_a_deleted_tuned_model_is_gone_and_the_four_cannot_be_deleted(client: openai.OpenAI) -> None:
+    name = str(tune(client, "gone").fine_tuned_model)
+    assert client.models.delete(name).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model=name, messages=DRAFT)
+    with pytest.raises(openai.PermissionDeniedError):
+        client.models.delete(STUDENT_MODEL)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (training_file(9)[1], "invalid_n_examples"),
+        (b"no json\n" * 12, "invalid_training_file"),
+        (b'{"messages": [{"role": "user", "content": "Hi"}]}\n' * 12, "invalid_training_file"),
+        (bytes(range(128, 256)), "invalid_training_file"),
+        (b"[" * 100_000, "invalid_training_file"),
+    ],
+)
+def test_a_job_on_a_bad_file_fails_and_says_why(client: openai.OpenAI, content: bytes, code: str) -> None:
+    file = client.files.create(file=("bad.jsonl", content), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=file.id)
+    job = client.fine_tuning.jobs.retrieve(job.id)
+    assert ("failed", code, None) == (job.status, job.error and job.error.code, job.fine_tuned_model)
+    assert client.fine_tuning.jobs.list_events(job.id).data[0].level == "error"
+
+
+def test_a_job_can_be_cancelled_until_it_has_ended(client: openai.OpenAI) -> None:
+    file = client.files.create(file=training_file(), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=file.id)
+    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError, match="already has status"):
+        client.fine_tuning.jobs.cancel(job.id)
+
+
+LONG = [{"role": "user", "content": "word " * 17_000}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/chat/completions", {"messages": DRAFT}, 400, None),
+        ("/chat/completions", {"model": "gpt-5", "messages": DRAFT}, 404, "model_not_found"),
+        ("/chat/completions", {"model": EMBEDDING_MODEL, "messages": DRAFT}, 404, None),
+        ("/chat/completions", {"model": TEACHER_MODEL}, 400, "missing_required_parameter"),
+        ("/chat/completions", {"model": TEACHER_MODEL, "messages": []}, 400, "empty_array"),
+        ("/chat/completions", {"model": TEACHER_MODEL, "messages": "Hi"}, 400, "invalid_type"),
+        ("/chat/completions", {"model": TEACHER_MODEL, "messages": [{"role": "cat"}]}, 400, "invalid_value"),
+        (
+            "/chat/completions",
+            {"model": TEACHER_MODEL, "messages": DRAFT, "max_tokens": 0},
+            400,
+            "integer_below_min_value",
+        ),
+        (
+            "/chat/completions",
+            {"model": TEACHER_MODEL, "messages": DRAFT, "temperature": 3},
+            400,
+            "decimal_above_max_value",
+        ),
+        ("/chat/completions", {"model": TEACHER_MODEL, "messages": DRAFT, "stream": True}, 400, "unsupported_value"),
+        (
+            "/chat/completions",
+            {"model": TEACHER_MODEL, "messages": DRAFT, "response_format": {"type": "xml"}},
+            400,
+            "invalid_value",
+        ),
+        ("/chat/completions", {"model": STUDENT_MODEL, "messages": LONG}, 400, "context_length_exceeded"),
+        (
+            "/chat/completions",
+            {"model": STUDENT_MODEL, "messages": DRAFT, "max_tokens": 16_384},
+            400,
+            "context_length_exceeded",
+        ),
+        ("/embeddings", {"model": EMBEDDING_MODEL}, 400, "missing_required_parameter"),
+        ("/embeddings", {"model": EMBEDDING_MODEL, "input": ""}, 400, "invalid_value"),
+        ("/embeddings", {"model": EMBEDDING_MODEL, "input": [1, 2]}, 400, "invalid_type"),
+        ("/embeddings", {"model": EMBEDDING_MODEL, "input": "a", "dimensions": 0}, 400, "integer_below_min_value"),
+        ("/embeddings", {"model": EMBEDDING_MODEL, "input": "word " * 9000}, 400, None),
+        ("/embeddings", {"model": TEACHER_MODEL, "input": "a"}, 403, None),
+        ("/fine_tuning/jobs", {"model": STUDENT_MODEL}, 400, "missing_required_parameter"),
+        ("/fine_tuning/jobs", {"model": STUDENT_MODEL, "training_file": "file-no"}, 400, None),
+        ("/fine_tuning/jobs", {"model": TEACHER_MODEL, "training_file": "file-no"}, 400, "model_not_available"),
+        ("/files", {}, 400, None),
+        ("/batches", {}, 404, None),
+    ],
+)
+def test_a_request_that_cannot_be_served_gets_the_status_and_code_of_the_real_service(
+    client: openai.OpenAI, path: str, body: dict[str, Any], status: int, code: str | None
+) -> None:
+    with pytest.raises(openai.APIStatusError) as raised:
+        client.post(path, body=body, cast_to=object)
+    assert (status, code) == (raised.value.status_code, raised.value.code)
+    assert isinstance(raised.value.body, dict)
+    assert {"message", "type", "param", "code"} == set(raised.value.body)
+
+
+def test_a_request_without_a_key_is_not_served(server: Server) -> None:
+    status, body = raw(server, b"GET /v1/models HTTP/1.1\r\n\r\n")
+    assert (status, json.loads(body)["error"]["code"]) == (401, "missing_api_key")
+
+
+def raw(server: Server, sent: bytes) -> tuple[int, bytes]:
+    """What the server answers to these bytes: status (0 for no answer) and body."""
+    port = int(server.base_url.split(":")[2].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return (int(answer.split()[1]) if answer else 0), answer.partition(b"\r\n\r\n")[2]
+
+
+KEY = b"Authorization: Bearer any\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+        (b"BREW /v1/models HTTP/1.1\r\n" + KEY + b"\r\n", 400),
+        (b"GET /v1/models HTTP/9.9\r\n" + KEY + b"\r\n", 400),
+        (b"PUT /v1/models HTTP/1.1\r\n" + KEY + b"\r\n", 404),
+        (b"GET /v1/%ff%00/x?%ff HTTP/1.1\r\n" + KEY + b"\r\n", 404),
+        (b"GET http://[/v1 HTTP/1.1\r\n" + KEY + b"\r\n", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n" + KEY + b"Content-Length: -1\r\n\r\n", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n" + KEY + b"Content-Length: 9\r\n\r\n{}", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n" + KEY + b"Content-Length: 99999999999\r\n\r\n", 413),
+        (b"POST /v1/chat/completions HTTP/1.1\r\n" + KEY + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+    ],
+)
+def test_what_is_hardly_http_gets_an_error_in_the_usual_shape(server: Server, sent: bytes, status: int) -> None:
+    answered, body = raw(server, sent)
+    assert status == answered
+    assert {"error"} == set(json.loads(body))
+
+
+ROUTES = [
+    "POST /v1/chat/completions",
+    "POST /v1/embeddings",
+    "POST /v1/files",
+    "POST /v1/fine_tuning/jobs",
+    "POST /v1/fine_tuning/jobs/ftjob-1/cancel",
+    "GET /v1/fine_tuning/jobs",
+    "GET /v1/files",
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = [
+    *("messages", "input", "n", "max_tokens", "stop", "temperature", "response_format", "dimensions", "training_file"),
+    *("encoding_format", "hyperparameters", "method", "metadata", "suffix", "seed", "logprobs", "stream"),
+]
+MODELS = st.sampled_from([TEACHER_MODEL, STUDENT_MODEL, EMBEDDING_MODEL])
+VALID = {"messages": DRAFT, "input": "text"}
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    VALUES.map(lambda value: json.dumps(value).encode()),
+    st.builds(
+        lambda model, fields: json.dumps({**VALID, "model": model, **fields}).encode(),
+        MODELS,
+        st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3),
+    ),
+    st.binary(max_size=60).map(lambda data: b"--x\r\n" + data + b'name="file"; filename="a.jsonl"\r\n\r\n' + data),
+)
+QUERIES = st.text("limitafer=&%1[] ", max_size=12)
+TYPES = st.sampled_from(["application/json", "multipart/form-data; boundary=x", "multipart/form-data", "\xff"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(route=st.sampled_from(ROUTES), body=BODIES, request_head=st.tuples(TYPES, QUERIES))
+def test_any_bytes_get_a_reply_that_is_no_server_error(
+    server: Server, capfd: pytest.CaptureFixture[str], route: str, body: bytes, request_head: tuple[str, str]
+) -> None:
+    kind, query = request_head
+    path = f"{route}?{query.replace(' ', '+')}"
+    head = f"{path} HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    status, answer = raw(server, head.encode("latin-1") + KEY + b"\r\n" + body)
+    assert 200 <= status < 500
+    assert isinstance(json.loads(answer), dict)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_parallel_requests_get_the_same_bytes_as_one_after_another(server: Server) -> None:
+    def ask(number: int) -> bytes:
+        messages = prompts.draft(f"When did work {number % 16} open?", [EXCERPT])
+        body = json.dumps({"model": STUDENT_MODEL, "messages": messages}).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n" % (KEY, len(body))
+        reply = json.loads(raw(server, head + body)[1])
+        return json.dumps(reply | {"created": 0}).encode()  # the clock is not part of it
+
+    in_turn = [ask(number) for number in range(32)]
+    with ThreadPoolExecutor(32) as pool:
+        assert in_turn == list(pool.map(ask, range(32)))
+    assert len(set(in_turn)) == 16
+
+
+def test_parallel_uploads_and_polls_of_one_job_train_it_once(client: openai.OpenAI) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(lambda _: client.files.create(file=training_file(), purpose="fine-tune"), range(8)))
+        assert len({file.id for file in files}) == 8
+        job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=files[0].id)
+        states = list(pool.map(lambda _: client.fine_tuning.jobs.retrieve(job.id).status, range(8)))
+    assert "succeeded" in states
+    messages = [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=100)]
+    assert sum(message.startswith("New fine-tuned model") for message in messages) == 1
+
+
+def test_a_tuned_model_and_its_job_survive_a_restart_of_the_server(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    answers, jobs, files = [], [], []
+    name = ""
+    for _ in range(2):
+        with serve(state) as server, client_of(server) as client:
+            name = name or str(tune(client).fine_tuned_model)
+            answers.append(client.chat.completions.create(model=name, messages=DRAFT).choices[0].message.content)
+            jobs.append([job.to_dict() for job in client.fine_tuning.jobs.list()])
+            files.append([file.id for file in client.files.list()])
+    assert (answers[0], jobs[0], files[0]) == (answers[1], jobs[1], files[1])
+    assert {0o600} == {path.stat().st_mode & 0o777 for path in state.rglob("*.json")}
+
+
+def test_a_damaged_state_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "x.json").write_text("{}")
+    with pytest.raises(InputError, match=r"is damaged; delete it"):
+        serve(tmp_path)
+
+
+def test_a_closed_server_answers_nobody_on_old_connections_either() -> None:
+    server = serve()
+    host, port = server.base_url.removeprefix("http://").removesuffix("/v1").split(":")
+    connection = HTTPConnection(host, int(port), timeout=5)
+
+    def ask() -> bytes:
+        connection.request("GET", "/v1/models", headers={"Authorization": "Bearer any"})
+        return connection.getresponse().read()
+
+    assert b"offline-teacher" in ask()
+    server.close()
+    server.close()
+    with pytest.raises(ConnectionError), contextlib.closing(connection):
+        ask()
+
+
+def test_the_command_serves_until_it_is_interrupted() -> None:
+    command = [sys.executable, "-m", "minirag.offline", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        base_url = process.stdout.readline().strip()
+        with openai.OpenAI(base_url=base_url, api_key="any") as client:
+            assert TEACHER_MODEL in [model.id for model in client.models.list()]
+        os.kill(process.pid, signal.SIGINT)
+        _, talk = process.communicate(timeout=10)
+    assert (process.returncode, talk) == (130, "")
+
+
+def test_the_command_names_a_port_that_is_taken(server: Server) -> None:
+    port = server.base_url.split(":")[2].split("/")[0]
+    command = [sys.executable, "-m", "minirag.offline", "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert port in done.stderr
