@@ -7,7 +7,11 @@ as many as `overlap` tokens hold; where no whole sentence fits they share nothin
 
 >>> from minirag.documents import Page
 >>> text = "The city runs the trams. The state runs the trains. " * 2 + "Nobody runs the boats."
->>> for c in chunk([Page(7, "a.txt", text)], size=16, overlap=7): print(c.id, c.start, c.end, c.tokens)
+>>> for c in chunk([Page(7, "a.txt", text)], size=16, overlap=7):
+...     print(c.id, c.start, c.end, c.tokens)
+p7-e5b95870 0 52 14
+p7-d17229ad 25 77 14
+p7-afaf3782 77 126 11
 """
 
 import hashlib
@@ -55,9 +59,7 @@ class Chunk:
         return asdict(self)
 
 
-def chunk(
-    pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base"
-) -> list[Chunk]:
+def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base") -> list[Chunk]:
     """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
@@ -78,9 +80,9 @@ def chunk(
         offsets[page.source] = offset + len(page.text)
         if page.text.strip():
             for start, end, tokens in _spans(_Counted(page.text, counter), size, overlap):
-                text = page.text[start:end]
-                name = _name(page, offset + start, text, ids)
-                chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
+                if text := page.text[start:end].strip() and page.text[start:end]:
+                    name = _name(page, offset + start, text, ids)
+                    chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
     return chunks
 
 
@@ -96,33 +98,106 @@ class _Counted:
     """A text whose slices can be counted exactly without encoding them again, but for a little at both ends.
 
     `joints` are offsets where counts add up, the ends of the text included, and `totals` the tokens before each.
-    `rough` counts the joints so far that were forced into a text without any, where they need not add up.
+    `forced` counts the joints so far that were set in a text without any, where counts only nearly add up.
     """
 
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         self.text = text
         self.tokenizer = tokenizer
-        self.joints, self.totals, self.rough = [0], [0], [0]
-        while (at := self.joints[-1]) < len(text):
+        self.joints, self.totals, self.forced = [0], [0], [0]
+        at = total = forced = 0
+        while at < len(text):
             match = _JOINT.search(text, at + _STRIDE, at + _UNBROKEN)
             end = match.start() if match else min(at + _UNBROKEN, len(text))
+            forced += match is None and end < len(text)
+            total += tokenizer.count(text[at:end])
+            at = end
             self.joints.append(end)
-            self.totals.append(self.totals[-1] + tokenizer.count(text[at:end]))
-            self.rough.append(self.rough[-1] + (match is None and end < len(text)))
-        self._head = (0, 0, 0)  # start, the first joint after it, the tokens between
+            self.totals.append(total)
+            self.forced.append(forced)
+        self._head = (-1, 0, 0)
+
+    def head(self, start: int) -> tuple[int, int]:
+        """The index of the first joint after `start`, and the tokens up to it. The last answer is kept."""
+        if self._head[0] != start:
+            first = bisect_right(self.joints, start)
+            self._head = (start, first, self.tokenizer.count(self.text[start : self.joints[first]]))
+        return self._head[1:]
 
     def tokens(self, start: int, end: int) -> int:
         """The tokens of `text[start:end]`, exactly."""
-        first = bisect_left(self.joints, start + 1)
+        first, before = self.head(start)
         last = bisect_right(self.joints, end) - 1
-        if first > last or self.rough[max(first - 1, 0)] != self.rough[last]:
+        if first > last or self.forced[first - 1] != self.forced[last]:
             return self.tokenizer.count(self.text[start:end])
-        if self._head[:2] != (start, first):
-            self._head = (start, first, self.tokenizer.count(self.text[start : self.joints[first]]))
-        tail = self.text[self.joints[last] : end]
-        return self._head[2] + self.totals[last] - self.totals[first] + (self.tokenizer.count(tail) if tail else 0)
+        tail = self.tokenizer.count(self.text[self.joints[last] : end]) if self.joints[last] < end else 0
+        return before + self.totals[last] - self.totals[first] + tail
 
     def reach(self, start: int, tokens: int) -> int:
-        """About where `tokens` tokens from `start` end."""
-        before = bisect_right(self.joints, start) - 1
-        return self.joints[min(bisect_right(self.totals, self.totals[before] + tokens), len(self.joints) - 1)]
+        """An offset that `tokens` tokens from `start` do not pass, but nearly reach."""
+        first, before = self.head(start)
+        index = bisect_right(self.totals, self.totals[first] + tokens - before, lo=first)
+        return self.joints[min(index, len(self.joints) - 1)]
+
+    def back(self, end: int, tokens: int) -> int:
+        """An offset that `tokens` tokens before `end` do not pass, but nearly reach."""
+        last = bisect_right(self.joints, end) - 1
+        return self.joints[max(bisect_left(self.totals, self.totals[last] - tokens) - 1, 0)]
+
+
+def _spans(counted: _Counted, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+    """The (start, end, tokens) of a page's chunks."""
+    borders = [end for _, end in sentence_spans(counted.text)]
+    start = end = 0
+    while end < len(counted.text):
+        start = _start(counted, borders, end, size, overlap) if end else 0
+        end, tokens = _end(counted, borders, start, end, size)
+        yield start, end, tokens
+
+
+def _start(counted: _Counted, borders: list[int], end: int, size: int, overlap: int) -> int:
+    """Where the chunk after one that ends at `end` starts: the next sentence must fit behind the shared ones."""
+    following = borders[bisect_right(borders, end)]
+    index = bisect_left(borders, end)
+    if not overlap or borders[index] != end or following > counted.reach(end, size):
+        return end
+    index = bisect_left(borders, counted.back(end, overlap))
+    while borders[index] < end and counted.tokens(borders[index], end) > overlap:
+        index += 1
+    while borders[index] < end and counted.tokens(borders[index], following) > size:
+        index += 1
+    return borders[index]
+
+
+def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int) -> tuple[int, int]:
+    """Where a chunk ends that starts at `start` and must pass `done`; and its tokens."""
+    lowest = bisect_right(borders, max(start, done))
+    index = bisect_right(borders, counted.reach(start, size)) - 1
+    while index >= lowest and (tokens := counted.tokens(start, borders[index])) > size:
+        index -= 1
+    if index < lowest:
+        return _cut_sentence(counted, start, size)
+    if borders[index] < len(counted.text):
+        for earlier in range(index, lowest - 1, -1):
+            if (fewer := counted.tokens(start, borders[earlier])) < 0.75 * size:
+                break
+            if _ends_paragraph(counted.text, borders[earlier]):
+                return borders[earlier], fewer
+    return borders[index], tokens
+
+
+def _ends_paragraph(text: str, end: int) -> bool:
+    before = text[max(0, end - 8) : end]
+    return before[len(before.rstrip()) :].count("\n") > 1
+
+
+def _cut_sentence(counted: _Counted, start: int, size: int) -> tuple[int, int]:
+    """Cut between words, or between tokens where even one word is too large."""
+    text = counted.text
+    end = start + counted.tokenizer.prefix(text[start : counted.reach(start, size)], size)
+    words = text[start:end].rsplit(None, 1)
+    if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
+        end -= len(words[1])
+    while (tokens := counted.tokens(start, end)) > size:  # a space that now ends the text may be a token more
+        end -= 1
+    return end, tokens

@@ -35,6 +35,8 @@ _RESULTS = {
     "evaluate": "scores",
     "compare": "comparison",
 }
+OFFLINE = "offline"
+"""Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
 ROLES = ("teacher", "student", "judge", "embedding")
 
 
@@ -148,7 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
             folder,
             settings,
             _service(given, stack, folder, offline_run),
-            Service(given["tuned_base_url"]) if "tuned_base_url" in given else None,
+            stack.enter_context(Service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
             workers=_positive(given, "workers", 8),
             prices=load_prices(given.get("prices")),
             say=_say,
@@ -184,7 +186,7 @@ def _settings(given: dict[str, Any], folder: Path) -> tuple[Settings, bool]:
     if not options["documents"]:
         recorded, service = _recorded(folder)
         options = {**recorded, **{k: v for k, v in options.items() if k != "documents"}}
-        is_offline = is_offline or service == offline.NAME
+        is_offline = is_offline or service == OFFLINE
     for role in ROLES:
         if is_offline:
             options.setdefault(role, f"offline-{role}")
@@ -216,11 +218,11 @@ def replace_lists(settings: Settings) -> Settings:
 
 def _service(given: dict[str, Any], stack: ExitStack, folder: Path, is_offline: bool) -> Service:
     if not is_offline:
-        return Service(given.get("base_url"))
+        return stack.enter_context(Service(given.get("base_url")))
     if "base_url" in given:
         raise InputError("--offline and --base-url exclude each other; give one of them.")
     server = stack.enter_context(offline.serve(folder / "offline"))
-    return Service(server.base_url, "offline", name=offline.NAME)
+    return stack.enter_context(Service(server.base_url, OFFLINE, name=OFFLINE))
 
 
 def _say(line: str) -> None:

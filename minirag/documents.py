@@ -24,7 +24,7 @@ Source = str | os.PathLike[str]
 BLOCK = 3000
 """Characters in a page of a text that has no pages of its own, at most."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
@@ -117,10 +117,11 @@ def load(
             if digest == known:
                 raise InputError(f"{other} and {document.source} are the same document; name it once.")
         pages.sha256[document.source] = digest
-        if _kind(document) == "pdf":
+        kind = _kind(document)
+        if kind == "pdf":
             _add_pdf(pages, document, workers, folder)
         else:
-            _add_text(pages, document)
+            _add_text(pages, document, markdown=kind == "markdown")
     return pages
 
 
@@ -145,7 +146,7 @@ def _user_cache() -> Path | None:
 
 
 def _is_address(source: Source) -> bool:
-    return isinstance(source, str) and bool(_SCHEME.match(source)) and not Path(source).exists()
+    return isinstance(source, str) and bool(_ADDRESS.match(source))
 
 
 def _fetch(source: Source, timeout: float, max_bytes: int) -> _Document:
@@ -158,6 +159,8 @@ def _read(source: Source) -> _Document:
     """The bytes of a file; never of a device or pipe, which may have no end."""
     path = Path(source)
     name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()  # a name of broken bytes must be printable
+    if not name:
+        raise DocumentError("A document's name is empty; give a path or an address.")
     try:
         if path.is_dir():
             raise DocumentError(f"{name} is a folder; name the files in it.")
@@ -204,13 +207,13 @@ def _add_pdf(pages: Pages, document: _Document, workers: int | None, cache: Path
             pages.empty.append(EmptyPage(document.source, page.number, page.error))
 
 
-def _add_text(pages: Pages, document: _Document) -> None:
+def _add_text(pages: Pages, document: _Document, *, markdown: bool) -> None:
     text = _decode(document)
     if "\f" in text.strip():
         texts, removed = clean_pages(text.strip("\f").split("\f"))
     else:
         text, removed = clean_characters(text)
-        texts = list(_blocks(text, markdown=_kind(document) == "markdown"))
+        texts = list(_blocks(text, markdown=markdown))
     if not any(texts):
         raise DocumentError(f"{document.source} holds no text; check that it is the right file.")
     pages.removed += removed

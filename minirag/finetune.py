@@ -202,7 +202,7 @@ class _Calls:
                 failure = error
             if self.log is not None:
                 call = (stage, endpoint, self.service.name, request, reply, described(failure), repeat, tags or {})
-                self.log.append(Exchange(*call, started, time.monotonic() - clock))
+                self.log.append(Exchange(*call, started, round(time.monotonic() - clock, 4)))
             if reply is not None:
                 return reply
             assert failure is not None

@@ -109,7 +109,7 @@ class Exchange:
             "response": self.response,
             "error": self.error,
             "started": self.started,
-            "seconds": round(self.seconds, 4),
+            "seconds": self.seconds,
         }
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         data = text.encode("utf-8", "backslashreplace")[:-1]

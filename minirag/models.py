@@ -104,6 +104,7 @@ class Service:
         self.timeout = timeout
         self.answered = False
         self._lock = threading.Lock()
+        self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ""
         if client is None and not self._key and self.address == OPENAI_ADDRESS:
@@ -127,6 +128,17 @@ class Service:
                     ),
                 )
             return self._client
+
+    def close(self) -> None:
+        """Close the client's connections, unless it is the caller's own."""
+        if self._client is not None and self._owned:
+            self._client.close()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def call(self, send: Callable[[Any], Any], model: str = "") -> dict[str, Any]:
         """Send one request once; the raw JSON reply, or a ServiceError that says what happened.
@@ -229,7 +241,7 @@ class _Model:
                 self._check(response, request)
             except ServiceError as error:
                 failure = error
-            seconds = time.monotonic() - clock
+            seconds = round(time.monotonic() - clock, 4)
             call = (stage, self.endpoint, self.service.name, request)
             exchange = Exchange(*call, response, described(failure), repeat, tags, started, seconds)
             if self.log is not None:

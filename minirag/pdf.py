@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
@@ -56,20 +56,24 @@ def pdf_pages(data: bytes, name: str, *, workers: int | None, cache: Path | None
     children = min(workers or _cores(), count // PAGES_PER_CHILD)
     pages = _in_children(data, count, children) if children > 1 and _can_start_python() else []
     missing = set(range(count)) - {page.number - 1 for page in pages}
-    pages = sorted([*pages, *read_pages(data, sorted(missing))])
+    if missing:
+        pages += read_pages(data, sorted(missing))
+    pages.sort()
     if kept and not any(page.error for page in pages):
         _to_cache(kept, [page.text for page in pages])
     return pages
 
 
-def read_pages(data: bytes, indexes: Sequence[int]) -> Iterator[RawPage]:
+def read_pages(data: bytes, indexes: Sequence[int]) -> list[RawPage]:
     """The pages of the PDF `data` at `indexes` (from 0), one after the other, in this process."""
-    reader = _open(data) if indexes else None
+    reader = _open(data)
+    pages = []
     for index in indexes:
         try:
-            yield RawPage(index + 1, reader.pages[index].extract_text() if reader else "")
+            pages.append(RawPage(index + 1, reader.pages[index].extract_text()))
         except Exception as error:  # pypdf documents that a broken page may raise anything
-            yield RawPage(index + 1, "", f"{type(error).__name__}: {error}"[:200])
+            pages.append(RawPage(index + 1, "", f"{type(error).__name__}: {error}"[:200]))
+    return pages
 
 
 def _open(data: bytes) -> "pypdf.PdfReader":
@@ -113,7 +117,7 @@ def _in_children(data: bytes, count: int, children: int) -> list[RawPage]:
 
 
 def _in_child(data: bytes, indexes: range) -> list[RawPage]:
-    """The pages that one process gives. It may die (memory): what it leaves out is read by the caller."""
+    """The pages that one process gives; none if it could not start or finish: then the caller reads them itself."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     arguments = [str(number) for number in (indexes.start, indexes.stop, indexes.step)]
     ran = subprocess.run(
@@ -124,16 +128,13 @@ def _in_child(data: bytes, indexes: range) -> list[RawPage]:
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )
-    with suppress(ValueError):
-        return [RawPage(*json.loads(line)) for line in ran.stdout.splitlines()]
-    return []
+    return [RawPage(*page) for page in json.loads(ran.stdout)] if ran.returncode == 0 else []
 
 
 def child() -> None:
-    """What a child process runs: the PDF on stdin, a JSON line per page on stdout."""
+    """What a child process runs: the PDF on stdin, its pages as JSON on stdout."""
     indexes = range(*map(int, sys.argv[1:4]))
-    for page in read_pages(sys.stdin.buffer.read(), indexes):
-        print(json.dumps(page))
+    json.dump(read_pages(sys.stdin.buffer.read(), indexes), sys.stdout)
 
 
 def _from_cache(file: Path) -> list[str] | None:

@@ -10,10 +10,10 @@ import re
 _BORDER = re.compile(
     r"""
     [.!?…。！？｡\n]
-    (?: (?<=[.!?…]) [.!?…]* ["'”’»›)\]]* \s+      # a full stop needs a space after it: 3.5 and example.com go on
-    |   (?<=[。！？｡]) [。！？｡]* [」』”’）》】]* \s*  # CJK marks need none
-    |   (?<=\n) [ \t]* \n \s*                     # a blank line
-    |   (?<=\n) (?= [ \t]* (?: [•●▪◦‣∙] | [*–-][ ] | [#]{1,6}[ ] | \d{1,2}[.)][ ] ) )  # a list item, a heading
+    (?: (?<=[.!?…]) (?<![.!?…]{2}) [.!?…]*+ ["'”’»›)\]]*+ \s+  # needs a space: 3.5 and example.com go on
+    |   (?<=[。！？｡]) [。！？｡]* [」』”’）》】]* \s*               # CJK marks need none
+    |   (?<=\n) [ \t]*+ \n \s*                                  # a blank line
+    |   (?<=\n) (?= [ \t]*+ (?: [•●▪◦‣∙] | [*–-][ ] | [#]{1,6}[ ] | \d{1,2}[.)][ ] ) )  # a list item or a heading
     )
     """,
     re.VERBOSE,
@@ -24,6 +24,7 @@ _BEFORE_NUMBERS = frozenset("no nos nr fig figs sec secs art vol pp ch para appr
 _ANYWHERE = frozenset(
     "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
+_SHORTENED = _BEFORE_NAMES | _BEFORE_NUMBERS | _ANYWHERE
 _OPENERS = frozenset(
     "the this these those that a an in on at as it its we our he his she her they their there if when while for from "
     "but and however no such any all each see der die das ein eine es er sie wir im".split()
@@ -34,18 +35,18 @@ _MONTHS = frozenset("Januar Februar März April Mai Juni Juli August September O
 
 def _goes_on(text: str, stop: int, after: int) -> bool:
     """Whether the full stop at `stop` ends no sentence: an abbreviation, an initial, a list number, an ordinal."""
-    words = text[max(0, stop - 12) : stop].split()
+    words = text[max(0, stop - 12) : stop].rsplit(None, 1)
     word = words[-1].lstrip("([{\"'“„‘«").lower() if words else ""
+    if len(word) > 1 and word not in _SHORTENED and not word.isdigit() and word[-2] != ".":
+        return False
     following = _WORD.match(text, after).group()  # type: ignore[union-attr]  # it matches nothing, too
     if word.isdigit():
-        line = text[max(0, stop - 8) : stop].rpartition("\n")
-        starts_line = line[2].strip() == word and (line[1] or stop <= 8)
-        return following in _MONTHS or (len(word) <= 2 and bool(starts_line))
+        before = text[max(0, stop - 8) : stop].rpartition("\n")
+        starts_line = before[2].strip() == word and (before[1] == "\n" or stop <= 8)
+        return following in _MONTHS or (len(word) <= 2 and starts_line)
     if word in _BEFORE_NUMBERS:
         return following[:1].isdigit()
-    if len(word) == 1 or word[-2:-1] == "." or word in _ANYWHERE:
-        return following.lower() not in _OPENERS
-    return word in _BEFORE_NAMES
+    return word in _BEFORE_NAMES or following.lower() not in _OPENERS
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -62,9 +63,9 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         stop, after = match.span()
         if after <= first or after == length:
             continue
-        mark = text[stop]
+        mark, following = text[stop], text[after]
         if mark in ".!?…" and (
-            text[after].islower() or text[after] in ".,;:)" or (mark == "." and _goes_on(text, stop, after))
+            following.islower() or following in ".,;:)" or (mark == "." and _goes_on(text, stop, after))
         ):
             continue
         spans.append((start, after))

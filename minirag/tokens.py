@@ -126,8 +126,7 @@ class Tokenizer:
             kept = tokens[:limit]
             encoded = bytes(kept) if self.name == BYTES else _load(self.name).decode_bytes(kept)
             length = min(length, len(encoded.decode("utf-8", "ignore")))
-        # A shorter text may be split into words differently, and then have a token more.
-        while self.count(text[:length]) > limit:
+        while self.count(text[:length]) > limit:  # a shorter text may be split differently, and have a token more
             length -= 1
         return length
 

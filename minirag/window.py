@@ -102,7 +102,7 @@ class Window:
         schema: Mapping[str, Any] | None = None,
     ) -> int:
         """How many of the first `units` fit the prompt that `build` makes of them; 0 where not even one does."""
-        if self.room(build(excerpts(units)), reply, schema) >= 0:
+        if not units or self.room(build(excerpts(units)), reply, schema) >= 0:
             return len(units)
         return _largest(len(units) - 1, lambda n: self.room(build(excerpts(units[:n])), reply, schema) >= 0)
 

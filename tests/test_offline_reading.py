@@ -1,5 +1,8 @@
 """The offline models read back exactly what `minirag.prompts` wrote."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,15 +83,29 @@ CONTEXT = "The city runs it.\n\nIt opened in 1901."
         (
             "",
             "The original query is as follows: Who runs it?\nWe have provided an existing answer: A city.\nWe "
-            f"refine it with more context below.\n------------\n{CONTEXT}\n------------\nNow refine.",
-            None,
+            f"have the opportunity to refine the existing answer.\n------------\n{CONTEXT}\n------------\nNow refine.",
+            "A city.",
         ),
     ],
 )
-def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str | None) -> None:
+def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str) -> None:
     prompt = parse([{"role": "system", "content": system}, {"role": "user", "content": user}])
     assert ("chat", [Excerpt(CONTEXT)], "Who runs it?") == (prompt.task, prompt.excerpts, prompt.question)
-    assert answer is None or answer == prompt.answer
+    assert answer == prompt.answer
+
+
+def test_prompts_of_the_article_are_read_with_their_context_and_question() -> None:
+    recorded = Path(__file__).parents[2] / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
+    if not recorded.exists():
+        pytest.skip("the recorded exchanges are not beside this checkout")
+    for line in recorded.read_text().splitlines():
+        messages = json.loads(line)["messages"]
+        prompt = parse([message for message in messages if message["role"] != "assistant"])
+        assert prompt.task == "chat"
+        assert len(prompt.excerpts) == 1
+        assert len(prompt.excerpts[0].text) > 100
+        assert prompt.question.endswith("?")
+        assert ("Original Answer:" in messages[-2]["content"]) == bool(prompt.answer)
 
 
 def test_a_plain_chat_is_its_last_user_message() -> None:

@@ -72,6 +72,13 @@ def test_a_chat_model_answers_from_the_excerpts_and_counts_its_tokens(client: op
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
+def test_prompt_tokens_are_what_the_real_service_once_counted(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "Say this is a test"}]
+    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=messages)
+    assert reply.usage is not None
+    assert reply.usage.prompt_tokens == 12  # recorded from gpt-4o-mini, which has the same vocabulary
+
+
 TASKS: list[tuple[Any, dict[str, Any]]] = [
     (prompts.questions(EXCERPT, 2), prompts.QUESTIONS_SCHEMA),
     (prompts.statements("When?", "It opened in 1901. The city runs it."), prompts.STATEMENTS_SCHEMA),

@@ -21,7 +21,7 @@ from minirag.sentences import sentence_spans
         "他来了。|「真的？」|是的！|好",
         "営業利益は増加した。|次に、費用を見る。",
         "Items:\n|1. Foo is big.\n|2. Bar\n|• One\n|• Two\n|- three\n\n|End",
-        "# Title\n\n|Text goes on\nhere. |\n"[:-2] + "More",
+        "# Title\n\n|Text goes on\nhere. |More",
         "A first line\nthat goes on.\n\n\n|Next paragraph",
         "  Leading space. |Then text.  \n",
         "Contents . . . . 12\nof it",

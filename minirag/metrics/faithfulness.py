@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirag import prompts
+from minirag.errors import WindowTooSmall
 from minirag.metrics.score import Asker, Score, Unscored, texts
 from minirag.models import Chat, Embedder
 from minirag.window import Passage, Window, excerpts
 
 STATEMENTS_REPLY = 640
 TOKENS_PER_VERDICT = 56
-STATEMENTS_PER_CALL = 10
 _WORDS = {"true": True, "yes": True, "supported": True, "false": False, "no": False, "unsupported": False}
 
 
@@ -33,8 +33,8 @@ def faithfulness(
     fit one request are judged piece by piece, and a statement is supported if any piece supports it. `embed` and
     `reference` are not looked at.
 
-    Unscored (`value` None) with a reason: the answer makes no statements, there are no contexts, or the judge's
-    reply is unusable twice. `evidence`: `{"statement", "supported", "reason"}` for each. Raises ServiceError.
+    Unscored (`value` None) with a reason: the answer makes no statements, or the judge's reply is
+    unusable twice. `evidence`: `{"statement", "supported", "reason"}` for each. Raises ServiceError.
     """
     asker = Asker(judge, tags or {}, repeat)
     limit = Window(judge.tokenizer, window)
@@ -42,8 +42,6 @@ def faithfulness(
         found = _statements(asker, question, answer)
         if not found:
             raise Unscored("the answer makes no statements")
-        if not any(context.strip() for context in contexts):
-            raise Unscored("there are no contexts")
         evidence = [
             {"statement": text, "supported": supported, "reason": reason}
             for text, (supported, reason) in zip(found, _verdicts(asker, limit, contexts, found), strict=True)
@@ -70,23 +68,42 @@ def _verdicts(
     asker: Asker, window: Window, contexts: Sequence[str], statements: Sequence[str]
 ) -> list[tuple[bool, str]]:
     """A verdict and a reason for each statement, in as few requests as the window allows."""
-    size = len(statements) if window.size is None else STATEMENTS_PER_CALL
     verdicts: list[tuple[bool, str]] = []
-    for start in range(0, len(statements), size):
-        verdicts += _of_batch(asker, window, contexts, statements[start : start + size])
+    while len(verdicts) < len(statements):
+        rest = statements[len(verdicts) :]
+        verdicts += _of_batch(asker, window, contexts, rest[: _batch_size(window, rest)])
     return verdicts
+
+
+def _batch_size(window: Window, statements: Sequence[str]) -> int:
+    """As many statements as leave half of the window to the contexts; at least one."""
+    if window.size is None:
+        return len(statements)
+    count = 1
+    while count < len(statements):
+        reply = TOKENS_PER_VERDICT * (count + 2)
+        if (
+            window.room(prompts.verdicts([], statements[: count + 1]), reply, prompts.VERDICTS_SCHEMA)
+            < window.size // 2
+        ):
+            break
+        count += 1
+    return count
 
 
 def _of_batch(
     asker: Asker, window: Window, contexts: Sequence[str], statements: Sequence[str]
 ) -> list[tuple[bool, str]]:
     reply, schema = TOKENS_PER_VERDICT * (len(statements) + 1), prompts.VERDICTS_SCHEMA
-    room = window.require(prompts.verdicts([], statements), reply, schema)
+    try:
+        room = window.require(prompts.verdicts([], statements), reply, schema)
+    except WindowTooSmall:
+        raise Unscored("a statement does not fit the judge's window") from None
     rest = window.units([Passage(context) for context in contexts], room - 24)
     merged: list[tuple[bool, str]] = []
-    while rest:
+    while rest or not merged:  # without any context, too, the judge says what follows from nothing
         count = window.take(rest, lambda given: prompts.verdicts(given, statements), reply, schema)
-        if count == 0:
+        if count == 0 and rest:
             raise Unscored("the contexts do not fit the judge's window")
         new = asker.ask(
             prompts.verdicts(excerpts(rest[:count]), statements),

@@ -1,6 +1,7 @@
 """Apart. `python -m minirag.offline --port N` serves the offline models to other programs until it is interrupted."""
 
 import argparse
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
         with serve(options.state, options.port) as server:
             print(server.base_url, flush=True)

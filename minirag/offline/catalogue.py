@@ -1,19 +1,16 @@
 """Apart. The models on offer: four that are always there, and the students that jobs have tuned.
 
 >>> models = Catalogue(None)
->>> models.window("offline-student"), models.tunable("offline-teacher")
-(16384, False)
+>>> models.window("offline-student"), models.weights("offline-student") == BASE
+(16384, True)
 """
 
 import time
 from pathlib import Path
-from typing import Any
 
 from minirag.offline.reader import BASE, TEACHER, Weights
 from minirag.offline.records import Records
-from minirag.offline.wire import Refused
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused
 
 TEACHER_MODEL = "offline-teacher"
 STUDENT_MODEL = "offline-student"
@@ -74,10 +71,6 @@ class Catalogue:
         if name != EMBEDDING_MODEL:
             self.weights(name)
             raise Refused(403, "You are not allowed to generate embeddings from this model")
-
-    def tunable(self, name: str) -> bool:
-        """Whether a job may start from this model: the student, as it is or tuned before."""
-        return name == STUDENT_MODEL or self._tuned.get(name) is not None
 
     def add_tuned(self, suffix: str, job_id: str, weights: Weights) -> str:
         """Offer the student that a job has tuned; its name."""

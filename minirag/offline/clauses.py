@@ -9,44 +9,51 @@ from typing import NamedTuple
 
 BE = frozenset("is are was were".split())
 HAVE = frozenset("has have had".split())
-MODAL = frozenset("can could may might must shall should will would cannot".split())
+MODAL = frozenset("do does did can could may might must shall should will would cannot".split())
 
 # Each verb once, as base or base=past; the other forms follow by rule.
 _VERBS = """
-accept accelerate achieve acquire add address adopt adjust affect agree=agreed allocate allow announce apply=applied
-appoint approve arise=arose assess assign assume attract award become=became begin=began believe belong build=built
-buy=bought calculate cause change choose=chose classify=classified close collect combine comply=complied compete
-complete comprise conduct consider consist constitute construct contain continue contribute control convert cover
-create cut=cut decide declare decline decrease define deliver depend describe design detect determine develop
-direct disclose discover discuss dispose distribute donate earn eliminate employ enable encourage enforce ensure enter
-establish estimate evaluate exceed exclude expand expect explain expire export express extend face fail fall=fell file
-finance find=found fix focus form found fund generate give=gave govern grant grow=grew handle help hire hold=held host
-identify=identified impact impair impose improve incorporate include increase incur influence inspect install introduce
-invent invest investigate involve issue join keep=kept launch lead=led lease leave=left limit lose=lost maintain make=made
-manage manufacture market measure meet=met merge monitor move need negotiate obtain occur=occurred occupy=occupied offer
-open operate order outsource own own participate pay=paid perform permit=permitted plan=planned pose prepare present
-prevent produce prohibit promote propose protect prove provide publish purchase raise reach receive recognize recommend
-record recover reduce reflect refer=referred regulate reject rely=relied remain remove rent repair repay=repaid replace
-report repurchase represent request require reserve resolve restrict result retain review rise=rose rule run=ran save
-secure see=saw select sell=sold send=sent separate serve set=set settle show=showed sign solve spend=spent specialize
-specify=specified stop=stopped store submit=submitted supply=supplied support suspend take=took teach=taught tend
-terminate test trade train transfer=transferred transform treat turn use vest visit warn win=won withdraw=withdrew write=wrote
+accelerate accept achieve acquire add address adjust adopt affect agree=agreed allocate allow announce apply=applied
+appoint approve arise=arose assess assign assume attack attend attract award become=became begin=began believe
+belong build=built buy=bought calculate call carry=carried cause celebrate change choose=chose classify=classified
+close coach collect combine compete complete comply=complied comprise conduct consider consist constitute construct
+contain continue contribute control convert cover create cut=cut decide declare decline decrease defeat define
+deliver depend derive describe design destroy detect determine develop direct disclose discover discuss dispose
+distribute divide donate earn elect eliminate employ enable encourage enforce ensure enter establish estimate
+evaluate exceed exclude expand expect expire explain export express extend face fail fall=fell feature feed=fed file
+finance find=found fix flow focus form found fund generate give=gave govern grant grow=grew handle help hire
+hold=held honor host identify=identified impact impair impose improve include incorporate increase incur indicate
+influence inherit inspect install integrate introduce invent invest investigate involve issue join keep=kept lack
+launch lead=led lease leave=left lie=lay limit link lose=lost maintain make=made manage manufacture market measure
+meet=met merge monitor move name=named need negotiate obtain occupy=occupied occur=occurred offer open operate order
+outsource own participate pay=paid perform permit=permitted plan=planned play pose prepare present prevent produce
+prohibit promote propose protect prove provide publish purchase pursue raise reach receive recognize recommend
+record recover reduce refer=referred reflect regulate reject rely=relied remain remove rent repair repay=repaid
+replace report represent repurchase request require reserve resolve restrict result retain return review rise=rose
+rule run=ran save score secure see=saw select sell=sold send=sent separate serve set=set settle show=showed sign
+solve specialize specify=specified spend=spent stand=stood stop=stopped store study=studied submit=submitted
+supply=supplied support suspend take=took teach=taught tend terminate test trade train transfer=transferred
+transform travel treat turn use vest visit warn win=won withdraw=withdrew write=wrote
 """
-_ALSO_NOUNS = frozenset(
-    "award awards purchase purchases change changes cover controls control cost costs decline declines decrease "
-    "decreases design designs estimate estimates export exports face file files focus form forms fund funds grant "
-    "grants help impact impacts increase increases influence issue issues lead lease leases limit limits market "
-    "markets measure measures need needs offer offers order orders pay plan plans present process produce project "
-    "record records report reports request requests reserve reserves result results review reviews rise rule rules "
-    "run runs set sets show shows sign signs store stores supply supplies support supports test tests trade trades "
-    "train trains transfer transfers treat turn turns use uses visit visits work works contract contracts found "
-    "left cut close open complete direct separate secure own host hosts returns return lead leads merge win wins".split()
+ALSO_NOUNS = frozenset(
+    """
+    account accounts award awards benefit benefits change changes close complete contract contracts control controls
+    cost costs cover cut decline declines decrease decreases design designs direct estimate estimates export exports
+    face file files finance focus form forms found fund funds grant grants help host hosts impact impacts increase
+    increases influence interest interests issue issues lead leads lease leases left limit limits market markets
+    measure measures merge need needs offer offers open order orders own pay plan plans present process produce
+    project purchase purchases record records report reports request requests reserve reserves result results return
+    returns review reviews rise risk risks rule rules run runs secure separate service services set sets share
+    shares show shows sign signs state states store stores supplies supply support supports test tests trade trades
+    train trains transfer transfers treat trust turn turns use uses value values view views visit visits win wins
+    work works
+    """.split()
 )
-_MOVES = frozenset("increase decrease rise fall grow decline begin open close occur expire arise change vest".split())
+MOVES = frozenset("increase decrease rise fall grow decline begin open close occur expire arise change vest".split())
 _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
-_RELATIVE = frozenset("that which who whom whose where if when because unless although while".split())
+_RELATIVE = frozenset("that which who whom whose where if when because unless although while whether how".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
 
 
@@ -55,22 +62,55 @@ def _forms() -> dict[str, str]:
     forms: dict[str, str] = {}
     for entry in _VERBS.split():
         base, _, past = entry.partition("=")
-        third = base[:-1] + "ies" if re.search("[^aeiou]y$", base) else base + "s"
-        forms[base + "es" if base.endswith(("s", "sh", "ch", "x")) else third] = base
+        forms[base] = base
         forms[past or base + ("d" if base.endswith("e") else "ed")] = base
-    return forms | {base: base for base in forms.values()}
+    return forms
 
 
-_FORMS = _forms()
+VERB_FORMS = _forms()
+_ADVERB = re.compile(
+    r"(?!(?:app|comp|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already"
+)
+
+
+def third_person(word: str) -> str:
+    """The form after he, she or it of a verb as it stands after they; other forms stay.
+
+    >>> [third_person(word) for word in ("are", "carry", "carried", "may")]
+    ['is', 'carries', 'carried', 'may']
+    """
+    if word in _PLURAL:
+        return _PLURAL[word]
+    if (
+        word in BE | HAVE | MODAL
+        or VERB_FORMS.get(word, word) != word
+        or word.endswith("ed")
+        or _ADVERB.fullmatch(word)
+    ):
+        return word
+    if word.endswith(("s", "sh", "ch", "x")):
+        return word + "es"
+    return word[:-1] + "ies" if re.search("[^aeiou]y$", word) else word + "s"
+
+
+_PLURAL = {"are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
+VERB_FORMS |= {third_person(base): base for base in set(VERB_FORMS.values())}
 _LEAD = re.compile(
     r"(?:In|On|As of|During|Since|By|For|At|Under|After|Before|From|Until|Through|Upon|With|Within|Between|Beginning"
-    r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on)\b[^,;:]{2,90}(?:, \d{4})?, "
+    r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
+    r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
 _FILLER = re.compile(
     r"(?:Additionally|Further|Furthermore|However|Therefore|Also|Moreover|Finally|For example|In addition|Accordingly"
     r"|As a result|Consequently|Similarly|Generally|Currently|Today|Instead|Thus|First|Second|Third), "
 )
 _ASIDE = re.compile(r"\s*\([^()]*\)|, or (?:the )?[“\"]?[A-Z][\w.]*(?: [A-Z]\w*){0,3}[”\"]?(?=,)|[“”\"*]")
+
+
+_APPOSED = re.compile(
+    r"(?<=\w), (?:which|who|a|an|the|headquartered|based|located|founded|known|born|including|such as)\b"
+    r"[^,;:]{2,80},(?= [a-z])"
+)
 
 
 class Clause(NamedTuple):
@@ -91,29 +131,49 @@ class Clause(NamedTuple):
 def parse(sentence: str) -> Clause | None:
     """The main clause of a declarative sentence; None for anything that is not plainly one."""
     line = " ".join(_ASIDE.sub("", _FILLER.sub("", sentence)).split()).rstrip(" .")
+    line = _APPOSED.sub("", line, count=1)
     lead = match.group() if (match := _LEAD.match(line)) else ""
     tokens = line[len(lead) :].split()
     for i, token in enumerate(tokens[:14]):
         word = token.lower()
         if word in _RELATIVE or token.endswith((",", ";", ":")):
             return None
+        if i and _unknown_verb_before(word, tokens, i):
+            return None
         if i and _is_verb(word, tokens, i):
-            base = _FORMS.get(word, word) if word not in BE | HAVE | MODAL else word
-            return Clause(lead.rstrip(", "), " ".join(tokens[:i]), word, base, " ".join(tokens[i + 1 :]))
+            base = VERB_FORMS.get(word, word) if word not in BE | HAVE | MODAL else word
+            subject, rest = tokens[:i], tokens[i + 1 :]
+            while len(subject) > 1 and _ADVERB.fullmatch(subject[-1]):
+                subject.pop()
+            while rest and rest[0] not in {"not", "only"} and _ADVERB.fullmatch(rest[0]):
+                rest.pop(0)
+            return Clause(lead.rstrip(", "), " ".join(subject), word, base, " ".join(rest))
     return None
+
+
+def _unknown_verb_before(word: str, tokens: list[str], i: int) -> bool:
+    """Whether a verb that is not in the list stood before token `i`, or is it: an article or an -ed tells."""
+    before = tokens[i - 1].lower()
+    if word in {"a", "an", "the"}:
+        return before not in _PREPOSITIONS | {"and", "or", "both", "all"}
+    if word.endswith("ed") and i + 1 < len(tokens) and tokens[i + 1] in {"and", "or"}:
+        return True  # two verbs share the object
+    participle = before in _OPENERS or (i + 1 < len(tokens) and tokens[i + 1].lower() in _PREPOSITIONS)
+    return word.endswith("ed") and word not in VERB_FORMS and not participle
 
 
 def _is_verb(word: str, tokens: list[str], i: int) -> bool:
     """Whether token `i` is the main verb: most verb forms are also nouns or participles, and neighbours tell."""
     if word in BE | HAVE | MODAL:
         return True
-    if word not in _FORMS or i + 1 >= len(tokens):
+    if word not in VERB_FORMS or i + 1 >= len(tokens):
         return False
-    base, before, after = _FORMS[word], tokens[i - 1].lower(), tokens[i + 1].lower()
+    base, after = VERB_FORMS[word], tokens[i + 1].lower()
+    before = next((t.lower() for t in reversed(tokens[:i]) if not _ADVERB.fullmatch(t)), "")
     if before in _OPENERS | _PREPOSITIONS | {"and", "or", "not", "to"}:
         return False
     if word == base and not (before.endswith("s") or before in {"we", "you", "they", "i"}):
         return False
     if after in _PREPOSITIONS:
-        return base in _MOVES or (base, after) in {("consist", "of"), ("depend", "on"), ("rely", "on"), ("refer", "to")}
-    return word not in _ALSO_NOUNS or before in {"we", "you", "they"} or after in _OPENERS
+        return base in MOVES or (base, after) in {("consist", "of"), ("depend", "on"), ("rely", "on"), ("refer", "to")}
+    return word not in ALSO_NOUNS or before in {"we", "you", "they"} or after in _OPENERS or after[0].isdigit()

@@ -14,9 +14,7 @@ from minirag.offline import asker, judge, reader, reading
 from minirag.offline.catalogue import TEACHER_MODEL, Catalogue
 from minirag.offline.reader import Weights
 from minirag.offline.reading import Prompt
-from minirag.offline.wire import Refused, integer, number, string, wrong_type
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, check_length, integer, number, string, wrong_type
 
 FINGERPRINT = "fp_minirag_1"
 """Names this generation of the models: raise it when their answers change."""
@@ -97,7 +95,7 @@ def _message(message: Any, where: str) -> dict[str, str]:
     if any(part.get("type") not in ("text", "refusal") for part in parts):
         raise Refused(400, f"Invalid '{where}'. This model reads text parts only.", param=where, code="invalid_value")
     text = reading.text(content)
-    string({f"{where}.content": text or "-"}, f"{where}.content")
+    check_length(text, f"{where}.content")
     return {"role": role, "content": text}
 
 

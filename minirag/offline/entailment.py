@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from minirag.offline.lexicon import STOP_WORDS, weight, words
 from minirag.sentences import sentence_spans
 
-COEFFICIENTS = {"bias": 4.0, "missing": -1.5, "uncovered": -3.0, "grammar": -0.4, "speaker": -1.5, "disorder": -1.0}
+COEFFICIENTS = {"bias": 4.0, "missing": -1.5, "uncovered": -3.0, "grammar": -0.4, "speaker": -1.5, "disorder": -1.0, "displaced": -1.0}
 """The logistic model; `scripts/quality_judge --fit` finds them and prints their cross-validated accuracy."""
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
@@ -38,7 +39,7 @@ _TOKEN = re.compile(
       (?P<number>[$€£¥]?(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
          (?:\s(?:percent|thousand|million|billion|trillion)\b)?)
     | (?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
-    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af_])\w)+(?:[.&]\w+)*(?:['’]\w+)?)
+    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af_])\w)+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -46,6 +47,7 @@ _FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _PERCENT = re.compile(r"%|percent", re.IGNORECASE)
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _NEGATIONS = frozenset("not no never neither nor none without 不 没 沒 未 無 无 非".split())
+_HEDGES = frozenset("may might could".split())
 _SPEAKERS = frozenset("i me my mine myself you your we our".split())
 _OPPOSITES: dict[str, set[str]] = {}
 for _pair in (
@@ -88,7 +90,7 @@ class Judgement(NamedTuple):
 
 @lru_cache(maxsize=1 << 15)
 def _keys(text: str) -> tuple[str, ...]:
-    return tuple(words(text))
+    return tuple(filter(None, words(text)))
 
 
 def _number(text: str) -> Number:
@@ -104,7 +106,7 @@ def tokenise(text: str) -> list[Token]:
     """The words, names and numbers of one sentence in order.
 
     >>> [(token.key, token.kind) for token in tokenise("The Hague paid $5 million.")]
-    [('the', 'grammar'), ('hagu', 'name'), ('pay', 'content'), ('#5e+06', 'number')]
+    [('the', 'grammar'), ('hagu', 'name'), ('pay', 'content'), ('#5000000', 'number')]
     """
     found: list[Token] = []
     matches = list(_TOKEN.finditer(text))
@@ -241,15 +243,20 @@ def _counts(
 ) -> dict[str, float]:
     """What the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
     grammar = {t.key for t, spot in zip(stated, spots, strict=True) if t.kind == "grammar" and not spot}
-    heavy = [spot for t, spot in zip(stated, spots, strict=True) if t.kind != "grammar" and spot]
-    apart = sum(not any(0 < b - a <= _NEAR for a in x for b in y) for x, y in zip(heavy, heavy[1:], strict=False))
+    heavy = [(t, spot) for t, spot in zip(stated, spots, strict=True) if t.kind != "grammar" and spot]
+    apart = [
+        "name" if {a.kind, b.kind} & {"name", "number"} else "word"
+        for (a, x), (b, y) in pairwise(heavy)
+        if not any(0 < j - i <= _NEAR for i in x for j in y)
+    ]
     return {
         "bias": 1.0,
         "missing": float(lacks.sum()),
         "uncovered": float(lacks.sum() / max(weights.sum(), 1e-9)),
         "grammar": float(len(grammar - _SPEAKERS)),
         "speaker": float(len(grammar & _SPEAKERS)),
-        "disorder": apart / max(1, len(heavy) - 1),
+        "disorder": len(apart) / max(1, len(heavy) - 1),
+        "displaced": float(apart.count("name")),
     }
 
 
@@ -264,15 +271,35 @@ def _fault(stated: list[Token], spots: list[list[int]], keys: list[list[str]], w
         if not spot and _OPPOSITES.get(token.key, set()) & present:
             return f"opposite of the excerpt: {token.text}"
     for i, (token, spot) in enumerate(zip(stated, spots, strict=True)):
-        if token.kind != "grammar" and spot and _negated(stated, i) != any(_negated(window, place) for place in spot):
+        if token.kind == "grammar" or not spot:
+            continue
+        if _follows(_NEGATIONS, stated, i) not in {_follows(_NEGATIONS, window, place) for place in spot}:
             return f"negation differs at: {token.text}"
+        if not _follows(_HEDGES, stated, i) and all(_follows(_HEDGES, window, place) for place in spot):
+            return f"only possible in the excerpt: {token.text}"
+    return _replaced([(t, set(k), spot) for t, k, spot in zip(stated, keys, spots, strict=True)], window)
+
+
+def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: list[Token]) -> str:
+    """A name or number that stands between the same two words as another one in the window."""
+    heavy = [i for i, token in enumerate(window) if token.kind != "grammar"]
+    rank = {place: i for i, place in enumerate(heavy)}
+    told = [entry for entry in stated if entry[0].kind != "grammar"]
+    for (_, _, before), (token, keys, _), (_, _, after) in zip(told, told[1:], told[2:], strict=False):
+        if token.kind not in ("name", "number"):
+            continue
+        gaps = [(rank[i] + 1, rank[j]) for i in before for j in after if 2 <= rank[j] - rank[i] <= 3]
+        inside = [[window[heavy[place]] for place in range(*gap)] for gap in gaps]
+        others = [other for gap in inside for other in gap if other.kind == token.kind]
+        if others and not any(other.key in keys for gap in inside for other in gap):
+            return f"{token.text} instead of {others[0].text}"
     return ""
 
 
-def _negated(tokens: list[Token], place: int) -> bool:
-    """Whether a negation stands before this content word with only grammar between."""
+def _follows(cues: frozenset[str], tokens: list[Token], place: int) -> bool:
+    """Whether one of `cues` stands before this content word with only grammar between."""
     for token in reversed(tokens[max(0, place - 5) : place]):
-        if token.key in _NEGATIONS:
+        if token.key in cues and not token.text[0].isupper():  # a capital stands in a title, or opens
             return True
         if token.kind != "grammar":
             return False

@@ -5,13 +5,11 @@
 """
 
 import json
-from typing import Any
 
 from minirag import tokens
 from minirag.offline.catalogue import STUDENT_MODEL
 from minirag.offline.reading import text
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json
 
 _FEWEST = 10
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")

@@ -4,12 +4,9 @@ import base64
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from minirag.offline.records import Records
-from minirag.offline.wire import Refused, Upload, page
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, Upload, page
 
 _PURPOSES = ("fine-tune", "batch")
 

@@ -2,11 +2,8 @@
 
 import re
 import time
-from typing import Any
 
-from minirag.offline.wire import Refused, integer, number, optional_string, wrong_type
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, integer, number, optional_string, wrong_type
 
 
 def new_job(body: Json, model: str, training_file: str, validation_file: str | None) -> Json:

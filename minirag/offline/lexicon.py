@@ -11,23 +11,19 @@ import re
 import unicodedata
 from functools import lru_cache
 
-import os  # TEMPORARY until minirag.tokens exists
+from minirag import tokens
 
-os.environ.setdefault("TIKTOKEN_CACHE_DIR", "/work/shared/vocab")
-import tiktoken as tokens
-
+_CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _TOKEN = re.compile(
-    r"""
-      (?P<cjk>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+)
-    | (?P<number>\d+(?:[.,]\d+)*)
-    | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))       # u.s. and e.g. are one word
-    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])[^\W_])+
-        (?:'[^\W\d_]+)?)                                    # didn't and company's are one match
+    rf"""
+      (?P<cjk>[{_CJK}]+)
+    | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)*)
+    | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))        # u.s. and e.g. are one word
+    | (?P<word>(?:(?![{_CJK}])[^\W_])+(?:'[^\W\d_]+)?)       # so are didn't and company's
     | (?P<emoji>[\U0001f300-\U0001faff])
     """,
     re.VERBOSE,
 )
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
 _MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
 
@@ -55,6 +51,7 @@ _IRREGULAR = dict(
 """Forms that no rule reaches, and number words, which documents and answers mix freely with digits."""
 
 _NEGATED = frozenset({"cannot", "can't", "won't", "shan't"})
+_CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
 
 _DERIVED = (
     # suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)
@@ -126,38 +123,44 @@ def stem(word: str) -> str:
 
 def _number(text: str) -> str:
     """One spelling for equal numbers: no thousands separators, no zeros at either end that change nothing."""
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    if text.count(".") == 1 and "," not in text:
+    text = text.replace(",", "")
+    if text.count(".") == 1:
         text = text.rstrip("0").rstrip(".")
-    return text.lstrip("0") or "0" if "." not in text else text
+    return text if "." in text else text.lstrip("0") or "0"
 
 
 def _normalise(text: str) -> str:
-    """Compatibility forms, case and accents folded: a café is a cafe."""
+    """Compatibility forms, case and accents folded: a café is a cafe. Japanese voicing marks stay."""
     if text.isascii():
         return text.casefold()
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
-    return unicodedata.normalize("NFC", "".join(c for c in text if not unicodedata.category(c).startswith("M")))
+    kept = (c for c in text if c in "\u3099\u309a" or not unicodedata.category(c).startswith("M"))
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _word(text: str) -> list[str]:
+    """The stem of a word, and "not" where the word ends in one (didn't); other endings after an apostrophe go."""
+    if text in _NEGATED:
+        return [_IRREGULAR[text], "not"]
+    head, _, tail = text.partition("'")
+    if tail == "t" and head.endswith("n"):
+        return [stem(head[:-1]), "not"] if len(head) > 1 else ["not"]
+    return [stem(head if tail in _CLITICS else head + tail)]
 
 
 def _expand(match: re.Match[str]) -> list[str]:
+    """The words that one match of `_TOKEN` stands for."""
     text = match.group()
-    kind = match.lastgroup
-    if kind == "cjk":
-        return [text[i : i + 2] for i in range(len(text) - 1)] or [text]
-    if kind == "number":
-        return [_number(text)]
-    if kind == "initials":
-        return [text.replace(".", "")]
-    if kind == "emoji":
-        return [text]
-    if text in _NEGATED:
-        return [_IRREGULAR[text], "not"]
-    head, apostrophe, tail = text.partition("'")
-    if tail == "t" and head.endswith("n"):
-        return [stem(head[:-1]), "not"]
-    return [stem(head)] if not apostrophe or tail in {"s", "re", "ve", "ll", "d", "m"} else [stem(head + tail)]
+    match match.lastgroup:
+        case "cjk":
+            return [text[i : i + 2] for i in range(len(text) - 1)] or [text]
+        case "number":
+            return [_number(text)]
+        case "initials":
+            return [text.replace(".", "")]
+        case "word":
+            return _word(text)
+    return [text]
 
 
 def words(text: str) -> list[str]:
@@ -219,7 +222,7 @@ def weight(word: str) -> float:
         return 0.05
     if word[0].isdigit():
         return min(1.0, 0.4 + 0.1 * len(word))
-    encode = tokens.get_encoding("cl100k_base").encode
+    encode = tokens.encoding("cl100k_base").encode
     codes = [encode(f" {word}{ending}") for ending in _ENDINGS]
     ranks = [code[0] for code in codes if len(code) == 1]
     if not ranks:

@@ -33,9 +33,7 @@ def prose(text: str) -> list[Sentence]:
     heading = ""
     blocks = list(_blocks(text))
     for block, bulleted in blocks:
-        tokens = block.split()
-        figures = sum(1 for token in tokens if _FIGURE.fullmatch(token))
-        if not _LETTER.search(block) or (figures * 5 >= len(tokens) * 2 and not ENDS.search(block)):
+        if _is_row(block):
             continue
         pieces = _pieces(block)
         for i, piece in enumerate(pieces):
@@ -44,6 +42,13 @@ def prose(text: str) -> list[Sentence]:
             elif _LETTER.search(piece):
                 found.append(Sentence(piece, heading))
     return found or [Sentence(piece) for block, _ in blocks for piece in _pieces(block)]
+
+
+def _is_row(line: str) -> bool:
+    """A row of a table, or a page number: no letters, or two figures in five words and no full stop."""
+    tokens = line.split()
+    figures = sum(1 for token in tokens if _FIGURE.fullmatch(token))
+    return not _LETTER.search(line) or (figures * 5 >= len(tokens) * 2 and not ENDS.search(line))
 
 
 def _is_heading(piece: str, *, alone: bool, last: bool) -> bool:
@@ -64,14 +69,15 @@ def _blocks(text: str) -> list[tuple[str, bool]]:
     wraps = False
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         bullet = _BULLET.match(line)
-        if wraps and blocks and not bullet:
+        row = bool(line) and _is_row(line) and not (wraps and len(blocks[-1][0]) >= 60)
+        if wraps and blocks and not bullet and not row:
             last, bulleted = blocks[-1]
             blocks[-1] = (last + line if re.search(r"\w-$", last) else f"{last} {line}", bulleted)
         elif line:
             blocks.append((line[bullet.end() :] if bullet else line, bullet is not None))
         first = following.split(" ", 1)[0]
         fits = len(line) + 1 + len(first) < 0.8 * width and not line.endswith((",", "-"))
-        wraps = bool(line and following) and not line.endswith(":") and (not fits or following[0].islower())
+        wraps = bool(line and following) and not row and not line.endswith(":") and (not fits or following[0].islower())
     return [(block, bulleted) for block, bulleted in blocks if block]
 
 

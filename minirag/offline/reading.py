@@ -104,7 +104,8 @@ def _statements(numbered: str) -> list[str]:
 # LangChain and most hand-written prompts put a label before each part.
 _RULED = re.compile(r"^-{5,}[ \t]*\n(.*?)\n-{5,}[ \t]*$", re.DOTALL | re.MULTILINE)
 _LABEL = re.compile(
-    r"^[ \t]*(?P<name>(?:new |retrieved )?context|(?:the )?(?:original |user )?(?:question|query)(?: is as follows)?|"
+    r"(?:^[ \t]*|(?<=\.)(?=new context))"  # LlamaIndex forgot the line break before that one
+    r"(?P<name>(?:new |retrieved )?context|(?:the )?(?:original |user )?(?:question|query)(?: is as follows)?|"
     r"(?:we have provided an existing |original |existing )answer|(?:new |refined |helpful |final )?answer)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -126,5 +127,5 @@ def _chat(user: str, system: Sequence[str]) -> Prompt:
             elif "answer" not in name:
                 question = part.partition("\n\n")[0] if source is user else question
             elif name.startswith(("we ", "original", "existing")):
-                answer = part.partition("\n\n")[0]
+                answer = part.partition("\nWe have the opportunity to refine")[0]
     return Prompt("chat", [Excerpt(c) for c in contexts if c], question or user.strip(), answer)

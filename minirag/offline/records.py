@@ -3,7 +3,7 @@
 >>> files = Records(None)
 >>> file = files.add("file-", b"abc", {"bytes": 3})
 >>> file["id"]
-'file-2e7b452d95de98b2c9ac1a51'
+'file-c75e3abb575a77261847ac28'
 >>> files.get(file["id"]) == file, files.get("file-2"), len(files.newest_first())
 (True, None, 1)
 """
@@ -13,11 +13,9 @@ import json
 import os
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from minirag.errors import InputError
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json
 
 
 class Records:

@@ -10,16 +10,13 @@ b'{"error":{"message":"The model \\'gpt-5\\' does not exist",\
 
 import re
 from pathlib import Path
-from typing import Any
 
 from minirag.offline.catalogue import Catalogue
 from minirag.offline.completions import chat
 from minirag.offline.files import Files
 from minirag.offline.tuning import Jobs
 from minirag.offline.vectors import embeddings
-from minirag.offline.wire import Refused, Reply, Request, json_body, json_reply, upload
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, Reply, Request, json_body, json_reply, upload
 
 
 class Service:

@@ -11,17 +11,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from minirag.offline import student
-from minirag.offline.catalogue import Catalogue
+from minirag.offline.catalogue import STUDENT_MODEL, Catalogue
 from minirag.offline.examples import BadFile, epochs, read_examples, trained_tokens
 from minirag.offline.files import Files
 from minirag.offline.job_request import method, new_job, suffix
 from minirag.offline.records import Records
-from minirag.offline.wire import Refused, optional_string, page, string
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, optional_string, page, string
 
 _MOST_METRICS = 100
 _FINAL = ("succeeded", "failed", "cancelled")
@@ -39,7 +36,7 @@ class Jobs:
     def create(self, body: Json) -> Json:
         """POST /v1/fine_tuning/jobs."""
         model = string(body, "model", 256)
-        if not self._models.tunable(model):
+        if model != STUDENT_MODEL:
             message = f"Model {model} is not available for fine-tuning or does not exist."
             raise Refused(400, message, code="model_not_available")
         training_file = self._file(body, "training_file") or string(body, "training_file")
@@ -118,7 +115,7 @@ class Jobs:
         except BadFile as bad:  # it was deleted since
             return _failed(record, bad)
         turns = job["hyperparameters"]["n_epochs"]
-        learned = student.learn(examples, self._models.weights(job["model"]), epochs=turns, seed=job["seed"])
+        learned = student.learn(examples, self._models.weights(STUDENT_MODEL), epochs=turns, seed=job["seed"])
         name = self._models.add_tuned(suffix(job["user_provided_suffix"]), record["id"], learned.weights)
         steps = learned.losses[-1][0] if learned.losses else 0
         for step, loss in learned.losses[:: 1 + len(learned.losses) // _MOST_METRICS]:

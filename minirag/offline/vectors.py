@@ -1,7 +1,6 @@
 """Apart. Embeddings: a request's JSON in, the reply's JSON out, as OpenAI's service shapes them."""
 
 import base64
-from typing import Any
 
 import numpy as np
 
@@ -9,9 +8,7 @@ from minirag import tokens
 from minirag.offline import embedding
 from minirag.offline.catalogue import EMBEDDING_MODEL, Catalogue
 from minirag.offline.completions import model_name
-from minirag.offline.wire import Refused, integer, optional_string, string, wrong_type
-
-Json = dict[str, Any]
+from minirag.offline.wire import Json, Refused, integer, optional_string, string, wrong_type
 
 _MOST_TEXTS = 2048
 _MOST_TOKENS = 300_000

@@ -118,16 +118,18 @@ def optional_string(body: Json, name: str, longest: int = 1 << 20) -> str | None
         return None
     if not isinstance(value, str):
         raise wrong_type(name, "a string", value)
-    if not 1 <= len(value) <= longest:
-        side, bound = ("below_min", "minimum length 1") if not value else ("above_max", f"maximum length {longest}")
-        raise Refused(
-            400,
-            f"Invalid '{name}': string too {'long' if value else 'short'}. Expected a string with {bound}, but got a "
-            f"string with length {len(value)} instead.",
-            param=name,
-            code=f"string_{side}_length",
-        )
+    if not value:
+        message = f"Invalid '{name}': empty string. Expected a string with minimum length 1, but got an empty one."
+        raise Refused(400, message, param=name, code="empty_string")
+    check_length(value, name, longest)
     return value
+
+
+def check_length(value: str, name: str, longest: int = 1 << 20) -> None:
+    """Refuses a text of more characters."""
+    if len(value) > longest:
+        message = f"Invalid '{name}': string too long. Expected a string with maximum length {longest}."
+        raise Refused(400, message, param=name, code="string_above_max_length")
 
 
 def integer(body: Json, name: str, low: int, high: int) -> int | None:

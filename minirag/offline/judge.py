@@ -1,0 +1,236 @@
+"""Apart. The offline judge: an answer to statements, statements to verdicts, an answer to the questions it answers.
+
+It knows words, not meaning: `minirag.offline.entailment` scores each statement against the excerpts, and the forms
+below are cut by closed lists of English words. `scripts/quality_judge` measures it and counts what it cannot see.
+
+>>> statements("What is Acme?", "Acme is a bakery in Delhi. It was founded in 1990; it employs nobody.")
+['Acme is a bakery in Delhi.', 'Acme was founded in 1990.', 'Acme employs nobody.']
+>>> verdicts(["Acme is a bakery. It was founded in 1990."], ["Acme was founded in 1991."])[0].reason
+'number not found: 1991'
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from minirag import prompts
+from minirag.offline.entailment import Passage, split_question
+from minirag.sentences import sentence_spans
+
+THRESHOLD = 0.5
+"""A statement whose score is at least this follows from the excerpts."""
+
+_REASON_WORDS = 12
+
+_BE = "is|are|was|were"
+_AUXILIARY = f"{_BE}|has|have|had|do|does|did|can|could|may|might|must|shall|should|will|would"
+_VERB = re.compile(rf"\b(?:{_AUXILIARY}|be|been|became|becomes?)\b|n['’]t\b|\w+['’](?:s|re|ve|ll|m) ", re.IGNORECASE)
+_PAST = re.compile(r"\s[a-z]{2,}ed\b")
+_CLAUSE = re.compile(
+    rf"(?P<subject>[^,;:]{{1,80}}?)\s(?P<verb>{_AUXILIARY})\b\s*(?P<rest>.*)", re.DOTALL | re.IGNORECASE
+)
+_PRONOUN = re.compile(r"(?:It|They|He|She|The company)(?=\s+[a-z])")
+_POINTER = re.compile(
+    r"(?:it|they|he|she|we|i|you|this|that|these|those|there|which|who|what|the company)\b", re.IGNORECASE
+)
+_COORDINATE = re.compile(r";\s+|,\s+(?:and|but|while|whereas)\s+")
+_OPENING = re.compile(
+    r"^(?:(?:yes|yeah|yep|yea)(?:\s+and)?(?:\s*[,.!…]+)?|(?:no|nope|well|sure|absolutely|of course|indeed|oh|ok|okay)"
+    r"\s*[,.!…]+)\s+(?=\S)",
+    re.IGNORECASE,
+)
+_SOURCE = r"(?:document|text|excerpts?|context|passage|source|information|article|report)s?"
+_REFUSAL = re.compile(
+    rf"""
+      {re.escape(prompts.NOT_STATED.rstrip("."))}
+    | \b(?:i|we)\s(?:(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:really\s)?
+        (?:know|say|tell|answer|find|determine|provide)|am\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)|have\sno\s(?:idea|information))
+    | \bi['’]m\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)
+    | ^(?:unknown|n/?a|none|no\sanswer|not\s(?:stated|known|given|specified|mentioned|available|provided))\W*$
+    | \b{_SOURCE}\s(?:provided\s|given\s)?(?:do(?:es)?\snot|do(?:es)?n['’]t|did\snot)\s
+        (?:say|state|mention|specify|provide|contain|include|give|answer|tell|discuss|indicate)
+    | \b(?:not|n['’]t|nowhere|never)\s(?:\w+\s)?(?:stated|mentioned|specified|provided|given|found)\s(?:in|by)\s(?:the|this|these)\s(?:\w+\s)?{_SOURCE}
+    | \b(?:no|not\senough|insufficient)\s(?:\w+\s)?(?:information|context)\b
+    | \bcannot\sbe\s(?:determined|answered)\sfrom
+    | 不知道|不清楚|无法(?:确定|回答|得知)|無法(?:確定|回答)|(?:没有|未|沒有)(?:提到|提及|说明|說明)
+    | わかりません|分かりません|記載(?:されていません|がありません|はありません)|不明です
+    | \bweiß\s(?:ich\s)?(?:es\s)?nicht|\bich\sweiß\b.*\bnicht\b|\b(?:dokument|text)\ssagt\b.*\bnicht
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_LETTER = re.compile(r"\w")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+_ASKS = re.compile(r"[?？][\"'”’」』)]*$")
+_INTERJECTION = re.compile(
+    r"(?:yes|yeah|yep|yea|no|nope|well|sure|absolutely|of course|indeed|oh|okay|ok)\W*", re.IGNORECASE
+)
+_ASKED = [
+    re.compile(rf"\b(?:{_BE}) (.+?) (?:\w+ed|born|built|made|known|held|sold|paid|written|located)\b", re.IGNORECASE),
+    re.compile(r"\b(?:do|does|did|has|have|can|will) ((?:the )?[A-Z][\w.&-]*(?: (?:of |and )?[A-Z][\w.&-]*)*) [a-z]"),
+    re.compile(rf"\b(?:what|who) (?:{_BE}) (.+?)\s?\?", re.IGNORECASE),
+]
+
+
+class Verdict(NamedTuple):
+    """Whether a statement follows, at most twelve words why, and the score in [0, 1] behind it."""
+
+    supported: bool
+    reason: str
+    score: float
+
+
+def statements(question: str, answer: str) -> list[str]:
+    """The standalone statements of `answer`, in order; none for an answer that asserts nothing.
+
+    An answer without a verb of its own is joined to the question, because a verdict sees statements only.
+
+    >>> statements("In what city is its head office?", "Delhi")
+    ['In what city is its head office? Delhi']
+    >>> statements("Who runs it?", "The document does not say.")
+    []
+    """
+    found: list[str] = []
+    subject = _asked_subject(question)
+    for sentence in _sentences(answer):
+        for clause in _clauses(sentence):
+            pronoun = _PRONOUN.match(clause)
+            if not pronoun:
+                subject = _subject(clause) or subject
+            found.append(subject + clause[pronoun.end() :] if pronoun and subject else clause)
+    asked = " ".join(question.split())
+    if len(found) == 1 and asked and _is_fragment(found[0]):
+        return [f"{asked.rstrip('?？.! ')}? {found[0]}"]
+    return found
+
+
+def verdicts(excerpts: Sequence[str], statements: Sequence[str]) -> list[Verdict]:
+    """One verdict per statement: does it follow from the excerpts together?
+
+    >>> verdicts(["The head office is in Delhi."], ["In what city is the head office? Delhi"])[0].supported
+    True
+    """
+    passage = Passage(excerpts)
+    return [_verdict(passage, statement) for statement in statements]
+
+
+def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
+    """`n` different questions that `answer` answers, each with whether the answer evades.
+
+    They go round the sentences of the answer, so that the questions to a rambling answer ramble as well.
+
+    >>> reverse("The dividend per share is computed from the average number of shares.", 2)
+    [('How is the dividend per share computed?', False), ('What is the dividend per share?', False)]
+    """
+    asserted = _sentences(answer)
+    evades = not asserted
+    sources = asserted or [" ".join(answer.split())[:200] or "it"]
+    forms = [_questions(source) for source in sources]
+    found: list[str] = []
+    for turn in range(max(map(len, forms))):
+        found += [form[turn] for form in forms if turn < len(form) and form[turn] not in found]
+    while len(found) < n:
+        found.append(f"{found[len(found) % len(sources)].rstrip('?？')} ({len(found) + 1})?")
+    return [(question, evades) for question in found[:n]]
+
+
+def _verdict(passage: Passage, statement: str) -> Verdict:
+    question, answer = split_question(statement)
+    word = answer.strip(" .!。").lower()
+    if question and word in {"yes", "no"}:
+        judgement = passage.judge(question.rstrip("?？"))
+        score = judgement.score if word == "yes" else 1.0 - judgement.score
+    else:
+        judgement = passage.judge(statement)
+        score = judgement.score
+    supported = score >= THRESHOLD
+    if supported:
+        reason = f"matches: {judgement.window}" if judgement.window else "nothing speaks against it"
+    else:
+        reason = judgement.fault or (
+            f"not in the excerpts: {judgement.missing}" if judgement.missing else "other words"
+        )
+    return Verdict(supported, " ".join(reason.split()[:_REASON_WORDS]), score)
+
+
+def _sentences(answer: str) -> list[str]:
+    """The sentences of `answer` that assert something: no refusals, no questions, no bare interjections."""
+    lines = [_OPENING.sub("", " ".join(answer[a:b].split())) for a, b in sentence_spans(answer)]
+    asserted = [line for line in lines if _LETTER.search(line) and not _REFUSAL.search(line) and not _ASKS.search(line)]
+    told = [line for line in asserted if not _INTERJECTION.fullmatch(line)]
+    return told or asserted
+
+
+def _clauses(sentence: str) -> Iterator[str]:
+    """The main clauses of a sentence, cut only where what follows has a subject and a verb of its own."""
+    start = 0
+    for border in _COORDINATE.finditer(sentence):
+        left, right = sentence[start : border.start()], sentence[border.end() :]
+        if _is_clause(left) and (re.match(r"(?:it|they|he|she)\s", right) or _is_clause(right)):
+            yield left.rstrip(" .") + "."
+            start = border.end()
+    rest = sentence[start:]
+    yield rest[0].upper() + rest[1:] if start else rest
+
+
+def _is_clause(text: str) -> bool:
+    match = _CLAUSE.match(text)
+    return match is not None and len(match["subject"].split()) <= 8 and len(match["rest"].split()) > (match["rest"][:3] == "not")
+
+
+def _subject(clause: str) -> str:
+    """The noun phrase before the first auxiliary verb; empty where there is none that is safe to repeat."""
+    match = _CLAUSE.match(clause)
+    if not match or _POINTER.match(match["subject"]) or len(match["subject"].split()) > 8:
+        return ""
+    return match["subject"]
+
+
+def _asked_subject(question: str) -> str:
+    """The noun phrase that a question asks about, where its border is sure.
+
+    >>> _asked_subject("When was the Bank of Delhi founded?"), _asked_subject("Why does Acme pay?")
+    ('the Bank of Delhi', 'Acme')
+    """
+    for pattern in _ASKED:
+        match = pattern.search(" ".join(question.split()))
+        if match and not _POINTER.match(match[1]) and len(match[1].split()) <= 6:
+            return match[1]
+    return ""
+
+
+def _is_fragment(clause: str) -> bool:
+    """Whether a clause has no verb of its own: "Delhi", "in 1990", "yes"."""
+    words = len(clause.split())
+    return not _VERB.search(clause) and (
+        words <= 4 or (words <= 12 and clause[-1].isalnum() and not _PAST.search(clause))
+    )
+
+
+def _questions(sentence: str) -> list[str]:
+    """Questions about one sentence, the most specific first."""
+    text = sentence.rstrip(" .!?。！？")
+    if script := _CJK.search(text):
+        kana = re.search(r"[\u3040-\u30ff]", text)
+        subject = re.split(r"[はがを是，、,]", text, maxsplit=1)[0] or script.group()
+        forms = (
+            ["{}とは何ですか？", "{}についてどのようなことが分かりますか？"]
+            if kana
+            else ["{}是什么？", "关于{}有什么说明？"]
+        )
+        return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
+    match = _CLAUSE.match(text)
+    if not match or not match["rest"] or len(match["subject"].split()) > 16:
+        topic = " ".join(text.split()[:14])
+        return [f"What is said about {topic}?", f"What is {topic}?", f"Which facts concern {topic}?"]
+    subject, verb = match["subject"], match["verb"].lower()
+    if subject.split()[0].lower() in {"the", "a", "an", "our", "its", "their", "this", "these", "in", "on"}:
+        subject = subject[0].lower() + subject[1:]
+    rest = match["rest"].split()
+    done = next((i for i, word in enumerate(rest[:3]) if word.endswith(("ed", "en"))), None)
+    head = " ".join(rest[: done + 1] if done is not None else rest[:6])
+    how = f"How {verb} {subject} {head}?" if done is not None else f"What {verb} {subject} {head}?"
+    return [
+        how,
+        f"What {verb if verb in _BE.split('|') else 'is'} {subject}?",
+        f"What {verb} {subject} {' '.join(rest[:12])}?",
+    ]

@@ -1,0 +1,171 @@
+"""Row 4. The chunks and one unit-length vector each: exact cosine search in memory or straight from the disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.chunker import Chunk
+from minirag.errors import StoreError
+from minirag.files import write_atomically, write_json
+
+BATCH = 256
+BLOCK = 1 << 22
+"""Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
+
+
+class Embedder(Protocol):
+    """What a store needs of an embedding model."""
+
+    @property
+    def model(self) -> str: ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+class Hit(NamedTuple):
+    """A chunk and its cosine with the question, in [-1, 1]."""
+
+    chunk: Chunk
+    score: float
+
+
+class VectorStore:
+    """Chunks and their vectors, float32 of shape (n, dimensions), made unit length once.
+
+    Raises StoreError for vectors that do not belong to the chunks, are zero, or are not finite numbers.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32], model: str) -> None:
+        if vectors.ndim != 2 or len(vectors) != len(chunks):
+            raise StoreError(f"{len(chunks)} chunks need as many vectors, but their array is {vectors.shape}.")
+        self.chunks = chunks
+        self.vectors = vectors
+        self.model = model
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers per vector."""
+        return int(self.vectors.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @classmethod
+    def build(cls, chunks: Sequence[Chunk], embed: Embedder, *, batch: int = BATCH) -> "VectorStore":
+        """Embed the chunks, `batch` at a time, into one matrix."""
+        if not chunks:
+            raise StoreError("There is no chunk to index; the documents hold no text.")
+        matrix: NDArray[np.float32] | None = None
+        for start in range(0, len(chunks), batch):
+            part = chunks[start : start + batch]
+            rows = np.asarray(embed.embed([chunk.text for chunk in part]), np.float32)
+            if matrix is None:
+                matrix = np.empty((len(chunks), rows.shape[1]), np.float32)
+            if rows.shape != (len(part), matrix.shape[1]):
+                raise StoreError(f"{embed.model} gave vectors of shape {rows.shape} for {len(part)} chunks.")
+            matrix[start : start + len(part)] = _unit(rows, part)
+        assert matrix is not None
+        return cls(chunks, matrix, embed.model)
+
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        where: Callable[[Chunk], bool] | None = None,
+    ) -> list[list[Hit]]:
+        """The `k` nearest chunks of each row of `vectors` (shape (q, d) or (d,)), best first; one list a row.
+
+        Only chunks for which `where` is true are looked at. Equal scores keep the chunks' order.
+        """
+        queries = np.atleast_2d(np.asarray(vectors, np.float32))
+        if queries.shape[1] != self.dimensions:
+            raise StoreError(f"The question has {queries.shape[1]} dimensions, the index {self.dimensions}.")
+        norms = np.linalg.norm(queries, axis=1, keepdims=True)
+        queries = queries / np.where(norms > 0, norms, 1)
+        rows = None if where is None else np.flatnonzero([where(chunk) for chunk in self.chunks])
+        return [
+            [Hit(self.chunks[row], score) for row, score in found] for found in self._nearest(queries, max(k, 0), rows)
+        ]
+
+    def _nearest(
+        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.intp] | None
+    ) -> list[list[tuple[int, float]]]:
+        total = len(self) if rows is None else len(rows)
+        best: list[list[tuple[int, float]]] = [[] for _ in queries]
+        step = max(1, BLOCK // max(1, len(queries)))
+        for start in range(0, total, step):
+            chosen = None if rows is None else rows[start : start + step]
+            matrix = self.vectors[start : start + step] if chosen is None else self.vectors[chosen]
+            scores = queries @ matrix.T
+            for query, row_scores in enumerate(scores):
+                top = _top(row_scores, k)
+                names = top + start if chosen is None else chosen[top]
+                found = [*best[query], *zip(names.tolist(), row_scores[top].tolist(), strict=True)]
+                best[query] = sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
+        return best
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which vouches for the other two."""
+        path = Path(folder)
+        lines = "".join(json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in self.chunks).encode()
+        write_atomically(path / "chunks.jsonl", lines)
+        temporary = path / f".vectors.{os.getpid()}.npy"
+        np.save(temporary, np.ascontiguousarray(self.vectors), allow_pickle=False)
+        temporary.chmod(0o600)
+        temporary.replace(path / "vectors.npy")
+        facts = {
+            "model": self.model,
+            "dimensions": self.dimensions,
+            "count": len(self),
+            "chunks_sha256": _digest(lines),
+        }
+        write_json(path / "index.json", facts)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], model: str | None = None) -> "VectorStore":
+        """The store in `folder`, its vectors mapped and not read. Raises StoreError unless all of it fits together."""
+        path = Path(folder)
+        try:
+            facts = json.loads((path / "index.json").read_bytes())
+            lines = (path / "chunks.jsonl").read_bytes()
+            vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
+            chunks = [Chunk(**json.loads(line)) for line in lines.splitlines()]
+            count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
+        if model is not None and made_by != model:
+            raise StoreError(f"The index in {path} was made by {made_by!r}, not by {model!r}; build it again.")
+        if digest != _digest(lines) or len(chunks) != count:
+            raise StoreError(f"chunks.jsonl in {path} is not the one that was indexed; build the index again.")
+        if vectors.dtype != np.float32 or vectors.shape != (count, dimensions) or not vectors.flags.c_contiguous:
+            raise StoreError(f"vectors.npy in {path} is not the array that was saved; build the index again.")
+        return cls(chunks, vectors, made_by)
+
+
+def _unit(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)))
+    if len(bad):
+        raise StoreError(f"The vector of chunk {chunks[bad[0]].id} is zero or not finite; check the embedding model.")
+    return (rows / norms).astype(np.float32)
+
+
+def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Indices of the k largest scores, the earlier of two equal ones; in no order."""
+    if k >= len(scores):
+        return np.arange(len(scores))
+    if k == 0:
+        return np.empty(0, np.intp)
+    edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > edge)
+    return np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

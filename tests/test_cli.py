@@ -1,0 +1,184 @@
+"""The command line: help that fits, one sentence for each mistake, the exit code that it means."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doubles import Script, refusal
+from minirag.cli import STEPS, main
+
+SAMPLE = str(Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf")
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code and what stands on stderr, which must be one sentence and no traceback."""
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    sentences = [line for line in err.splitlines() if line.startswith("minirag: ")]
+    assert "Traceback" not in err
+    assert len(sentences) == 1, err
+    assert sentences[0].endswith(".")
+    assert out == ""
+    return code, sentences[0]
+
+
+def offline(*arguments: str, out: Path) -> list[str]:
+    return ["run", *arguments, "--offline", "--out", str(out)]
+
+
+def broken(tmp_path: Path, name: str, content: bytes) -> str:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.pdf", b""),
+        ("truncated.pdf", Path(SAMPLE).read_bytes()[:3000]),
+        ("junk.pdf", b"%PDF-1.7\n" + bytes(range(256)) * 8),
+        ("empty.txt", b""),
+        ("blank.txt", b" \n \n"),
+        ("binary.txt", bytes(range(256))),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
+) -> None:
+    code, text = fails(offline(broken(tmp_path, name, content), out=tmp_path / "o"), capsys)
+    assert code == 2
+    assert name in text
+
+
+def test_no_document_a_missing_one_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(offline(out=tmp_path / "o"), capsys)[0] == 2
+    assert fails(offline(str(tmp_path / "none.pdf"), out=tmp_path / "o"), capsys)[0] == 2
+    assert fails(offline(str(tmp_path), out=tmp_path / "o"), capsys)[0] == 2
+
+
+def test_encrypted_and_text_free_documents(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("pypdf-resources/encryption/r6-user-password.pdf", "camelot-tables/image.pdf"):
+        code, text = fails(offline(str(shared / "pdf" / name), out=tmp_path / "o"), capsys)
+        assert code == 2
+        assert Path(name).name in text
+
+
+def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = broken(tmp_path, "q.txt", b"\n\n  \n")
+    code, text = fails(offline(SAMPLE, "--eval-questions", path, out=tmp_path / "o"), capsys)
+    assert (code, "holds no question" in text) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--context-window", "300"],
+        ["--top-k", "0"],
+        ["--workers", "0"],
+        ["--chunk-size", "3"],
+        ["--chunk-overlap", "900"],
+        ["--teacher", "offline-student"],
+        ["--prices", "nowhere.toml"],
+        ["--base-url", "http://127.0.0.1:1/v1"],
+    ],
+)
+def test_settings_that_cannot_work_are_found_before_anything_is_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    code, _ = fails(offline(SAMPLE, *options, out=tmp_path / "o"), capsys)
+    assert code == 2
+    assert not (tmp_path / "o" / "messages.jsonl").exists()
+
+
+MODELS = [word for role in ("teacher", "student", "judge", "embedding") for word in (f"--{role}", f"m-{role}")]
+
+
+def test_no_model_no_key_and_a_wrong_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "o")]
+    assert "--teacher" in fails(["run", SAMPLE, *out], capsys)[1]
+    assert "OPENAI_API_KEY" in fails(["run", SAMPLE, *MODELS, *out], capsys)[1]
+    for address in ("nonsense", "ftp://host/v1"):
+        assert fails(["run", SAMPLE, *MODELS, "--base-url", address, *out], capsys)[0] == 2
+
+
+def test_an_address_where_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Script({}) as script:
+        pass
+    code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
+    assert (code, "Cannot connect" in text) == (2, True)
+
+
+def test_a_service_that_refuses_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Script(refusal(401, "Incorrect API key provided: sk-canary-0123456789")) as script:
+        code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
+    assert (code, "canary" in text) == (2, False)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o500)
+    assert fails(offline(SAMPLE, out=tmp_path / "o"), capsys)[0] == 2
+
+
+def test_an_output_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = fails(offline(SAMPLE, out=Path(broken(tmp_path, "file", b"x"))), capsys)
+    assert (code, "Cannot write" in text) == (2, True)
+
+
+def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no run to resume" in fails(["report", "--out", str(tmp_path)], capsys)[1]
+    for content in ("", "[]", "{}", '{"settings": {}, "service": "offline"}', '{"settings": 3, "service": 1}'):
+        (tmp_path / "run.json").write_text(content)
+        assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
+
+
+def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fcntl
+
+    (tmp_path / "o").mkdir()
+    with (tmp_path / "o" / ".lock").open("w+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        code, text = fails(offline(SAMPLE, out=tmp_path / "o"), capsys)
+    assert (code, "Process 4711" in text) == (2, True)
+
+
+# -- help --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], ["run"], *([step] for step in STEPS)])
+def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert done.value.code == 0
+    assert max(map(len, text.splitlines())) < 80
+    assert "example:\n  minirag " in text
+
+
+def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["fly"], ["run", "--out"], ["run", "x", "--out", "y", "--train-questions", "-3"]):
+        with pytest.raises(SystemExit) as done:
+            main(arguments)
+        assert done.value.code == 2
+    capsys.readouterr()
+
+
+def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "minirag", "index", SAMPLE, "--offline", "--out", str(tmp_path / "o"), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["chunks"] > 5
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,140 @@
+"""The architecture: modules import only from rows above their own, and the door to each library is one module."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import minirag
+
+PACKAGE = Path(minirag.__file__).parent
+
+ROWS = [
+    {"errors", "prompts", "tokens", "sentences", "redact", "replies", "retry", "pool", "files"},
+    {"message_log", "documents", "cleaning", "download", "pdf"},
+    {"models", "chunker"},
+    {"vector_store", "window"},
+    {"questions", "query"},
+    {"training", "metrics", "costs"},
+    {"finetune", "evaluate", "compare"},
+    {"report", "pipeline"},
+    {"cli", "__init__", "__main__"},
+]
+DOORS = {
+    "openai": {"models", "finetune"},
+    "pypdf": {"pdf"},
+    "tiktoken": {"tokens"},
+    "httpx": {"download"},
+}
+
+
+def modules() -> dict[str, Path]:
+    """Module names without the package (`metrics.score`), and their files."""
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+
+
+def first_party(path: Path) -> set[str]:
+    """The minirag modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "minirag":
+            inner = node.module.removeprefix("minirag").lstrip(".")
+            found |= {inner} if inner else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("minirag.") for a in node.names if a.name.startswith("minirag.")}
+    return found
+
+
+def row_of(module: str) -> int:
+    top = module.split(".", maxsplit=1)[0]
+    return next(number for number, row in enumerate(ROWS) if top in row)
+
+
+def test_every_module_stands_in_one_row() -> None:
+    tops = {name.split(".")[0] for name in modules()} - {"offline"}
+    assert tops == set().union(*ROWS)
+
+
+def test_modules_import_only_from_rows_above_or_beside_without_cycles() -> None:
+    graph = {name: first_party(path) for name, path in modules().items() if not name.startswith("offline")}
+    for name, imports in graph.items():
+        for other in imports - {"offline"}:
+            assert row_of(other) <= row_of(name), f"{name} imports {other} from a row below"
+    seen: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"import cycle {(*trail, name)}"
+        if name not in seen:
+            for other in graph.get(name, ()):
+                visit(other, (*trail, name))
+            seen.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_only_the_command_line_and_nothing_else_knows_the_offline_server() -> None:
+    users = {name for name, path in modules().items() if "offline" in {i.split(".")[0] for i in first_party(path)}}
+    assert {name for name in users if not name.startswith("offline")} == {"cli"}
+
+
+def test_each_library_has_one_door() -> None:
+    for library, doors in DOORS.items():
+        for name, path in modules().items():
+            imports = {
+                alias.name if isinstance(node, ast.Import) else node.module or ""
+                for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            }
+            if any(i.split(".")[0] == library for i in imports):
+                assert name in doors, f"{name} imports {library}"
+
+
+def test_first_party_imports_stand_at_the_top_of_modules() -> None:
+    for name, path in modules().items():
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    assert not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minirag")), name
+
+
+def test_importing_minirag_loads_no_library_but_numpy() -> None:
+    code = (
+        "import sys, minirag; "
+        "print(sorted({'openai', 'pypdf', 'tiktoken', 'httpx', 'httpx2', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_these() -> None:
+    assert minirag.__all__ == [
+        "Answer",
+        "ChatModel",
+        "Chunk",
+        "Comparison",
+        "EmbeddingModel",
+        "Exchange",
+        "FineTuningJob",
+        "MessageLog",
+        "MiniragError",
+        "Page",
+        "QueryEngine",
+        "Score",
+        "VectorStore",
+        "answer_relevancy",
+        "chunk",
+        "compare",
+        "evaluate",
+        "faithfulness",
+        "load",
+        "write_training_file",
+    ]
+    assert all(hasattr(minirag, name) and getattr(minirag, name).__doc__ for name in minirag.__all__)
+
+
+def test_every_sentence_that_a_model_reads_stands_in_prompts() -> None:
+    for name, path in modules().items():
+        if name != "prompts" and not name.startswith("offline"):
+            assert '"role": "system"' not in path.read_text("utf-8"), name

@@ -1,0 +1,176 @@
+"""The log: nothing that was written is lost, nothing damaged is believed."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doubles import completion
+from minirag.errors import LogError
+from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
+
+
+def exchange(text: str = "hello", repeat: int = 0, **fields: object) -> Exchange:
+    request = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    values = {"response": completion(f"you said {text}"), "tags": {"question": "q1"}, "seconds": 0.5, **fields}
+    return Exchange(
+        "draft", "chat.completions", "test", request, repeat=repeat, started="2026-11-22T05:23:20Z", **values
+    )
+
+
+def test_what_is_appended_is_read_back_equal_by_a_second_log(tmp_path: Path) -> None:
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        log.append(exchange("a"))
+        log.append(exchange("b", response=None, error={"type": "ServiceError", "status": 500}))
+        assert list(log) == list(MessageLog(log.path))
+    again = MessageLog(tmp_path / "log.jsonl")
+    assert len(again) == 2
+    assert again.find(exchange("a").id) == exchange("a")
+
+
+def test_a_failed_exchange_is_kept_but_never_found_as_an_answer(tmp_path: Path) -> None:
+    log = MessageLog(tmp_path / "log.jsonl")
+    failed = exchange("a", response=None, error={"type": "ServiceError"})
+    log.append(failed)
+    assert log.find(failed.id) is None
+    assert list(MessageLog(log.path).failures()) == [failed]
+
+
+def test_the_line_has_the_fields_of_the_contract_and_raw_request_and_reply(tmp_path: Path) -> None:
+    import json
+
+    log = MessageLog(tmp_path / "log.jsonl")
+    log.append(exchange("ü"))
+    line = json.loads(log.path.read_bytes())
+    assert line["v"] == 1
+    assert line["request"] == exchange("ü").request
+    assert line["response"] == exchange("ü").response
+    assert {"id", "stage", "tags", "endpoint", "error", "started", "seconds", "crc"} <= set(line)
+    assert oct(log.path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_identity_depends_on_request_place_and_repeat_and_not_on_tags_or_time() -> None:
+    one = exchange("a")
+    assert exchange("a", tags={"question": "q2"}, seconds=9.0).id == one.id
+    others = [exchange("b"), exchange("a", repeat=1)]
+    assert (
+        len({one.id, *(other.id for other in others), exchange_id("elsewhere", "chat.completions", one.request)}) == 4
+    )
+
+
+def test_a_log_cut_at_every_byte_keeps_all_whole_lines_and_takes_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with MessageLog(path) as log:
+        for text in ("one", "two"):
+            log.append(exchange(text))
+    data = path.read_bytes()
+    first = data.index(b"\n") + 1
+    for cut in range(len(data)):
+        path.write_bytes(data[:cut])
+        log = MessageLog(path)
+        whole = (cut >= first - 1) + (cut >= len(data) - 1)
+        assert len(log) == whole, cut
+        log.append(exchange("three"))
+        log.close()
+        texts = [item.request["messages"][0]["content"] for item in MessageLog(path)]
+        assert texts == [*["one", "two"][:whole], "three"], cut
+    assert (tmp_path / "log.jsonl.torn").exists()
+
+
+def test_any_flipped_bit_is_an_error_that_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with MessageLog(path) as log:
+        for text in ("one", "two", "three"):
+            log.append(exchange(text))
+    data = path.read_bytes()
+    start, end = data.index(b"\n") + 1, data.index(b"\n", data.index(b"\n") + 1)
+    for position in range(start, end, 7):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << (position % 8)
+        path.write_bytes(flipped)
+        with pytest.raises(LogError, match=r"line [12] "):
+            MessageLog(path)
+
+
+def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(exchange().to_line().replace(b'{"v":1', b'{"v":2'))
+    with pytest.raises(LogError, match="newer"):
+        MessageLog(path)
+
+
+def test_threads_that_ask_for_one_identity_at_once_pay_once(tmp_path: Path) -> None:
+    log, calls, gate = MessageLog(tmp_path / "log.jsonl"), [], threading.Event()
+
+    def call() -> Exchange:
+        calls.append(1)
+        gate.wait(2)
+        log.append(exchange())
+        return exchange()
+
+    results: list[Exchange] = []
+    threads = [threading.Thread(target=lambda: results.append(log.once(exchange().id, call))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert results == [exchange()] * 8
+
+
+def test_when_the_first_caller_fails_the_next_one_tries_itself(tmp_path: Path) -> None:
+    log = MessageLog(tmp_path / "log.jsonl")
+
+    def fails() -> Exchange:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        log.once("0" * 64, fails)
+    assert log.once("0" * 64, exchange) == exchange()
+
+
+def test_concurrent_appends_leave_whole_lines_only(tmp_path: Path) -> None:
+    log = MessageLog(tmp_path / "log.jsonl")
+    threads = [
+        threading.Thread(target=lambda n=n: [log.append(exchange(f"{n}-{i}")) for i in range(20)]) for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    texts = {item.request["messages"][0]["content"] for item in MessageLog(log.path)}
+    assert texts == {f"{n}-{i}" for n in range(8) for i in range(20)}
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogError, match="Cannot write the log"):
+        MessageLog(tmp_path / "file" / "log.jsonl").append(exchange())
+
+
+@given(text=st.text(), tags=st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)))
+@settings(max_examples=100)
+def test_any_text_survives_the_line(text: str, tags: dict[str, object]) -> None:
+    item = exchange(text, tags=tags)
+    assert Exchange.from_line(item.to_line()) == item
+    assert item.to_line().count(b"\n") == 1
+
+
+def test_lone_surrogates_survive_too() -> None:
+    item = exchange("bad \udc80 text")
+    assert Exchange.from_line(item.to_line()) == item
+
+
+def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical({"a": 1, "b": {"d": 1, "c": 2}}) == canonical({"b": {"c": 2, "d": 1}, "a": 1})
+
+
+def test_reading_needs_no_write_access(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with MessageLog(path) as log:
+        log.append(exchange())
+    path.chmod(0o400)
+    assert len(MessageLog(path)) == 1

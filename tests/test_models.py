@@ -1,0 +1,330 @@
+"""The one door: what is sent, what is logged, what is tried again and what is not (real SDK, real HTTP)."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from doubles import Script, completion, refusal
+from minirag.errors import BadReply, InputError, MiniragError, ServiceError, ServiceRefused
+from minirag.message_log import MessageLog
+from minirag.models import ChatModel, EmbeddingModel, Service, vectors
+from minirag.retry import Retry
+
+HELLO = [{"role": "user", "content": "hello"}]
+KEY = "sk-canary-0123456789abcdef"
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(clock: Clock) -> Iterator[Callable[[Script], Service]]:
+    with ExitStack() as made:
+
+        def make(script: Script) -> Service:
+            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+            return made.enter_context(Service(script.url, KEY, retry=retry))
+
+        yield make
+
+
+def test_a_call_is_sent_once_and_then_answered_by_the_log(tmp_path: Path, service: Any) -> None:
+    with Script(completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = ChatModel("m", log=log, service=service(script))
+        first = chat.complete(HELLO, stage="draft", tags={"question": "q1"})
+        again = ChatModel("m", log=MessageLog(log.path), service=service(script)).complete(HELLO, stage="draft")
+        other = chat.complete(HELLO, stage="draft", repeat=1)
+    assert first.text == "hi"
+    assert again == first
+    assert other.id != first.id
+    assert len(script.requests) == 2
+    assert script.requests[0]["body"] == {"model": "m", "messages": HELLO, "max_tokens": 512, "temperature": 0.0}
+
+
+def test_without_a_log_nothing_is_kept_and_every_call_is_sent(service: Any) -> None:
+    with Script(completion("hi")) as script:
+        chat = ChatModel("m", service=service(script))
+        assert [chat.complete(HELLO, stage="draft").text for _ in range(2)] == ["hi", "hi"]
+    assert len(script.requests) == 2
+
+
+def test_a_client_of_your_own_is_used_with_its_address(tmp_path: Path) -> None:
+    import openai
+
+    with (
+        Script(completion("hi")) as script,
+        MessageLog(tmp_path / "log.jsonl") as log,
+        openai.OpenAI(base_url=script.url, api_key=KEY) as client,
+    ):
+        assert ChatModel("m", client=client, log=log).complete(HELLO, stage="draft").service == script.url
+
+
+def test_server_errors_are_tried_four_times_with_growing_waits(tmp_path: Path, service: Any, clock: Clock) -> None:
+    with Script(refusal(500, "overloaded")) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        with pytest.raises(ServiceError, match="500: overloaded"):
+            ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
+        assert len(script.requests) == 4
+        assert clock.slept == [0.5, 1.0, 2.0]
+        assert [failed.error["status"] for failed in log] == [500] * 4
+
+
+@pytest.mark.parametrize(("header", "value"), [("retry-after", "7"), ("retry-after-ms", "7000")])
+def test_the_wait_that_the_service_asks_for_is_obeyed(service: Any, clock: Clock, header: str, value: str) -> None:
+    with Script(refusal(429, "slow down", headers={header: value}), completion("hi")) as script:
+        assert ChatModel("m", service=service(script)).complete(HELLO, stage="draft").text == "hi"
+    assert sum(clock.slept) == pytest.approx(7.0)
+
+
+def test_a_wait_of_an_hour_is_not_waited_for(service: Any, clock: Clock) -> None:
+    with Script(refusal(429, "later", headers={"retry-after": "3600"})) as script, pytest.raises(ServiceError):
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+    assert (len(script.requests), clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (refusal(401, f"Incorrect API key provided: {KEY}", code="invalid_api_key"), "OPENAI_API_KEY"),
+        (refusal(403, "not allowed"), "not allowed"),
+        (refusal(404, "no such model", code="model_not_found"), "'m'"),
+        (refusal(429, "quota", code="insufficient_quota"), "no quota left"),
+        ((307, {"location": "http://127.0.0.1:9/v1"}, b"{}"), "redirects elsewhere"),
+    ],
+)
+def test_refusals_that_will_not_change_are_not_tried_again(service: Any, reply: Any, says: str) -> None:
+    with Script(reply) as script, pytest.raises(ServiceRefused, match=says) as caught:
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+    assert len(script.requests) == 1
+    assert caught.value.exit_code == 2
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (200, {"content-type": "text/html"}, b"<html>hello</html>"),
+        {},
+        {"error": {"message": "internal"}},
+        {"choices": []},
+        {"choices": [{"message": None}]},
+        (200, {}, b"[1]"),
+        (200, {}, b""),
+    ],
+)
+def test_a_200_that_is_no_answer_is_a_bad_reply(tmp_path: Path, service: Any, reply: Any) -> None:
+    with Script(reply) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        with pytest.raises(BadReply):
+            ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
+        assert all(failed.error["type"] == "BadReply" for failed in log)
+
+
+def test_a_refused_parameter_is_renamed_once_and_remembered_after_a_restart(tmp_path: Path, service: Any) -> None:
+    refused = refusal(400, "Unsupported parameter: 'max_tokens'", param="max_tokens", code="unsupported_parameter")
+    with Script(refused, completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = ChatModel("m", log=log, service=service(script))
+        chat.complete(HELLO, stage="draft")
+        chat.complete(HELLO, stage="draft", repeat=1)
+        ChatModel("m", log=MessageLog(log.path), service=service(script)).complete(HELLO, stage="draft")
+    limits = [next(k for k in r["body"] if k.startswith("max")) for r in script.requests]
+    assert limits == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]
+
+
+def test_reply_formats_fall_back_from_schema_to_object_to_text(service: Any) -> None:
+    refused = refusal(400, "'response_format' is not supported", param="response_format")
+    with Script(refused, refused, completion("{}")) as script:
+        ChatModel("m", service=service(script)).complete(HELLO, stage="verdicts", schema={"type": "object"})
+    formats = [r["body"].get("response_format", {}).get("type") for r in script.requests]
+    assert formats == ["json_schema", "json_object", None]
+
+
+def test_temperature_is_dropped_where_it_is_refused(service: Any) -> None:
+    refused = refusal(400, "Unsupported value: 'temperature'", param="temperature", code="unsupported_value")
+    with Script(refused, completion("hi")) as script:
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+    assert ["temperature" in r["body"] for r in script.requests] == [True, False]
+
+
+def test_a_400_about_something_else_fails_only_this_call(service: Any) -> None:
+    refused = refusal(400, "too long", code="context_length_exceeded", param="messages")
+    with Script(refused) as script, pytest.raises(ServiceError, match="too long") as caught:
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+    assert len(script.requests) == 1
+    assert not isinstance(caught.value, ServiceRefused)
+
+
+def test_nothing_listens_at_the_address(service: Any) -> None:
+    with Script({}) as script:
+        pass
+    with pytest.raises(ServiceRefused, match="Cannot connect"):
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+
+
+@pytest.mark.parametrize("address", ["ftp://host/v1", "host/v1", "https://", "nonsense"])
+def test_an_address_that_is_none_is_refused_before_anything_is_sent(address: str) -> None:
+    with pytest.raises(InputError, match="no service address"):
+        Service(address)
+
+
+def test_openai_without_a_key_is_refused_and_a_local_service_is_not() -> None:
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        Service()
+    assert Service("http://127.0.0.1:11434/v1").address == "http://127.0.0.1:11434/v1"
+
+
+def test_the_key_stands_in_no_line_of_the_log(tmp_path: Path, service: Any) -> None:
+    quoting = refusal(500, f"failed for Bearer {KEY} and {KEY}")
+    with Script(quoting, completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
+    assert script.requests[0]["headers"]["authorization"] == f"Bearer {KEY}"
+    assert KEY.encode() not in log.path.read_bytes()
+
+
+# -- embeddings --------------------------------------------------------------------------------------------
+
+
+def embeddings(*rows: Any, order: Any = None) -> dict[str, Any]:
+    data = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)]
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    return {"object": "list", "model": "e", "data": [data[i] for i in order] if order else data, "usage": usage}
+
+
+def packed(*values: float) -> str:
+    return base64.b64encode(np.array(values, "<f4").tobytes()).decode()
+
+
+def test_embeddings_come_in_the_order_of_the_texts_whatever_the_service_does(tmp_path: Path, service: Any) -> None:
+    reply = embeddings([1.0, 0.0], [0.0, 1.0], [0.5, 0.5], order=[2, 0, 1])
+    with Script(reply) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        model = EmbeddingModel("e", log=log, service=service(script))
+        rows = model.embed(["a", "b", "c"])
+        assert rows.tolist() == [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
+        assert model.embed(["a", "b", "c"]).tolist() == rows.tolist()
+        kept = [item["embedding"] for item in next(iter(log)).response["data"]]
+    assert len(script.requests) == 1
+    assert all(isinstance(text, str) for text in kept)
+
+
+def test_floats_and_base64_give_the_same_rows() -> None:
+    floats, text = embeddings([0.25, -0.5]), embeddings(packed(0.25, -0.5))
+    assert vectors(floats, 1).tolist() == vectors(text, 1).tolist() == [[0.25, -0.5]]
+
+
+def test_a_store_s_vectors_are_not_kept_in_the_log(tmp_path: Path, service: Any) -> None:
+    with Script(embeddings([1.0, 0.0])) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        model = EmbeddingModel("e", log=log, service=service(script))
+        assert model.embed(["a"], keep=False).tolist() == [[1.0, 0.0]]
+        assert next(iter(log)).response["data"] == []
+        assert next(iter(log)).usage["prompt_tokens"] == 3
+        assert model.embed(["a"]).tolist() == [[1.0, 0.0]]
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        embeddings([float("nan"), 1.0]),
+        embeddings([float("inf"), 1.0]),
+        embeddings(packed(float("nan"))),
+        embeddings(),
+        embeddings([1.0], [1.0]),
+        embeddings("not base64!"),
+        embeddings([]),
+        embeddings(["x"]),
+        {"data": None},
+        {"data": [{"embedding": [1.0]}]},
+        {},
+    ],
+)
+def test_vectors_that_are_not_vectors_are_refused(reply: dict[str, Any]) -> None:
+    with pytest.raises(BadReply):
+        vectors(reply, 1)
+
+
+def test_many_texts_are_sent_in_batches_of_256(service: Any) -> None:
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        return embeddings(*([float(text), 1.0] for text in request["body"]["input"]))
+
+    with Script((200, {}, reply)) as script:
+        rows = EmbeddingModel("e", service=service(script)).embed([str(n) for n in range(600)])
+    assert rows[:, 0].tolist() == list(range(600))
+    assert [len(r["body"]["input"]) for r in script.requests] == [256, 256, 88]
+
+
+def test_no_texts_make_no_call(service: Any) -> None:
+    with Script({}) as script:
+        assert EmbeddingModel("e", service=service(script)).embed([]).shape[0] == 0
+    assert script.requests == []
+
+
+# -- what real services have sent --------------------------------------------------------------------------
+
+
+def recordings(shared: Path, name: str) -> list[dict[str, Any]]:
+    text = (shared / "openai" / "recordings" / f"{name}.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared: Path, service: Any) -> None:
+    replies = [
+        item["response"]["body"]
+        for item in recordings(shared, "chat")
+        if isinstance(item["response"]["body"], dict)
+        and "message" in (item["response"]["body"].get("choices") or [{}])[0]
+    ]
+    assert len(replies) > 200
+    with Script(*replies) as script:
+        chat = ChatModel("m", service=service(script))
+        exchanges = [chat.complete(HELLO, stage="draft") for _ in replies]
+    for exchange, reply in zip(exchanges, replies, strict=True):
+        message = reply["choices"][0]["message"]
+        assert exchange.text == (message.get("content") or "")
+        assert exchange.finish_reason == reply["choices"][0]["finish_reason"]
+        assert exchange.usage == (reply.get("usage") or {})
+
+
+def test_every_recorded_embeddings_reply_is_read(shared: Path) -> None:
+    read = 0
+    for item in recordings(shared, "embeddings"):
+        reply = item["response"]["body"]
+        if isinstance(reply, dict) and all(item["embedding"] for item in reply["data"]):
+            assert vectors(reply, len(reply["data"])).shape[0] == len(reply["data"])
+            read += 1
+    assert read > 50
+
+
+def test_every_recorded_error_becomes_one_clear_sentence(shared: Path, service: Any, clock: Clock) -> None:
+    for item in recordings(shared, "errors"):
+        status, body = item["response"]["status"], item["response"]["body"]
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        with (
+            Script((status, {"content-type": "application/json"}, data)) as script,
+            pytest.raises(MiniragError) as caught,
+        ):
+            ChatModel("m", service=service(script)).complete(HELLO, stage="draft", schema={"type": "object"})
+        text = str(caught.value)
+        assert isinstance(caught.value, ServiceError)
+        assert "\n" not in text.strip()
+        assert text.endswith(".")
+        assert len(text) < 450
+        if status in {401, 403, 404}:
+            assert isinstance(caught.value, ServiceRefused)

@@ -1,0 +1,131 @@
+"""The question writer asks what a passage answers, names what it asks about, and never asks one thing twice."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirag.offline.asker import questions
+from minirag.offline.clauses import parse, third_person
+from minirag.offline.phrases import language
+from minirag.offline.reader import TEACHER, answer
+from minirag.offline.reading import Prompt
+from minirag.prompts import Excerpt
+
+PASSAGE = """Annual Report
+The harbour of Eldmar was rebuilt in 1962 after the great storm. The harbour office employs 240 people.
+Ship traffic declined in 2021 because the northern canal was closed for repairs. In March 2022, the Eldmar Port
+Authority announced a new terminal for ferries. The new terminal includes a customs hall, a hotel and a railway station.
+The board may lower the landing fee if a ship uses shore power. Landing fees are calculated by multiplying the length of
+a ship by a fixed rate. It was a good year.
+Fees 120 130 140
+Wages 80 90 95
+7
+"""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [
+        ("The bridge was closed because the river had risen.", "Why was the bridge closed?"),
+        ("The museum was founded in 1888 by two teachers.", "When was the museum founded?"),
+        ("In May 2021, Acme Corp. acquired the harbour office.", "When did Acme Corp. acquire the harbour office?"),
+        ("The museum owns 4,000 paintings and several statues.", "How many paintings does the museum own?"),
+        ("Revenue increased by 12% in 2022 to a new record.", "By how much did revenue increase in 2022?"),
+        (
+            "The board may lower the fee if a ship uses shore power.",
+            "Under what conditions may the board lower the fee?",
+        ),
+        ("Landing fees are calculated by multiplying length and rate.", "How are landing fees calculated?"),
+        ("Rental income is included in other income of the year.", "Where is rental income included?"),
+        ("Marie Curie was a physicist and chemist from Warsaw.", "Who was Marie Curie?"),
+        ("The new terminal includes a customs hall and a hotel.", "What does the new terminal include?"),
+        ("Our revenue is subject to seasonal changes in demand.", "What is the company’s revenue subject to?"),
+        (
+            "We recorded a termination cost of $1.35 billion in 2023.",
+            "How large was the termination cost that the company recorded in 2023?",
+        ),
+    ],
+)
+def test_each_kind_of_statement_has_its_question(sentence: str, question: str) -> None:
+    """Reasons, dates, counts, conditions, means, places, people and things are asked for as such."""
+    asked = questions(f"{sentence} The revenue of the landing fees grew.", 5)
+    assert question == asked[0]
+
+
+def test_a_page_gives_different_questions_that_stand_on_their_own() -> None:
+    """No pronoun and no "this" stands in a question, rows of figures are not asked about, and the order is kept."""
+    assert questions(PASSAGE, 9) == [
+        "When was the harbour of Eldmar rebuilt?",
+        "What does the harbour office employ?",
+        "Why did ship traffic decline in 2021?",
+        "When did the Eldmar Port Authority announce a new terminal for ferries?",
+        "What does the new terminal include?",
+        "Under what conditions may the board lower the landing fee?",
+        "How are landing fees calculated?",
+    ]
+
+
+def test_the_passage_answers_its_questions() -> None:
+    """The teacher finds, for every question, a different sentence of the passage that it was written from."""
+    found = [answer(Prompt("draft", [Excerpt(PASSAGE)], question), TEACHER) for question in questions(PASSAGE, 9)]
+    assert len(set(found)) == len(found)
+
+
+def test_fewer_are_asked_where_the_text_says_less() -> None:
+    """An empty text, a table and a title hold nothing to ask about; one sentence gives one question at most."""
+    assert (
+        questions("", 3)
+        == questions("Year 2021 2022\nSales 10 20\nCosts 5 6\n", 3)
+        == questions("Annual Report", 3)
+        == []
+    )
+    assert len(questions("The harbour office employs 240 people in Eldmar.", 3)) == 1
+    assert questions(PASSAGE, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("spoken", "text", "opening"),
+    [
+        ("de", "Die Stadt Zürich hat im Jahr 2022 drei neue Schulhäuser eröffnet und eine Brücke gebaut.", "Was sagt"),
+        ("zh", "北京是中华人民共和国的首都，人口超过两千万。", "文件关于"),
+        ("ja", "東京都は日本の首都であり、人口は約1400万人である。", "文書は"),
+        ("ko", "서울은 대한민국의 수도이며 인구는 약 940만 명이다.", "문서는"),
+    ],
+)
+def test_other_languages_get_the_safe_question_in_their_own_words(spoken: str, text: str, opening: str) -> None:
+    """What the document says about two phrases can be asked of any language."""
+    asked = questions(text, 2)
+    assert spoken == language(text)
+    assert len(asked) == 1
+    assert asked[0].startswith(opening)
+
+
+def test_a_clause_it_cannot_read_is_none() -> None:
+    """A relative clause or an unknown verb before the main one gives up rather than asks nonsense."""
+    assert parse("The company that the board founded has two owners.") is None
+    assert parse("The committee vetoed the plan that the mayor had signed.") is None
+
+
+def test_the_third_person_follows_spelling() -> None:
+    """Sibilants take -es, a consonant and y take -ies."""
+    assert [third_person(verb) for verb in ("pass", "apply", "pay", "are", "applied")] == [
+        "passes",
+        "applies",
+        "pays",
+        "is",
+        "applied",
+    ]
+
+
+words = st.lists(
+    st.sampled_from([*PASSAGE.split(), "it", "we", "our", "If", "which", "(", "—", "1999.", "\n"]), max_size=60
+)
+
+
+@given(st.one_of(st.text(max_size=300), words.map(" ".join)), st.integers(-1, 5))
+def test_any_text_gives_at_most_n_different_questions(text: str, n: int) -> None:
+    """Whatever the text: never more than n, never twice the same, each on one line."""
+    asked = questions(text, n)
+    assert len(asked) <= max(n, 0)
+    assert len(set(asked)) == len(asked)
+    assert all(question.strip() == question and "\n" not in question for question in asked)

@@ -1,0 +1,120 @@
+"""The offline reader answers with the sentences that fit the question, and with nothing else."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirag.offline.prose import prose
+from minirag.offline.reader import BASE, FEATURES, TEACHER, Weights, answer, read
+from minirag.offline.reading import Prompt
+from minirag.prompts import NOT_STATED, Excerpt
+
+PAGE = """Water Works of Bern
+The water works were founded in 1906 by the engineer Karl Adler. They serve 140,000
+people in the city and in four neighbouring towns.
+Prices
+A household pays 2.10 francs for a cubic metre of water. The price was raised in 2019
+because the old reservoir had to be replaced. Schools and hospitals pay half of it.
+12
+"""
+
+
+def ask(question: str, weights: Weights = TEACHER, text: str = PAGE) -> str:
+    return answer(Prompt("draft", [Excerpt(text)], question), weights)
+
+
+def test_the_teacher_quotes_the_one_sentence_that_answers() -> None:
+    """A question is answered by the sentence that answers it, with its wrapped lines joined."""
+    reason = "The price was raised in 2019 because the old reservoir had to be replaced."
+    assert reason == ask("Why was the price of water raised in 2019?")
+    price = "A household pays 2.10 francs for a cubic metre of water."
+    assert price == ask("How much does a household pay for a cubic metre of water?")
+
+
+def test_what_the_excerpts_do_not_hold_is_not_answered() -> None:
+    """Without a sentence that shares enough with the question, the reply is the stock one."""
+    assert ask("Which football club won the cup?") == NOT_STATED
+    assert ask("Why was the price raised?", text="") == NOT_STATED
+    assert answer(Prompt("draft", [], "Why?"), TEACHER) == NOT_STATED
+
+
+def test_the_untuned_student_is_less_focused_than_the_teacher() -> None:
+    """BASE quotes a fixed number of sentences, so its answers hold more that was not asked for."""
+    question = "Why was the price of water raised in 2019?"
+    assert len(ask(question, BASE).split()) > 2 * len(ask(question).split())
+
+
+def test_an_answer_follows_the_order_of_the_document() -> None:
+    """Several sentences stand as they stood, whatever their scores."""
+    found = ask("How many people do the water works serve?")
+    positions = [PAGE.replace("\n", " ").index(s.text) for s in prose(found)]
+    assert positions == sorted(positions)
+    assert len(positions) > 1
+
+
+def test_refining_with_excerpts_that_add_nothing_repeats_the_answer_word_for_word() -> None:
+    """The existing answer comes back unchanged, odd spacing included."""
+    existing = "The price was  raised because the old reservoir had to be replaced."
+    other = Excerpt("The museum opens at nine. It shows paintings of the Alps and a large collection of clocks.")
+    assert answer(Prompt("refine", [other], "Why was the price of water raised?", existing), TEACHER) == existing
+
+
+def test_refining_adds_a_sentence_that_answers_better() -> None:
+    """What further excerpts add stands after the existing answer; a stock reply is replaced."""
+    question, existing = "What does a household pay for water?", "Water prices are set by the city."
+    more = "A household pays 2.10 francs for a cubic metre of water."
+    assert answer(Prompt("refine", [Excerpt(PAGE)], question, existing), TEACHER) == f"{existing} {more}"
+    assert answer(Prompt("refine", [Excerpt(PAGE)], question, NOT_STATED), TEACHER) == ask(question)
+
+
+def test_headings_page_numbers_and_rows_of_figures_are_no_sentences() -> None:
+    """Only prose is quoted, with the heading it stands under kept beside it."""
+    text = "Income\nRevenue $ 26,974 $ 26,914\nCost of revenue 11,618 9,439\nRevenue did not change in 2023.\n81"
+    assert [(s.text, s.heading) for s in prose(text)] == [("Revenue did not change in 2023.", "Income")]
+
+
+def test_weights_survive_json() -> None:
+    """Weights are names and numbers; a wrong name or a number that is none is refused."""
+    assert Weights.from_dict(json.loads(json.dumps(TEACHER.to_dict()))) == TEACHER
+    assert len(FEATURES) == len(TEACHER.vector()) == read(Prompt("draft", [Excerpt(PAGE)], "Why?")).features.shape[1]
+    with pytest.raises(ValueError, match="colour"):
+        Weights.from_dict(TEACHER.to_dict() | {"colour": 1.0})
+    with pytest.raises(ValueError, match="finite"):
+        Weights(bias=float("nan"))
+
+
+def test_two_thousand_tokens_are_read_in_ten_milliseconds() -> None:
+    """A model that answers at once keeps a run of hundreds of calls short; the best of five counts."""
+    pages = [Excerpt(PAGE.replace("Bern", name).replace("1906", str(1900 + i))) for i, name in enumerate(["A"] * 20)]
+    prompt = Prompt("draft", pages, "Why was the price of water raised in 2019?")
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        answer(prompt, TEACHER)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.03  # 0.01 on an idle machine
+
+
+texts = st.one_of(
+    st.text(max_size=300),
+    st.text(alphabet=st.sampled_from("ab A.\n 12$?。水\u2022;"), max_size=300),
+    st.lists(st.sampled_from(PAGE.split()), max_size=60).map(" ".join),
+)
+
+
+@given(st.lists(texts, max_size=3), texts, texts, st.sampled_from([TEACHER, BASE]))
+def test_any_answer_is_made_of_what_was_given(pages: list[str], question: str, existing: str, weights: Weights) -> None:
+    """On any text: sentences of the excerpts, after the existing answer if there is one, or the stock reply."""
+    task = "refine" if existing else "draft"
+    reply = answer(Prompt(task, [Excerpt(page) for page in pages], question, existing), weights)
+    if reply in (NOT_STATED, existing):
+        return
+    rest = reply.removeprefix(existing.strip()) if prose(existing) else reply
+    sentences = [sentence.text for page in pages for sentence in prose(page)]
+    for sentence in sentences:
+        rest = rest.strip()
+        rest = rest.removeprefix(sentence)
+    assert rest.strip() == ""

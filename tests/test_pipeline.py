@@ -1,0 +1,189 @@
+"""The main job from documents to report, on the embedded server, and what a second run does."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minirag import MessageLog
+from minirag.cli import main
+from minirag.tokens import for_model
+
+SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
+FILES = [
+    "answers.jsonl",
+    "chunks.jsonl",
+    "comparison.json",
+    "costs.json",
+    "index.json",
+    "job.json",
+    "messages.jsonl",
+    "questions.jsonl",
+    "report.html",
+    "run.json",
+    "scores.jsonl",
+    "training.jsonl",
+    "training_report.json",
+    "vectors.npy",
+]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over the sample report."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    options = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--out", str(out)]
+    assert main(["run", str(SAMPLE), *options]) == 0
+    return out
+
+
+def test_a_run_writes_every_file_of_the_contract(folder: Path) -> None:
+    assert sorted(contents(folder)) == FILES
+
+
+def test_a_second_run_sends_nothing_and_changes_no_byte(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(folder)
+    assert (
+        main(
+            ["run", str(SAMPLE), "--offline", "--train-questions", "14", "--eval-questions", "10", "--out", str(folder)]
+        )
+        == 0
+    )
+    assert contents(folder) == before
+    assert main(["report", "--out", str(folder)]) == 0
+    assert contents(folder) == before
+    assert "tuned against base" in capsys.readouterr().out
+
+
+def test_deleting_all_but_log_vectors_and_job_rebuilds_the_same_for_free(folder: Path) -> None:
+    before = contents(folder)
+    for name in (
+        "answers.jsonl",
+        "scores.jsonl",
+        "comparison.json",
+        "costs.json",
+        "questions.jsonl",
+        "training.jsonl",
+        "report.html",
+    ):
+        (folder / name).unlink()
+    assert main(["run", "--out", str(folder)]) == 0
+    assert contents(folder) == before
+
+
+def test_every_chat_request_fits_the_window_with_its_reserved_reply(folder: Path) -> None:
+    chats = [e for e in MessageLog(folder / "messages.jsonl") if e.endpoint == "chat.completions"]
+    assert Counter(e.stage for e in chats).keys() == {
+        "question",
+        "draft",
+        "refine",
+        "statements",
+        "verdicts",
+        "reverse",
+    }
+    for exchange in chats:
+        prompt = for_model(exchange.model).count_messages(exchange.request["messages"])
+        assert prompt + exchange.request["max_tokens"] <= 2048
+        assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 2048
+
+
+def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(folder: Path) -> None:
+    questions = rows(folder / "questions.jsonl")
+    pages = {split: {q["page"] for q in questions if q["split"] == split} for split in ("train", "eval")}
+    assert Counter(q["split"] for q in questions) == {"train": 14, "eval": 10}
+    assert not pages["train"] & pages["eval"]
+    for row in rows(folder / "training.jsonl"):
+        assert set(row) == {"messages"}
+        prompt = row["messages"][1]["content"]
+        assert not any(f'page="{page}"' in prompt for page in pages["eval"])
+
+
+def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(folder: Path) -> None:
+    answers = [a for a in rows(folder / "answers.jsonl") if a["question_id"].startswith("e")]
+    assert Counter(a["arm"] for a in answers) == {"base": 10, "tuned": 10, "teacher": 10}
+    scores = rows(folder / "scores.jsonl")
+    assert Counter((s["arm"], s["metric"]) for s in scores) == {
+        (arm, metric): 10 for arm in ("base", "tuned", "teacher") for metric in ("faithfulness", "answer_relevancy")
+    }
+    comparison = json.loads((folder / "comparison.json").read_text())
+    for metric, result in comparison["metrics"].items():
+        for arm, facts in result["arms"].items():
+            values = [
+                s["value"] for s in scores if s["arm"] == arm and s["metric"] == metric and s["value"] is not None
+            ]
+            assert facts["mean"] == pytest.approx(sum(values) / len(values))
+            assert facts["n"] == len(values)
+        assert result["low"] <= result["difference"] <= result["high"]
+    known = {e.id for e in MessageLog(folder / "messages.jsonl")}
+    assert all(set(s["exchanges"]) <= known for s in scores)
+
+
+def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> None:
+    costs = json.loads((folder / "costs.json").read_text())
+    log = [e for e in MessageLog(folder / "messages.jsonl") if e.usage]
+    assert sum(line["calls"] for line in costs["lines"] if line["stage"] != "train") == len(log)
+    assert sum(line["input_tokens"] + line["cached_tokens"] for line in costs["lines"]) == sum(
+        e.usage["prompt_tokens"] for e in log
+    )
+    assert costs["total_usd"] == 0.0
+
+
+def test_run_json_says_what_went_in_and_what_answered(folder: Path) -> None:
+    facts = json.loads((folder / "run.json").read_text())
+    assert list(facts["documents"]) == [str(SAMPLE)]
+    assert facts["settings"]["teacher"] == "offline-teacher"
+    assert facts["service"] == "offline"
+    assert facts["models_served"]["offline-judge"] == ["offline-judge"]
+
+
+def test_the_log_is_private_and_holds_no_header_or_key(folder: Path) -> None:
+    assert oct((folder / "messages.jsonl").stat().st_mode & 0o777) == "0o600"
+    assert b"authorization" not in (folder / "messages.jsonl").read_bytes().lower()
+
+
+def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert (
+        main(
+            [
+                "questions",
+                str(SAMPLE),
+                "--offline",
+                "--train-questions",
+                "12",
+                "--eval-questions",
+                "4",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    assert {"chunks.jsonl", "questions.jsonl", "run.json"} <= set(contents(out))
+    assert "training.jsonl" not in contents(out)
+    assert main(["collect", "--out", str(out)]) == 0
+    asked = len(MessageLog(out / "messages.jsonl"))
+    assert "report.html" not in contents(out)
+    assert main(["ask", "--out", str(out), "--json"]) == 0
+    assert len(MessageLog(out / "messages.jsonl")) == asked
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 16
+
+
+def test_a_tuned_model_from_elsewhere_needs_no_training(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
+    assert main(["run", str(SAMPLE), *options, "--out", str(out)]) == 0
+    assert not (out / "job.json").exists()
+    assert {a["arm"] for a in rows(out / "answers.jsonl")} == {"base", "tuned", "teacher"}
