@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +11,6 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
-from minirag import offline
 from minirag.costs import load_prices
 from minirag.errors import InputError, MiniragError
 from minirag.models import Service
@@ -146,10 +146,12 @@ def _run(arguments: argparse.Namespace) -> int:
     folder: Path = given["out"]
     with ExitStack() as stack:
         settings, offline_run = _settings(given, folder)
+        if offline_run and "base_url" in given:
+            raise InputError("--offline and --base-url exclude each other; give one of them.")
         run = Run(
             folder,
             settings,
-            _service(given, stack, folder, offline_run),
+            lambda: _service(given, stack, folder, offline_run),
             stack.enter_context(Service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
             workers=_positive(given, "workers", 8),
             prices=load_prices(given.get("prices")),
@@ -181,7 +183,7 @@ def _settings(given: dict[str, Any], folder: Path) -> tuple[Settings, bool]:
     """
     known = {f.name for f in fields(Settings)}
     options = {name: value for name, value in given.items() if name in known}
-    options["documents"] = tuple(given["documents"])
+    options["documents"] = tuple(given.get("documents", ()))
     is_offline = "offline" in given
     if not options["documents"]:
         recorded, service = _recorded(folder)
@@ -217,12 +219,17 @@ def replace_lists(settings: Settings) -> Settings:
 
 
 def _service(given: dict[str, Any], stack: ExitStack, folder: Path, is_offline: bool) -> Service:
+    """The service of this command; the embedded one is a process of its own that ends with this one."""
     if not is_offline:
         return stack.enter_context(Service(given.get("base_url")))
-    if "base_url" in given:
-        raise InputError("--offline and --base-url exclude each other; give one of them.")
-    server = stack.enter_context(offline.serve(folder / "offline"))
-    return stack.enter_context(Service(server.base_url, OFFLINE, name=OFFLINE))
+    command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(folder / "offline")]
+    # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    stack.callback(server.communicate)
+    address = server.stdout.readline().decode().strip() if server.stdout else ""
+    if not address:
+        raise InputError("The embedded server did not start; see above.")
+    return stack.enter_context(Service(address, OFFLINE, name=OFFLINE))
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,5 @@
 """Row 2. Fetches a document from an http or https address, within a size and a time limit."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,11 +27,15 @@ def download(address: str, *, timeout: float, max_bytes: int) -> Download:
     Redirects are followed, at most five and only to http and https. Raises DocumentError for another scheme, a
     name or password in the address, an answer other than 200, more than `max_bytes`, and every network failure.
     """
+    import asyncio  # it takes as long to load as all of minirag, and few runs fetch anything
+
     import httpx
 
     work = _limited(address, timeout, max_bytes)
     try:
-        if _in_event_loop():  # a notebook has a loop in this thread already, and a thread has only one
+        if (
+            asyncio._get_running_loop() is not None
+        ):  # a notebook has a loop in this thread already, and a thread has only one
             with ThreadPoolExecutor(1) as pool:
                 return pool.submit(asyncio.run, work).result()
         return asyncio.run(work)
@@ -45,16 +48,10 @@ def download(address: str, *, timeout: float, max_bytes: int) -> Download:
         raise DocumentError(f"{address} cannot be fetched ({reason}); check the address and the network.") from error
 
 
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 async def _limited(address: str, timeout: float, max_bytes: int) -> Download:
     """Asynchronous, because only that ends a server which sends one byte a second on time."""
+    import asyncio
+
     import httpx
 
     async with asyncio.timeout(timeout):

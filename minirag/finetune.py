@@ -212,14 +212,15 @@ class _Calls:
 
 def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
     """The job of that identity: from the log, or from the server (whose reply to `create` may have been lost)."""
-    for exchange in calls.log or ():
-        if exchange.stage == "train" and exchange.error is None and exchange.tags.get("identity") == identity:
-            return calls.make(
-                "poll",
-                "fine_tuning.jobs.retrieve",
-                {"fine_tuning_job_id": (exchange.response or {}).get("id")},
-                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
-            )
+    if (state := _logged(calls.log, identity)) is not None:
+        if state["status"] in FINAL:
+            return state
+        return calls.make(
+            "poll",
+            "fine_tuning.jobs.retrieve",
+            {"fine_tuning_job_id": state["id"]},
+            lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
+        )
     try:
         for job in calls.service.client.fine_tuning.jobs.list(limit=100):
             if (job.metadata or {}).get("minirag") == identity and job.status not in {"failed", "cancelled"}:
@@ -231,6 +232,18 @@ def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
             raise failure from error
         # a service that cannot list its jobs may still train: creating says so if it cannot
     return None
+
+
+def _logged(log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
+    """The last state that the log holds of the job of that identity."""
+    state: Mapping[str, Any] | None = None
+    for exchange in log or ():
+        reply = exchange.response if exchange.error is None else None
+        if reply is None or exchange.stage not in {"train", "poll"}:
+            continue
+        if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
+            state = reply
+    return state
 
 
 def _upload(calls: _Calls, name: str, data: bytes, digest: str) -> str:

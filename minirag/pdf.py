@@ -5,7 +5,6 @@ again in each child, so that a script without a `__main__` guard, a notebook or 
 """
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -49,6 +48,8 @@ def pdf_pages(data: bytes, name: str, *, workers: int | None, cache: Path | None
     the folder `cache` if it is there, and kept there if every page could be read. Raises DocumentError for what
     is no PDF, is damaged beyond reading, or needs a password.
     """
+    import importlib.metadata  # half as long to load as all the rest of minirag
+
     kept = cache and cache / f"{hashlib.sha256(data).hexdigest()}-pypdf{importlib.metadata.version('pypdf')}-{FORMAT}"
     if kept and (texts := _from_cache(kept)) is not None:
         return [RawPage(number, text) for number, text in enumerate(texts, 1)]

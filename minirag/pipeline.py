@@ -79,15 +79,16 @@ def silent(_: str) -> None:
 
 @dataclass
 class Run:
-    """A run folder: `Run(folder, settings, service)`, then the step you want, e.g. `run.comparison`.
+    """A run folder: `Run(folder, settings, Service)`, then the step you want, e.g. `run.comparison`.
 
-    `say` hears one line a step, `progress` hears (step, done, total); `tuned_service` is where a tuned model
-    from elsewhere is served. Use it as a context manager: two processes must not share a folder.
+    `connect` gives the service once the first call is due; `tuned_service` is where a tuned model from elsewhere
+    is served. `say` hears one line a step, `progress` hears (step, done, total). Use it as a context manager: two
+    processes must not share a folder.
     """
 
     folder: Path
     settings: Settings
-    service: Service
+    connect: Callable[[], Service]
     tuned_service: Service | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
@@ -141,6 +142,10 @@ class Run:
     @cached_property
     def log(self) -> MessageLog:
         return MessageLog(self.folder / "messages.jsonl")
+
+    @cached_property
+    def service(self) -> Service:
+        return self.connect()
 
     def chat(self, model: str, service: Service | None = None) -> ChatModel:
         settings = self.settings
@@ -437,18 +442,16 @@ class Run:
     @cached_property
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
-        path = self.folder / "report.html"
-        write_atomically(
-            path,
-            html(
-                facts=self.facts(),
-                questions=self.of_split("eval"),
-                answers=self.answers,
-                scores=self.scores,
-                comparison=self.comparison,
-                bill=self.costs,
-            ).encode("utf-8", "replace"),
+        path, comparison, bill = self.folder / "report.html", self.comparison, self.costs
+        page = html(
+            facts=self.facts(),  # last: it looks at the log that the steps before have written
+            questions=self.of_split("eval"),
+            answers=self.answers,
+            scores=self.scores,
+            comparison=comparison,
+            bill=bill,
         )
+        write_atomically(path, page.encode("utf-8", "replace"))
         self.say(f"report: {path}")
         return path
 

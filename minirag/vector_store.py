@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
-from minirag.errors import StoreError
+from minirag.errors import StoreError, Unfinished
 from minirag.files import write_atomically, write_json
 
 BATCH = 256
@@ -36,14 +37,26 @@ class Hit(NamedTuple):
 
 
 class VectorStore:
-    """Chunks and their vectors, float32 of shape (n, dimensions), made unit length once.
+    """Chunks and their vectors, float32 of shape (n, dimensions), each of unit length.
 
-    Raises StoreError for vectors that do not belong to the chunks, are zero, or are not finite numbers.
+    Vectors of another length are copied and normalised. Raises StoreError if they are not as many as the chunks,
+    or if one is zero or not a finite number.
+
+    >>> import numpy as np
+    >>> chunks = [Chunk("p1-a", "a.txt", 1, 0, 3, 1, "Cat"), Chunk("p1-b", "a.txt", 1, 3, 6, 1, "Dog")]
+    >>> store = VectorStore(chunks, np.array([[2.0, 0.0], [3.0, 4.0]], np.float32), "my-embedding")
+    >>> [(hit.chunk.text, round(hit.score, 3)) for hit in store.search(np.array([1.0, 0.0]), k=2)[0]]
+    [('Cat', 1.0), ('Dog', 0.6)]
     """
 
     def __init__(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32], model: str) -> None:
         if vectors.ndim != 2 or len(vectors) != len(chunks):
             raise StoreError(f"{len(chunks)} chunks need as many vectors, but their array is {vectors.shape}.")
+        # A mapped array was saved by a store: to look at all of it again would read it all from the disk.
+        if not isinstance(vectors, np.memmap) and not _are_unit(vectors):
+            vectors = np.array(vectors, np.float32, order="C")
+            for start in range(0, len(chunks), BATCH):
+                _normalise(vectors[start : start + BATCH], chunks[start : start + BATCH])
         self.chunks = chunks
         self.vectors = vectors
         self.model = model
@@ -58,18 +71,26 @@ class VectorStore:
 
     @classmethod
     def build(cls, chunks: Sequence[Chunk], embed: Embedder, *, batch: int = BATCH) -> "VectorStore":
-        """Embed the chunks, `batch` at a time, into one matrix."""
+        """Embed the chunks, `batch` at a time, into one matrix; nothing of its size is ever copied.
+
+        Raises StoreError if there is no chunk, or if the vectors of a batch are not as many as its chunks, differ
+        in length from the others, are zero or not finite.
+        """
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         matrix: NDArray[np.float32] | None = None
         for start in range(0, len(chunks), batch):
             part = chunks[start : start + batch]
             rows = np.asarray(embed.embed([chunk.text for chunk in part]), np.float32)
+            if rows.ndim != 2 or len(rows) != len(part) or (matrix is not None and rows.shape[1] != matrix.shape[1]):
+                raise StoreError(
+                    f"{embed.model} gave vectors of shape {rows.shape} for the {len(part)} chunks from {part[0].id} "
+                    "on; check the embedding model."
+                )
             if matrix is None:
                 matrix = np.empty((len(chunks), rows.shape[1]), np.float32)
-            if rows.shape != (len(part), matrix.shape[1]):
-                raise StoreError(f"{embed.model} gave vectors of shape {rows.shape} for {len(part)} chunks.")
-            matrix[start : start + len(part)] = _unit(rows, part)
+            matrix[start : start + len(part)] = rows
+            _normalise(matrix[start : start + len(part)], part)
         assert matrix is not None
         return cls(chunks, matrix, embed.model)
 
@@ -81,13 +102,19 @@ class VectorStore:
     ) -> list[list[Hit]]:
         """The `k` nearest chunks of each row of `vectors` (shape (q, d) or (d,)), best first; one list a row.
 
-        Only chunks for which `where` is true are looked at. Equal scores keep the chunks' order.
+        Only chunks for which `where` is true are looked at. Equal scores keep the chunks' order. A vector of zeros
+        scores 0 everywhere. Raises StoreError for other dimensions than the index has, and for NaN or infinity.
         """
-        queries = np.atleast_2d(np.asarray(vectors, np.float32))
-        if queries.shape[1] != self.dimensions:
-            raise StoreError(f"The question has {queries.shape[1]} dimensions, the index {self.dimensions}.")
-        norms = np.linalg.norm(queries, axis=1, keepdims=True)
-        queries = queries / np.where(norms > 0, norms, 1)
+        given = np.atleast_2d(np.asarray(vectors, np.float64))
+        if given.ndim != 2 or given.shape[1] != self.dimensions:
+            raise StoreError(
+                f"A question's vector has {given.shape[-1]} dimensions and the index {self.dimensions}: "
+                "use the model that made the index."
+            )
+        if not np.isfinite(given).all():
+            raise StoreError("A question's vector holds NaN or infinity; check the embedding model.")
+        norms = np.linalg.norm(given, axis=1, keepdims=True)
+        queries = (given / np.where(norms > 0, norms, 1)).astype(np.float32)
         rows = None if where is None else np.flatnonzero([where(chunk) for chunk in self.chunks])
         return [
             [Hit(self.chunks[row], score) for row, score in found] for found in self._nearest(queries, max(k, 0), rows)
@@ -103,6 +130,9 @@ class VectorStore:
             chosen = None if rows is None else rows[start : start + step]
             matrix = self.vectors[start : start + step] if chosen is None else self.vectors[chosen]
             scores = queries @ matrix.T
+            if not np.isfinite(scores).all():
+                raise StoreError("vectors.npy holds NaN or infinity; build the index again.")
+            np.clip(scores, -1, 1, out=scores)  # rounding can pass 1 by a hair
             for query, row_scores in enumerate(scores):
                 top = _top(row_scores, k)
                 names = top + start if chosen is None else chosen[top]
@@ -113,12 +143,12 @@ class VectorStore:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which vouches for the other two."""
         path = Path(folder)
-        lines = "".join(json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in self.chunks).encode()
+        with suppress(FileNotFoundError):  # a crash between the files must not leave an index that vouches for a mix
+            (path / "index.json").unlink()
+        rows = (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in self.chunks)
+        lines = "".join(rows).encode("utf-8", "surrogatepass")
         write_atomically(path / "chunks.jsonl", lines)
-        temporary = path / f".vectors.{os.getpid()}.npy"
-        np.save(temporary, np.ascontiguousarray(self.vectors), allow_pickle=False)
-        temporary.chmod(0o600)
-        temporary.replace(path / "vectors.npy")
+        _write_array(path / "vectors.npy", self.vectors)
         facts = {
             "model": self.model,
             "dimensions": self.dimensions,
@@ -148,12 +178,33 @@ class VectorStore:
         return cls(chunks, vectors, made_by)
 
 
-def _unit(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+def _are_unit(rows: NDArray[np.float32]) -> bool:
+    squares = np.einsum("ij,ij->i", rows, rows)
+    return rows.dtype == np.float32 and rows.flags.c_contiguous and bool(np.all(np.abs(squares - 1) < 1e-4))
+
+
+def _normalise(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> None:
+    """Make each row unit length, in place."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)))
     if len(bad):
         raise StoreError(f"The vector of chunk {chunks[bad[0]].id} is zero or not finite; check the embedding model.")
-    return (rows / norms).astype(np.float32)
+    np.divide(rows, norms, out=rows, casting="same_kind")
+
+
+def _write_array(path: Path, array: NDArray[np.float32]) -> None:
+    """As `write_atomically` does, but without a copy of the array in memory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise Unfinished(f"Cannot write {path}: {error.strerror}; free some space or choose another folder.") from error
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:

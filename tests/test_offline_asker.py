@@ -1,7 +1,7 @@
 """The question writer asks what a passage answers, names what it asks about, and never asks one thing twice."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag.offline.asker import questions
@@ -122,6 +122,7 @@ words = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), words.map(" ".join)), st.integers(-1, 5))
 def test_any_text_gives_at_most_n_different_questions(text: str, n: int) -> None:
     """Whatever the text: never more than n, never twice the same, each on one line."""

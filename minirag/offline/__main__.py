@@ -18,12 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
+    parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
         with serve(options.state, options.port) as server:
             print(server.base_url, flush=True)
-            threading.Event().wait()
+            if options.with_parent:
+                sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends
+            else:
+                threading.Event().wait()
     except MiniragError as error:
         print(error, file=sys.stderr)
         return error.exit_code

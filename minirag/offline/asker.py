@@ -98,6 +98,8 @@ def _subject(subject: str, text: str) -> str | None:
     opens = low in _DETERMINERS or (low not in STOP_WORDS and not imperative)
     if not opens or len(words) > 10 or VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
         return None
+    if words[-1].endswith(("’s", "'s", "s’")):
+        return None
     plain = not others or others[0][0].islower()
     common = low in _DETERMINERS or re.search(rf"\b{re.escape(low)}\b", text) or low.endswith(_COMMON_ENDINGS)
     lowered = low in _DETERMINERS or (common and plain and (first[1:].islower() or "-" in first))

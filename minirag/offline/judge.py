@@ -58,6 +58,8 @@ _REFUSAL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_DETERMINERS = frozenset("the a an our its their his her this these all in on".split())
+_ASIDE = re.compile(r"\([^()]*\)|(?<!\w)/[^/]{1,30}/")
 _LETTER = re.compile(r"\w")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 _ASKS = re.compile(r"[?？][\"'”’」』)]*$")
@@ -116,21 +118,21 @@ def verdicts(excerpts: Sequence[str], statements: Sequence[str]) -> list[Verdict
 def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
     """`n` different questions that `answer` answers, each with whether the answer evades.
 
-    They go round the sentences of the answer, so that the questions to a rambling answer ramble as well.
+    They are spread over the statements of the answer, so that the questions to a rambling answer ramble as well.
 
     >>> reverse("The dividend per share is computed from the average number of shares.", 2)
-    [('How is the dividend per share computed?', False), ('What is the dividend per share?', False)]
+    [('What is the dividend per share?', False), ('How is the dividend per share computed?', False)]
     """
-    asserted = _sentences(answer)
-    evades = not asserted
-    sources = asserted or [" ".join(answer.split())[:200] or "it"]
+    told = statements("", answer)
+    sources = told or [" ".join(answer.split())[:200] or "it"]
+    if len(sources) > n > 1:
+        sources = [sources[i * (len(sources) - 1) // (n - 1)] for i in range(n)]
     forms = [_questions(source) for source in sources]
-    found: list[str] = []
-    for turn in range(max(map(len, forms))):
-        found += [form[turn] for form in forms if turn < len(form) and form[turn] not in found]
+    found = [form[turn] for turn in range(max(map(len, forms))) for form in forms if turn < len(form)]
+    found = list(dict.fromkeys(found))
     while len(found) < n:
-        found.append(f"{found[len(found) % len(sources)].rstrip('?？')} ({len(found) + 1})?")
-    return [(question, evades) for question in found[:n]]
+        found.append(f"{found[0].rstrip('?？')} ({len(found) + 1})?")
+    return [(question, not told) for question in found[:n]]
 
 
 def _verdict(passage: Passage, statement: str) -> Verdict:
@@ -174,7 +176,11 @@ def _clauses(sentence: str) -> Iterator[str]:
 
 def _is_clause(text: str) -> bool:
     match = _CLAUSE.match(text)
-    return match is not None and len(match["subject"].split()) <= 8 and len(match["rest"].split()) > (match["rest"][:3] == "not")
+    return (
+        match is not None
+        and len(match["subject"].split()) <= 8
+        and len(match["rest"].split()) > (match["rest"][:3] == "not")
+    )
 
 
 def _subject(clause: str) -> str:
@@ -218,19 +224,23 @@ def _questions(sentence: str) -> list[str]:
             else ["{}是什么？", "关于{}有什么说明？"]
         )
         return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
+    text = " ".join(_ASIDE.sub(" ", text).split())
     match = _CLAUSE.match(text)
-    if not match or not match["rest"] or len(match["subject"].split()) > 16:
-        topic = " ".join(text.split()[:14])
-        return [f"What is said about {topic}?", f"What is {topic}?", f"Which facts concern {topic}?"]
+    if not match or not match["rest"] or len(match["subject"].split()) > 12:
+        topic = re.split(r"[,;:] ", text, maxsplit=1)[0].split()
+        return [
+            f"What is {' '.join(topic[:8])}?",
+            f"Why {' '.join(topic[:12])}?",
+            f"How {' '.join(text.split()[:12])}?",
+        ]
     subject, verb = match["subject"], match["verb"].lower()
-    if subject.split()[0].lower() in {"the", "a", "an", "our", "its", "their", "this", "these", "in", "on"}:
+    if subject.split()[0].lower() in _DETERMINERS:
         subject = subject[0].lower() + subject[1:]
     rest = match["rest"].split()
     done = next((i for i, word in enumerate(rest[:3]) if word.endswith(("ed", "en"))), None)
-    head = " ".join(rest[: done + 1] if done is not None else rest[:6])
-    how = f"How {verb} {subject} {head}?" if done is not None else f"What {verb} {subject} {head}?"
+    opening, head = ("What", rest[:4]) if done is None else ("How", rest[: done + 1])
     return [
-        how,
         f"What {verb if verb in _BE.split('|') else 'is'} {subject}?",
-        f"What {verb} {subject} {' '.join(rest[:12])}?",
+        f"{opening} {verb} {subject} {' '.join(head)}?",
+        f"Why {verb} {subject} {' '.join(rest[:8])}?",
     ]

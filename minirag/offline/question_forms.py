@@ -84,7 +84,8 @@ class Frame:
 
     def ask(self, opening: str, tail: str | None, after: str = "") -> str | None:
         """The question, if there is a tail to ask about."""
-        return None if tail is None else f"{opening} {self.auxiliary} {self.subject} {tail}{after}?"
+        unread = tail is None or not MODAL.isdisjoint(tail.split())  # another clause began
+        return None if unread else f"{opening} {self.auxiliary} {self.subject} {tail}{after}?"
 
 
 def _why(f: Frame) -> str | None:
@@ -166,7 +167,7 @@ def _what(f: Frame) -> str | None:
         who = "Who" if _PERSON.match(f.object) and all(word[0].isupper() for word in f.subject.split()) else "What"
         return f"{who} {f.auxiliary} {f.subject}?" if re.match(r"(?:an?|the|one of)\b", f.object) else None
     verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
-    if not thing or (verb not in VERB_FORMS and verb != "have") or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
+    if not thing or (verb not in VERB_FORMS and f.verb != "have") or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
         return None
     purpose = re.search(r" (to [a-z]+ [^,;]{3,60}?)(?=,|;| and |$)", thing)
     after = f" {purpose[1]}" if purpose and verb in {"use", "require", "employ", "need"} else f.when

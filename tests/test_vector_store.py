@@ -1,0 +1,185 @@
+"""The index: exact search against a naive double loop, and every way in which files can be wrong."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirag import vector_store
+from minirag.chunker import Chunk
+from minirag.errors import StoreError
+from minirag.vector_store import VectorStore
+
+
+def chunks_of(n):
+    return [Chunk(f"p{i}-x", "a.txt", i, i, i + 1, 1, chr(97 + i % 26)) for i in range(n)]
+
+
+class Rows:
+    """An embedding model that gives the rows of a matrix in order."""
+
+    model = "rows"
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+        self.at = 0
+
+    def embed(self, texts):
+        self.at += len(texts)
+        return self.matrix[self.at - len(texts) : self.at]
+
+
+def naive(matrix, query, k, kept):
+    """(row, cosine) of the k nearest rows, by a double loop in double precision."""
+    scored = []
+    for row in range(len(matrix)):
+        if row in kept:
+            dot = math.fsum(float(a) * float(b) for a, b in zip(matrix[row], query, strict=True))
+            lengths = math.dist(matrix[row], [0] * len(query)) * math.dist(query, [0] * len(query))
+            scored.append((-dot / lengths, row))
+    return [(row, -score) for score, row in sorted(scored)[:k]]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 9), st.integers(0, 50), st.integers(1, 40))
+def test_search_is_the_naive_double_loop(seed, n, d, k, batch):
+    random = np.random.default_rng(seed)
+    matrix = random.normal(size=(n, d)).astype(np.float32) * random.lognormal(size=(n, 1)).astype(np.float32)
+    queries = random.normal(size=(3, d)).astype(np.float32)
+    kept = set(np.flatnonzero(random.random(n) < 0.7).tolist())
+    store = VectorStore.build(chunks_of(n), Rows(matrix), batch=batch)
+    for where, rows in [(None, set(range(n))), (lambda chunk: chunk.page in kept, kept)]:
+        for query, hits in zip(queries, store.search(queries, k, where), strict=True):
+            expected = naive(matrix, query, k, rows)
+            assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-5)
+            true = dict(naive(matrix, query, n, rows))
+            assert [true[hit.chunk.page] for hit in hits] == pytest.approx([hit.score for hit in hits], abs=1e-5)
+            assert len({hit.chunk for hit in hits}) == len(hits)
+
+
+def test_equal_scores_keep_the_order_of_the_chunks():
+    store = VectorStore(chunks_of(9), np.tile(np.float32([[0.6, 0.8]]), (9, 1)), "m")
+    assert [hit.chunk.page for hit in store.search(np.array([1.0, 0.0]), 4)[0]] == [0, 1, 2, 3]
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    random = np.random.default_rng(1)
+    store = VectorStore(chunks_of(100), random.integers(-2, 3, (100, 3)).astype(np.float32) + 0.5, "m")
+    queries = random.normal(size=(5, 3))
+    whole = store.search(queries, 12)
+    monkeypatch.setattr(vector_store, "BLOCK", 35)
+    blocks = store.search(queries, 12)
+    assert [[hit.chunk.id for hit in hits] for hits in blocks] == [[hit.chunk.id for hit in hits] for hits in whole]
+
+
+def test_no_chunk_left_or_asked_for_gives_no_hit():
+    store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
+    assert store.search(np.array([1.0, 0.0]), 3, lambda _: False) == [[]]
+    assert store.search(np.array([1.0, 0.0]), 0) == [[]]
+    assert [hit.score for hit in store.search(np.zeros(2), 3)[0]] == [0.0, 0.0]
+
+
+def test_vectors_of_unit_length_are_kept_without_a_copy():
+    vectors = np.eye(3, dtype=np.float32)
+    assert VectorStore(chunks_of(3), vectors, "m").vectors is vectors
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0]])
+def test_a_vector_that_has_no_direction_is_refused_by_its_chunk(bad):
+    matrix = np.array([[1.0, 0.0], bad, [0.0, 1.0]], np.float32)
+    with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
+        VectorStore.build(chunks_of(3), Rows(matrix), batch=1)
+    with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
+        VectorStore(chunks_of(3), matrix, "m")
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(StoreError, match="There is no chunk to index"):
+        VectorStore.build([], Rows(np.eye(2)))
+    with pytest.raises(StoreError, match=r"rows gave vectors of shape \(1, 2\) for the 2 chunks from p2-x on"):
+        VectorStore.build(chunks_of(4), Rows(np.ones((3, 2))), batch=2)
+    with pytest.raises(StoreError, match=r"rows gave vectors of shape \(2,\)"):
+        VectorStore.build(chunks_of(2), Rows(np.ones(2)))
+    with pytest.raises(StoreError, match="3 chunks need as many vectors"):
+        VectorStore(chunks_of(3), np.eye(2, dtype=np.float32), "m")
+    store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
+    with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
+        store.search(np.ones(3), 1)
+    with pytest.raises(StoreError, match="A question's vector holds NaN"):
+        store.search(np.array([math.nan, 1]), 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(3)
+    VectorStore.build(chunks_of(40), Rows(random.normal(size=(40, 5)).astype(np.float32))).save(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_saved_store_is_mapped_and_finds_the_same(folder, tmp_path):
+    store = VectorStore.open(folder, model="rows")
+    assert (len(store), store.dimensions, store.model) == (40, 5, "rows")
+    assert isinstance(store.vectors, np.memmap)
+    assert store.chunks == chunks_of(40)
+    assert np.allclose(np.linalg.norm(store.vectors, axis=1), 1)
+    store.save(folder)  # over the very file that it maps
+    store.save(tmp_path / "copy")
+    query = np.arange(5.0)
+    assert VectorStore.open(tmp_path / "copy").search(query, 7) == store.search(query, 7)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["chunks.jsonl", "index.json", "vectors.npy"]
+
+
+def test_another_models_vectors_are_refused(folder):
+    with pytest.raises(StoreError, match="was made by 'rows', not by 'other'; build it again"):
+        VectorStore.open(folder, model="other")
+
+
+def save(array, **options):
+    return lambda path: np.save(path / "vectors.npy", array, **options)
+
+
+DAMAGE = {
+    "no index.json": lambda path: (path / "index.json").unlink(),
+    "no vectors": lambda path: (path / "vectors.npy").unlink(),
+    "no chunks": lambda path: (path / "chunks.jsonl").unlink(),
+    "index of no JSON": lambda path: (path / "index.json").write_text("{"),
+    "index of a list": lambda path: (path / "index.json").write_text("[]"),
+    "index without a model": lambda path: (path / "index.json").write_text('{"count": 40}'),
+    "cut vectors": lambda path: (path / "vectors.npy").write_bytes((path / "vectors.npy").read_bytes()[:-3]),
+    "empty vectors": lambda path: (path / "vectors.npy").write_bytes(b""),
+    "a pickle": save(np.array([{"a": 1}] * 40, object), allow_pickle=True),
+    "double precision": save(np.ones((40, 5))),
+    "fewer vectors": save(np.ones((39, 5), np.float32)),
+    "other dimensions": save(np.ones((40, 6), np.float32)),
+    "column order": save(np.asfortranarray(np.ones((40, 5), np.float32))),
+    "a chunk less": lambda path: (path / "chunks.jsonl").write_bytes(
+        (path / "chunks.jsonl").read_bytes().split(b"\n", 1)[1]
+    ),
+    "a cut chunk": lambda path: (path / "chunks.jsonl").write_bytes((path / "chunks.jsonl").read_bytes()[:-9]),
+    "an edited chunk": lambda path: (path / "chunks.jsonl").write_bytes(
+        (path / "chunks.jsonl").read_bytes().replace(b'"a"', b'"z"')
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_index_is_one_sentence_that_says_to_build_it_again(folder, kind):
+    DAMAGE[kind](folder)
+    with pytest.raises(StoreError, match=r"^[^\n]*build (it|the index) again\.$"):
+        VectorStore.open(folder)
+
+
+def test_a_NaN_in_the_file_is_found_when_it_is_met(folder):
+    vectors = np.load(folder / "vectors.npy")
+    vectors[7, 2] = math.nan
+    np.save(folder / "vectors.npy", vectors)
+    with pytest.raises(StoreError, match=r"vectors\.npy holds NaN"):
+        VectorStore.open(folder).search(np.ones(5), 1)
+
+
+def test_index_json_says_whose_vectors_they_are(folder):
+    facts = json.loads((folder / "index.json").read_text())
+    assert (facts["model"], facts["dimensions"], facts["count"]) == ("rows", 5, 40)
