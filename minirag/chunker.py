@@ -79,7 +79,7 @@ def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokeni
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
         if page.text.strip():
-            for start, end, tokens in _spans(_Counted(page.text, counter), size, overlap):
+            for start, end, tokens in _spans(page.text, counter, size, overlap):
                 if text := page.text[start:end].strip() and page.text[start:end]:
                     name = _name(page, offset + start, text, ids)
                     chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
@@ -145,8 +145,12 @@ class _Counted:
         return self.joints[max(bisect_left(self.totals, self.totals[last] - tokens) - 1, 0)]
 
 
-def _spans(counted: _Counted, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:
     """The (start, end, tokens) of a page's chunks."""
+    if len(text) <= 4 * size and (tokens := tokenizer.count(text)) <= size:  # most likely it fits whole
+        yield 0, len(text), tokens
+        return
+    counted = _Counted(text, tokenizer)
     borders = [end for _, end in sentence_spans(counted.text)]
     start = end = 0
     while end < len(counted.text):
@@ -178,11 +182,12 @@ def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int
     if index < lowest:
         return _cut_sentence(counted, start, size)
     if borders[index] < len(counted.text):
+        quarter = counted.back(borders[index], size // 4)
         for earlier in range(index, lowest - 1, -1):
-            if (fewer := counted.tokens(start, borders[earlier])) < 0.75 * size:
+            if borders[earlier] < quarter:
                 break
             if _ends_paragraph(counted.text, borders[earlier]):
-                return borders[earlier], fewer
+                return borders[earlier], counted.tokens(start, borders[earlier])
     return borders[index], tokens
 
 

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="minirag",
         formatter_class=_Help,
-        description="Can a small model, tuned on a large one's answers over your documents, replace it?",
+        description="Can a small model, tuned on a large one's answers over your documents,\nreplace it?",
         epilog="example:\n  minirag run report.pdf --offline --out out",
     )
     parser.add_argument("--version", action="version", version=f"minirag {VERSION}")

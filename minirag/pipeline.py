@@ -29,7 +29,7 @@ from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
-from minirag.questions import SPLITS, Question, generate, guess_pages, read_questions
+from minirag.questions import SPLITS, Question, generate, guess_pages, read_questions, split_pages
 from minirag.report import html
 from minirag.tokens import for_model
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
@@ -134,8 +134,10 @@ class Run:
         for model in (settings.student, settings.teacher):
             window = Window(for_model(model, settings.tokenizer), settings.context_window)
             window.require(prompts.draft("?", []), settings.reply_tokens)
-        if not self.pages:
-            raise InputError("No document was named.")
+        if not settings.documents:
+            raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
+        counts = [n if isinstance(n, int) else 0 for n in (settings.train_questions, settings.eval_questions)]
+        split_pages([(page.source, page.number) for page in self.pages if page.text.strip()], *counts)
 
     # -- the models ----------------------------------------------------------------------------------------
 

@@ -160,6 +160,7 @@ def for_model(model: str, choice: str | None = None) -> Tokenizer:
 _loading = threading.Lock()
 
 
+@cache
 def _load(name: str) -> "tiktoken.Encoding":
     with _loading:  # two threads must not both spend the time and memory
         return _unpack(name)

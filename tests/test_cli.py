@@ -63,7 +63,7 @@ def test_no_document_a_missing_one_and_a_folder(tmp_path: Path, capsys: pytest.C
 
 
 def test_encrypted_and_text_free_documents(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("pypdf-resources/encryption/r6-user-password.pdf", "camelot-tables/image.pdf"):
+    for name in ("pypdf-resources/encryption/r6-both-passwords.pdf", "camelot-tables/image.pdf"):
         code, text = fails(offline(str(shared / "pdf" / name), out=tmp_path / "o"), capsys)
         assert code == 2
         assert Path(name).name in text

@@ -12,6 +12,7 @@ from minirag.cli import main
 from minirag.tokens import for_model
 
 SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
+OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
 FILES = [
     "answers.jsonl",
     "chunks.jsonl",
@@ -42,7 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run over the sample report."""
     out = tmp_path_factory.mktemp("run") / "out"
-    options = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--out", str(out)]
+    options = [*OPTIONS, "--out", str(out)]
     assert main(["run", str(SAMPLE), *options]) == 0
     return out
 
@@ -53,12 +54,7 @@ def test_a_run_writes_every_file_of_the_contract(folder: Path) -> None:
 
 def test_a_second_run_sends_nothing_and_changes_no_byte(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(folder)
-    assert (
-        main(
-            ["run", str(SAMPLE), "--offline", "--train-questions", "14", "--eval-questions", "10", "--out", str(folder)]
-        )
-        == 0
-    )
+    assert main(["run", str(SAMPLE), *OPTIONS, "--out", str(folder)]) == 0
     assert contents(folder) == before
     assert main(["report", "--out", str(folder)]) == 0
     assert contents(folder) == before
@@ -93,8 +89,8 @@ def test_every_chat_request_fits_the_window_with_its_reserved_reply(folder: Path
     }
     for exchange in chats:
         prompt = for_model(exchange.model).count_messages(exchange.request["messages"])
-        assert prompt + exchange.request["max_tokens"] <= 2048
-        assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 2048
+        assert prompt + exchange.request["max_tokens"] <= 1200
+        assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 1200
 
 
 def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(folder: Path) -> None:

@@ -160,6 +160,7 @@ def test_a_damaged_vocabulary_is_an_error_that_says_what_to_do(monkeypatch):
 
 
 def test_threads_that_start_together_share_one_vocabulary():
+    tokens._load.cache_clear()
     tokens._unpack.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(tokens._load, ["o200k_base"] * 8))

@@ -7,7 +7,7 @@ from minirag import prompts
 from minirag.errors import WindowTooSmall
 from minirag.metrics.score import Asker, Score, Unscored, texts
 from minirag.models import Chat, Embedder
-from minirag.window import Passage, Window, excerpts
+from minirag.window import Passage, Unit, Window, excerpts
 
 STATEMENTS_REPLY = 640
 TOKENS_PER_VERDICT = 56
@@ -105,6 +105,7 @@ def _of_batch(
         count = window.take(rest, lambda given: prompts.verdicts(given, statements), reply, schema)
         if count == 0 and rest:
             raise Unscored("the contexts do not fit the judge's window")
+        count = _whole_passages(rest, count)
         new = asker.ask(
             prompts.verdicts(excerpts(rest[:count]), statements),
             lambda found: read_verdicts(found, len(statements)),
@@ -115,6 +116,14 @@ def _of_batch(
         merged = [old if old[0] else found for old, found in zip(merged, new, strict=True)] if merged else new
         rest = rest[count:]
     return merged
+
+
+def _whole_passages(units: Sequence[Unit], count: int) -> int:
+    """`count`, or fewer so that no context is torn between two requests, where at least one is whole."""
+    if count < len(units) and units[count].passage == units[count - 1].passage:
+        whole = next(i for i in range(count) if units[i].passage == units[count].passage)
+        return whole or count
+    return count
 
 
 def read_verdicts(reply: Mapping[str, Any], count: int) -> list[tuple[bool, str]]:

@@ -40,7 +40,7 @@ _TOKEN = re.compile(
       (?P<number>[$€£¥]?(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
          (?:\s(?:percent|thousand|million|billion|trillion)\b)?)
     | (?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
-    | (?P<word>(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af_])\w)+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?)
+    | (?P<word>[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -52,9 +52,9 @@ _HEDGES = frozenset("may might could".split())
 _SPEAKERS = frozenset("i me my mine myself you your we our".split())
 _OPPOSITES: dict[str, set[str]] = {}
 for _pair in (
-    "increase decrease,rise fall,grow shrink,grow decline,increase decline,high low,higher lower,more less,more few,gain loss,"
-    "before after,above below,first last,large small,include exclude,allow prohibit,win lose,open close,start end,"
-    "begin finish,accept reject,buy sell,strong weak,positive negative,maximum minimum,early late,up down,"
+    "increase decrease,rise fall,grow shrink,grow decline,increase decline,high low,higher lower,more less,more few,"
+    "gain loss,before after,above below,first last,large small,include exclude,allow prohibit,win lose,open close,"
+    "start end,begin finish,accept reject,buy sell,strong weak,positive negative,maximum minimum,early late,up down,"
     "with without,always never,favorable unfavorable,true false,same different"
 ).split(","):
     _left, _right = words(_pair)
@@ -80,7 +80,7 @@ class Token(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The score in [0, 1]; what disagrees; the heaviest word not found; the best window's words; what the model reads."""
+    """The score in [0, 1]; what disagrees; the heaviest word not found; how the best window starts; the counts."""
 
     score: float
     fault: str
@@ -94,6 +94,7 @@ def _keys(text: str) -> tuple[str, ...]:
     return tuple(filter(None, words(text)))
 
 
+@lru_cache(maxsize=1 << 14)
 def _number(text: str) -> Number:
     figures = _FIGURE.search(text)
     figure = figures.group().replace(",", "") if figures else "0"
@@ -103,7 +104,8 @@ def _number(text: str) -> Number:
     return Number(float(figure) * scale, slack, unit)
 
 
-def tokenise(text: str) -> list[Token]:
+@lru_cache(maxsize=1 << 13)  # the chunks of a document are judged again and again
+def tokenise(text: str) -> tuple[Token, ...]:
     """The words, names and numbers of one sentence in order.
 
     >>> [(token.key, token.kind) for token in tokenise("The Hague paid $5 million.")]
@@ -127,14 +129,14 @@ def tokenise(text: str) -> list[Token]:
                 found.append(Token(surface, key, kind))
         if match.lastgroup == "cjk":
             found.extend(Token(c, c, "grammar") for c in surface if c in _NEGATIONS)
-    return found
+    return tuple(found)
 
 
 class Passage:
     """Excerpts made ready to judge any number of statements."""
 
     def __init__(self, excerpts: Sequence[str]) -> None:
-        self.pieces: list[list[Token]] = []
+        self.pieces: list[tuple[Token, ...]] = []
         self.owners: list[int] = []
         for owner, excerpt in enumerate(excerpts):
             for start, end in sentence_spans(excerpt):
@@ -155,7 +157,8 @@ class Passage:
     def _matches(self, token: Token) -> tuple[list[str], float]:
         """The keys of this passage that can stand for `token`, and the credit they give."""
         if token.kind == "number":
-            return [key for key, found in self.numbers.items() if any(_equal(token.number, n) for n in found)], 1.0
+            near = self.numbers if token.number.slack else self.numbers.keys() & {token.key}
+            return [key for key in near if any(_equal(token.number, found) for found in self.numbers[key])], 1.0
         if token.key in self.places:
             return [token.key], 1.0
         if token.kind == "grammar" or len(token.key) < 5:
@@ -167,14 +170,14 @@ class Passage:
         """Score one statement; "question? answer" is judged by its answer, its question only guides the alignment."""
         question, answer = split_question(statement)
         asked, stated = tokenise(question), tokenise(answer)
-        tokens = [t for t in asked if t.kind != "grammar"] + stated
+        tokens = (*(t for t in asked if t.kind != "grammar"), *stated)
         if not self.pieces or not stated:
             return Judgement(0.0, "nothing to compare", "", "", dict.fromkeys(COEFFICIENTS, 0.0))
         shares = np.array([_ASKED] * (len(tokens) - len(stated)) + [1.0] * len(stated))
         weights = shares * np.array([_weight(token) for token in tokens])
         found = [self._matches(token) for token in tokens]
         begin, end, credit = self._window(found, weights)
-        window = [token for piece in self.pieces[begin:end] for token in piece]
+        window = tuple(token for piece in self.pieces[begin:end] for token in piece)
         places: dict[str, list[int]] = {}
         for i, token in enumerate(window):
             places.setdefault(token.key, []).append(i)
@@ -240,7 +243,7 @@ def _equal(stated: Number, found: Number) -> bool:
 
 
 def _counts(
-    stated: list[Token], spots: list[list[int]], lacks: NDArray[np.float64], weights: NDArray[np.float64]
+    stated: Sequence[Token], spots: list[list[int]], lacks: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> dict[str, float]:
     """What the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
     grammar = {t.key for t, spot in zip(stated, spots, strict=True) if t.kind == "grammar" and not spot}
@@ -257,10 +260,10 @@ def _counts(
 
 
 def _fault(
-    stated: list[Token],
+    stated: Sequence[Token],
     spots: list[list[int]],
     keys: list[list[str]],
-    window: list[Token],
+    window: Sequence[Token],
     places: dict[str, list[int]],
 ) -> str:
     """The first disagreement between a statement and its window in words, or nothing."""
@@ -281,7 +284,7 @@ def _fault(
     return _replaced([(t, set(k), spot) for t, k, spot in zip(stated, keys, spots, strict=True)], window)
 
 
-def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: list[Token]) -> str:
+def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: Sequence[Token]) -> str:
     """A name, number or opposite that stands between the same two words as another one in the window."""
     heavy = [i for i, token in enumerate(window) if token.kind != "grammar"]
     rank = {place: i for i, place in enumerate(heavy)}
@@ -298,7 +301,7 @@ def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: list[Toke
     return ""
 
 
-def _follows(cues: frozenset[str], tokens: list[Token], place: int) -> bool:
+def _follows(cues: frozenset[str], tokens: Sequence[Token], place: int) -> bool:
     """Whether one of `cues` stands before this content word with only grammar between."""
     for token in reversed(tokens[max(0, place - 5) : place]):
         if token.key in cues and not token.text[0].isupper():  # a capital stands in a title, or opens

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from minirag import prompts
 from minirag.offline.entailment import Passage, split_question
+from minirag.offline.lexicon import content_words, weight
 from minirag.sentences import sentence_spans
 
 THRESHOLD = 0.5
@@ -39,18 +40,19 @@ _OPENING = re.compile(
     r"\s*[,.!…]+)\s+(?=\S)",
     re.IGNORECASE,
 )
-_SOURCE = r"(?:document|text|excerpts?|context|passage|source|information|article|report)s?"
+_SOURCE = r"(?:document|text|excerpt|context|passage)s?"
 _REFUSAL = re.compile(
     rf"""
       {re.escape(prompts.NOT_STATED.rstrip("."))}
-    | \b(?:i|we)\s(?:(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:really\s)?
-        (?:know|say|tell|answer|find|determine|provide)|am\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)|have\sno\s(?:idea|information))
-    | \bi['’]m\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)
+    | \bi\s(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:really\s)?
+        (?:know|say|tell|answer|find|determine|provide)\b
+    | \bi(?:\sam|['’]m)\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)\b | \bi\shave\sno\s(?:idea|information)
     | ^(?:unknown|n/?a|none|no\sanswer|not\s(?:stated|known|given|specified|mentioned|available|provided))\W*$
     | \b{_SOURCE}\s(?:provided\s|given\s)?(?:do(?:es)?\snot|do(?:es)?n['’]t|did\snot)\s
         (?:say|state|mention|specify|provide|contain|include|give|answer|tell|discuss|indicate)
-    | \b(?:not|n['’]t|nowhere|never)\s(?:\w+\s)?(?:stated|mentioned|specified|provided|given|found)\s(?:in|by)\s(?:the|this|these)\s(?:\w+\s)?{_SOURCE}
-    | \b(?:no|not\senough|insufficient)\s(?:\w+\s)?(?:information|context)\b
+    | (?:\b(?:not|never)|n['’]t|nowhere)\s(?:\w+\s)?(?:stated|mentioned|specified|provided|given|found)\s
+        (?:in|by)\s(?:the|this|these)\s(?:\w+\s)?{_SOURCE}
+    | \b(?:not\senough|insufficient)\s(?:information|context)\b | \bno\sinformation\s(?:is|was|about|on)\b
     | \bcannot\sbe\s(?:determined|answered)\sfrom
     | 不知道|不清楚|无法(?:确定|回答|得知)|無法(?:確定|回答)|(?:没有|未|沒有)(?:提到|提及|说明|說明)
     | わかりません|分かりません|記載(?:されていません|がありません|はありません)|不明です
@@ -60,6 +62,10 @@ _REFUSAL = re.compile(
 )
 _DETERMINERS = frozenset("the a an our its their his her this these all in on".split())
 _ASIDE = re.compile(r"\([^()]*\)|(?<!\w)/[^/]{1,30}/")
+_LEAD = re.compile(
+    r"^(?:In|On|At|By|Since|After|Before|During|Unlike|As|Over|Of|When|While|If|For|Under|Although|Later|Then)\b"
+    r"[^,]{1,60}, (?=\S)"
+)
 _LETTER = re.compile(r"\w")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 _ASKS = re.compile(r"[?？][\"'”’」』)]*$")
@@ -128,8 +134,7 @@ def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
     if len(sources) > n > 1:
         sources = [sources[i * (len(sources) - 1) // (n - 1)] for i in range(n)]
     forms = [_questions(source) for source in sources]
-    found = [form[turn] for turn in range(max(map(len, forms))) for form in forms if turn < len(form)]
-    found = list(dict.fromkeys(found))
+    found = list(dict.fromkeys(form[(turn + i) % len(form)] for turn in range(4) for i, form in enumerate(forms)))
     while len(found) < n:
         found.append(f"{found[0].rstrip('?？')} ({len(found) + 1})?")
     return [(question, not told) for question in found[:n]]
@@ -224,23 +229,23 @@ def _questions(sentence: str) -> list[str]:
             else ["{}是什么？", "关于{}有什么说明？"]
         )
         return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
-    text = " ".join(_ASIDE.sub(" ", text).split())
+    text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split()))
+    telling = sorted(sorted(range(len(words := text.split())), key=lambda i: -_telling(words[i]))[:10])
+    whole = f"What about {' '.join(words[i].strip(',;:') for i in telling)}?"
     match = _CLAUSE.match(text)
     if not match or not match["rest"] or len(match["subject"].split()) > 12:
         topic = re.split(r"[,;:] ", text, maxsplit=1)[0].split()
-        return [
-            f"What is {' '.join(topic[:8])}?",
-            f"Why {' '.join(topic[:12])}?",
-            f"How {' '.join(text.split()[:12])}?",
-        ]
+        return [whole, f"What is {' '.join(topic[:8])}?", f"Why {' '.join(topic[:12])}?"]
     subject, verb = match["subject"], match["verb"].lower()
     if subject.split()[0].lower() in _DETERMINERS:
         subject = subject[0].lower() + subject[1:]
     rest = match["rest"].split()
     done = next((i for i, word in enumerate(rest[:3]) if word.endswith(("ed", "en"))), None)
     opening, head = ("What", rest[:4]) if done is None else ("How", rest[: done + 1])
-    return [
-        f"What {verb if verb in _BE.split('|') else 'is'} {subject}?",
-        f"{opening} {verb} {subject} {' '.join(head)}?",
-        f"Why {verb} {subject} {' '.join(rest[:8])}?",
-    ]
+    how = f"{opening} {verb} {subject} {' '.join(head)}?"
+    return [how, whole, f"What {verb if verb in _BE.split('|') else 'is'} {subject}?"]
+
+
+def _telling(word: str) -> float:
+    """The weight of a word as it stands in a text."""
+    return max(map(weight, content_words(word)), default=0.0)

@@ -19,11 +19,12 @@ _TOKEN = re.compile(
       (?P<cjk>[{_CJK}]+)
     | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)*)
     | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))        # u.s. and e.g. are one word
-    | (?P<word>(?:(?![{_CJK}])[^\W_])+(?:'[^\W\d_]+)?)       # so are didn't and company's
+    | (?P<word>(?:[a-z0-9]+|(?![{_CJK}])[^\W_])+(?:'[^\W\d_]+)?)     # so are didn't and company's
     | (?P<emoji>[\U0001f300-\U0001faff])
     """,
     re.VERBOSE,
 )
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
 _MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
 
@@ -134,8 +135,11 @@ def _normalise(text: str) -> str:
     if text.isascii():
         return text.casefold()
     text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
-    kept = (c for c in text if c in "\u3099\u309a" or not unicodedata.category(c).startswith("M"))
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", _NOT_ASCII.sub(_without_marks, text))
+
+
+def _without_marks(match: re.Match[str]) -> str:
+    return "".join(c for c in match.group() if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
 
 
 def _word(text: str) -> list[str]:
@@ -205,7 +209,8 @@ def content_words(text: str) -> list[str]:
 _ENDINGS = ("", "e", "s", "ed", "ing", "ation", "ion", "y")
 """A stem is seldom a vocabulary entry itself; one of its commonest forms is."""
 
-_COMMONEST, _RAREST = 250, 100_000
+_COMMONEST, _RAREST, _LONGEST = 250, 100_000, 30
+"""Ranks of the first whole words and of the last entry; longer words are no entries, and slow to take apart."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -221,9 +226,11 @@ def weight(word: str) -> float:
     if word in STOP_WORDS:
         return 0.05
     if word[0].isdigit():
-        return min(1.0, 0.4 + 0.1 * len(word))
+        return min(1.0, 0.4 + 0.1 * len(word))  # every number up to 999 is one token: its length tells more
+    if len(word) > _LONGEST:
+        return 1.0
     encode = tokens.encoding("cl100k_base").encode
-    codes = [encode(f" {word}{ending}") for ending in _ENDINGS]
+    codes = [encode(f" {word}{ending}") for ending in (_ENDINGS if word.isascii() else ("",))]
     ranks = [code[0] for code in codes if len(code) == 1]
     if not ranks:
         return 1.0
