@@ -16,8 +16,8 @@ from minirag.sentences import sentence_spans
 
 ROOT = Path(__file__).parents[1]
 REPORT = (
-    "Acme Corp. was founded in Delhi in 1990 by Mira Rao. Revenue rose to $5 million in 2021 from $4.2 million in 2020. "
-    "The company does not sell shoes. The board may approve a dividend of 10% in March 2022."
+    "Acme Corp. was founded in Delhi in 1990 by Mira Rao. Revenue rose to $5 million in 2021 from $4.2 million "
+    "in 2020. The company does not sell shoes. The board may approve a dividend of 10% in March 2022."
 )
 
 
@@ -104,10 +104,10 @@ def test_what_the_excerpt_says_in_its_own_words_is_supported(statement: str) -> 
         ("The company does sell shoes.", "negation differs at: sell"),
         ("Revenue fell to $5 million in 2021.", "opposite of the excerpt: fell"),
         ("The board approved a dividend of 10% in March 2022.", "only possible in the excerpt: approved"),
-        ("Revenue rose to $5 million in 2020.", "2020 instead of 2021"),
+        ("Revenue rose to $4.2 million in 2021.", "$4.2 million instead of $5 million"),
         ("Acme Corp. was founded in Mira in 1990.", "Mira instead of Delhi"),
         ("Who founded Acme Corp.? Tom Smith", "name not found: Tom"),
-        ("The company sells purple umbrellas by post.", "not in the excerpts: umbrellas"),
+        ("The company makes purple umbrellas by post.", "not in the excerpts: umbrellas"),
     ],
 )
 def test_a_changed_fact_is_refused_with_the_word_that_differs(statement: str, reason: str) -> None:
@@ -204,11 +204,11 @@ def test_right_answers_score_above_hallucinated_ones_and_above_those_of_other_qu
 
 
 def test_changed_facts_are_caught_in_a_real_report_and_its_own_sentences_pass(quality: dict[str, Any]) -> None:
-    import pypdf  # noqa: PLC0415
+    import pypdf
 
     reader = pypdf.PdfReader(quality["SHARED"] / "nvidia-10k/nvidia-sec-10k-2022.pdf")
-    found = quality["probes"]([reader.pages[i].extract_text() for i in range(4, 60)], seed=1)
+    found = quality["probes"]([reader.pages[i].extract_text() for i in range(4, 34)], each=100, seed=1)
     for kind in ("changed number", "changed name", "inserted negation", "the sentence itself"):
         supported = [quality["supported"](probe) for probe in found[kind]]
-        assert len(supported) == 200
+        assert len(supported) == 100
         assert np.mean(supported) >= 0.9 if kind in quality["PASSED"] else np.mean(supported) <= 0.1

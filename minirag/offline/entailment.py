@@ -37,7 +37,7 @@ _FAULT = 0.1  # factor on the score where something disagrees
 
 _TOKEN = re.compile(
     r"""
-      (?P<number>[$€£¥]?(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
+      (?P<number>[$€£¥]?(?<![^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])(?<!\.)\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
          (?:\s(?:percent|thousand|million|billion|trillion)\b)?)
     | (?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
     | (?P<word>[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?)
@@ -138,9 +138,11 @@ class Passage:
     def __init__(self, excerpts: Sequence[str]) -> None:
         self.pieces: list[tuple[Token, ...]] = []
         self.owners: list[int] = []
+        self.quotes: set[str] = set()
         for owner, excerpt in enumerate(excerpts):
             for start, end in sentence_spans(excerpt):
                 tokens = tokenise(excerpt[start:end])
+                self.quotes.add(_wording(tokens))
                 self.pieces += [tokens[i : i + _PIECE] for i in range(0, len(tokens), _PIECE)]
             self.owners += [owner] * (len(self.pieces) - len(self.owners))
         self.places: dict[str, set[int]] = {}
@@ -185,7 +187,8 @@ class Passage:
         lacks = weights * (1 - credit)
         own = slice(len(tokens) - len(stated), None)
         counts = _counts(tokens[own], spots[own], lacks, weights)
-        fault = _fault(tokens[own], spots[own], [keys for keys, _ in found[own]], window, places)
+        quoted = _wording(stated) in self.quotes
+        fault = "" if quoted else _fault(tokens[own], spots[own], [keys for keys, _ in found[own]], window, places)
         z = sum(COEFFICIENTS[name] * value for name, value in counts.items())
         heaviest = int(lacks.argmax())
         return Judgement(
@@ -226,6 +229,10 @@ def split_question(statement: str) -> tuple[str, str]:
     """(question, answer) of a statement written "question? answer"; the question is empty where there is none."""
     match = re.match(r"(.+?[?？])\s*(?=\S)", statement, re.DOTALL)
     return (match.group(1), statement[match.end() :]) if match else ("", statement)
+
+
+def _wording(tokens: Sequence[Token]) -> str:
+    return " ".join(token.text.casefold() for token in tokens)
 
 
 def _weight(token: Token) -> float:

@@ -127,7 +127,8 @@ def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
     They are spread over the statements of the answer, so that the questions to a rambling answer ramble as well.
 
     >>> reverse("The dividend per share is computed from the average number of shares.", 2)
-    [('What is the dividend per share?', False), ('How is the dividend per share computed?', False)]
+    [('How is the dividend per share computed?', False), \
+('What about dividend per share is computed from average number shares?', False)]
     """
     told = statements("", answer)
     sources = told or [" ".join(answer.split())[:200] or "it"]
@@ -161,7 +162,8 @@ def _verdict(passage: Passage, statement: str) -> Verdict:
 
 def _sentences(answer: str) -> list[str]:
     """The sentences of `answer` that assert something: no refusals, no questions, no bare interjections."""
-    lines = [_OPENING.sub("", " ".join(answer[a:b].split())) for a, b in sentence_spans(answer)]
+    lines = [" ".join(answer[a:b].split()) for a, b in sentence_spans(answer)]
+    lines = [line[m.end()].upper() + line[m.end() + 1 :] if (m := _OPENING.match(line)) else line for line in lines]
     asserted = [line for line in lines if _LETTER.search(line) and not _REFUSAL.search(line) and not _ASKS.search(line)]
     told = [line for line in asserted if not _INTERJECTION.fullmatch(line)]
     return told or asserted
@@ -210,11 +212,12 @@ def _asked_subject(question: str) -> str:
 
 
 def _is_fragment(clause: str) -> bool:
-    """Whether a clause has no verb of its own: "Delhi", "in 1990", "yes"."""
-    words = len(clause.split())
-    return not _VERB.search(clause) and (
-        words <= 4 or (words <= 12 and clause[-1].isalnum() and not _PAST.search(clause))
-    )
+    """Whether a clause has no verb of its own: "Delhi", "in 1990", "yes"; "Sales rose." passes for a sentence."""
+    words = clause.split()
+    if _VERB.search(clause) or clause.endswith("。") or len(words) > 12:
+        return False
+    ended = clause.endswith(".") and clause[0].isupper() and len(words) > 1 and words[-1][0].islower()
+    return not ended and (len(words) <= 4 or (clause[-1].isalnum() and not _PAST.search(clause)))
 
 
 def _questions(sentence: str) -> list[str]:
@@ -230,6 +233,8 @@ def _questions(sentence: str) -> list[str]:
         )
         return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
     text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split()))
+    if text.split()[0].lower() in _DETERMINERS:
+        text = text[0].lower() + text[1:]
     telling = sorted(sorted(range(len(words := text.split())), key=lambda i: -_telling(words[i]))[:10])
     whole = f"What about {' '.join(words[i].strip(',;:') for i in telling)}?"
     match = _CLAUSE.match(text)
@@ -237,8 +242,6 @@ def _questions(sentence: str) -> list[str]:
         topic = re.split(r"[,;:] ", text, maxsplit=1)[0].split()
         return [whole, f"What is {' '.join(topic[:8])}?", f"Why {' '.join(topic[:12])}?"]
     subject, verb = match["subject"], match["verb"].lower()
-    if subject.split()[0].lower() in _DETERMINERS:
-        subject = subject[0].lower() + subject[1:]
     rest = match["rest"].split()
     done = next((i for i, word in enumerate(rest[:3]) if word.endswith(("ed", "en"))), None)
     opening, head = ("What", rest[:4]) if done is None else ("How", rest[: done + 1])
