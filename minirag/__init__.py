@@ -11,7 +11,14 @@ from minirag.errors import MiniragError
 from minirag.evaluate import evaluate
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
-from minirag.metrics import Score, answer_relevancy, faithfulness
+from minirag.metrics import (
+    Score,
+    answer_relevancy,
+    context_precision,
+    context_recall,
+    context_relevancy,
+    faithfulness,
+)
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.query import Answer, QueryEngine
 from minirag.training import write_training_file
@@ -34,6 +41,9 @@ __all__ = [
     "answer_relevancy",
     "chunk",
     "compare",
+    "context_precision",
+    "context_recall",
+    "context_relevancy",
     "evaluate",
     "faithfulness",
     "load",

@@ -2,8 +2,8 @@
 
 A cut falls on the end of a paragraph if one lies in the last quarter of the room, else of a sentence; only a
 sentence that is larger than a chunk is cut between words, and a word that is, between tokens. A chunk never crosses
-a page border, so its page is certain, and the chunks of a page cover all of it. Neighbours share whole sentences,
-as many as `overlap` tokens hold; where no whole sentence fits they share nothing.
+a page border, so its page is certain, and the chunks of a page cover all of it but white space larger than a chunk.
+Neighbours share whole sentences, as many as `overlap` tokens hold; where no whole sentence fits they share nothing.
 
 >>> from minirag.documents import Page
 >>> text = "The city runs the trams. The state runs the trains. " * 2 + "Nobody runs the boats."
@@ -34,7 +34,7 @@ MIN_SIZE = 16
 _JOINT = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=[^\s/])|(?<=[ぁ-ゖァ-ヺ一-龥])(?=[。！？，、；：])")
 _STRIDE = 160
 """Characters to skip before the next joint is looked for: few calls, and little to count again near a cut."""
-_UNBROKEN = 2000
+_UNBROKEN = 500
 """Characters after which a text without a joint is split anyway, and counted only roughly."""
 
 
@@ -78,11 +78,11 @@ def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokeni
     for page in pages:
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
-        if page.text.strip():
-            for start, end, tokens in _spans(page.text, counter, size, overlap):
-                if text := page.text[start:end].strip() and page.text[start:end]:
-                    name = _name(page, offset + start, text, ids)
-                    chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
+        for start, end, tokens in _spans(page.text, counter, size, overlap):
+            text = page.text[start:end]
+            if text.strip():  # a blank chunk would answer nothing, and services refuse to embed it
+                name = _name(page, offset + start, text, ids)
+                chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
     return chunks
 
 
@@ -154,23 +154,26 @@ def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator
     borders = [end for _, end in sentence_spans(counted.text)]
     start = end = 0
     while end < len(counted.text):
-        start = _start(counted, borders, end, size, overlap) if end else 0
+        start = _start(counted, borders, (start, end), size, overlap) if end else 0
         end, tokens = _end(counted, borders, start, end, size)
         yield start, end, tokens
 
 
-def _start(counted: _Counted, borders: list[int], end: int, size: int, overlap: int) -> int:
-    """Where the chunk after one that ends at `end` starts: the next sentence must fit behind the shared ones."""
+def _start(counted: _Counted, borders: list[int], last: tuple[int, int], size: int, overlap: int) -> int:
+    """Where the chunk after the `last` one starts: the next sentence must fit behind the shared ones."""
+    end = last[1]
     following = borders[bisect_right(borders, end)]
     index = bisect_left(borders, end)
     if not overlap or borders[index] != end or following > counted.reach(end, size):
         return end
-    index = bisect_left(borders, counted.back(end, overlap))
+    index = bisect_left(borders, max(last[0] + 1, counted.back(end, overlap)))
     while borders[index] < end and counted.tokens(borders[index], end) > overlap:
         index += 1
-    while borders[index] < end and counted.tokens(borders[index], following) > size:
+    while (start := borders[index]) < end and (
+        following > counted.reach(start, size) or counted.tokens(start, following) > size
+    ):
         index += 1
-    return borders[index]
+    return start
 
 
 def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int) -> tuple[int, int]:

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from minirag.costs import load_prices
-from minirag.errors import InputError, MiniragError
-from minirag.models import Service
+from minirag.errors import InputError, MiniragError, Unfinished
+from minirag.evaluate import METRICS, evaluate
+from minirag.files import write_jsonl
+from minirag.message_log import MessageLog
+from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.pipeline import VERSION, Run, Settings
 from minirag.redact import redact
+from minirag.rows import read_rows
 
 STEPS = {
     "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
@@ -44,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 2 bad input, 3 resumable, 4 budget, 130 interrupted)."""
     try:
         arguments = _parser().parse_args(argv)
+        if "offline" in arguments and "base_url" in arguments:
+            raise InputError("--offline and --base-url exclude each other; give one of them.")
         return _run(arguments)
     except MiniragError as error:
         print(f"minirag: {redact(str(error))}", file=sys.stderr)
@@ -88,8 +94,11 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         "A folder that holds a run is resumed; without DOC its own settings are\nused, changed by the options given.",
         argument_default=argparse.SUPPRESS,
     )
-    command.add_argument("documents", nargs="*", metavar="DOC", help="PDF, text, Markdown, or an http(s) address")
-    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="the run's folder")
+    rows = ", or rows to score (.jsonl, .csv)" if name == "evaluate" else ""
+    command.add_argument(
+        "documents", nargs="*", metavar="DOC", help=f"PDF, text, Markdown, or an http(s) address{rows}"
+    )
+    command.add_argument("--out", required=name != "evaluate", type=Path, metavar="DIR", help="the run's folder")
     models = command.add_argument_group("models")
     models.add_argument("--offline", action="store_true", help="the embedded models: no key, no network")
     for role in ROLES:
@@ -125,10 +134,19 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     training.add_argument("--keep-all", action="store_true", help="train on abstentions and doubles too")
     training.add_argument("--judge-window", type=int, metavar="N", help="the judge's largest request (default: same)")
     training.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
+    training.add_argument("--metrics", type=_names, metavar="A,B", help="default: faithfulness,answer_relevancy")
     training.add_argument("--margin", type=float, metavar="X", help="smallest difference that matters to you")
     training.add_argument("--prices", type=Path, metavar="FILE", help="TOML with your prices")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"there is no metric {text!r}; choose from {', '.join(METRICS)}")
+    return names
 
 
 def _count_or_file(text: str) -> int | str:
@@ -143,11 +161,14 @@ def _count_or_file(text: str) -> int | str:
 
 def _run(arguments: argparse.Namespace) -> int:
     given = vars(arguments)
+    documents = given.get("documents", [])
+    if given["command"] == "evaluate" and len(documents) == 1 and documents[0].lower().endswith((".jsonl", ".csv")):
+        return _evaluate_rows(given, Path(documents[0]))
+    if "out" not in given:
+        raise InputError("Name the run's folder with --out DIR.")
     folder: Path = given["out"]
     with ExitStack() as stack:
         settings, offline_run = _settings(given, folder)
-        if offline_run and "base_url" in given:
-            raise InputError("--offline and --base-url exclude each other; give one of them.")
         run = Run(
             folder,
             settings,
@@ -166,6 +187,63 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(summary)))
         run.finish()
     return 0
+
+
+def _evaluate_rows(given: dict[str, Any], path: Path) -> int:
+    """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
+    rows = read_rows(path)
+    metrics = given.get("metrics", ("faithfulness", "answer_relevancy"))
+    is_offline = "offline" in given
+    for role in ("judge", "embedding"):
+        if role not in given and not is_offline and (role == "judge" or "answer_relevancy" in metrics):
+            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
+    folder = given.get("out", Path(f"{path.stem}-scores"))
+    with ExitStack() as stack:
+        log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
+        service = _service(given, stack, folder, is_offline)
+        judge = ChatModel(
+            given.get("judge", "offline-judge"),
+            temperature=given.get("temperature", 0.0),
+            tokenizer=given.get("tokenizer"),
+            log=log,
+            service=service,
+        )
+        scores = evaluate(
+            rows,
+            metrics,
+            judge,
+            EmbeddingModel(given.get("embedding", "offline-embedding"), log=log, service=service),
+            rounds=_positive(given, "rounds", 1),
+            workers=_positive(given, "workers", 8),
+            window=given.get("judge_window"),
+            progress=lambda done, total: _Progress()("evaluate", done, total),
+        )
+        write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
+    _say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
+    summary = scores.summary()
+    print(json.dumps(summary, ensure_ascii=False) if given.get("json") else _table_of(summary))
+    if failed := [row for row in scores if row.failed]:
+        raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
+    return 0
+
+
+def _table_of(summary: dict[str, Any]) -> str:
+    """The means as lines of at most 79 characters, unscored rows with their reasons below."""
+    lines = [f"{'arm':10} {'metric':20} {'mean':>7} {'n':>6} {'unscored':>9}"]
+    for name, metrics in summary.items():
+        arm = name[:10] or "–"
+        for metric, facts in metrics.items():
+            if metric == "ragas_score":
+                lines.append(f"{arm:10} {'ragas score':20} {_shown(facts):>7}")
+                continue
+            mean, n, unscored = _shown(facts["mean"]), facts["n"], facts["n_unscored"]
+            lines.append(f"{arm:10} {metric:20} {mean:>7} {n:>6} {unscored:>9}")
+            lines += [f"{'':13}{count} × {reason}"[:79] for reason, count in facts["unscored"].items()]
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _positive(given: dict[str, Any], name: str, default: int) -> int:

@@ -80,17 +80,6 @@ def compare(
     return Comparison(base_mean, tuned_mean, difference, low, high, verdict, n, unscored, groups, needed)
 
 
-def harmonic_mean(values: Sequence[float]) -> float | None:
-    """n ÷ Σ 1/value, 0 if any value is 0, None of nothing: how ragas made one score of several means.
-
-    >>> round(harmonic_mean([0.8356, 0.9629]), 4)
-    0.8947
-    """
-    if not values:
-        return None
-    return 0.0 if min(values) <= 0 else len(values) / math.fsum(1 / value for value in values)
-
-
 def _number(value: Value) -> float | None:
     number = value.value if isinstance(value, Score) else value
     if number is not None and not math.isfinite(number):

@@ -1,36 +1,27 @@
 """Row 7. Rows × metrics × rounds → scores, each with its reason where there is none."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.metrics import answer_relevancy, faithfulness
+from minirag.metrics import answer_relevancy, context_precision, context_recall, context_relevancy, faithfulness
 from minirag.metrics.score import Score
 from minirag.models import Chat, Embedder
 from minirag.pool import in_order
+from minirag.rows import Row, as_row, distinct
+
+if TYPE_CHECKING:
+    import pandas
 
 
-class Metric(Protocol):
-    """The one signature of all metrics."""
-
-    def __call__(
-        self,
-        question: str,
-        answer: str,
-        contexts: Sequence[str],
-        *,
-        judge: Chat,
-        embed: Embedder | None = None,
-        reference: str | None = None,
-        window: int | None = None,
-        tags: Mapping[str, Any] | None = None,
-        repeat: int = 0,
-    ) -> Score: ...
-
-
-METRICS: Mapping[str, Metric] = {"faithfulness": faithfulness, "answer_relevancy": answer_relevancy}
+METRICS: Mapping[str, Callable[..., Score]] = {
+    metric.__name__: metric
+    for metric in (faithfulness, answer_relevancy, context_relevancy, context_precision, context_recall)
+}
+"""Every metric by its name; all have one signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +49,62 @@ class Scores(list[ScoredRow]):
     def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
         """The mean over the rounds for each question id; None where no round gave a score."""
         found: dict[str, list[float]] = {}
-        for row in self:
-            if row.arm == arm and row.metric == metric and row.score.value is not None:
-                found.setdefault(row.question_id, []).append(row.score.value)
+        for scored in self:
+            if scored.arm == arm and scored.metric == metric and scored.score.value is not None:
+                found.setdefault(scored.question_id, []).append(scored.score.value)
         return [sum(found[id]) / len(found[id]) if id in found else None for id in questions]
 
     def mean(self, arm: str, metric: str) -> tuple[float | None, int, int]:
         """(mean over scored questions, how many, how many unscored)."""
-        ids = list(dict.fromkeys(row.question_id for row in self if row.arm == arm and row.metric == metric))
+        ids = list(
+            dict.fromkeys(scored.question_id for scored in self if scored.arm == arm and scored.metric == metric)
+        )
         values = self.values(arm, metric, ids)
-        scored = [value for value in values if value is not None]
-        return (sum(scored) / len(scored) if scored else None, len(scored), len(values) - len(scored))
+        known = [value for value in values if value is not None]
+        return (sum(known) / len(known) if known else None, len(known), len(values) - len(known))
+
+    def summary(self) -> dict[str, Any]:
+        """Per arm and metric: mean over scored rows, n, n unscored and why; and `ragas_score` per arm.
+
+        `ragas_score` is the harmonic mean of the arm's means, None where one is missing.
+        """
+        result: dict[str, Any] = {}
+        for arm in dict.fromkeys(scored.arm for scored in self):
+            metrics: dict[str, Any] = {}
+            for metric in dict.fromkeys(scored.metric for scored in self if scored.arm == arm):
+                mean, n, unscored = self.mean(arm, metric)
+                metrics[metric] = {"mean": mean, "n": n, "n_unscored": unscored, "unscored": self.reasons(arm, metric)}
+            result[arm] = {**metrics, "ragas_score": ragas_score([m["mean"] for m in metrics.values()])}
+        return result
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a score, in the columns of `scores.jsonl`; needs pandas."""
+        import pandas
+
+        return pandas.DataFrame([scored.to_json() for scored in self])
 
     def reasons(self, arm: str, metric: str) -> dict[str, int]:
         """Why rows have no score, and how often."""
-        unscored = (row for row in self if row.arm == arm and row.metric == metric and row.score.value is None)
-        return dict(Counter(row.score.reason for row in unscored).most_common())
+        unscored = (
+            scored for scored in self if scored.arm == arm and scored.metric == metric and scored.score.value is None
+        )
+        return dict(Counter(scored.score.reason for scored in unscored).most_common())
+
+
+def ragas_score(means: Sequence[float | None]) -> float | None:
+    """Harmonic mean of the metrics' means, as ragas had it until 0.0.19; None of nothing or where one is missing.
+
+    >>> round(ragas_score([0.8356, 0.9629]), 4), ragas_score([0.5, None])
+    (0.8947, None)
+    """
+    values = [mean for mean in means if mean is not None]
+    if not values or len(values) < len(means):
+        return None
+    return 0.0 if min(values) <= 0 else len(values) / math.fsum(1 / value for value in values)
 
 
 def evaluate(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Row | Mapping[str, Any]],
     metrics: Sequence[str],
     judge: Chat,
     embed: Embedder | None = None,
@@ -87,45 +114,54 @@ def evaluate(
     window: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scores:
-    """Score each row with each metric, `rounds` times.
+    """Score each row with each metric, `rounds` times; nothing is shared between the calls but the models.
 
-    A row has `question`, `answer`, `contexts` (texts) and may have `reference`, `question_id` and `arm`. A row
-    whose judge fails is unscored with that reason and harms no other; a judge that refuses all work (key, quota,
-    model) raises ServiceRefused. Raises InputError for an unknown metric.
+    A row has `question`, `answer` and `contexts` (texts), and may have `reference`, `question_id` and `arm`; ragas'
+    names for them are known. A row whose judge fails is unscored with that reason and harms no other; a judge that
+    refuses all work (key, quota, model) raises ServiceRefused. Raises InputError for an unknown metric or a row
+    without question or answer. `progress` hears (done, total).
+
+    >>> from minirag.testing import ScriptedChat
+    >>> rows = [{"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}]
+    >>> evaluate(rows, ["context_relevancy"], ScriptedChat({"needed": [1]})).mean("", "context_relevancy")
+    (0.5, 1, 0)
     """
     unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise InputError(f"There is no metric {unknown[0]!r}; choose from {', '.join(METRICS)}.")
-    tasks = [
-        (number, row, metric, round_)
-        for number, row in enumerate(rows, 1)
-        for metric in metrics
-        for round_ in range(rounds)
-    ]
+    if unknown or not metrics:
+        raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
+    if embed is None and "answer_relevancy" in metrics:
+        raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
+    checked = distinct(item if isinstance(item, Row) else as_row(item, number) for number, item in enumerate(rows, 1))
+    tasks = [_Task(item, metric, number) for item in checked for metric in metrics for number in range(rounds)]
 
-    def score(task: tuple[int, Mapping[str, Any], str, int]) -> ScoredRow:
-        number, row, metric, round_ = task
-        question_id, arm = str(row.get("question_id", number)), str(row.get("arm", ""))
+    def score(task: _Task) -> ScoredRow:
+        item, metric, number = task
         try:
             value = METRICS[metric](
-                row["question"],
-                row["answer"],
-                row["contexts"],
+                item.question,
+                item.answer,
+                item.contexts,
                 judge=judge,
                 embed=embed,
-                reference=row.get("reference"),
+                reference=item.reference,
                 window=window,
-                tags={"question": question_id, "arm": arm, "metric": metric},
-                repeat=round_,
+                tags={"question": item.question_id, "arm": item.arm, "metric": metric},
+                repeat=number,
             )
         except ServiceRefused:
             raise
         except ServiceError as error:
-            return ScoredRow(question_id, arm, metric, round_, Score(None, str(error)), failed=True)
-        return ScoredRow(question_id, arm, metric, round_, value)
+            return ScoredRow(item.question_id, item.arm, metric, number, Score(None, str(error)), failed=True)
+        return ScoredRow(item.question_id, item.arm, metric, number, value)
 
     scores = Scores()
     for done, scored in enumerate(in_order(score, tasks, workers), 1):
         scores.append(scored)
         progress(done, len(tasks))
     return scores
+
+
+class _Task(NamedTuple):
+    row: Row
+    metric: str
+    round: int

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from minirag import costs, prompts
 from minirag.chunker import Chunk, chunk
-from minirag.compare import Comparison, compare, harmonic_mean
+from minirag.compare import Comparison, compare
 from minirag.documents import Pages, load
 from minirag.errors import InputError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
-from minirag.evaluate import Scores, evaluate
+from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog
@@ -31,6 +31,7 @@ from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
 from minirag.questions import SPLITS, Question, generate, guess_pages, read_questions, split_pages
 from minirag.report import html
+from minirag.rows import Row
 from minirag.tokens import for_model
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import VectorStore
@@ -379,8 +380,8 @@ class Run:
     def scores(self) -> Scores:
         """`scores.jsonl`: every arm's answers judged with every metric."""
         rows = [
-            {"question_id": id, "arm": arm, "question": a.question, "answer": a.text, "contexts": a.contexts}
-            for (arm, id), a in self.answers.items()
+            Row(answer.question, answer.text, tuple(answer.contexts), question_id=id, arm=arm)
+            for (arm, id), answer in self.answers.items()
         ]
         scores = evaluate(
             rows,
@@ -422,7 +423,7 @@ class Run:
         comparison = {
             "verdict": _one_line(metrics),
             "metrics": metrics,
-            "ragas_score": {arm: _ragas_score(metrics, arm) for arm in ARMS},
+            "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in ARMS},
         }
         write_json(self.folder / "comparison.json", comparison)
         self.say(f"compare: {comparison['verdict']}")
@@ -520,12 +521,6 @@ def _difference(result: Comparison) -> dict[str, Any]:
         name: named[name]
         for name in ("difference", "low", "high", "verdict", "n", "n_unscored", "n_clusters", "n_needed")
     }
-
-
-def _ragas_score(metrics: Mapping[str, Any], arm: str) -> float | None:
-    """Harmonic mean of an arm's means; None where one is missing."""
-    means = [metric["arms"][arm]["mean"] for metric in metrics.values()]
-    return None if None in means else harmonic_mean(means)
 
 
 def _one_line(metrics: Mapping[str, Any]) -> str:

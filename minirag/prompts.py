@@ -46,6 +46,11 @@ VERDICTS_INSTRUCTION = (
     "For each numbered statement decide whether it follows directly from the excerpts. Give one verdict per "
     "statement, by its number, with a reason of at most twelve words."
 )
+USEFUL_INSTRUCTION = (
+    "For each numbered excerpt decide whether it was useful for arriving at the answer to the question. Give one "
+    "verdict per excerpt, by its number, with a reason of at most twelve words."
+)
+NEEDED_INSTRUCTION = "List the numbers of the sentences that are needed to answer the question; none if none is."
 REVERSE_INSTRUCTION = (
     "Write {n} different questions that this answer answers, in the language of the answer. Mark a question "
     "noncommittal if the answer evades it or says that it does not know."
@@ -73,6 +78,8 @@ STATEMENTS_SCHEMA = _object(statements=_array(_TEXT))
 VERDICTS_SCHEMA = _object(
     verdicts=_array(_object(index={"type": "integer"}, reason=_TEXT, supported={"type": "boolean"}))
 )
+USEFUL_SCHEMA = _object(verdicts=_array(_object(index={"type": "integer"}, reason=_TEXT, useful={"type": "boolean"})))
+NEEDED_SCHEMA = _object(needed=_array({"type": "integer"}))
 REVERSE_SCHEMA = _object(questions=_array(_object(question=_TEXT, noncommittal={"type": "boolean"})))
 
 
@@ -95,12 +102,20 @@ class _Fence:
     def _hash(text: str) -> str:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
-    def __call__(self, tag: str, text: str, page: int | None = None) -> str:
-        attribute = "" if page is None else f' page="{page}"'
-        return f"<{tag}-{self.mark}{attribute}>\n{text}\n</{tag}-{self.mark}>"
+    def __call__(self, tag: str, text: str, **attributes: int | None) -> str:
+        told = "".join(f' {name}="{value}"' for name, value in attributes.items() if value is not None)
+        return f"<{tag}-{self.mark}{told}>\n{text}\n</{tag}-{self.mark}>"
 
     def excerpts(self, excerpts: Sequence[Excerpt]) -> list[str]:
-        return [self("excerpt", excerpt.text, excerpt.page) for excerpt in excerpts]
+        return [self("excerpt", excerpt.text, page=excerpt.page) for excerpt in excerpts]
+
+    def numbered_excerpts(self, excerpts: Sequence[Excerpt]) -> list[str]:
+        """As a judge reads them, in every prompt the same, so that the prompts share their beginning."""
+        return [self("excerpt", excerpt.text, n=number) for number, excerpt in enumerate(excerpts, 1)]
+
+
+def _numbered(texts: Sequence[str]) -> str:
+    return "\n".join(f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1))
 
 
 def _messages(system: str, *parts: str) -> list[Message]:
@@ -140,8 +155,32 @@ def statements(question: str, answer: str) -> list[Message]:
 def verdicts(excerpts: Sequence[Excerpt], statements: Sequence[str]) -> list[Message]:
     """Ask which `statements` follow from `excerpts`; numbered from 1; the reply follows `VERDICTS_SCHEMA`."""
     fence = _Fence([e.text for e in excerpts], *statements)
-    numbered = "\n".join(f"{i}. {' '.join(text.split())}" for i, text in enumerate(statements, 1))
-    return _messages(TASK_SYSTEM, *fence.excerpts(excerpts), fence("statements", numbered), VERDICTS_INSTRUCTION)
+    return _messages(
+        TASK_SYSTEM,
+        *fence.numbered_excerpts(excerpts),
+        fence("statements", _numbered(statements)),
+        VERDICTS_INSTRUCTION,
+    )
+
+
+def useful(excerpts: Sequence[Excerpt], question: str, answer: str) -> list[Message]:
+    """Ask which `excerpts` helped to arrive at `answer`; numbered from 1; the reply follows `USEFUL_SCHEMA`."""
+    fence = _Fence([e.text for e in excerpts], question, answer)
+    return _messages(
+        TASK_SYSTEM,
+        *fence.numbered_excerpts(excerpts),
+        fence("question", question),
+        fence("answer", answer),
+        USEFUL_INSTRUCTION,
+    )
+
+
+def needed(sentences: Sequence[str], question: str) -> list[Message]:
+    """Ask which `sentences` answering takes; numbered from 1; the reply follows `NEEDED_SCHEMA`."""
+    fence = _Fence(sentences, question)
+    return _messages(
+        TASK_SYSTEM, fence("sentences", _numbered(sentences)), fence("question", question), NEEDED_INSTRUCTION
+    )
 
 
 def reverse(answer: str, n: int) -> list[Message]:

@@ -21,7 +21,7 @@ from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
-from minirag.replies import NotJSON, json_object
+from minirag.replies import NotJSON, json_value, listed
 from minirag.vector_store import VectorStore
 from minirag.window import Passage, Window, excerpts
 
@@ -172,12 +172,12 @@ class _Writer:
                 max_tokens=reply,
                 schema=prompts.QUESTIONS_SCHEMA,
             )
-            texts = json_object(exchange.text).get("questions")
+            texts = listed(json_value(exchange.text), "questions")
         except (NotJSON, ServiceError) as error:
             if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
                 raise
             return []  # this chunk gives none, now and on a resume: another one is asked instead
-        return [" ".join(text.split()) for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+        return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 
     def _is_new(self, text: str) -> bool:
         """Whether `text` is a question that nobody has asked yet; if so it is known from now on."""

@@ -1,15 +1,16 @@
-"""Row 1. Reads the JSON object out of a model's reply, strictly: nothing is completed, nothing is guessed.
+"""Row 1. Reads the JSON out of a model's reply, strictly: nothing is completed, nothing is guessed.
 
->>> json_object('Sure!\\n```json\\n{"a": 1}\\n```')
+>>> json_value('Sure!\\n```json\\n{"a": 1}\\n```')
 {'a': 1}
 """
 
 import json
+import re
 from typing import Any
 
 
 class NotJSON(ValueError):
-    """The reply holds no complete JSON object; the text says why in one clause."""
+    """The reply holds no complete JSON value; the text says why in one clause."""
 
 
 def _no_constant(name: str) -> Any:
@@ -17,24 +18,40 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_FENCE = re.compile(r"```\w*\s*(?=[{\[])")
+_START = re.compile(r"[{\[]")
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The first complete JSON object of a reply: bare, in a code fence, or after some prose.
+def json_value(text: str) -> dict[str, Any] | list[Any]:
+    """The JSON object or array of a reply: bare, in a code fence, or after some prose.
 
-    Raises NotJSON where there is none: an empty reply, prose, an object that was cut off, NaN or Infinity.
+    Only the first one is looked at, and all of it must be there. Raises NotJSON for an empty reply, for prose, for
+    what was cut off, for NaN and Infinity.
     """
     if not text.strip():
         raise NotJSON("the reply is empty")
-    start = text.find("{")
-    if start < 0:
-        raise NotJSON("the reply holds no JSON object")
+    start = _FENCE.search(text) or _START.search(text)
+    if start is None:
+        raise NotJSON("the reply holds no JSON")
     try:
-        value, _ = _DECODER.raw_decode(text, start)
+        value, _ = _DECODER.raw_decode(text, _START.search(text, start.start()).start())  # type: ignore[union-attr]
     except json.JSONDecodeError as error:
         raise NotJSON(f"the reply's JSON breaks at character {error.pos}") from None
     except RecursionError:
         raise NotJSON("the reply's JSON is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise NotJSON("the reply's JSON is not an object")
+    assert isinstance(value, dict | list)
+    return value
+
+
+def listed(reply: dict[str, Any] | list[Any], *keys: str) -> list[Any]:
+    """The list of a reply: under the first of `keys` that is there, or the reply itself; ValueError if there is none.
+
+    >>> listed({"questions": ["Who?"]}, "questions"), listed(["Who?"], "questions")
+    (['Who?'], ['Who?'])
+    """
+    value = reply
+    if isinstance(reply, dict):
+        value = next((reply[key] for key in keys if key in reply), reply)
+    if not isinstance(value, list):
+        raise NotJSON(f"{keys[0]!r} is not a list")
     return value

@@ -114,6 +114,8 @@ def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapp
 
 def _break_even(bill: Mapping[str, Any]) -> str:
     even = bill["break_even_questions"]
+    if bill["total_usd"] == 0:
+        return "These models cost nothing, so there is nothing to break even on."
     if even == "never":
         return "An answer of the tuned model costs no less than the teacher's: training never pays for itself."
     if even is None:

@@ -125,7 +125,7 @@ class Tokenizer:
         if len(tokens) > limit:
             kept = tokens[:limit]
             encoded = bytes(kept) if self.name == BYTES else _load(self.name).decode_bytes(kept)
-            length = min(length, len(encoded.decode("utf-8", "ignore")))
+            length = min(length, max(1, len(encoded.decode("utf-8", "ignore"))))
         while self.count(text[:length]) > limit:  # a shorter text may be split differently, and have a token more
             length -= 1
         return length

@@ -86,13 +86,15 @@ class Window:
     def _pieces(self, text: str, limit: int) -> list[str]:
         pieces = []
         while len(text) > limit // 4 and self.tokenizer.count(text) > limit:  # a character has at most 4 tokens
-            head = text[: 8 * limit]  # more would not fit anyway, and counting it again and again takes long
-            cut = _largest(len(head) - 1, lambda n, head=head: self.tokenizer.count(head[:n]) <= limit) or 1
-            space = text.rfind(" ", 1, cut)
-            cut = space + 1 if space > 0 else cut
+            cut = self._prefix(text[: 8 * limit], limit)  # more would not fit, and is long to count again and again
             pieces.append(text[:cut])
             text = text[cut:]
         return [*pieces, text]
+
+    def _prefix(self, text: str, limit: int) -> int:
+        """Characters of `text` that `limit` tokens hold, up to behind a space if there is one; at least one."""
+        cut = _largest(len(text) - 1, lambda n: self.tokenizer.count(text[:n]) <= limit) or 1
+        return text.rfind(" ", 1, cut) + 1 or cut
 
     def take(
         self,

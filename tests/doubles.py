@@ -1,63 +1,11 @@
-"""Stand-ins that tests pass as arguments: a chat model that runs a function, and a service that follows a script."""
+"""A loopback service that follows a script, for tests of what is sent and of what comes back."""
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from minirag.message_log import Exchange
-from minirag.tokens import Tokenizer, for_model
-
 Reply = tuple[int, dict[str, str], bytes]
-
-
-def completion(text: str, finish_reason: str = "stop", model: str = "m-1", **usage: Any) -> dict[str, Any]:
-    """A chat completion as a service sends it."""
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "finish_reason": finish_reason,
-                "logprobs": None,
-            }
-        ],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, **usage},
-    }
-
-
-class Talker:
-    """A chat model that answers with what `reply` makes of the messages, and remembers what it was asked."""
-
-    def __init__(self, reply: Callable[[Sequence[Mapping[str, str]]], str], model: str = "gpt-4o") -> None:
-        self.model = model
-        self.reply = reply
-        self.asked: list[dict[str, Any]] = []
-        self.finish_reason = "stop"
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return for_model(self.model)
-
-    def complete(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        stage: str,
-        tags: Mapping[str, Any] | None = None,
-        max_tokens: int = 512,
-        schema: Mapping[str, Any] | None = None,
-        repeat: int = 0,
-    ) -> Exchange:
-        self.asked.append({"messages": messages, "stage": stage, "tags": tags, "max_tokens": max_tokens})
-        request = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens}
-        response = completion(self.reply(messages), self.finish_reason)
-        return Exchange(stage, "chat.completions", "test", request, response, None, repeat, tags or {})
 
 
 class Script:

@@ -57,6 +57,8 @@ def check(pages, chunks, size, overlap, name):
 
 @given(any_text, any_text, st.integers(16, 60), st.floats(0, 0.5), st.sampled_from(ENCODINGS))
 @example("a " + "b" * 5000 + " c. " + "。" * 3000 + " " * 9000 + "x", "", 16, 0.5, "o200k_base")
+@example("Ab. " * 30 + "".join("b" * n + ". " for n in range(480, 560, 7)), "", 60, 0.5, "o200k_base")
+@example("\ud800" * 60, "", 16, 0.0, "bytes")
 @example("e" + "́" * 3000, "=" * 2500 + "年" * 2500, 31, 0.3, "cl100k_base")
 @settings(max_examples=300, deadline=None)
 def test_every_promise_holds_on_any_text(first, second, size, share, name):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles import completion
 from minirag.errors import LogError
 from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
+from minirag.testing import completion
 
 
 def exchange(text: str = "hello", repeat: int = 0, **fields: object) -> Exchange:

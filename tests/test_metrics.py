@@ -4,30 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles import Talker
 from minirag import prompts
 from minirag.metrics import answer_relevancy, faithfulness
-from minirag.metrics.faithfulness import read_verdicts
+from minirag.metrics.judging import read_verdicts
+from minirag.testing import FunctionChat, TableEmbedding
 
 
-class Table:
-    """An embedding model that looks texts up."""
-
-    model = "table"
-
-    def __init__(self, rows: dict[str, Sequence[float]]) -> None:
-        self.rows = rows
-
-    def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-        return np.array([self.rows[text] for text in texts], np.float32)
-
-
-def judge(statements: Any, *verdicts: Any) -> Talker:
+def judge(statements: Any, *verdicts: Any) -> FunctionChat:
     """A judge that lists these statements and gives these replies about them, the last one for ever."""
     replies = [v if isinstance(v, str) else json.dumps({"verdicts": v}) for v in verdicts]
     asked = iter([*replies, *replies[-1:] * 50])
@@ -37,7 +24,7 @@ def judge(statements: Any, *verdicts: Any) -> Talker:
             return statements if isinstance(statements, str) else json.dumps({"statements": statements})
         return next(asked)
 
-    return Talker(reply)
+    return FunctionChat(reply)
 
 
 def verdict(index: Any, supported: Any) -> dict[str, Any]:
@@ -64,7 +51,7 @@ def test_verdicts_are_matched_by_number_and_not_by_place() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "fault"),
     [
-        ([verdict(1, True)], "statement 2 has no verdict"),
+        ([verdict(1, True)], "number 2 has no verdict"),
         ([verdict(1, True), verdict(2, True), verdict(3, True)], "number 3"),
         ([verdict(1, True), verdict(1, True)], "two verdicts"),
         ([verdict(0, True), verdict(1, True)], "number 0"),
@@ -75,7 +62,7 @@ def test_verdicts_are_matched_by_number_and_not_by_place() -> None:
         ([verdict(1, 1.0), verdict(2, True)], "1.0"),
         ([verdict("1", True), verdict(2, True)], "'1'"),
         ("", "empty"),
-        ("I think all of them are supported.", "no JSON object"),
+        ("I think all of them are supported.", "no JSON"),
         ('{"verdicts": [{"index": 1, "supported": true}, {"ind', "breaks"),
         ('{"verdicts": [{"index": 1, "supported": NaN}]}', "NaN"),
         ('{"verdicts": "yes"}', "not a list"),
@@ -97,7 +84,7 @@ def test_a_good_second_reply_is_taken() -> None:
 
 @pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
 def test_booleans_words_and_0_or_1_are_verdicts(said: Any, meant: bool) -> None:
-    assert read_verdicts({"verdicts": [verdict(1, said)]}, 1) == [(meant, "because")]
+    assert read_verdicts({"verdicts": [verdict(1, said)]}, ["A"], "supported") == [(meant, "because")]
 
 
 def test_an_answer_without_statements_is_unscored_and_not_zero() -> None:
@@ -124,7 +111,7 @@ def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_suppo
         found = "The tram opened in 1987." in text.split("<statements")[0]
         return json.dumps({"verdicts": [verdict(1, found), verdict(2, False)]})
 
-    model = Talker(reply)
+    model = FunctionChat(reply)
     score = faithfulness("Q?", "A", contexts, judge=model, window=900)
     assert score.value == 0.5
     assert len(sent) > 1
@@ -148,9 +135,9 @@ def test_statements_may_hold_any_text(statements: list[str]) -> None:
 ROWS = {"Q?": [1.0, 0.0], "same?": [2.0, 0.0], "half?": [1.0, 1.0], "other?": [0.0, 3.0], "against?": [-1.0, 0.0]}
 
 
-def asks(*questions: tuple[str, Any]) -> Talker:
+def asks(*questions: tuple[str, Any]) -> FunctionChat:
     reply = json.dumps({"questions": [{"question": q, "noncommittal": n} for q, n in questions]})
-    return Talker(lambda _: reply)
+    return FunctionChat(lambda _: reply)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +150,14 @@ def asks(*questions: tuple[str, Any]) -> Talker:
     ],
 )
 def test_answer_relevancy_is_the_mean_cosine_times_commitment(questions: Any, value: float) -> None:
-    score = answer_relevancy("Q?", "An answer.", judge=asks(*questions), embed=Table(ROWS))
+    score = answer_relevancy("Q?", "An answer.", judge=asks(*questions), embed=TableEmbedding(ROWS))
     assert score.value == pytest.approx(value, abs=1e-9)
     assert [e["question"] for e in score.evidence] == [q for q, _ in questions]
 
 
 def test_the_judge_sees_the_answer_and_never_the_question() -> None:
     model = asks(("same?", False), ("same?", False), ("same?", False))
-    answer_relevancy("Q?", "An answer.", judge=model, embed=Table(ROWS))
+    answer_relevancy("Q?", "An answer.", judge=model, embed=TableEmbedding(ROWS))
     assert "Q?" not in model.asked[0]["messages"][-1]["content"]
     assert len(model.asked) == 1
 
@@ -179,40 +166,12 @@ def test_the_judge_sees_the_answer_and_never_the_question() -> None:
     "questions", [[("same?", False)], [], [("same?", False)] * 4, [("", False)] * 3, [("same?", 2)] * 3]
 )
 def test_the_wrong_number_or_kind_of_questions_is_unscored(questions: Any) -> None:
-    score = answer_relevancy("Q?", "A", judge=asks(*questions), embed=Table(ROWS))
+    score = answer_relevancy("Q?", "A", judge=asks(*questions), embed=TableEmbedding(ROWS))
     assert score.value is None
     assert "reverse" in score.reason
 
 
 def test_an_empty_answer_is_unscored_without_a_call() -> None:
     model = asks()
-    assert answer_relevancy("Q?", " ", judge=model, embed=Table(ROWS)).reason == "the answer is empty"
+    assert answer_relevancy("Q?", " ", judge=model, embed=TableEmbedding(ROWS)).reason == "the answer is empty"
     assert model.asked == []
-
-
-def test_the_hand_computed_scenarios_come_out_for_both_metrics(shared: Any) -> None:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("scenario_embedding", shared / "ragas" / "embedding.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    class Grams:
-        model = "grams"
-
-        def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-            return np.array([module.embed(text) for text in texts])
-
-    rows = json.loads((shared / "ragas" / "scenarios.json").read_text("utf-8"))
-    for row in rows:
-        verdicts = [verdict(i, s["verdict"]) for i, s in enumerate(row["statements"], 1)]
-        model = judge([s["text"] for s in row["statements"]], verdicts)
-        score = faithfulness(row["question"], row["answer"], row["contexts"], judge=model)
-        expected = row["expected"]["faithfulness"]
-        if not row["nli_drop"]:
-            assert score.value == (None if expected is None else pytest.approx(expected, abs=1e-6)), row["id"]
-        written = [(g["q"], g["noncommittal"]) for g in row["gen_questions"]]
-        expected = row["expected"]["answer_relevancy"]
-        if len(written) == 3 and all(q for q, _ in written):
-            relevancy = answer_relevancy(row["question"], row["answer"], judge=asks(*written), embed=Grams())
-            assert relevancy.value == (None if expected is None else pytest.approx(expected, abs=1e-6)), row["id"]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import Script, completion, refusal
+from doubles import Script, refusal
 from minirag.errors import BadReply, InputError, MiniragError, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service, vectors
 from minirag.retry import Retry
+from minirag.testing import completion
 
 HELLO = [{"role": "user", "content": "hello"}]
 KEY = "sk-canary-0123456789abcdef"

@@ -1,5 +1,6 @@
 """The offline judge: what counts as a statement, what follows from an excerpt, what an answer answers."""
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -203,12 +204,18 @@ def test_right_answers_score_above_hallucinated_ones_and_above_those_of_other_qu
     assert (found["right"] > found["foreign"]).mean() >= 0.95
 
 
-def test_changed_facts_are_caught_in_a_real_report_and_its_own_sentences_pass(quality: dict[str, Any]) -> None:
-    import pypdf
+@pytest.fixture(scope="module")
+def probes(quality: dict[str, Any]) -> dict[str, list[Any]]:
+    """Changed and unchanged sentences of a 10-K report, each with its chunk."""
+    corpus = json.loads((quality["SHARED"] / "nvidia-10k/retrieval.json").read_text("utf-8"))["corpus"]
+    found: dict[str, list[Any]] = quality["probes"](list(corpus.values()), seed=1)
+    return found
 
-    reader = pypdf.PdfReader(quality["SHARED"] / "nvidia-10k/nvidia-sec-10k-2022.pdf")
-    found = quality["probes"]([reader.pages[i].extract_text() for i in range(4, 34)], each=100, seed=1)
-    for kind in ("changed number", "changed name", "inserted negation", "the sentence itself"):
-        supported = [quality["supported"](probe) for probe in found[kind]]
-        assert len(supported) == 100
-        assert np.mean(supported) >= 0.9 if kind in quality["PASSED"] else np.mean(supported) <= 0.1
+
+@pytest.mark.parametrize("kind", ["changed number", "changed name", "inserted negation", "the sentence itself"])
+def test_changed_facts_are_caught_in_a_real_report_and_its_own_sentences_pass(
+    kind: str, quality: dict[str, Any], probes: dict[str, list[Any]]
+) -> None:
+    supported = [quality["supported"](probe) for probe in probes[kind]]
+    assert len(supported) >= 40
+    assert np.mean(supported) >= 0.9 if kind in quality["PASSED"] else np.mean(supported) <= 0.1

@@ -37,8 +37,27 @@ def test_a_statements_prompt_is_read_back_exactly(question: str, answer: str) ->
 
 @given(EXCERPTS, st.lists(TEXT, max_size=4))
 def test_a_verdicts_prompt_is_read_back_with_white_space_collapsed(excerpts: list[Excerpt], said: list[str]) -> None:
-    expected = Prompt("verdicts", excerpts, statements=[" ".join(text.split()) for text in said])
+    collapsed = [" ".join(text.split()) for text in said]
+    expected = Prompt("verdicts", [Excerpt(e.text) for e in excerpts], statements=collapsed)
     assert expected == parse(prompts.verdicts(excerpts, said))
+
+
+@given(EXCERPTS, TEXT, TEXT)
+def test_a_usefulness_prompt_is_read_back_exactly(excerpts: list[Excerpt], question: str, answer: str) -> None:
+    expected = Prompt("useful", [Excerpt(e.text) for e in excerpts], question, answer)
+    assert expected == parse(prompts.useful(excerpts, question, answer))
+
+
+@given(st.lists(TEXT, max_size=4), TEXT)
+def test_a_prompt_for_needed_sentences_is_read_back_with_white_space_collapsed(said: list[str], question: str) -> None:
+    expected = Prompt("needed", [], question, statements=[" ".join(text.split()) for text in said])
+    assert expected == parse(prompts.needed(said, question))
+
+
+@given(TEXT, TEXT)
+def test_a_prompt_asked_again_is_read_like_the_first_time(question: str, answer: str) -> None:
+    messages = prompts.statements(question, answer)
+    assert parse(prompts.again(messages, "the reply is empty")) == parse(messages)
 
 
 @given(TEXT, st.integers(1, 99))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles import Talker
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt
+from minirag.testing import FunctionChat
 from minirag.tokens import encoding
 from minirag.window import Passage, Window, excerpts
 
@@ -39,12 +39,12 @@ def store() -> VectorStore:
     return VectorStore.build(chunk(PAGES, size=1024, overlap=128), OneHot())
 
 
-def engine(store: VectorStore, reply: Any = lambda _: "the answer", **options: Any) -> tuple[QueryEngine, Talker]:
-    chat = Talker(reply)
+def engine(store: VectorStore, reply: Any = lambda _: "the answer", **options: Any) -> tuple[QueryEngine, FunctionChat]:
+    chat = FunctionChat(reply)
     return QueryEngine(store, chat, OneHot(), **options), chat
 
 
-def given_text(chat: Talker) -> list[str]:
+def given_text(chat: FunctionChat) -> list[str]:
     return [
         "".join(re.findall(r"<excerpt-[^>]*>\n(.*?)\n</excerpt", a["messages"][-1]["content"], re.S))
         for a in chat.asked

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doubles import Talker
 from minirag import Page, VectorStore, chunk
 from minirag.errors import InputError
 from minirag.questions import SPLITS, generate, guess_pages, read_questions, similarity, split_pages
+from minirag.testing import FunctionChat
 
 WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp lagoon maple nectar opal pine".split()
 
@@ -24,7 +24,7 @@ def pages(count: int) -> list[Page]:
     return [Page(n, "doc", text + "\n") for n, text in enumerate(texts, 1)]
 
 
-def writer(reply: Any = None) -> Talker:
+def writer(reply: Any = None) -> FunctionChat:
     """Writes two questions that name what the excerpt is about."""
 
     def ask(messages: Sequence[Any]) -> str:
@@ -32,7 +32,7 @@ def writer(reply: Any = None) -> Talker:
         topic = f"{words[0]} {words[2]} {words[4]}"
         return json.dumps({"questions": [f"What is {topic}?", f"Where and when did {topic} come from, and why?"]})
 
-    return Talker(reply or ask)
+    return FunctionChat(reply or ask)
 
 
 def test_exactly_the_number_asked_for_spread_over_different_pages() -> None:

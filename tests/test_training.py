@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from doubles import completion
 from minirag import MessageLog, write_training_file
 from minirag.costs import Line, Price, Prices, bill, break_even, load_prices, per_question, total
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED
+from minirag.testing import completion
 from minirag.tokens import for_model
 from minirag.training import abstains, default_epochs
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from minirag import prompts
 from minirag.errors import InputError
-from minirag.metrics.score import Asker, Score, Unscored
+from minirag.metrics.score import Asker, Reply, Score, Unscored
 from minirag.models import Chat, Embedder
+from minirag.replies import listed
 
 TOKENS_PER_QUESTION = 80
 
@@ -26,17 +27,25 @@ def answer_relevancy(
     tags: Mapping[str, Any] | None = None,
     repeat: int = 0,
 ) -> Score:
-    """Mean cosine between the question and `n` questions written from the answer alone; 0 if all are noncommittal.
+    """Mean cosine of the question with `n` questions written from the answer alone, in [0, 1] (below 0 counts as 0).
 
-    In [0, 1] (a negative mean counts as 0). One judge call returns all n questions, one embedding call all
-    vectors; `contexts`, `reference` and `window` are not looked at. Definition: ragas ("all" noncommittal, not "any").
+    0 if all n are noncommittal ("all", not "any"). Calls: one that returns all n questions, so that the value does
+    not depend on how a service samples, and one for the vectors. The judge never sees `question`; `contexts`,
+    `reference` and `window` are not used.
 
-    Unscored with a reason: the answer is empty, or the judge's reply is unusable twice. `evidence`:
-    `{"question", "cosine", "noncommittal"}` for each. Raises ServiceError.
+    Unscored (`value` None) with a reason: "the answer is empty"; "reverse: …, twice" where the judge's reply is
+    unusable. `evidence`: `{"question", "cosine", "noncommittal"}` for each. Raises InputError without `embed`, and
+    ServiceError. Source: ragas, answer_relevancy.
+
+    >>> from minirag.testing import ScriptedChat, TableEmbedding
+    >>> asked = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
+    >>> table = TableEmbedding({"Who is it?": [1, 0], "Who?": [1, 0], "Where?": [0, 1]})
+    >>> answer_relevancy("Who is it?", "Ann.", judge=ScriptedChat({"questions": asked}), embed=table, n=2).value
+    0.5
     """
     if embed is None:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
-    asker = Asker(judge, tags or {}, repeat)
+    asker = Asker(judge, tags, repeat, window)
     try:
         if not answer.strip():
             raise Unscored("the answer is empty")
@@ -48,7 +57,7 @@ def answer_relevancy(
             max_tokens=TOKENS_PER_QUESTION * (n + 1),
         )
     except Unscored as unscored:
-        return Score(None, str(unscored), exchanges=asker.ids)
+        return asker.unscored(unscored)
     vectors = embed.embed([question, *(text for text, _ in written)], tags=tags).astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1)
     cosines = (vectors[1:] @ vectors[0]) / np.maximum(norms[1:] * norms[0], 1e-12)
@@ -61,10 +70,10 @@ def answer_relevancy(
     return Score(value, evidence=evidence, exchanges=asker.ids)
 
 
-def read_questions(reply: Mapping[str, Any], n: int) -> list[tuple[str, bool]]:
+def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
     """The n questions of a reply with their noncommittal flags; ValueError names the fault."""
-    items = reply.get("questions")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    items = listed(reply, "questions")
+    if not all(isinstance(item, dict) for item in items):
         raise ValueError("'questions' is not a list of objects")
     if len(items) != n:
         raise ValueError(f"there are {len(items)} questions where {n} were asked for")

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from minirag import tokens
-from minirag.offline import asker, judge, reader, reading
+from minirag.offline import asker, judge, reader, reading, relevance
 from minirag.offline.catalogue import TEACHER_MODEL, Catalogue
 from minirag.offline.reader import Weights
 from minirag.offline.reading import Prompt
@@ -170,6 +170,15 @@ def _task(prompt: Prompt) -> Json | None:
                     for i, verdict in enumerate(verdicts, 1)
                 ]
             }
+        case "useful":
+            found = relevance.useful([e.text for e in prompt.excerpts], prompt.question, prompt.answer)
+            return {
+                "verdicts": [
+                    {"index": i, "reason": why, "useful": is_useful} for i, (is_useful, why) in enumerate(found, 1)
+                ]
+            }
+        case "needed":
+            return {"needed": relevance.needed(prompt.statements, prompt.question)}
         case "reverse":
             asked = judge.reverse(prompt.answer, prompt.n)
             return {"questions": [{"question": text, "noncommittal": evaded} for text, evaded in asked]}

@@ -128,7 +128,7 @@ def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
 
     >>> reverse("The dividend per share is computed from the average number of shares.", 2)
     [('How is the dividend per share computed?', False), \
-('What about dividend per share is computed from average number shares?', False)]
+('What about the dividend per share is computed from average number shares?', False)]
     """
     told = statements("", answer)
     sources = told or [" ".join(answer.split())[:200] or "it"]
@@ -232,7 +232,7 @@ def _questions(sentence: str) -> list[str]:
             else ["{}是什么？", "关于{}有什么说明？"]
         )
         return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
-    text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split()))
+    text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split())) or "it"
     if text.split()[0].lower() in _DETERMINERS:
         text = text[0].lower() + text[1:]
     telling = sorted(sorted(range(len(words := text.split())), key=lambda i: -_telling(words[i]))[:10])

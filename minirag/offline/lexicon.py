@@ -25,7 +25,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-_APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
+_SPELLING = {**dict.fromkeys(map(ord, "’‘ʼ`´"), "'"), **dict.fromkeys(map(ord, "™℠"), " "), 0xAD: "", 0x200B: ""}
+"""Apostrophes to one; trade marks no letters; soft hyphens and zero-width spaces away."""
+
 _MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
 
 _IRREGULAR = dict(
@@ -108,6 +110,8 @@ def stem(word: str) -> str:
     >>> [stem(w) for w in ("operations", "operating", "security", "secured", "companies", "used")]
     ['oper', 'oper', 'secur', 'secur', 'company', 'use']
     """
+    if _IRREGULAR.get(word) == word:
+        return word
     word = _IRREGULAR.get(word, word)
     if len(word) <= 3 or not word.isascii() or not word.isalpha():
         return word
@@ -134,7 +138,7 @@ def _normalise(text: str) -> str:
     """Compatibility forms, case and accents folded: a café is a cafe. Japanese voicing marks stay."""
     if text.isascii():
         return text.casefold()
-    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES)).casefold()
+    text = unicodedata.normalize("NFKD", text.translate(_SPELLING)).casefold()
     return unicodedata.normalize("NFC", _NOT_ASCII.sub(_without_marks, text))
 
 
@@ -142,29 +146,27 @@ def _without_marks(match: re.Match[str]) -> str:
     return "".join(c for c in match.group() if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
 
 
-def _word(text: str) -> list[str]:
+def _word(text: str) -> tuple[str, ...]:
     """The stem of a word, and "not" where the word ends in one (didn't); other endings after an apostrophe go."""
     if text in _NEGATED:
-        return [_IRREGULAR[text], "not"]
+        return _IRREGULAR[text], "not"
     head, _, tail = text.partition("'")
     if tail == "t" and head.endswith("n"):
-        return [stem(head[:-1]), "not"] if len(head) > 1 else ["not"]
-    return [stem(head if tail in _CLITICS else head + tail)]
+        return (stem(head[:-1]), "not") if len(head) > 1 else ("not",)
+    return (stem(head if tail in _CLITICS else head + tail),)
 
 
-def _expand(match: re.Match[str]) -> list[str]:
-    """The words that one match of `_TOKEN` stands for."""
-    text = match.group()
-    match match.lastgroup:
-        case "cjk":
-            return [text[i : i + 2] for i in range(len(text) - 1)] or [text]
+@lru_cache(maxsize=1 << 16)
+def _expand(kind: str, text: str) -> tuple[str, ...]:
+    """The words that `text`, matched by the group `kind` of `_TOKEN`, stands for."""
+    match kind:
         case "number":
-            return [_number(text)]
+            return (_number(text),)
         case "initials":
-            return [text.replace(".", "")]
+            return (text.replace(".", ""),)
         case "word":
             return _word(text)
-    return [text]
+    return tuple(text[i : i + 2] for i in range(len(text) - 1)) or (text,)
 
 
 def words(text: str) -> list[str]:
@@ -177,7 +179,8 @@ def words(text: str) -> list[str]:
     >>> words("The U.S. year-end 10-K"), words("会社法")
     (['the', 'us', 'year', 'end', '10', 'k'], ['会社', '社法'])
     """
-    return [word for match in _TOKEN.finditer(_normalise(text)) for word in _expand(match)]
+    matches = _TOKEN.finditer(_normalise(text))
+    return [word for match in matches for word in _expand(match.lastgroup or "", match.group())]
 
 
 STOP_WORDS: frozenset[str] = frozenset(

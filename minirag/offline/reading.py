@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from minirag import prompts
 from minirag.prompts import Excerpt
 
-Task = Literal["draft", "refine", "questions", "statements", "verdicts", "reverse", "chat"]
+Task = Literal["draft", "refine", "questions", "statements", "verdicts", "useful", "needed", "reverse", "chat"]
 
 
 class Prompt(NamedTuple):
@@ -30,14 +30,17 @@ class Prompt(NamedTuple):
 
 
 _FENCE = re.compile(
-    r"<(?P<tag>excerpt|question|answer|statements)-(?P<mark>[0-9a-f]{6})(?: page=\"(?P<page>-?\d{1,9})\")?>\n"
+    r"<(?P<tag>excerpt|question|answer|statements|sentences)-(?P<mark>[0-9a-f]{6})"
+    r"(?: page=\"(?P<page>-?\d{1,9})\")?(?: n=\"\d{1,9}\")?>\n"
     r"(?P<text>.*?)\n</(?P=tag)-(?P=mark)>\n\n",
     re.DOTALL,
 )
 
 
 def _instruction(template: str) -> re.Pattern[str]:
-    return re.compile(re.escape(template).replace(re.escape("{n}"), r"(?P<n>\d{1,4})"))
+    again = re.escape(prompts.AGAIN_INSTRUCTION).replace(re.escape("{fault}"), r".*")
+    number = re.escape(template).replace(re.escape("{n}"), r"(?P<n>\d{1,4})")
+    return re.compile(rf"{number}(?:\n\n{again})?", re.DOTALL)
 
 
 # Per task: its instruction, and the tags that must stand before it, excerpts aside.
@@ -47,6 +50,8 @@ _TASKS: list[tuple[Task, re.Pattern[str], list[str]]] = [
     ("questions", _instruction(prompts.QUESTIONS_INSTRUCTION), []),
     ("statements", _instruction(prompts.STATEMENTS_INSTRUCTION), ["question", "answer"]),
     ("verdicts", _instruction(prompts.VERDICTS_INSTRUCTION), ["statements"]),
+    ("useful", _instruction(prompts.USEFUL_INSTRUCTION), ["question", "answer"]),
+    ("needed", _instruction(prompts.NEEDED_INSTRUCTION), ["sentences", "question"]),
     ("reverse", _instruction(prompts.REVERSE_INSTRUCTION), ["answer"]),
 ]
 
@@ -90,7 +95,7 @@ def _built(user: str) -> Prompt | None:
                 excerpts,
                 parts.get("question", ""),
                 parts.get("answer", ""),
-                _statements(parts.get("statements", "")),
+                _statements(parts.get("statements") or parts.get("sentences", "")),
                 int(match.groupdict().get("n", 1)),
             )
     return None

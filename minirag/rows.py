@@ -1,0 +1,135 @@
+"""Row 5. Rows to be scored, from anywhere: dicts, JSONL, CSV, or a run folder; ragas' column names are known too."""
+
+import ast
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import InputError
+
+NAMES = {
+    "question": ("question", "user_input"),
+    "answer": ("answer", "response"),
+    "contexts": ("contexts", "retrieved_contexts"),
+    "reference": ("reference", "ground_truth", "ground_truths"),
+    "question_id": ("question_id", "id"),
+    "arm": ("arm",),
+}
+csv.field_size_limit(1 << 28)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One answer to be scored: what was asked, said and retrieved, and what should have been said, if known."""
+
+    question: str
+    answer: str
+    contexts: tuple[str, ...] = ()
+    reference: str | None = None
+    question_id: str = ""
+    arm: str = ""
+
+
+def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
+    """The row of a mapping with minirag's or ragas' names. Raises InputError that names row and field.
+
+    >>> as_row({"user_input": "Who?", "response": "Ann.", "retrieved_contexts": ["Ann did it."]})
+    Row(question='Who?', answer='Ann.', contexts=('Ann did it.',), reference=None, question_id='1', arm='')
+    """
+    found = {
+        name: next((fields[other] for other in others if fields.get(other) is not None), None)
+        for name, others in NAMES.items()
+    }
+    for name in ("question", "answer"):
+        if not isinstance(found[name], str):
+            raise InputError(f"Row {number} has no text under {name!r} (or {NAMES[name][1]!r}).")
+    reference = found["reference"]
+    if isinstance(reference, list):
+        reference = " ".join(map(str, reference))
+    return Row(
+        str(found["question"]),
+        str(found["answer"]),
+        _contexts(found["contexts"], number),
+        None if reference is None else str(reference),
+        str(found["question_id"] if found["question_id"] is not None else number),
+        str(found["arm"] or ""),
+    )
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """The rows, with `#2`, `#3`, … behind question ids that an arm has more than once."""
+    seen: Counter[tuple[str, str]] = Counter()
+    result = []
+    for item in rows:
+        seen[item.arm, item.question_id] += 1
+        count = seen[item.arm, item.question_id]
+        result.append(item if count == 1 else replace(item, question_id=f"{item.question_id}#{count}"))
+    return result
+
+
+def _contexts(value: Any, number: int) -> tuple[str, ...]:
+    """A list of texts; in a CSV cell as JSON or as Python writes it; one text is one context."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _listed(value, number)
+    elif isinstance(value, str):
+        value = [value] if value.strip() else []
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise InputError(f"The contexts of row {number} are not a list of texts.")
+    return tuple(value)
+
+
+def _listed(text: str, number: int) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    raise InputError(f"The contexts of row {number} start like a list, but cannot be read as one.")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `.jsonl` or `.csv` file, or the judged answers of a run folder. Raises InputError."""
+    try:
+        if path.is_dir():
+            fields = list(_of_run(path))
+        elif path.suffix.lower() == ".csv":
+            fields = list(csv.DictReader(path.read_text("utf-8-sig").splitlines(keepends=True)))
+        else:
+            fields = list(_json_lines(path))
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {error.filename}.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    rows = [as_row(mapping, number) for number, mapping in enumerate(fields, 1)]
+    if not rows:
+        raise InputError(f"{path} holds no rows; give one JSON object a line, or a CSV file with a header.")
+    return rows
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                raise InputError(f"Line {number} of {path} is not JSON; each line is one object.") from None
+            if not isinstance(value, dict):
+                raise InputError(f"Line {number} of {path} is no JSON object.")
+            yield value
+
+
+def _of_run(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """The eval answers of a finished run, with the text of their chunks."""
+    chunks = {chunk["id"]: chunk["text"] for chunk in _json_lines(folder / "chunks.jsonl")}
+    questions = {question["id"]: question for question in _json_lines(folder / "questions.jsonl")}
+    for answer in _json_lines(folder / "answers.jsonl"):
+        question = questions.get(answer["question_id"], {})
+        if question.get("split") == "eval":
+            contexts = [chunks.get(id, "") for id in answer["contexts"]]
+            yield {**answer, "question": question["text"], "answer": answer["text"], "contexts": contexts}
