@@ -161,8 +161,8 @@ def per_question(log: Iterable[Exchange], prices: Prices, arm: str) -> float | N
 def break_even(training: float | None, teacher: float | None, tuned: float | None) -> float | str | None:
     """Questions after which training has paid for itself against the teacher; None if unknown, or "never".
 
-    >>> break_even(10.0, 0.03, 0.01)
-    500.0
+    >>> break_even(8.0, 0.75, 0.5)
+    32.0
     """
     if training is None or teacher is None or tuned is None:
         return None

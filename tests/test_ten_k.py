@@ -1,0 +1,73 @@
+"""The case that started this project: the article's 169-page filing, with its questions and with generated ones."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minirag import MessageLog
+from minirag.cli import main
+from minirag.tokens import for_model
+
+SHARED = Path(__file__).parents[2] / "shared" / "nvidia-10k"
+PDF = SHARED / "nvidia-sec-10k-2022.pdf"
+
+pytestmark = pytest.mark.skipif(not PDF.exists(), reason="the 10-K is not beside the project")
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def article(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with the article's 40 + 40 questions, a window of 2048 and two chunks."""
+    out = tmp_path_factory.mktemp("article")
+    files = [w for s in ("train", "eval") for w in (f"--{s}-questions", str(SHARED / f"{s}_questions.txt"))]
+    assert (
+        main(["run", str(PDF), "--offline", *files, "--context-window", "2048", "--top-k", "2", "--out", str(out)]) == 0
+    )
+    return out
+
+
+def test_all_questions_are_asked_refined_where_needed_and_judged_in_three_arms(article: Path) -> None:
+    questions = rows(article / "questions.jsonl")
+    assert Counter(q["split"] for q in questions) == {"train": 40, "eval": 40}
+    assert all(q["flags"] == ["page guessed"] and q["page"] for q in questions)
+    stages = Counter(e.stage for e in MessageLog(article / "messages.jsonl"))
+    assert stages["draft"] == 40 + 3 * 40
+    assert stages["refine"] > 20
+    assert len(rows(article / "training.jsonl")) >= 40
+    scores = rows(article / "scores.jsonl")
+    assert Counter(s["arm"] for s in scores) == {"base": 80, "tuned": 80, "teacher": 80}
+    assert sum(s["value"] is None for s in scores) <= 4
+
+
+def test_every_chat_request_keeps_to_2048_tokens_with_its_reserved_reply(article: Path) -> None:
+    sizes = [
+        for_model(e.model).count_messages(e.request["messages"]) + e.request["max_tokens"]
+        for e in MessageLog(article / "messages.jsonl")
+        if e.endpoint == "chat.completions"
+    ]
+    assert max(sizes) <= 2048
+    assert max(sizes) > 1900
+
+
+def test_a_second_run_makes_no_request_and_changes_no_result(article: Path) -> None:
+    before = {p.name: p.read_bytes() for p in article.iterdir() if p.is_file() and p.name != ".lock"}
+    assert main(["run", "--out", str(article)]) == 0
+    assert {p.name: p.read_bytes() for p in article.iterdir() if p.is_file() and p.name != ".lock"} == before
+
+
+def test_generated_questions_cover_the_filing_and_no_eval_page_is_trained_on(tmp_path: Path) -> None:
+    assert main(["collect", str(PDF), "--offline", "--out", str(tmp_path)]) == 0
+    questions = rows(tmp_path / "questions.jsonl")
+    assert Counter(q["split"] for q in questions) == {"train": 40, "eval": 40}
+    pages = {split: {q["page"] for q in questions if q["split"] == split} for split in ("train", "eval")}
+    assert len(pages["train"] | pages["eval"]) >= 60
+    assert not pages["train"] & pages["eval"]
+    prompts = [row["messages"][1]["content"] for row in rows(tmp_path / "training.jsonl")]
+    assert len(prompts) >= 40
+    assert not any(f'page="{page}"' in prompt for prompt in prompts for page in pages["eval"])
