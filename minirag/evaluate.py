@@ -1,9 +1,11 @@
 """Row 7. Rows × metrics × rounds → scores, each with its reason where there is none."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
@@ -11,7 +13,7 @@ from minirag.metrics import answer_relevancy, context_precision, context_recall,
 from minirag.metrics.score import Score
 from minirag.models import Chat, Embedder
 from minirag.pool import in_order
-from minirag.rows import Row, as_row, distinct
+from minirag.rows import Row, as_row, distinct, read_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -104,7 +106,7 @@ def ragas_score(means: Sequence[float | None]) -> float | None:
 
 
 def evaluate(
-    rows: Iterable[Row | Mapping[str, Any]],
+    rows: Iterable[Row | Mapping[str, Any]] | str | os.PathLike[str],
     metrics: Sequence[str],
     judge: Chat,
     embed: Embedder | None = None,
@@ -116,10 +118,11 @@ def evaluate(
 ) -> Scores:
     """Score each row with each metric, `rounds` times; nothing is shared between the calls but the models.
 
-    A row has `question`, `answer` and `contexts` (texts), and may have `reference`, `question_id` and `arm`; ragas'
-    names for them are known. A row whose judge fails is unscored with that reason and harms no other; a judge that
-    refuses all work (key, quota, model) raises ServiceRefused. Raises InputError for an unknown metric or a row
-    without question or answer. `progress` hears (done, total).
+    `rows` may be the path of a JSONL or CSV file, or of a run folder. A row has `question`, `answer` and `contexts`
+    (texts), and may have `reference`, `question_id` and `arm`; ragas' names for them are known. A row whose judge
+    fails is unscored with that reason and harms no other; a judge that refuses all work (key, quota, model) raises
+    ServiceRefused. Raises InputError for an unknown metric or a row without question or answer. `progress` hears
+    (done, total).
 
     >>> from minirag.testing import ScriptedChat
     >>> rows = [{"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}]
@@ -131,6 +134,8 @@ def evaluate(
         raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
     if embed is None and "answer_relevancy" in metrics:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
+    if isinstance(rows, str | os.PathLike):
+        rows = read_rows(Path(rows))
     checked = distinct(item if isinstance(item, Row) else as_row(item, number) for number, item in enumerate(rows, 1))
     tasks = [_Task(item, metric, number) for item in checked for metric in metrics for number in range(rounds)]
 

@@ -185,7 +185,7 @@ class Run:
             if list(store.chunks) == self.chunks:
                 self.say(f"index: {len(store)} chunks, {store.dimensions} dimensions, as before")
                 return store
-        store = VectorStore.build(self.chunks, _StoreEmbedder(self.embed))
+        store = VectorStore.build(self.chunks, self.embed)
         store.save(self.folder)
         self.say(
             f"index: {len(store)} chunks of at most {self.settings.chunk_size} tokens, {store.dimensions} dimensions"
@@ -426,7 +426,6 @@ class Run:
             "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in ARMS},
         }
         write_json(self.folder / "comparison.json", comparison)
-        self.say(f"compare: {comparison['verdict']}")
         return comparison
 
     @cached_property
@@ -455,7 +454,6 @@ class Run:
             bill=bill,
         )
         write_atomically(path, page.encode("utf-8", "replace"))
-        self.say(f"report: {path}")
         return path
 
     # -- what the run is -----------------------------------------------------------------------------------
@@ -494,20 +492,6 @@ class Run:
 
     def _progress(self, step: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(step, done, total)
-
-
-@dataclass(frozen=True)
-class _StoreEmbedder:
-    """Embeds for the store, which keeps the vectors itself: the log keeps only what they cost."""
-
-    embed_model: EmbeddingModel
-
-    @property
-    def model(self) -> str:
-        return self.embed_model.model
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.embed_model.embed(texts, tags={"for": "index"}, keep=False)
 
 
 def _removed(pages: Pages) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,11 @@ from numpy.typing import NDArray
 from minirag.chunker import Chunk
 from minirag.errors import StoreError, Unfinished
 from minirag.files import write_atomically, write_json
+from minirag.models import Embedder
 
 BATCH = 256
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
-
-
-class Embedder(Protocol):
-    """What a store needs of an embedding model."""
-
-    @property
-    def model(self) -> str: ...
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 class Hit(NamedTuple):
@@ -81,7 +73,9 @@ class VectorStore:
         matrix: NDArray[np.float32] | None = None
         for start in range(0, len(chunks), batch):
             part = chunks[start : start + batch]
-            rows = np.asarray(embed.embed([chunk.text for chunk in part]), np.float32)
+            rows = np.asarray(
+                embed.embed([chunk.text for chunk in part], tags={"for": "index"}, keep=False), np.float32
+            )
             if rows.ndim != 2 or len(rows) != len(part) or (matrix is not None and rows.shape[1] != matrix.shape[1]):
                 raise StoreError(
                     f"{embed.model} gave vectors of shape {rows.shape} for the {len(part)} chunks from {part[0].id} "

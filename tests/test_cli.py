@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from doubles import Script, refusal
-from minirag.cli import STEPS, main
+from minirag.arguments import STEPS
+from minirag.cli import main
 
 SAMPLE = str(Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf")
 

@@ -101,6 +101,11 @@ def test_rows_of_one_id_are_told_apart_and_rounds_are_averaged_per_row() -> None
     assert scores.mean("", "context_relevancy") == (0.5, 2, 0)
 
 
+def test_a_path_serves_as_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", ROW, ROW)
+    assert len(evaluate(path, ["context_relevancy"], ScriptedChat(NEEDED))) == 2
+
+
 def test_rounds_are_distinct_calls() -> None:
     judge = ScriptedChat(NEEDED)
     evaluate([ROW], ["context_relevancy"], judge, rounds=3)

@@ -18,7 +18,7 @@ ROWS = [
     {"training", "metrics", "costs"},
     {"finetune", "evaluate", "compare"},
     {"report", "pipeline"},
-    {"cli", "__init__", "__main__"},
+    {"arguments", "cli", "__init__", "__main__"},
 ]
 DOORS = {
     "openai": {"models", "finetune"},

@@ -134,6 +134,19 @@ def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> No
     assert costs["total_usd"] == 0.0
 
 
+def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--offline", "--metrics", "context_relevancy", "--out", str(tmp_path), "--json"]
+    assert main(["evaluate", str(folder), *options]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert {arm: facts["context_relevancy"]["n"] for arm, facts in summary.items()} == {
+        "base": 10,
+        "tuned": 10,
+        "teacher": 10,
+    }
+
+
 def test_run_json_says_what_went_in_and_what_answered(folder: Path) -> None:
     facts = json.loads((folder / "run.json").read_text())
     assert list(facts["documents"]) == [str(SAMPLE)]

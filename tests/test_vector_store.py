@@ -27,7 +27,7 @@ class Rows:
         self.matrix = matrix
         self.at = 0
 
-    def embed(self, texts):
+    def embed(self, texts, *, tags=None, keep=True):
         self.at += len(texts)
         return self.matrix[self.at - len(texts) : self.at]
 
