@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirag.metrics.evidence import supporting_span
-from minirag.metrics.judging import support
+from minirag.metrics.judging import supported_share
 from minirag.metrics.score import Asker, Score, Unscored
 from minirag.models import Chat, Embedder
 from minirag.sentences import sentence_spans
@@ -39,16 +38,6 @@ def context_recall(
     try:
         if not sentences:
             raise Unscored("there is no reference answer")
-        verdicts = support(asker, contexts, sentences, "context")
+        return supported_share(asker, contexts, sentences, "context")
     except Unscored as unscored:
         return asker.unscored(unscored)
-    evidence = [
-        {
-            "statement": text,
-            "supported": yes,
-            "reason": reason,
-            "span": supporting_span(text, contexts) if yes else None,
-        }
-        for text, (yes, reason) in zip(sentences, verdicts, strict=True)
-    ]
-    return Score(sum(v.positive for v in verdicts) / len(verdicts), "", tuple(evidence), asker.ids)

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirag import prompts
-from minirag.metrics.evidence import supporting_span
-from minirag.metrics.judging import support
+from minirag.metrics.judging import supported_share
 from minirag.metrics.score import Asker, Score, Unscored, texts
 from minirag.models import Chat, Embedder
 
@@ -46,19 +45,9 @@ def faithfulness(
         statements = _statements(asker, question, answer)
         if not statements:
             raise Unscored("the answer makes no statements")
-        verdicts = support(asker, contexts, statements, "verdicts")
+        return supported_share(asker, contexts, statements, "verdicts")
     except Unscored as unscored:
         return asker.unscored(unscored)
-    evidence = [
-        {
-            "statement": text,
-            "supported": yes,
-            "reason": reason,
-            "span": supporting_span(text, contexts) if yes else None,
-        }
-        for text, (yes, reason) in zip(statements, verdicts, strict=True)
-    ]
-    return Score(sum(v.positive for v in verdicts) / len(verdicts), "", tuple(evidence), asker.ids)
 
 
 def _statements(asker: Asker, question: str, answer: str) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from minirag import prompts
 from minirag.errors import WindowTooSmall
-from minirag.metrics.score import Asker, Reply, Unscored
+from minirag.metrics.evidence import supporting_span
+from minirag.metrics.score import Asker, Reply, Score, Unscored
 from minirag.prompts import Excerpt, Message
 from minirag.replies import listed
 from minirag.window import Passage, Unit, Window, excerpts
@@ -24,6 +25,16 @@ class Verdict(NamedTuple):
 def reply_tokens(verdicts: int) -> int:
     """Tokens to reserve for so many verdicts."""
     return TOKENS_PER_VERDICT * (verdicts + 1)
+
+
+def supported_share(asker: Asker, contexts: Sequence[str], statements: Sequence[str], stage: str) -> Score:
+    """Supported statements ÷ statements, with the reason and the supporting span of each as evidence."""
+    verdicts = support(asker, contexts, statements, stage)
+    evidence = [
+        {"statement": text, "supported": yes, "reason": why, "span": supporting_span(text, contexts) if yes else None}
+        for text, (yes, why) in zip(statements, verdicts, strict=True)
+    ]
+    return Score(sum(v.positive for v in verdicts) / len(verdicts), "", tuple(evidence), asker.ids)
 
 
 def support(asker: Asker, contexts: Sequence[str], statements: Sequence[str], stage: str) -> list[Verdict]:
