@@ -14,7 +14,6 @@ from typing import Any
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
-ANSWERING = ("draft", "refine")
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
 
 
@@ -147,15 +146,14 @@ def total(lines: Iterable[Line]) -> float | None:
     return None if None in amounts else sum(amount for amount in amounts if amount is not None)
 
 
-def per_question(log: Iterable[Exchange], prices: Prices, arm: str) -> float | None:
-    """What one answer of an arm costs on average over its eval questions; None if unknown or never asked."""
-    line, questions = Line("", arm, ""), set()
-    for exchange in log:
-        tags = exchange.tags
-        if exchange.stage in ANSWERING and tags.get("arm") == arm and tags.get("split") == "eval":
+def per_answer(answers: Iterable[Iterable[Exchange]], prices: Prices) -> float | None:
+    """What one of `answers`, each the exchanges that made it, costs on average; None if unknown or if there is none."""
+    line, count = Line("", "", ""), 0
+    for exchanges in answers:
+        count += 1
+        for exchange in exchanges:
             line.add(exchange, prices)
-            questions.add(tags.get("question"))
-    return None if line.usd is None or not questions else line.usd / len(questions)
+    return None if line.usd is None or not count else line.usd / count
 
 
 def break_even(training: float | None, teacher: float | None, tuned: float | None) -> float | str | None:

@@ -1,10 +1,9 @@
 """Row 7. One fine-tuning attempt on an OpenAI-protocol service: found again if it exists, created once if not."""
 
 import hashlib
-import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,9 +104,7 @@ class FineTuningJob:
             said = error.get("message") or error.get("code") or "no reason given"
             raise JobError(f"Fine-tuning job {self.id} failed: {str(said).rstrip('.')}.")
         if self.status == "cancelled":
-            raise JobError(
-                f"Fine-tuning job {self.id} was cancelled; delete job.json and run again to start a new one."
-            )
+            raise JobError(f"Fine-tuning job {self.id} was cancelled; run again to start a new one.")
         raise JobError(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); call wait() first.")
 
     def refresh(self) -> str:
@@ -201,7 +198,16 @@ class _Calls:
             except ServiceError as error:
                 failure = error
             if self.log is not None:
-                call = (stage, endpoint, self.service.name, request, reply, described(failure), repeat, tags or {})
+                call = (
+                    stage,
+                    endpoint,
+                    self.service.name,
+                    request,
+                    reply,
+                    None if failure is None else described(failure),
+                    repeat,
+                    tags or {},
+                )
                 self.log.append(Exchange(*call, started, round(time.monotonic() - clock, 4)))
             if reply is not None:
                 return reply
@@ -211,34 +217,54 @@ class _Calls:
 
 
 def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
-    """The job of that identity: from the log, or from the server (whose reply to `create` may have been lost)."""
-    if (state := _logged(calls.log, identity)) is not None:
-        if state["status"] in FINAL:
+    """The job of that identity, unless it failed or was cancelled: from the log, or from the server.
+
+    The server is asked because its reply to `create` may have been lost.
+    """
+    if (state := _logged(calls, identity)) is not None:
+        if state["status"] == "succeeded":
             return state
-        return calls.make(
-            "poll",
-            "fine_tuning.jobs.retrieve",
-            {"fine_tuning_job_id": state["id"]},
-            lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
-        )
-    try:
-        for job in calls.service.client.fine_tuning.jobs.list(limit=100):
-            if (job.metadata or {}).get("minirag") == identity and job.status not in {"failed", "cancelled"}:
-                found: dict[str, Any] = json.loads(job.model_dump_json())
-                return found
-    except Exception as error:
-        failure = calls.service.failure(error)
-        if not isinstance(failure, ServiceError):
-            raise failure from error
-        # a service that cannot list its jobs may still train: creating says so if it cannot
-    return None
+        if state["status"] not in FINAL:
+            return calls.make(
+                "poll",
+                "fine_tuning.jobs.retrieve",
+                {"fine_tuning_job_id": state["id"]},
+                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
+            )
+    return next((job for job in _listed(calls) if _is_alive(job, identity)), None)
 
 
-def _logged(log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
-    """The last state that the log holds of the job of that identity."""
+def _is_alive(job: Mapping[str, Any], identity: str) -> bool:
+    return (job.get("metadata") or {}).get("minirag") == identity and job.get("status") not in {"failed", "cancelled"}
+
+
+def _listed(calls: _Calls) -> Iterator[dict[str, Any]]:
+    """The jobs of the account, newest first, page by page; none where the service cannot list them."""
+    request: dict[str, Any] = {"limit": 100}
+    while True:
+        try:
+            page = calls.make(
+                "poll",
+                "fine_tuning.jobs.list",
+                request,
+                lambda client, sent: client.fine_tuning.jobs.with_raw_response.list(**sent),
+            )
+        except ServiceError as error:
+            if error.status in {404, 405, 501}:
+                return  # it may still train: creating says so if it cannot
+            raise
+        jobs = page.get("data") or []
+        yield from jobs
+        if not (jobs and page.get("has_more")):
+            return
+        request = {"limit": 100, "after": jobs[-1]["id"]}
+
+
+def _logged(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
+    """The last state that the log holds of the newest job of that identity at this service."""
     state: Mapping[str, Any] | None = None
-    for exchange in log or ():
-        reply = exchange.response if exchange.error is None else None
+    for exchange in calls.log or ():
+        reply = exchange.response if exchange.error is None and exchange.service == calls.service.name else None
         if reply is None or exchange.stage not in {"train", "poll"}:
             continue
         if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
@@ -248,7 +274,8 @@ def _logged(log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
 
 def _upload(calls: _Calls, name: str, data: bytes, digest: str) -> str:
     for exchange in calls.log or ():
-        if exchange.stage == "upload" and exchange.error is None and exchange.request.get("sha256") == digest:
+        here = exchange.service == calls.service.name and exchange.error is None
+        if here and exchange.stage == "upload" and exchange.request.get("sha256") == digest:
             return str((exchange.response or {})["id"])
     request = {"file": name, "bytes": len(data), "sha256": digest, "purpose": "fine-tune"}
     reply = calls.make(

@@ -5,6 +5,7 @@ of itself, so a flipped bit is found. A last line cut short by a crash is set as
 before the next append; any other bad line is a `LogError` that names its number.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -199,46 +200,57 @@ class MessageLog:
     # -- writing -------------------------------------------------------------------------------------------
 
     def append(self, exchange: Exchange) -> None:
-        """Write one exchange and sync it to disk; on a full disk the log is left as it was (Unfinished)."""
+        """Write one exchange and sync it to disk; only then can it be found.
+
+        Other processes may append to the same file: each line is written under a lock of the file, behind what the
+        others wrote. On a full disk the log is left as it was (Unfinished).
+        """
         line = exchange.to_line()
-        with self._lock:
-            file = self._file()
-            try:
-                _write_all(file, line)
-            except OSError as error:
-                os.ftruncate(file, self._end)
-                raise Unfinished(
-                    f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."
-                ) from error
-            if exchange.error is None:
-                self._offsets[exchange.id] = self._end
-            else:
-                self._failed.append(self._end)
-            self._end += len(line)
-            self._count += 1
-        os.fsync(file)  # outside the lock: one sync may serve several waiting threads
+        try:
+            with self._lock:
+                file = self._file()
+                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    self._catch_up(file)
+                    offset = self._end
+                    _write_line(file, line, offset)
+                    self._end += len(line)
+                    self._count += 1
+                finally:
+                    fcntl.flock(file, fcntl.LOCK_UN)
+            os.fsync(file)  # outside the lock: one sync may serve several waiting threads
+        except OSError as error:
+            raise Unfinished(
+                f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."
+            ) from error
+        if exchange.error is None:
+            self._offsets[exchange.id] = offset
+        else:
+            self._failed.append(offset)
 
     def _file(self) -> int:
         if self._appending is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+                self._appending = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             except OSError as error:
                 raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
-            self._set_tail_aside(file)
-            self._appending = file
         return self._appending
 
-    def _set_tail_aside(self, file: int) -> None:
-        size = os.fstat(file).st_size
-        if size > self._end:
-            torn = os.pread(file, size - self._end, self._end)
+    def _catch_up(self, file: int) -> None:
+        """Index the whole lines that stand behind the known end; set aside a torn one."""
+        if self._end and os.pread(file, 1, self._end - 1) != b"\n":
+            _write_line(file, b"\n", self._end)  # a crash took only the newline of the last line
+            self._end += 1
+        rest = os.pread(file, os.fstat(file).st_size - self._end, self._end)
+        whole, newline, torn = rest.rpartition(b"\n")
+        for line in whole.split(b"\n") if newline else ():
+            self._index(line, self._count + 1)
+            self._end += len(line) + 1
+        if torn:
             with self.path.with_name(self.path.name + ".torn").open("ab") as aside:
                 aside.write(torn + b"\n")
             os.ftruncate(file, self._end)
-        elif self._end and os.pread(file, 1, self._end - 1) != b"\n":
-            _write_all(file, b"\n")  # the crash took only the newline
-            self._end += 1
 
     def once(self, id: str, call: Callable[[], Exchange]) -> Exchange:
         """The recorded exchange of that identity, or the one that `call` makes and appends itself.
@@ -284,7 +296,12 @@ def _intact(line: bytes) -> bool:
     return tail is not None and int(tail["crc"], 16) == zlib.crc32(line[:-_CRC_LENGTH])
 
 
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+def _write_line(file: int, line: bytes, end: int) -> None:
+    """Append a line to a file that ends at `end`; all of it or nothing."""
+    view = memoryview(line)
+    try:
+        while view:
+            view = view[os.write(file, view) :]
+    except OSError:
+        os.ftruncate(file, end)
+        raise

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog, exchange_id
-from minirag.prompts import Message
+from minirag.prompts import Message, with_shape
 from minirag.redact import redact
 from minirag.retry import Retry, retry_after
 from minirag.tokens import Tokenizer, for_model
@@ -34,8 +35,14 @@ OPENAI_ADDRESS = "https://api.openai.com/v1"
 TIMEOUT = 120.0
 REPLY_TOKENS = 512
 INPUTS_PER_CALL = 256
+CHARACTERS_PER_CALL = 200_000
+"""Stays below the tokens that a service takes at once, in any script."""
 _TRANSIENT = {408, 409, 425, 429}
 _FORMATS = ("json_schema", "json_object", "text")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_UNSUPPORTED = re.compile(
+    r"(?i)unsupported|not (?:yet )?support|unknown|unrecogni[sz]ed|unexpected|not permitted|instead"
+)
 
 
 class Chat(Protocol):
@@ -151,7 +158,7 @@ class Service:
         except Exception as error:
             raise self.failure(error, model) from error
         try:
-            reply = json.loads(raw.content)
+            reply = json.loads(raw.content, parse_constant=_no_constant)
         except ValueError:
             reply = None
         if not isinstance(reply, dict):
@@ -199,6 +206,10 @@ class Service:
         return ServiceError(f"{self.address} answered {status}: {said}.", transient=transient, wait=wait, **told)
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _checked_address(address: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -243,7 +254,9 @@ class _Model:
                 failure = error
             seconds = round(time.monotonic() - clock, 4)
             call = (stage, self.endpoint, self.service.name, request)
-            exchange = Exchange(*call, response, described(failure), repeat, tags, started, seconds)
+            exchange = Exchange(
+                *call, response, None if failure is None else described(failure), repeat, tags, started, seconds
+            )
             if self.log is not None:
                 kept = response if response is None or failure else self._recorded(response, keep)
                 self.log.append(replace(exchange, response=kept))
@@ -265,10 +278,8 @@ class _Model:
         raise NotImplementedError
 
 
-def described(error: ServiceError | None) -> dict[str, Any] | None:
+def described(error: ServiceError) -> dict[str, Any]:
     """What the log keeps of a failure."""
-    if error is None:
-        return None
     fields = {"type": type(error).__name__, "status": error.status, "code": error.code, "param": error.param}
     return {**fields, "message": str(error)}
 
@@ -301,7 +312,9 @@ class ChatModel(_Model):
         self._limit_name = "max_completion_tokens" if self.service.address == OPENAI_ADDRESS else "max_tokens"
         self._format = 0
         self._learned = False
+        self._renamed = False
         self._adapting = threading.Lock()
+        self._learning = threading.Lock()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -325,11 +338,11 @@ class ChatModel(_Model):
         self._learn_from_log()
         while True:
             request = self._request(messages, max_tokens, schema)
-            state = (self._limit_name, self.temperature, self._format)
             try:
                 return self._once(request, stage, tags or {}, repeat)
             except ServiceError as error:
-                if error.status not in {400, 422} or not self._adapt(str(error.param or ""), str(error), state):
+                self._adapt(request, described(error))
+                if self._request(messages, max_tokens, schema) == request:
                     raise
 
     def _once(self, request: dict[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
@@ -341,6 +354,8 @@ class ChatModel(_Model):
     def _request(
         self, messages: Sequence[Message], max_tokens: int, schema: Mapping[str, Any] | None
     ) -> dict[str, Any]:
+        if schema is not None and self._format > 0:
+            messages = with_shape(messages, schema)
         request: dict[str, Any] = {"model": self.model, "messages": list(messages), self._limit_name: max_tokens}
         if self.temperature is not None:
             request["temperature"] = self.temperature
@@ -351,32 +366,30 @@ class ChatModel(_Model):
             request["response_format"] = {"type": "json_object"}
         return request
 
-    def _adapt(self, param: str, said: str, state: tuple[str, float | None, int] | None = None) -> bool:
-        """Change the one thing that a 400 complains about; False where it names nothing that can be changed."""
+    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any]) -> None:
+        """Change the one thing in `request` that a 400 does not support; nothing is ever changed back."""
+        said = f"{error['param']} {error['code']} {error['message']}"
+        if error["status"] not in {400, 422} or not _UNSUPPORTED.search(said):
+            return
         with self._adapting:
-            if state is not None and state != (self._limit_name, self.temperature, self._format):
-                return True  # another thread has just done it
-            if "max_tokens" in (param or said) and self._limit_name == "max_tokens":
-                self._limit_name = "max_completion_tokens"
-            elif "max_completion_tokens" in (param or said) and self._limit_name == "max_completion_tokens":
-                self._limit_name = "max_tokens"
-            elif "temperature" in (param or said) and self.temperature is not None:
+            kind = request.get("response_format", {}).get("type")
+            if "response_format" in said and kind is not None:
+                self._format = max(self._format, _FORMATS.index(kind) + 1)
+            elif "temperature" in said and "temperature" in request:
                 self.temperature = None
-            elif "response_format" in (param or said) and self._format < len(_FORMATS) - 1:
-                self._format += 1
-            else:
-                return False
-            return True
+            elif not self._renamed and (used := next((n for n in _LIMITS if n in request and n in said), None)):
+                self._limit_name = _LIMITS[1 - _LIMITS.index(used)]
+                self._renamed = True
 
     def _learn_from_log(self) -> None:
         """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
-        if self._learned or self.log is None:
-            return
-        self._learned = True
-        for failed in self.log.failures():
-            error = failed.error or {}
-            if (failed.service, failed.model) == (self.service.name, self.model) and error.get("status") in {400, 422}:
-                self._adapt(str(error.get("param") or ""), str(error.get("message")))
+        with self._learning:
+            if self._learned or self.log is None:
+                return
+            for failed in self.log.failures():
+                if (failed.service, failed.model) == (self.service.name, self.model):
+                    self._adapt(failed.request, failed.error or {})
+            self._learned = True
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         return client.chat.completions.with_raw_response.create(**request)
@@ -455,8 +468,15 @@ class EmbeddingModel(_Model):
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(texts), INPUTS_PER_CALL):
-        yield texts[start : start + INPUTS_PER_CALL]
+    """The texts in runs of as many as one call takes."""
+    start = size = 0
+    for end, text in enumerate(texts):
+        if end > start and (end - start == INPUTS_PER_CALL or size + len(text) > CHARACTERS_PER_CALL):
+            yield texts[start:end]
+            start, size = end, 0
+        size += len(text)
+    if texts:
+        yield texts[start:]
 
 
 def _base64(embedding: str | Sequence[float]) -> str:

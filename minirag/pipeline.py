@@ -25,11 +25,20 @@ from minirag.errors import InputError, LogError, ServiceError, ServiceRefused, S
 from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
-from minirag.questions import SPLITS, Question, generate, guess_pages, read_questions, split_pages
+from minirag.questions import (
+    NEAR_DUPLICATE,
+    SPLITS,
+    Question,
+    generate,
+    guess_pages,
+    read_questions,
+    similarity,
+    split_pages,
+)
 from minirag.report import html
 from minirag.rows import Row
 from minirag.tokens import for_model
@@ -260,13 +269,12 @@ class Run:
     @cached_property
     def training_file(self) -> TrainingFile:
         """`training.jsonl` and `training_report.json`."""
-        used = {draft.exchange.id for answer in self.training_answers.values() for draft in answer.drafts}
-        hidden = set() if self.settings.use_eval_pages else self.eval_pages
+        used = {draft.exchange.id: id for id, answer in self.training_answers.items() for draft in answer.drafts}
         file = write_training_file(
             self.log,
             self.folder / "training.jsonl",
             only=used,
-            leaks=lambda exchange: any(self._page_of.get(id) in hidden for id in exchange.tags.get("chunks", ())),
+            leaks=self._leak,
             model=self.settings.student,
             keep_all=self.settings.keep_all,
         )
@@ -275,6 +283,14 @@ class Run:
         dropped = len(file.examples) - len(file.kept)
         self.say(f"collect: {len(file.kept)} training examples, {dropped} dropped, {file.tokens} tokens an epoch")
         return file
+
+    def _leak(self, question: str, exchange: Exchange) -> str:
+        """What of the evaluation a training example would give away, if anything."""
+        text = next(q.text for q in self.questions if q.id == question)
+        if any(similarity(text, other.text) >= NEAR_DUPLICATE for other in self.of_split("eval")):
+            return "eval question"
+        shown = {self._page_of.get(id) for id in exchange.tags.get("chunks", ())}
+        return "eval page in the prompt" if shown & self.eval_pages and not self.settings.use_eval_pages else ""
 
     @cached_property
     def tuned(self) -> str:
@@ -433,13 +449,18 @@ class Run:
         """`costs.json`: everything that this folder's calls have cost."""
         tokens = 0 if self.settings.tuned else self.training_file.tokens * self.training_file.epochs
         lines = costs.bill(self.log, self.prices, (self.settings.student, tokens) if tokens else None)
-        answer = {arm: costs.per_question(self.log, self.prices, arm) for arm in ARMS}
-        training = costs.training_cost(self.prices, self.settings.student, tokens)
+        answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in ARMS}
+        # what training elsewhere has cost is not known here
+        training = costs.training_cost(self.prices, self.settings.student, tokens) if tokens else None
         even = costs.break_even(training, answer["teacher"], answer["tuned"])
         money = {"usd_per_question": answer, "training_usd": training, "break_even_questions": even}
         result = costs.as_json(lines, self.prices, money)
         write_json(self.folder / "costs.json", result)
         return result
+
+    def _exchanges(self, arm: str) -> list[list[Exchange]]:
+        """The exchanges behind each of an arm's eval answers."""
+        return [[d.exchange for d in answer.drafts] for (name, _), answer in self.answers.items() if name == arm]
 
     @cached_property
     def report(self) -> Path:

@@ -10,7 +10,8 @@ prompt prefixes reuse them across calls.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Message = dict[str, str]
@@ -56,6 +57,7 @@ REVERSE_INSTRUCTION = (
     "noncommittal if the answer evades it or says that it does not know."
 )
 
+SHAPE_INSTRUCTION = "Reply with one JSON object that follows this schema: {schema}"
 AGAIN_INSTRUCTION = "An earlier reply could not be used: {fault}. Reply again, exactly as asked."
 
 
@@ -193,3 +195,10 @@ def again(messages: Sequence[Message], fault: str) -> list[Message]:
     """The same request once more, after a reply that could not be used because of `fault`."""
     *before, last = messages
     return [*before, {**last, "content": f"{last['content']}\n\n{AGAIN_INSTRUCTION.format(fault=fault)}"}]
+
+
+def with_shape(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
+    """The same request with its schema spelt out, for a service that takes no schema beside the prompt."""
+    *before, last = messages
+    shape = SHAPE_INSTRUCTION.format(schema=json.dumps(schema))
+    return [*before, {**last, "content": f"{last['content']}\n\n{shape}"}]

@@ -17,7 +17,14 @@ def _no_constant(name: str) -> Any:
     raise NotJSON(f"the reply holds {name}, which is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise NotJSON("the reply's JSON has one key twice")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_doubles)
 _FENCE = re.compile(r"```\w*\s*(?=[{\[])")
 _START = re.compile(r"[{\[]")
 

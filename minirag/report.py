@@ -216,19 +216,21 @@ def _arm(arm: str, answer: Answer | None, rows: Sequence[ScoredRow]) -> str:
 def _evidence(row: ScoredRow) -> str:
     name, score = row.metric.replace("_", " "), row.score
     head = f"{_text(name)}: {_number(score.value)}{f' ({_text(score.reason)})' if score.reason else ''}"
-    items = []
-    for item in score.evidence:
-        if "statement" in item:
-            mark = (
-                "<span class='yes'>supported</span>" if item["supported"] else "<span class='no'>not supported</span>"
-            )
-            items.append(
-                f"<li>{mark}: {_text(item['statement'])} <span class='soft'>{_text(item['reason'])}</span></li>"
-            )
-        else:
-            evasive = " (noncommittal)" if item["noncommittal"] else ""
-            items.append(f"<li>{_number(item['cosine'])}: {_text(item['question'])}{evasive}</li>")
+    items = [_item(item) for item in score.evidence]
     return f"<p>{head}</p>" + (f"<ul>{''.join(items)}</ul>" if items else "")
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    """One piece of evidence of any metric: what it is about, what was found, and why."""
+    found = item.get("supported", item.get("useful"))
+    about = (
+        item.get("statement") or item.get("question") or item.get("sentence") or f"passage {item.get('context', 0) + 1}"
+    )
+    mark = "" if found is None else f"<span class='{'yes' if found else 'no'}'>{'yes' if found else 'no'}</span>: "
+    cosine = f"{_number(item['cosine'])}: " if "cosine" in item else ""
+    evasive = " (noncommittal)" if item.get("noncommittal") else ""
+    reason = f" <span class='soft'>{_text(item['reason'])}</span>" if item.get("reason") else ""
+    return f"<li>{mark}{cosine}{_text(about)}{evasive}{reason}</li>"
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _ABSTAINS = re.compile(
 class Example:
     """One candidate for the training file: a prompt with its reply, and `dropped`, the reason why it stays out."""
 
+    question: str
     exchange: Exchange
     tokens: int
     dropped: str = ""
@@ -36,7 +37,7 @@ class Example:
     @property
     def messages(self) -> list[Message]:
         """What the line of the training file holds."""
-        return [*self.exchange.request["messages"], {"role": "assistant", "content": self.exchange.text.strip()}]
+        return _messages(self.exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class TrainingFile:
             "examples": [
                 {
                     "exchange": example.exchange.id,
-                    "question": example.exchange.tags.get("question"),
+                    "question": example.question,
                     "stage": example.exchange.stage,
                     "tokens": example.tokens,
                     "dropped": example.dropped or None,
@@ -90,29 +91,26 @@ def write_training_file(
     *,
     stages: Collection[str] = ("draft", "refine"),
     split: str = "train",
-    only: Collection[str] | None = None,
-    leaks: Callable[[Exchange], bool] = lambda _: False,
+    only: Mapping[str, str] | None = None,
+    leaks: Callable[[str, Exchange], str] = lambda *_: "",
     model: str = "gpt-4.1-mini",
     keep_all: bool = False,
 ) -> TrainingFile:
     """Write the log's answers as a chat training file, `{"messages": […]}` a line, ordered by question and draft.
 
-    Taken are exchanges of `stages` whose `split` tag is `split` or missing; `only` narrows them to those ids.
-    Left out, each with its reason: cut-off and empty replies, abstentions, doubles, examples for which `leaks`
-    is true, and examples over the token limit of `model`; with `keep_all` only what no service would accept.
-    Raises InputError where nothing is left.
+    Taken are exchanges of `stages` whose `split` tag is `split` or missing; or, with `only`, exactly those whose ids
+    it maps to the ids of their questions. Left out, each with its reason: cut-off and empty replies, abstentions,
+    doubles, examples for which `leaks(question id, exchange)` names a leak, and examples over the token limit of
+    `model`; with `keep_all` only what no service would accept. Raises InputError where nothing is left.
     """
     candidates = [
-        exchange
+        (str(exchange.tags.get("question", "")) if only is None else only[exchange.id], exchange)
         for exchange in log
         if exchange.stage in stages
         and exchange.error is None
-        and exchange.tags.get("split", split) == split
-        and (only is None or exchange.id in only)
+        and (exchange.tags.get("split", split) == split if only is None else exchange.id in only)
     ]
-    candidates.sort(
-        key=lambda exchange: (str(exchange.tags.get("question", "")), int(exchange.tags.get("draft", 0)), exchange.id)
-    )
+    candidates.sort(key=lambda pair: (pair[0], int(pair[1].tags.get("draft", 0)), pair[1].id))
     tokenizer = for_model(model)
     examples = tuple(_judged(candidates, tokenizer, leaks, keep_all))
     file = TrainingFile(Path(path), examples)
@@ -125,34 +123,37 @@ def write_training_file(
 
 
 def _judged(
-    candidates: Iterable[Exchange], tokenizer: Tokenizer, leaks: Callable[[Exchange], bool], keep_all: bool
+    candidates: Iterable[tuple[str, Exchange]],
+    tokenizer: Tokenizer,
+    leaks: Callable[[str, Exchange], str],
+    keep_all: bool,
 ) -> Iterable[Example]:
     seen: set[str] = set()
-    for exchange in candidates:
-        text = exchange.text.strip()
-        messages = [*exchange.request["messages"], {"role": "assistant", "content": text}]
-        tokens = tokenizer.count_messages(messages)
-        line = json.dumps(messages, ensure_ascii=False)
-        reason = _unacceptable(exchange, text, tokens) or (
-            "" if keep_all else _unwanted(exchange, text, line in seen, leaks)
-        )
+    for question, exchange in candidates:
+        example = Example(question, exchange, tokenizer.count_messages(_messages(exchange)))
+        line = json.dumps(example.messages, ensure_ascii=False)
+        reason = _unacceptable(example)
+        if not reason and not keep_all:
+            reason = leaks(question, exchange) or _unwanted(example, line in seen)
         if not reason:
             seen.add(line)
-        yield Example(exchange, tokens, reason)
+        yield replace(example, dropped=reason)
 
 
-def _unacceptable(exchange: Exchange, text: str, tokens: int) -> str:
-    if exchange.finish_reason != "stop":
-        return f"finish_reason {exchange.finish_reason}"
-    if not text:
+def _messages(exchange: Exchange) -> list[Message]:
+    return [*exchange.request["messages"], {"role": "assistant", "content": exchange.text.strip()}]
+
+
+def _unacceptable(example: Example) -> str:
+    if example.exchange.finish_reason != "stop":
+        return f"finish_reason {example.exchange.finish_reason}"
+    if not example.exchange.text.strip():
         return "empty"
-    return "over the token limit" if tokens > EXAMPLE_TOKENS else ""
+    return "over the token limit" if example.tokens > EXAMPLE_TOKENS else ""
 
 
-def _unwanted(exchange: Exchange, text: str, double: bool, leaks: Callable[[Exchange], bool]) -> str:
-    if leaks(exchange):
-        return "eval page in the prompt"
-    if abstains(text):
+def _unwanted(example: Example, double: bool) -> str:
+    if abstains(example.exchange.text):
         return "abstains"
     return "duplicate" if double else ""
 

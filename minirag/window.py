@@ -19,6 +19,10 @@ SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
 
 
+ASKING_AGAIN = 80
+"""Tokens kept free in a request with a schema: naming the fault of an unusable reply makes it longer."""
+
+
 class Passage(NamedTuple):
     """Text on its way into a prompt: its page, and the id of the chunk it is from, where they are known."""
 
@@ -59,7 +63,7 @@ class Window:
         if self.size is None:
             return 1 << 40
         # what a service adds for a schema is not documented: its own text is more than any was seen to add
-        extra = 0 if schema is None else self.tokenizer.count(json.dumps(schema)) + 16
+        extra = 0 if schema is None else self.tokenizer.count(json.dumps(schema)) + ASKING_AGAIN
         return self.size - reply - extra - self.tokenizer.count_messages(messages)
 
     def require(self, messages: Sequence[Message], reply: int, schema: Mapping[str, Any] | None = None) -> int:
@@ -67,9 +71,11 @@ class Window:
         room = self.room(messages, reply, schema)
         if room < SMALLEST_EXCERPT and self.size is not None:
             needed = self.size - room + SMALLEST_EXCERPT
+            exact = self.tokenizer.exact
+            hint = "" if exact else ", or name the model's vocabulary with --tokenizer (bytes are counted so far)"
             raise WindowTooSmall(
                 f"A window of {self.size} tokens is too small: this prompt and its reply need at least {needed}; "
-                "raise --context-window."
+                f"raise --context-window{hint}."
             )
         return room
 

@@ -99,7 +99,7 @@ def test_a_cut_off_reply_is_unscored() -> None:
 
 
 def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_support() -> None:
-    contexts = [" ".join(f"Sentence {i} of context {c} says nothing much." for i in range(90)) for c in range(2)]
+    contexts = [" ".join(f"Sentence {i} of context {c} says nothing much." for i in range(120)) for c in range(2)]
     contexts[1] += " The tram opened in 1987."
     sent = []
 
@@ -112,11 +112,11 @@ def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_suppo
         return json.dumps({"verdicts": [verdict(1, found), verdict(2, False)]})
 
     model = FunctionChat(reply)
-    score = faithfulness("Q?", "A", contexts, judge=model, window=900)
+    score = faithfulness("Q?", "A", contexts, judge=model, window=1100)
     assert score.value == 0.5
     assert len(sent) > 1
     for asked in model.asked:
-        assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 900
+        assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1100
     whole = faithfulness("Q?", "A", contexts, judge=model)
     assert whole.value == 0.5
     assert len(whole.exchanges) == 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minirag import MessageLog, write_training_file
-from minirag.costs import Line, Price, Prices, bill, break_even, load_prices, per_question, total
+from minirag.costs import Line, Price, Prices, bill, break_even, load_prices, per_answer, total
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED
@@ -56,7 +56,11 @@ def test_what_is_left_out_has_its_reason(log: MessageLog, tmp_path: Path) -> Non
         answered("t6", "Held back", finish="content_filter"),
     ):
         log.append(exchange)
-    file = write_training_file(log, tmp_path / "t.jsonl", leaks=lambda e: "eval-chunk" in e.tags.get("chunks", ()))
+    file = write_training_file(
+        log,
+        tmp_path / "t.jsonl",
+        leaks=lambda _, e: "eval page in the prompt" if "eval-chunk" in e.tags.get("chunks", ()) else "",
+    )
     assert {e.exchange.tags["question"]: e.dropped for e in file.examples} == {
         "t1": "",
         "t2": "finish_reason length",
@@ -77,7 +81,7 @@ def test_stages_and_ids_narrow_the_choice(log: MessageLog, tmp_path: Path) -> No
     log.append(first)
     log.append(second)
     assert len(write_training_file(log, tmp_path / "a", stages=("refine",)).kept) == 1
-    assert write_training_file(log, tmp_path / "b", only={first.id}).kept[0].exchange == first
+    assert write_training_file(log, tmp_path / "b", only={first.id: "t1"}).kept[0].exchange == first
 
 
 def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(log: MessageLog, tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ def test_the_bill_adds_up_tokens_and_money_by_stage_arm_and_model(log: MessageLo
     assert (line.stage, line.arm, line.model, line.calls) == ("draft", "teacher", "big", 2)
     assert (line.input_tokens, line.cached_tokens, line.output_tokens) == (1200, 800, 200)
     assert line.usd == pytest.approx((1200 * 2.0 + 800 * 0.5 + 200 * 8.0) / 1e6)
-    assert per_question(log, PRICES, "teacher") == pytest.approx(line.usd / 2)
+    assert per_answer([[exchange] for exchange in log], PRICES) == pytest.approx(line.usd / 2)
 
 
 def test_training_is_billed_by_its_base_model(log: MessageLog) -> None:

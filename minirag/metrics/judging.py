@@ -91,8 +91,6 @@ def fitted(
     schema: Mapping[str, Any],
 ) -> list[list[Message]]:
     """The requests that show all of `contexts`, each within the window; one without excerpts if there are none."""
-    if not contexts:
-        return [build([])]
     try:
         room = window.require(build([]), reply, schema)
     except WindowTooSmall:
@@ -105,7 +103,7 @@ def fitted(
             raise Unscored("the contexts do not fit the judge's window")
         requests.append(build(excerpts(rest[:count])))
         rest = rest[count:]
-    return requests
+    return requests or [build([])]
 
 
 def _whole_passages(units: Sequence[Unit], count: int) -> int:
@@ -146,10 +144,11 @@ def read_verdicts(reply: Reply, things: Sequence[str], key: str) -> list[Verdict
 def _number(item: Mapping[str, Any], numbers: Mapping[str, int], count: int) -> int:
     """Which thing a verdict is about; the only one where nothing is said and there is but one."""
     index, text = item.get("index"), item.get("statement")
-    if index is None and isinstance(text, str) and len(numbers) == count:
-        index = numbers.get(" ".join(text.split()))
-    if index is None and text is None and count == 1:
-        return 1
+    named = numbers.get(" ".join(text.split())) if isinstance(text, str) and len(numbers) == count else None
+    if index is None:
+        index = 1 if text is None and count == 1 else named
+    elif named is not None and named != index:
+        raise ValueError(f"the verdict of number {index!r:.40} quotes number {named}")
     if isinstance(index, bool) or not isinstance(index, int) or not 1 <= index <= count:
         raise ValueError(f"a verdict has the number {index!r:.40}, but they go from 1 to {count}")
     return index

@@ -40,7 +40,8 @@ _FENCE = re.compile(
 def _instruction(template: str) -> re.Pattern[str]:
     again = re.escape(prompts.AGAIN_INSTRUCTION).replace(re.escape("{fault}"), r".*")
     number = re.escape(template).replace(re.escape("{n}"), r"(?P<n>\d{1,4})")
-    return re.compile(rf"{number}(?:\n\n{again})?", re.DOTALL)
+    shape = re.escape(prompts.SHAPE_INSTRUCTION).replace(re.escape("{schema}"), r".*")
+    return re.compile(rf"{number}(?:\n\n{again})?(?:\n\n{shape})?", re.DOTALL)
 
 
 # Per task: its instruction, and the tags that must stand before it, excerpts aside.
