@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
             folder,
             settings,
             lambda: _service(given, stack, folder, offline_run),
-            stack.enter_context(Service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
+            stack.enter_context(_tuned_service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
             workers=_positive(given, "workers", 8),
             prices=load_prices(given.get("prices")),
             say=_say,
@@ -74,12 +74,28 @@ def _run(arguments: argparse.Namespace) -> int:
         )
         run.check()
         stack.enter_context(run)
+        _require_same_services(run, documents)
+        run.record()
         _say(f"service: {run.service.address}" + (" (embedded)" if offline_run else ""))
         getattr(run, _RESULTS.get(given["command"], "questions" if given["command"] == "questions" else "report"))
         summary = _summary(run, given["command"])
         print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(summary)))
         run.finish()
     return 0
+
+
+def _require_same_services(run: Run, documents: list[str]) -> None:
+    """A resumed run goes on where it began: its document is not sent to another address because a flag was left out."""
+    if documents:
+        return
+    recorded = _facts(run.folder)
+    for name, service, flag in (
+        ("service", run.service, "--base-url"),
+        ("tuned_service", run.tuned_service, "--tuned-base-url"),
+    ):
+        address = recorded.get(name)
+        if address is not None and (service is None or service.name != address):
+            raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
 
 
 def _holds_rows(path: Path) -> bool:
@@ -170,26 +186,31 @@ def _settings(given: dict[str, Any], folder: Path) -> tuple[Settings, bool]:
             options.setdefault(role, f"offline-{role}")
         elif role not in options:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
-    return replace_lists(Settings(**options)), is_offline
+    return _with_tuples(Settings(**options)), is_offline
 
 
-def _recorded(folder: Path) -> tuple[dict[str, Any], str]:
+def _facts(folder: Path) -> dict[str, Any]:
+    """What `run.json` says. Raises InputError where it says nothing that can be used."""
     path = folder / "run.json"
     try:
         facts = json.loads(path.read_bytes())
-        names = {f.name for f in fields(Settings)}
         required = {f.name for f in fields(Settings) if f.default is MISSING}
-        recorded = {name: value for name, value in facts["settings"].items() if name in names}
-        if not required <= set(recorded):
+        if not required <= set(facts["settings"]) or not isinstance(facts["service"], str):
             raise ValueError("settings are missing")
-        return recorded, str(facts["service"])
     except FileNotFoundError:
         raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
+    return dict(facts)
 
 
-def replace_lists(settings: Settings) -> Settings:
+def _recorded(folder: Path) -> tuple[dict[str, Any], str]:
+    """The recorded settings that this version knows, and the service's name."""
+    facts, names = _facts(folder), {f.name for f in fields(Settings)}
+    return {name: value for name, value in facts["settings"].items() if name in names}, facts["service"]
+
+
+def _with_tuples(settings: Settings) -> Settings:
     """JSON has no tuples: the settings with theirs back."""
     return replace(settings, documents=tuple(settings.documents), metrics=tuple(settings.metrics))
 
@@ -206,6 +227,11 @@ def _service(given: dict[str, Any], stack: ExitStack, folder: Path, is_offline: 
     if not address:
         raise InputError("The embedded server did not start; see above.")
     return stack.enter_context(Service(address, OFFLINE, name=OFFLINE))
+
+
+def _tuned_service(address: str) -> Service:
+    """Another provider gets a key of its own, never the main service's."""
+    return Service(address, os.environ.get("MINIRAG_TUNED_API_KEY") or "none")
 
 
 def _say(line: str) -> None:

@@ -86,11 +86,14 @@ class Scores(list[ScoredRow]):
         return pandas.DataFrame([scored.to_json() for scored in self])
 
     def reasons(self, arm: str, metric: str) -> dict[str, int]:
-        """Why rows have no score, and how often."""
-        unscored = (
-            scored for scored in self if scored.arm == arm and scored.metric == metric and scored.score.value is None
-        )
-        return dict(Counter(scored.score.reason for scored in unscored).most_common())
+        """Why questions have no score in any round, and how many: the first round's reason counts."""
+        first: dict[str, str] = {}
+        for scored in self:
+            if scored.arm == arm and scored.metric == metric:
+                first.setdefault(scored.question_id, scored.score.reason)
+        values = self.values(arm, metric, list(first))
+        unscored = (reason for reason, value in zip(first.values(), values, strict=True) if value is None)
+        return dict(Counter(unscored).most_common())
 
 
 def ragas_score(means: Sequence[float | None]) -> float | None:

@@ -253,10 +253,9 @@ class _Model:
             except ServiceError as error:
                 failure = error
             seconds = round(time.monotonic() - clock, 4)
-            call = (stage, self.endpoint, self.service.name, request)
-            exchange = Exchange(
-                *call, response, None if failure is None else described(failure), repeat, tags, started, seconds
-            )
+            told = None if failure is None else described(failure)
+            call = (stage, self.endpoint, self.service.name, request, response, told, repeat, tags)
+            exchange = Exchange(*call, started, seconds)
             if self.log is not None:
                 kept = response if response is None or failure else self._recorded(response, keep)
                 self.log.append(replace(exchange, response=kept))

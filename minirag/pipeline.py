@@ -138,12 +138,14 @@ class Run:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(settings, name)}; it must be at least 1.")
         if settings.teacher == settings.student:
             raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
+        asked = ["?"]
         for split in SPLITS:
             if isinstance(source := getattr(settings, f"{split}_questions"), str):
-                read_questions(Path(source), split)
+                asked += [question.text for question in read_questions(Path(source), split)]
         for model in (settings.student, settings.teacher):
             window = Window(for_model(model, settings.tokenizer), settings.context_window)
-            window.require(prompts.draft("?", []), settings.reply_tokens)
+            for text in asked:
+                window.require(prompts.draft(text, []), settings.reply_tokens)
         if not settings.documents:
             raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
         counts = [n if isinstance(n, int) else 0 for n in (settings.train_questions, settings.eval_questions)]
@@ -494,6 +496,7 @@ class Run:
             "minirag": VERSION,
             "settings": asdict(self.settings),
             "service": self.service.name,
+            "tuned_service": None if self.tuned_service is None else self.tuned_service.name,
             "documents": dict(self.pages.sha256),
             "question_files": {
                 name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()
@@ -502,9 +505,13 @@ class Run:
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }
 
-    def finish(self) -> None:
-        """Write `run.json`; raise Unfinished where a question or a score could not be had."""
+    def record(self) -> None:
+        """Write `run.json`: at the start, so that an interrupted run can be resumed, and at the end."""
         write_json(self.folder / "run.json", self.facts())
+
+    def finish(self) -> None:
+        """Record the run; raise Unfinished where a question or a score could not be had."""
+        self.record()
         if self.failures:
             raise Unfinished(
                 f"{len(self.failures)} calls failed, the first for {self.failures[0].rstrip('.')}; "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minirag import prompts
 from minirag.chunker import Chunk
-from minirag.errors import WindowTooSmall
+from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Message
@@ -22,6 +22,8 @@ from minirag.vector_store import Hit, VectorStore
 from minirag.window import SMALLEST_EXCERPT, Passage, Unit, Window, excerpts
 
 REPLY_TOKENS = 256
+BYTES_PER_TOKEN = 6
+"""Of text that a model writes, at most: unknown vocabularies are counted in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,10 @@ class QueryEngine:
                 return prompts.refine(question, answer, given)
 
             count = self.window.take(rest, build, self.reply_tokens)
-            if count == 0:
-                raise WindowTooSmall("The window has no room beside the answer to refine; raise --context-window.")
+            if count == 0:  # only a model that writes more than it was allowed to gets here: this answer fails alone
+                raise ServiceError(
+                    "The answer so far leaves no room in the window to refine it; raise --context-window."
+                )
             draft = self._ask("refine", build(excerpts(rest[:count])), rest[:count], tags, len(drafts) + 1)
             # a model that has nothing to add may reply with nothing: the answer stands
             drafts.append(draft if draft.text else Draft(answer, draft.excerpts, draft.exchange))
@@ -125,13 +129,19 @@ class QueryEngine:
     def _units(self, question: str, hits: Sequence[Hit]) -> list[Unit]:
         """The retrieved text in order of rank, in units that fit any request; overlaps between chunks only once."""
         room = self.window.require(prompts.draft(question, []), self.reply_tokens)
-        refining = self.window.room(prompts.refine(question, "", []), 2 * self.reply_tokens)
+        refining = self.window.room(prompts.refine(question, "", []), self._reply_and_answer)
         passages = [Passage(part, hit.chunk.page, hit.chunk.id) for hit in hits for part in _unseen(hit.chunk, hits)]
         return self.window.units(passages, min(room, max(refining, SMALLEST_EXCERPT)) - SMALLEST_EXCERPT // 2)
 
     def _require_refine(self, question: str) -> None:
         """A refine request holds the answer as well: it must fit at its longest before the draft is paid for."""
-        self.window.require(prompts.refine(question, "", []), 2 * self.reply_tokens)
+        self.window.require(prompts.refine(question, "", []), self._reply_and_answer)
+
+    @property
+    def _reply_and_answer(self) -> int:
+        """Tokens of a refine request's reply and of the longest answer it may hold, as this window counts them."""
+        longest = self.reply_tokens if self.window.tokenizer.exact else BYTES_PER_TOKEN * self.reply_tokens
+        return self.reply_tokens + longest
 
 
 def _unseen(chunk: Chunk, hits: Sequence[Hit]) -> list[str]:

@@ -9,7 +9,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +126,7 @@ class _Writer:
     progress: Callable[[int, int], None]
     total: int
     written: int = 0
+    faults: list[str] = field(default_factory=list)
 
     def write(self, split: str, count: int, chunks: Sequence[Chunk]) -> list[Question]:
         """`count` questions for `split`: one of each chunk while chunks last, then the spare ones."""
@@ -146,7 +147,7 @@ class _Writer:
         if len(accepted) < count:
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(chunks)} chunks on this split's pages); ask for fewer, or add documents."
+                f"({len(chunks)} chunks on this split's pages); ask for fewer, or add documents{self._why()}."
             )
         self.written += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))
@@ -176,8 +177,16 @@ class _Writer:
         except (NotJSON, ServiceError) as error:
             if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
                 raise
+            self.faults.append(str(error))
             return []  # this chunk gives none, now and on a resume: another one is asked instead
         return [" ".join(text.split()) for text in texts if isinstance(text, str)]
+
+    def _why(self) -> str:
+        return (
+            f" ({len(self.faults)} requests gave none, the first because: {self.faults[0].rstrip('.')})"
+            if self.faults
+            else ""
+        )
 
     def _is_new(self, text: str) -> bool:
         """Whether `text` is a question that nobody has asked yet; if so it is known from now on."""

@@ -223,9 +223,8 @@ def _evidence(row: ScoredRow) -> str:
 def _item(item: Mapping[str, Any]) -> str:
     """One piece of evidence of any metric: what it is about, what was found, and why."""
     found = item.get("supported", item.get("useful"))
-    about = (
-        item.get("statement") or item.get("question") or item.get("sentence") or f"passage {item.get('context', 0) + 1}"
-    )
+    texts = [item[key] for key in ("statement", "question", "sentence") if key in item]
+    about = texts[0] if texts else f"passage {item['context'] + 1}"
     mark = "" if found is None else f"<span class='{'yes' if found else 'no'}'>{'yes' if found else 'no'}</span>: "
     cosine = f"{_number(item['cosine'])}: " if "cosine" in item else ""
     evasive = " (noncommittal)" if item.get("noncommittal") else ""

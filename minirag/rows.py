@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -72,11 +73,9 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
 
 
 def _contexts(value: Any, number: int) -> tuple[str, ...]:
-    """A list of texts; in a CSV cell as JSON or as Python writes it; one text is one context."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _listed(value, number)
-    elif isinstance(value, str):
-        value = [value] if value.strip() else []
+    """A list of texts; in a CSV cell as JSON or as Python writes it; any other text is one context."""
+    if isinstance(value, str):
+        value = _listed(value) or ([value] if value.strip() else [])
     if value is None:
         return ()
     if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
@@ -84,13 +83,16 @@ def _contexts(value: Any, number: int) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _listed(text: str, number: int) -> Any:
-    for read in (json.loads, ast.literal_eval):
+def _listed(text: str) -> list[Any] | None:
+    """The list that a text spells out, if it does."""
+    for read in (json.loads, ast.literal_eval) if text.lstrip().startswith("[") else ():
         try:
-            return read(text)
+            value = read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-    raise InputError(f"The contexts of row {number} start like a list, but cannot be read as one.")
+        if isinstance(value, list):
+            return value
+    return None
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -99,7 +101,7 @@ def read_rows(path: Path) -> list[Row]:
         if path.is_dir():
             fields = list(_of_run(path))
         elif path.suffix.lower() == ".csv":
-            fields = list(csv.DictReader(path.read_text("utf-8-sig").splitlines(keepends=True)))
+            fields = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
         else:
             fields = list(_json_lines(path))
     except FileNotFoundError as error:
@@ -113,7 +115,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
         if line.strip():
             try:
                 value = json.loads(line)

@@ -36,6 +36,7 @@ class Script:
                 status, headers, content = script.replies[number]
                 if callable(content):
                     content = content(seen)
+                status = script.status(seen) or status
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 kind = {} if "content-type" in headers else {"content-type": "application/json"}
@@ -54,6 +55,10 @@ class Script:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def status(self, seen: dict[str, Any]) -> int:
+        """The status of the reply to a request where it depends on the request; 0 where it does not."""
+        return 0
 
     def __enter__(self) -> "Script":
         return self

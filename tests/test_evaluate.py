@@ -54,7 +54,7 @@ def test_jsonl_and_csv_give_the_same_rows(tmp_path: Path) -> None:
         ('{"question": "Q?"}', "'answer'"),
         ('{"question": 3, "answer": "A"}', "'question'"),
         ('{"question": "Q?", "answer": "A", "contexts": [1]}', "contexts of row 1"),
-        ('{"question": "Q?", "answer": "A", "contexts": "[1, 2"}', "contexts of row 1"),
+        ('{"question": "Q?", "answer": "A", "contexts": "[1, 2]"}', "contexts of row 1"),
     ],
 )
 def test_a_file_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, says: str) -> None:
@@ -62,6 +62,13 @@ def test_a_file_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str,
     path.write_text(content)
     with pytest.raises(InputError, match=says):
         read_rows(path)
+
+
+def test_a_text_that_only_looks_like_a_list_is_one_context(tmp_path: Path) -> None:
+    text = "[1] The company sells sensors."
+    assert as_row({**ROW, "contexts": text}).contexts == (text,)
+    odd = "one\u2028two\x85three\x0cfour"
+    assert read_rows(write(tmp_path / "rows.jsonl", {**ROW, "answer": odd}))[0].answer == odd
 
 
 def test_missing_files_folders_without_a_run_and_bytes(tmp_path: Path) -> None:

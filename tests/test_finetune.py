@@ -12,6 +12,7 @@ from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.errors import InputError, JobError, ServiceError, TrainingNotAvailable
 from minirag.models import ChatModel, Service
 from minirag.prompts import Excerpt
+from minirag.retry import Retry
 
 
 @pytest.fixture
@@ -90,6 +91,38 @@ def test_a_cancelled_job_has_no_model(tmp_path: Path, service: Service) -> None:
     assert job.cancel() == "cancelled"
     with pytest.raises(JobError, match="was cancelled"):
         _ = job.model
+
+
+def test_after_a_job_that_failed_or_was_cancelled_a_new_one_is_started(tmp_path: Path, service: Service) -> None:
+    log, file = MessageLog(tmp_path / "log.jsonl"), training_file(tmp_path)
+    first = FineTuningJob.create(file, base="offline-student", log=log, service=service)
+    first.cancel()
+    second = FineTuningJob.create(file, base="offline-student", log=log, service=service).wait(timeout=60)
+    assert second.id != first.id
+    assert second.model
+    assert FineTuningJob.create(file, base="offline-student", log=log, service=service).id == second.id
+
+
+def test_another_service_knows_nothing_of_this_one_s_jobs_and_files(tmp_path: Path, service: Service) -> None:
+    log, file = MessageLog(tmp_path / "log.jsonl"), training_file(tmp_path)
+    first = FineTuningJob.create(file, base="offline-student", log=log, service=service)
+    with offline.serve() as other, Service(other.base_url, "k", name="elsewhere") as elsewhere:
+        FineTuningJob.create(file, base="offline-student", log=log, service=elsewhere)
+    assert [(e.service, e.stage) for e in log if e.stage in {"upload", "train"}] == [
+        ("offline", "upload"),
+        ("offline", "train"),
+        ("elsewhere", "upload"),
+        ("elsewhere", "train"),
+    ]
+    assert first.id
+
+
+def test_a_job_list_that_fails_starts_no_second_job(tmp_path: Path) -> None:
+    retry = Retry(sleep=lambda _: None)
+    with Script(refusal(500, "sorry")) as script, Service(script.url, "k", retry=retry) as service:
+        with pytest.raises(ServiceError, match="sorry"):
+            FineTuningJob.create(training_file(tmp_path), base="m", service=service)
+        assert {r["method"] for r in script.requests} == {"GET"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The log: nothing that was written is lost, nothing damaged is believed."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirag.errors import LogError
+from minirag.errors import LogError, Unfinished
 from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
 from minirag.testing import completion
 
@@ -177,3 +178,37 @@ def test_reading_needs_no_write_access(tmp_path: Path) -> None:
         log.append(exchange())
     path.chmod(0o400)
     assert len(MessageLog(path)) == 1
+
+
+def test_two_logs_on_one_file_lose_nothing_and_learn_of_each_other(tmp_path: Path) -> None:
+    one, two = MessageLog(tmp_path / "log.jsonl"), MessageLog(tmp_path / "log.jsonl")
+    for number in range(6):
+        (one, two)[number % 2].append(exchange(str(number)))
+    two.append(exchange("last"))
+    texts = [item.request["messages"][0]["content"] for item in MessageLog(one.path)]
+    assert texts == [*map(str, range(6)), "last"]
+    assert two.find(exchange("4").id) == exchange("4")
+    assert two.find(exchange("last").id) == exchange("last")
+    assert not (tmp_path / "log.jsonl.torn").exists()
+
+
+def test_a_line_that_cannot_be_written_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = MessageLog(tmp_path / "log.jsonl")
+    log.append(exchange("one"))
+    before = log.path.read_bytes()
+    write = os.write
+
+    def full(file: int, data: memoryview) -> int:
+        if len(data) > 100:
+            return write(file, data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", full)
+    with pytest.raises(Unfinished, match="No space left"):
+        log.append(exchange("two"))
+    monkeypatch.undo()
+    assert log.path.read_bytes() == before
+    log.append(exchange("two"))
+    assert len(MessageLog(log.path)) == 2

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.metrics import answer_relevancy, faithfulness
+from minirag.metrics import answer_relevancy, context_precision, context_recall, context_relevancy, faithfulness
 from minirag.metrics.judging import read_verdicts
+from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, TableEmbedding
 
 
@@ -175,3 +176,94 @@ def test_an_empty_answer_is_unscored_without_a_call() -> None:
     model = asks()
     assert answer_relevancy("Q?", " ", judge=model, embed=TableEmbedding(ROWS)).reason == "the answer is empty"
     assert model.asked == []
+
+
+# -- metrics of the contexts -------------------------------------------------------------------------------
+
+
+def test_blank_contexts_are_judged_like_none_and_end() -> None:
+    for contexts in ([], [""], [" ", "\n"]):
+        model = judge(["One."], [verdict(1, False)])
+        assert faithfulness("Q?", "A", contexts, judge=model).value == 0.0
+        assert context_recall("Q?", "A", contexts, judge=judge([], [verdict(1, False)]), reference="One.").value == 0.0
+
+
+SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
+
+
+def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window() -> None:
+    def reply(messages: Sequence[Any]) -> str:
+        shown = parse(messages).statements
+        return json.dumps({"needed": [n for n, text in enumerate(shown, 1) if " 3" in text]})
+
+    needed = sum(" 3" in text for text in SENTENCES)
+    contexts = [" ".join(SENTENCES[:25]), " ".join(SENTENCES[25:])]
+    for window in (None, 500):
+        model = FunctionChat(reply)
+        score = context_relevancy("Which?", "", contexts, judge=model, window=window)
+        assert score.value == needed / 60
+        assert len(score.evidence) == needed
+        assert (len(model.asked) > 1) is (window is not None)
+        for asked in model.asked if window else ():
+            assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
+
+
+@pytest.mark.parametrize("needed", ["x", [0], [3], [True], [1.0], None, [1, "2"]])
+def test_numbers_that_are_none_are_a_fault(needed: Any) -> None:
+    score = context_relevancy("Q?", "", ["One. Two."], judge=FunctionChat(lambda _: json.dumps({"needed": needed})))
+    assert score.value is None
+    assert score.reason.startswith("context: ")
+
+
+def test_context_precision_in_a_small_window_takes_each_context_whole() -> None:
+    contexts = [" ".join(SENTENCES[i : i + 10]) for i in range(0, 50, 10)]
+
+    def reply(messages: Sequence[Any]) -> str:
+        shown = [e.text for e in parse(messages).excerpts]
+        assert set(shown) <= set(contexts)
+        flags = [{"index": n, "useful": contexts.index(text) in (1, 4)} for n, text in enumerate(shown, 1)]
+        return json.dumps({"verdicts": flags})
+
+    for window in (None, 800):
+        model = FunctionChat(reply)
+        assert context_precision("Q?", "A", contexts, judge=model, window=window).value == (1 / 2 + 2 / 5) / 2
+        assert (len(model.asked) > 1) is (window is not None)
+    assert context_precision("Q?", "A", contexts, judge=FunctionChat(reply), window=300).reason.startswith("a context")
+
+
+def test_a_verdict_that_quotes_another_statement_than_its_number_is_a_fault() -> None:
+    mislabelled = [
+        {"index": 1, "statement": "Two.", "supported": True},
+        {"index": 2, "statement": "One.", "supported": False},
+    ]
+    score = faithfulness("Q?", "A", ["c"], judge=judge(["One.", "Two."], mislabelled))
+    assert score.value is None
+    assert "quotes number 2" in score.reason
+
+
+def test_one_key_twice_in_a_reply_is_a_fault() -> None:
+    twice = '{"verdicts": [{"index": 1, "supported": false, "supported": true}]}'
+    assert faithfulness("Q?", "A", ["c"], judge=judge(["One."], twice)).value is None
+
+
+def test_asking_again_keeps_to_the_window() -> None:
+    contexts = [" ".join(SENTENCES)]
+    for window in range(700, 760, 7):
+        model = judge(["One."], [verdict("a very long wrong number that is quoted in the fault", True)])
+        faithfulness("Q?", "A", contexts, judge=model, window=window)
+        assert len(model.asked) >= 3
+        for asked in model.asked:
+            assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
+
+
+def test_both_main_metrics_on_two_contexts_of_1024_tokens_cost_three_calls_and_2500_prompt_tokens() -> None:
+    tokenizer = FunctionChat(lambda _: "").tokenizer
+    text = " ".join(SENTENCES * 3)
+    contexts = [text[: tokenizer.prefix(text, 1024)]] * 2
+    model = judge(["One.", "Two.", "Three."], [verdict(i, True) for i in (1, 2, 3)])
+    reverse = asks(("same?", False), ("same?", False), ("same?", False))
+    faithfulness("Q?", "One. Two. Three.", contexts, judge=model)
+    answer_relevancy("Q?", "One. Two. Three.", contexts, judge=reverse, embed=TableEmbedding(ROWS))
+    sent = [tokenizer.count_messages(a["messages"]) for a in (*model.asked, *reverse.asked)]
+    assert len(sent) == 3
+    assert sum(sent) <= 2500

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,52 @@ def test_temperature_is_dropped_where_it_is_refused(service: Any) -> None:
     with Script(refused, completion("hi")) as script:
         ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
     assert ["temperature" in r["body"] for r in script.requests] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'max_tokens' or 'max_completion_tokens' is too large: 512",
+        "max_tokens: must be at most 100",
+        "Unsupported value: 'messages[0].role'",
+    ],
+)
+def test_a_400_about_a_value_is_not_answered_by_renaming_parameters_for_ever(service: Any, message: str) -> None:
+    with Script(refusal(400, message, param="max_tokens")) as script, pytest.raises(ServiceError):
+        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
+    assert len(script.requests) <= 2
+
+
+def test_many_threads_that_meet_a_refused_format_agree_with_a_later_run(tmp_path: Path, service: Any) -> None:
+    def reply(seen: dict[str, Any]) -> Any:
+        if seen["body"].get("response_format", {}).get("type") == "json_schema":
+            return {"error": {"message": "'response_format' json_schema is not supported", "param": "response_format"}}
+        return completion("{}")
+
+    class Refusing(Script):
+        def status(self, seen: dict[str, Any]) -> int:
+            return 400 if seen["body"].get("response_format", {}).get("type") == "json_schema" else 200
+
+    with Refusing((200, {}, reply)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = ChatModel("m", log=log, service=service(script))
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: chat.complete(HELLO, stage="s", repeat=n, schema={"type": "object"}), range(16)))
+        asked = len(script.requests)
+        later = ChatModel("m", log=MessageLog(log.path), service=service(script))
+        for n in range(16):
+            later.complete(HELLO, stage="s", repeat=n, schema={"type": "object"})
+    assert len(script.requests) == asked
+    assert "schema" in script.requests[-1]["body"]["messages"][-1]["content"]
+
+
+def test_a_reply_that_holds_nan_is_logged_as_a_failure_and_not_lost_in_a_traceback(
+    tmp_path: Path, service: Any
+) -> None:
+    body = b'{"choices": [{"message": {"content": "hi"}, "logprobs": {"x": NaN}}]}'
+    with Script((200, {}, body)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        with pytest.raises(BadReply):
+            ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
+        assert [failed.error["type"] for failed in log] == ["BadReply"]
 
 
 def test_a_400_about_something_else_fails_only_this_call(service: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minirag import MessageLog
+from minirag import MessageLog, offline
 from minirag.cli import main
 from minirag.tokens import for_model
 
@@ -196,3 +196,42 @@ def test_a_tuned_model_from_elsewhere_needs_no_training(tmp_path: Path) -> None:
     assert main(["run", str(SAMPLE), *options, "--out", str(out)]) == 0
     assert not (out / "job.json").exists()
     assert {a["arm"] for a in rows(out / "answers.jsonl")} == {"base", "tuned", "teacher"}
+
+
+def test_every_metric_can_be_asked_for_and_stands_in_the_report(tmp_path: Path) -> None:
+    metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
+    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
+    assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
+    assert "context precision" in (tmp_path / "report.html").read_text("utf-8")
+    assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
+
+
+def test_a_train_question_that_is_an_eval_question_is_not_trained_on(tmp_path: Path) -> None:
+    shared = ["What does Tarnwick Instruments plc make?", "How many employees did the United Kingdom have?"]
+    own = [f"What did the company do in its year number {n}, and why?" for n in range(14)]
+    (tmp_path / "train.txt").write_text("\n".join([*shared, "Who founded the company in 1986?"]))
+    (tmp_path / "eval.txt").write_text("\n".join([*shared, *own[:1]]))
+    files = [f"--{split}-questions={tmp_path / split}.txt" for split in ("train", "eval")]
+    assert main(["collect", str(SAMPLE), "--offline", *files, "--out", str(tmp_path / "o")]) == 0
+    report = json.loads((tmp_path / "o" / "training_report.json").read_text())
+    assert {e["question"]: e["dropped"] for e in report["examples"]}["t001"] == "eval question"
+
+
+def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+    with offline.serve() as server:
+        options = [
+            "--train-questions",
+            "1",
+            "--eval-questions",
+            "1",
+            "--base-url",
+            server.base_url,
+            "--out",
+            str(tmp_path),
+        ]
+        assert main(["questions", str(SAMPLE), *models, *options]) == 0
+        with offline.serve() as other:
+            assert main(["questions", "--base-url", other.base_url, "--out", str(tmp_path)]) == 2
+            assert server.base_url in capsys.readouterr().err
+            assert main(["questions", "--base-url", server.base_url, "--out", str(tmp_path)]) == 0

@@ -119,6 +119,16 @@ def test_a_window_that_holds_a_draft_but_no_refine_is_found_before_the_draft_is_
     assert chat.asked == []
 
 
+def test_with_an_unknown_vocabulary_the_window_is_required_before_the_draft_too(store: VectorStore) -> None:
+    chat = FunctionChat(lambda _: "word " * 250, model="llama3")
+    querying = QueryEngine(store, chat, OneHot(), context_window=2048)
+    with pytest.raises(WindowTooSmall, match="--tokenizer"):
+        querying.query("What about 3?")
+    assert chat.asked == []
+    roomy = QueryEngine(store, chat, OneHot(), context_window=6000)
+    assert len(roomy.query("What about 3?").drafts) > 1
+
+
 def test_pages_that_where_excludes_are_never_given(store: VectorStore) -> None:
     querying, _ = engine(store, top_k=4)
     answer = querying.query("What about 3?", where=lambda c: c.page not in {2, 3})

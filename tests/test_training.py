@@ -56,11 +56,11 @@ def test_what_is_left_out_has_its_reason(log: MessageLog, tmp_path: Path) -> Non
         answered("t6", "Held back", finish="content_filter"),
     ):
         log.append(exchange)
-    file = write_training_file(
-        log,
-        tmp_path / "t.jsonl",
-        leaks=lambda _, e: "eval page in the prompt" if "eval-chunk" in e.tags.get("chunks", ()) else "",
-    )
+
+    def leaks(_: str, exchange: Exchange) -> str:
+        return "eval page in the prompt" if "eval-chunk" in exchange.tags.get("chunks", ()) else ""
+
+    file = write_training_file(log, tmp_path / "t.jsonl", leaks=leaks)
     assert {e.exchange.tags["question"]: e.dropped for e in file.examples} == {
         "t1": "",
         "t2": "finish_reason length",
