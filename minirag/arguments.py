@@ -1,6 +1,7 @@
 """Row 9. What the command line takes: one command for the whole run, and one for each of its steps."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     models.add_argument("--tuned", metavar="MODEL", help="a tuned model from elsewhere, instead of a job")
     models.add_argument("--tuned-base-url", metavar="URL", help="the service of --tuned")
     models.add_argument("--tokenizer", metavar="NAME", help="vocabulary to count unknown models' tokens with")
-    models.add_argument("--temperature", type=float, metavar="T", help="of all chat calls (default 0)")
+    models.add_argument("--temperature", type=_not_negative, metavar="T", help="of all chat calls (default 0)")
     questions = command.add_argument_group("questions")
     for split in ("train", "eval"):
         questions.add_argument(
@@ -90,13 +91,27 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     training = command.add_argument_group("training and judging")
     training.add_argument("--suffix", metavar="TEXT", help="part of the tuned model's name")
     training.add_argument("--keep-all", action="store_true", help="train on abstentions and doubles too")
-    training.add_argument("--judge-window", type=int, metavar="N", help="the judge's largest request (default: same)")
+    training.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")
     training.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
     training.add_argument("--metrics", type=_names, metavar="A,B", help="default: faithfulness,answer_relevancy")
-    training.add_argument("--margin", type=float, metavar="X", help="smallest difference that matters to you")
+    training.add_argument("--margin", type=_not_negative, metavar="X", help="smallest difference that matters to you")
     training.add_argument("--prices", type=Path, metavar="FILE", help="TOML with your prices")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 upwards")
+    return number
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -57,8 +57,10 @@ def _run(arguments: argparse.Namespace) -> int:
     documents = given.get("documents", [])
     if given["command"] == "evaluate" and len(documents) == 1 and _holds_rows(Path(documents[0])):
         return _evaluate_rows(given, Path(documents[0]))
+    if given["command"] == "evaluate" and any(Path(name).suffix.lower() in {".jsonl", ".csv"} for name in documents):
+        raise InputError("Rows are scored one file at a time, without documents beside it.")
     if "out" not in given:
-        raise InputError("Name the run's folder with --out DIR.")
+        raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     folder: Path = given["out"]
     with ExitStack() as stack:
         settings, offline_run = _settings(given, folder)
@@ -111,7 +113,9 @@ def _evaluate_rows(given: dict[str, Any], path: Path) -> int:
     for role in ("judge", "embedding"):
         if role not in given and not is_offline and (role == "judge" or "answer_relevancy" in metrics):
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
-    folder = given.get("out", Path(f"{path.stem}-scores"))
+    folder = given.get("out", Path(f"{path.name}-scores"))
+    if (folder / "scores.jsonl").resolve() == path.resolve():
+        raise InputError(f"The scores would replace {path}; give another folder with --out.")
     with ExitStack() as stack:
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
         service = _service(given, stack, folder, is_offline)
@@ -197,11 +201,30 @@ def _facts(folder: Path) -> dict[str, Any]:
         required = {f.name for f in fields(Settings) if f.default is MISSING}
         if not required <= set(facts["settings"]) or not isinstance(facts["service"], str):
             raise ValueError("settings are missing")
+        wrong = [name for name, value in facts["settings"].items() if not _is_of_kind(name, value)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {facts['settings'][wrong[0]]!r:.40}")
     except FileNotFoundError:
         raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
     return dict(facts)
+
+
+def _is_of_kind(name: str, value: Any) -> bool:
+    """Whether a recorded setting has the type that its default has."""
+    known = {f.name: f.default for f in fields(Settings)}
+    if name in {"documents", "metrics"}:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name in {"train_questions", "eval_questions"}:
+        return isinstance(value, int | str)
+    default = known.get(name)
+    return (
+        default is None
+        or default is MISSING
+        or isinstance(value, type(default))
+        or (name == "temperature" and value is None)
+    )
 
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], str]:
@@ -271,7 +294,7 @@ def _summary(run: Run, command: str) -> dict[str, Any]:
 def _lines(summary: dict[str, Any]) -> list[str]:
     if "comparison" not in summary:
         return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
-    lines = [summary["comparison"]["verdict"]]
+    lines = [summary["comparison"]["verdict"], summary["comparison"]["verdict_against_teacher"]]
     return [*lines, f"report: {summary['report']}"] if "report" in summary else lines
 
 

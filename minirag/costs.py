@@ -6,7 +6,7 @@ A price that is not known makes a sum unknown (None); it is never added as 0.
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -92,22 +92,36 @@ class Line:
     output_tokens: int = 0
     training_tokens: int = 0
     usd: float | None = 0.0
-    seconds: float = field(default=0.0, repr=False)
 
     def add(self, exchange: Exchange, prices: Prices) -> None:
         """Count one exchange; a failed one is billed where the service says what it used."""
-        usage = exchange.usage
         self.calls += 1
         self.failed += exchange.error is not None
-        self.seconds += exchange.seconds
-        cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-        new = (int(usage.get("prompt_tokens") or 0) - cached, cached, int(usage.get("completion_tokens") or 0))
-        self.input_tokens += new[0]
-        self.cached_tokens += new[1]
-        self.output_tokens += new[2]
+        tokens = _tokens(exchange.usage)
+        if tokens is None:  # a reply that does not say what it used is billed all the same
+            unknown = exchange.response is not None and not _is_free(prices.of(exchange.model))
+            self.usd = None if unknown else self.usd
+            return
+        self.input_tokens += tokens[0]
+        self.cached_tokens += tokens[1]
+        self.output_tokens += tokens[2]
         price = prices.of(exchange.model)
-        money = _money(new, (price.input, price.cached if price.cached is not None else price.input, price.output))
+        money = _money(tokens, (price.input, price.cached if price.cached is not None else price.input, price.output))
         self.usd = None if self.usd is None or money is None else self.usd + money
+
+
+def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """New input, cached input and output tokens; None where a service gives no usable numbers."""
+    details = usage.get("prompt_tokens_details")
+    cached = (details.get("cached_tokens") if isinstance(details, Mapping) else 0) or 0
+    prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens") or 0
+    if not (isinstance(prompt, int) and isinstance(cached, int) and isinstance(output, int)):
+        return None
+    return None if min(prompt, output) < 0 or not 0 <= cached <= prompt else (prompt - cached, cached, output)
+
+
+def _is_free(price: Price) -> bool:
+    return price.input == 0 and price.output in (0, None)
 
 
 def _money(tokens: Iterable[int], per_million: Iterable[float | None]) -> float | None:
@@ -121,18 +135,22 @@ def _money(tokens: Iterable[int], per_million: Iterable[float | None]) -> float 
     return total
 
 
-def bill(log: Iterable[Exchange], prices: Prices, trained: tuple[str, int] | None = None) -> list[Line]:
-    """One `Line` for each stage, arm and model of the log, and one for training `(base model, tokens billed)`."""
+def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
+    """One `Line` for each stage, arm and model of the log, and one for the training on each base model."""
     lines: dict[tuple[str, str, str], Line] = {}
+    jobs: dict[str, tuple[str, int]] = {}
     for exchange in log:
-        if exchange.endpoint not in {"chat.completions", "embeddings"}:
-            continue
-        key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
-        lines.setdefault(key, Line(*key)).add(exchange, prices)
-    if trained is not None:
-        base, tokens = trained
-        usd = _money([tokens], [prices.training(base)])
-        lines["train", "tuned", base] = Line("train", "tuned", base, 1, training_tokens=tokens, usd=usd)
+        if exchange.endpoint in {"chat.completions", "embeddings"}:
+            key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
+            lines.setdefault(key, Line(*key)).add(exchange, prices)
+        elif exchange.error is None and (tokens := (exchange.response or {}).get("trained_tokens")):
+            reply = exchange.response or {}
+            jobs[str(reply.get("id"))] = (str(reply.get("model")), int(tokens))
+    for base, tokens in jobs.values():
+        line = lines.setdefault(("train", "tuned", base), Line("train", "tuned", base))
+        line.calls += 1
+        line.training_tokens += tokens
+        line.usd = _money([line.training_tokens], [prices.training(base)])
     return [lines[key] for key in sorted(lines)]
 
 
@@ -169,7 +187,7 @@ def break_even(training: float | None, teacher: float | None, tuned: float | Non
 
 def as_json(lines: Iterable[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
     """What `costs.json` holds."""
-    rows = [{name: value for name, value in vars(line).items() if name != "seconds"} for line in lines]
+    rows = [vars(line) for line in lines]
     return {"prices_of": prices.date, "lines": rows, "total_usd": total([Line(**row) for row in rows]), **extra}
 
 

@@ -144,11 +144,13 @@ def evaluate(
 
     def score(task: _Task) -> ScoredRow:
         item, metric, number = task
+        if item.contexts is None and metric != "answer_relevancy":
+            return ScoredRow(item.question_id, item.arm, metric, number, Score(None, "the row names no contexts"))
         try:
             value = METRICS[metric](
                 item.question,
                 item.answer,
-                item.contexts,
+                item.contexts or (),
                 judge=judge,
                 embed=embed,
                 reference=item.reference,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.errors import InputError, JobError, ServiceError, TrainingNotAvailable
+from minirag.errors import BadReply, InputError, JobError, ServiceError, TrainingNotAvailable
 from minirag.files import write_json
 from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.models import Service, described
@@ -209,8 +209,10 @@ class _Calls:
                     tags or {},
                 )
                 self.log.append(Exchange(*call, started, round(time.monotonic() - clock, 4)))
-            if reply is not None:
+            if reply is not None and ("id" in reply or "data" in reply):
                 return reply
+            if reply is not None:
+                raise BadReply(f"{self.service.address} answered {endpoint} with something that has no id.")
             assert failure is not None
             if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
                 raise failure
@@ -250,7 +252,7 @@ def _listed(calls: _Calls) -> Iterator[dict[str, Any]]:
                 lambda client, sent: client.fine_tuning.jobs.with_raw_response.list(**sent),
             )
         except ServiceError as error:
-            if error.status in {404, 405, 501}:
+            if isinstance(error, BadReply) or error.status in {404, 405, 501}:
                 return  # it may still train: creating says so if it cannot
             raise
         jobs = page.get("data") or []

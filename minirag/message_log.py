@@ -94,7 +94,8 @@ class Exchange:
     @property
     def usage(self) -> Mapping[str, Any]:
         """The tokens billed, as the service counts them; empty where it does not say."""
-        return (self.response or {}).get("usage") or {}
+        usage = (self.response or {}).get("usage")
+        return usage if isinstance(usage, Mapping) else {}
 
     def to_line(self) -> bytes:
         """The exchange as one line of the log, checksum and newline included."""

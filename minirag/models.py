@@ -159,7 +159,7 @@ class Service:
             raise self.failure(error, model) from error
         try:
             reply = json.loads(raw.content, parse_constant=_no_constant)
-        except ValueError:
+        except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
             raise BadReply(f"{self.address} answered with something that is not the OpenAI protocol; check --base-url.")

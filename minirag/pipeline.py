@@ -26,6 +26,7 @@ from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
+from minirag.metrics.judging import reply_tokens
 from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
@@ -120,8 +121,9 @@ class Run:
             raise LogError(
                 f"Process {holder} is working in {self.folder}; wait for it, or choose another --out."
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # only a courtesy to whom the lock keeps out
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,6 +138,10 @@ class Run:
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(settings, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(settings, name)}; it must be at least 1.")
+        if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
+            raise InputError("The --suffix of a tuned model has 1 to 64 characters.")
+        if settings.tuned is not None and settings.tuned == settings.student and self.tuned_service is None:
+            raise InputError("--tuned names the untrained student itself; name the tuned model.")
         if settings.teacher == settings.student:
             raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
         asked = ["?"]
@@ -146,6 +152,8 @@ class Run:
             window = Window(for_model(model, settings.tokenizer), settings.context_window)
             for text in asked:
                 window.require(prompts.draft(text, []), settings.reply_tokens)
+        judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
+        judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
         if not settings.documents:
             raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
         counts = [n if isinstance(n, int) else 0 for n in (settings.train_questions, settings.eval_questions)]
@@ -181,7 +189,7 @@ class Run:
     def pages(self) -> Pages:
         pages = load(*self.settings.documents)
         text = sum(1 for page in pages if page.text)
-        self.say(f"documents: {len(pages)} pages, {text} with text{_removed(pages)}")
+        self.say(f"documents: {_counted(len(pages), 'page')}, {text} with text{_removed(pages)}")
         return pages
 
     @cached_property
@@ -192,16 +200,20 @@ class Run:
     def store(self) -> VectorStore:
         """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
         with suppress(StoreError):
-            store = VectorStore.open(self.folder, model=self.settings.embedding)
+            store = VectorStore.open(self.folder, model=self._index_name)
             if list(store.chunks) == self.chunks:
-                self.say(f"index: {len(store)} chunks, {store.dimensions} dimensions, as before")
+                self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
                 return store
         store = VectorStore.build(self.chunks, self.embed)
-        store.save(self.folder)
-        self.say(
-            f"index: {len(store)} chunks of at most {self.settings.chunk_size} tokens, {store.dimensions} dimensions"
-        )
-        return VectorStore.open(self.folder, model=self.settings.embedding)
+        VectorStore(store.chunks, store.vectors, self._index_name).save(self.folder)
+        size = f"at most {self.settings.chunk_size} tokens"
+        self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
+        return VectorStore.open(self.folder, model=self._index_name)
+
+    @property
+    def _index_name(self) -> str:
+        """Two services may call different models by one name: an index belongs to both."""
+        return f"{self.settings.embedding} at {self.service.name}"
 
     # -- questions -----------------------------------------------------------------------------------------
 
@@ -234,7 +246,7 @@ class Run:
             source_pages = {self._page_of[q.chunk_id] for q in own if q.chunk_id}
             self.say(
                 f"questions: {len(own)} for {'training' if split == 'train' else 'evaluation'}, "
-                f"from {len(source_pages)} different pages"
+                f"from {_counted(len(source_pages), 'page')}"
             )
         return questions
 
@@ -283,7 +295,9 @@ class Run:
         billed = costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
         write_json(self.folder / "training_report.json", {**file.report(), "usd": billed})
         dropped = len(file.examples) - len(file.kept)
-        self.say(f"collect: {len(file.kept)} training examples, {dropped} dropped, {file.tokens} tokens an epoch")
+        self.say(
+            f"collect: {_counted(len(file.kept), 'training example')}, {dropped} dropped, {file.tokens} tokens an epoch"
+        )
         return file
 
     def _leak(self, question: str, exchange: Exchange) -> str:
@@ -416,7 +430,7 @@ class Run:
             f"{row.question_id} ({row.arm}, {row.metric}): {row.score.reason}" for row in scores if row.failed
         ]
         unscored = sum(1 for row in scores if row.score.value is None)
-        self.say(f"evaluate: {len(scores)} scores, {unscored} unscored")
+        self.say(f"evaluate: {_counted(len(scores), 'score')}, {unscored} unscored")
         return scores
 
     @cached_property
@@ -429,28 +443,36 @@ class Run:
             values = {arm: self.scores.values(arm, metric, ids) for arm in ARMS}
             tuned = compare(values["base"], values["tuned"], clusters=clusters, margin=self.settings.margin)
             ceiling = compare(values["teacher"], values["tuned"], clusters=clusters, margin=self.settings.margin)
-            means = {
-                arm: dict(zip(("mean", "n", "n_unscored"), self.scores.mean(arm, metric), strict=True)) for arm in ARMS
-            }
-            reasons = {arm: self.scores.reasons(arm, metric) for arm in ARMS}
+            arms = {arm: self._arm(arm, metric, values[arm]) for arm in ARMS}
             metrics[metric] = {
                 **_difference(tuned),
-                "arms": {arm: {**means[arm], "unscored": reasons[arm]} for arm in ARMS},
+                "arms": arms,
                 "tuned_against_teacher": _difference(ceiling),
             }
         comparison = {
-            "verdict": _one_line(metrics),
+            "verdict": "tuned against base: " + _one_line(metrics),
+            "verdict_against_teacher": "tuned against teacher: "
+            + _one_line({name: metric["tuned_against_teacher"] for name, metric in metrics.items()}),
             "metrics": metrics,
             "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in ARMS},
         }
         write_json(self.folder / "comparison.json", comparison)
         return comparison
 
+    def _arm(self, arm: str, metric: str, values: Sequence[float | None]) -> dict[str, Any]:
+        """An arm's mean over its scored questions; what has no answer has no score, and is counted too."""
+        scored = [value for value in values if value is not None]
+        reasons = self.scores.reasons(arm, metric)
+        if missing := len(values) - len(scored) - sum(reasons.values()):
+            reasons["there is no answer: the call failed"] = missing
+        mean = sum(scored) / len(scored) if scored else None
+        return {"mean": mean, "n": len(scored), "n_unscored": len(values) - len(scored), "unscored": reasons}
+
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: everything that this folder's calls have cost."""
         tokens = 0 if self.settings.tuned else self.training_file.tokens * self.training_file.epochs
-        lines = costs.bill(self.log, self.prices, (self.settings.student, tokens) if tokens else None)
+        lines = costs.bill(self.log, self.prices)
         answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in ARMS}
         # what training elsewhere has cost is not known here
         training = costs.training_cost(self.prices, self.settings.student, tokens) if tokens else None
@@ -535,14 +557,24 @@ def _difference(result: Comparison) -> dict[str, Any]:
     }
 
 
-def _one_line(metrics: Mapping[str, Any]) -> str:
-    parts = []
-    for name, metric in metrics.items():
-        if metric["low"] is None:
-            parts.append(f"{name.replace('_', ' ')}: {metric['verdict']}")
-        else:
-            parts.append(
-                f"{name.replace('_', ' ')} {metric['difference']:+.3f} [{metric['low']:+.3f}, {metric['high']:+.3f}]: "
-                f"{metric['verdict']}"
-            )
-    return "tuned against base: " + "; ".join(parts)
+def _one_line(differences: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name.replace('_', ' ')} {_in_words(result)}" for name, result in differences.items())
+
+
+def _in_words(result: Mapping[str, Any]) -> str:
+    """A comparison as one clause, with why it cannot tell and how many questions could."""
+    if result["difference"] is None:
+        return f"{result['verdict']} (nothing was scored in both)"
+    if result["low"] is None:
+        return f"{result['difference']:+.3f}: {result['verdict']} (all questions are about one page)"
+    interval = f"{result['difference']:+.3f} [{result['low']:+.3f}, {result['high']:+.3f}]: {result['verdict']}"
+    if result["low"] == result["high"] == 0:
+        return f"{interval} (the same in every question)"
+    if result["verdict"] == "cannot tell" and result["n_needed"]:
+        return f"{interval} (about {result['n_needed']:,} questions could)"
+    return interval
+
+
+def _counted(number: int, noun: str) -> str:
+    """`1 page`, `2 pages`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

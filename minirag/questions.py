@@ -27,6 +27,8 @@ from minirag.window import Passage, Window, excerpts
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
+MOST_PER_CALL = 8
+"""Questions asked of one chunk: more than that a page does not give, and their replies fill the window."""
 NEAR_DUPLICATE = 0.8
 """Share of words in common (Jaccard) from which two questions count as one."""
 _WORD = re.compile(r"\w+")
@@ -132,7 +134,7 @@ class _Writer:
         """`count` questions for `split`: one of each chunk while chunks last, then the spare ones."""
         accepted: list[tuple[Chunk, str]] = []
         spare: list[tuple[Chunk, str]] = []
-        each = 2 if count <= len(chunks) else math.ceil(count / max(1, len(chunks))) + 1
+        each = min(MOST_PER_CALL, 2 if count <= len(chunks) else math.ceil(count / max(1, len(chunks))) + 1)
         queue = list(chunks)
         while len(accepted) < count and queue:
             batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]

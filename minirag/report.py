@@ -25,8 +25,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 .verdict.better { border-color: var(--good); } .verdict.worse { border-color: var(--bad); }
 .verdict strong { font-size: 1.15rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
+th, td { overflow-wrap: normal;
+  text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 details { border-bottom: 1px solid var(--line); padding: .5rem 0; } summary { cursor: pointer; }
 summary .scores { color: var(--soft); font-variant-numeric: tabular-nums; }
 .no { color: var(--bad); } .yes { color: var(--good); } .soft { color: var(--soft); }
@@ -100,15 +101,10 @@ def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapp
     kind = verdicts.pop() if len(verdicts) == 1 else ""
     lines = [
         f"<strong>{_text(comparison['verdict'])}</strong>",
+        f"<strong>{_text(comparison['verdict_against_teacher'])}</strong>",
         ", ".join(f"{role} {_text(settings[role])}" for role in ("teacher", "student", "judge")) + ".",
         _break_even(bill),
     ]
-    for name, metric in comparison["metrics"].items():
-        if metric["verdict"] == "cannot tell" and metric["n_needed"]:
-            lines.append(
-                f"{_text(name.replace('_', ' ')).capitalize()}: a difference of this size would need about "
-                f"{metric['n_needed']:,} questions; this run scored {metric['n']}."
-            )
     return f'<p class="verdict {_text(kind)}">{"<br>".join(line for line in lines if line)}</p>'
 
 
@@ -192,7 +188,11 @@ def _questions(
         page = "" if question.page is None else f"page {question.page}"
         notes = ", ".join(filter(None, [page, *question.flags]))
         values = " · ".join(
-            f"{arm} " + " ".join(_number(row.score.value, 2) for row in by_question.get((arm, question.id), []))
+            f"{arm}: "
+            + ", ".join(
+                f"{row.metric.replace('_', ' ')} {_number(row.score.value, 2)}"
+                for row in by_question.get((arm, question.id), [])
+            )
             for arm in ARMS
         )
         yield (
@@ -232,8 +232,16 @@ def _item(item: Mapping[str, Any]) -> str:
     return f"<li>{mark}{cosine}{_text(about)}{evasive}{reason}</li>"
 
 
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return _text(", ".join(map(str, value)))
+    if value is None or isinstance(value, bool):
+        return {None: "not set", True: "yes", False: "no"}[value]
+    return _text(value)
+
+
 def _facts(facts: Mapping[str, Any]) -> str:
-    rows = [[_text(name.replace("_", " ")), _text(value)] for name, value in facts["settings"].items()]
+    rows = [[_text(name.replace("_", " ")), _setting(value)] for name, value in facts["settings"].items()]
     rows += [["sha256 of " + _text(name), _text(digest)] for name, digest in facts["documents"].items()]
     rows += [[f"{_text(model)} served as", _text(", ".join(names))] for model, names in facts["models_served"].items()]
     rows += [["service", _text(facts["service"])], ["minirag", _text(facts["minirag"])]]

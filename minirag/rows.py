@@ -25,11 +25,14 @@ csv.field_size_limit(1 << 28)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One answer to be scored: what was asked, said and retrieved, and what should have been said, if known."""
+    """One answer to be scored: what was asked, said and retrieved, and what should have been said, if known.
+
+    `contexts` is empty where nothing was retrieved, and None where that is not known.
+    """
 
     question: str
     answer: str
-    contexts: tuple[str, ...] = ()
+    contexts: tuple[str, ...] | None = None
     reference: str | None = None
     question_id: str = ""
     arm: str = ""
@@ -52,13 +55,18 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
     if isinstance(reference, list):
         reference = " ".join(map(str, reference))
     return Row(
-        str(found["question"]),
-        str(found["answer"]),
+        _clean(found["question"]),
+        _clean(found["answer"]),
         _contexts(found["contexts"], number),
-        None if reference is None else str(reference),
+        None if reference is None else _clean(str(reference)),
         str(found["question_id"] if found["question_id"] is not None else number),
         str(found["arm"] or ""),
     )
+
+
+def _clean(text: Any) -> str:
+    """A lone surrogate cannot be sent; a question mark takes its place."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
@@ -72,15 +80,15 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
     return result
 
 
-def _contexts(value: Any, number: int) -> tuple[str, ...]:
+def _contexts(value: Any, number: int) -> tuple[str, ...] | None:
     """A list of texts; in a CSV cell as JSON or as Python writes it; any other text is one context."""
     if isinstance(value, str):
         value = _listed(value) or ([value] if value.strip() else [])
     if value is None:
-        return ()
+        return None
     if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
         raise InputError(f"The contexts of row {number} are not a list of texts.")
-    return tuple(value)
+    return tuple(map(_clean, value))
 
 
 def _listed(text: str) -> list[Any] | None:
@@ -88,7 +96,7 @@ def _listed(text: str) -> list[Any] | None:
     for read in (json.loads, ast.literal_eval) if text.lstrip().startswith("[") else ():
         try:
             value = read(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(value, list):
             return value

@@ -161,7 +161,7 @@ class VectorStore:
             vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
             chunks = [Chunk(**json.loads(line)) for line in lines.splitlines()]
             count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
         if model is not None and made_by != model:
             raise StoreError(f"The index in {path} was made by {made_by!r}, not by {model!r}; build it again.")

@@ -87,6 +87,9 @@ def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFi
         ["--teacher", "offline-student"],
         ["--prices", "nowhere.toml"],
         ["--base-url", "http://127.0.0.1:1/v1"],
+        ["--suffix", "x" * 65],
+        ["--judge-window", "200"],
+        ["--tuned", "offline-student"],
     ],
 )
 def test_settings_that_cannot_work_are_found_before_anything_is_sent(
@@ -97,7 +100,13 @@ def test_settings_that_cannot_work_are_found_before_anything_is_sent(
     assert not (tmp_path / "o" / "messages.jsonl").exists()
 
 
-MODELS = [word for role in ("teacher", "student", "judge", "embedding") for word in (f"--{role}", f"m-{role}")]
+DOCUMENTS_5 = json.dumps(
+    {
+        "service": "offline",
+        "settings": dict.fromkeys(("teacher", "student", "judge", "embedding"), "m") | {"documents": 5},
+    }
+)
+MODELS = [word for role in ROLES for word in (f"--{role}", f"m-{role}")]
 
 
 def test_no_model_no_key_and_a_wrong_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +144,14 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no run to resume" in fails(["report", "--out", str(tmp_path)], capsys)[1]
-    for content in ("", "[]", "{}", '{"settings": {}, "service": "offline"}', '{"settings": 3, "service": 1}'):
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"settings": {}, "service": "offline"}',
+        '{"settings": 3, "service": 1}',
+        DOCUMENTS_5,
+    ):
         (tmp_path / "run.json").write_text(content)
         assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
 
@@ -166,7 +182,14 @@ def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pyt
 
 
 def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["fly"], ["run", "--out"], ["run", "x", "--out", "y", "--train-questions", "-3"]):
+    for arguments in (
+        [],
+        ["fly"],
+        ["run", "--out"],
+        ["run", "x", "--out", "y", "--train-questions", "-3"],
+        ["run", "x", "--out", "y", "--temperature", "nan"],
+        ["run", "x", "--out", "y", "--margin", "-1"],
+    ):
         with pytest.raises(SystemExit) as done:
             main(arguments)
         assert done.value.code == 2

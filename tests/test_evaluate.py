@@ -94,6 +94,24 @@ def test_a_failing_row_is_unscored_with_its_reason_and_harms_no_other() -> None:
     assert scores.reasons("", "context_relevancy") == {"The service answered 500: sorry.": 1}
 
 
+def test_a_row_that_names_no_contexts_is_unscored_where_they_are_needed() -> None:
+    row = {"question": "Who?", "answer": "Ann.", "context": ["misspelt"]}
+    scores = evaluate([row], ["faithfulness", "context_relevancy"], ScriptedChat(NEEDED))
+    assert [s.score.reason for s in scores] == ["the row names no contexts"] * 2
+
+
+def test_lone_surrogates_in_rows_are_replaced() -> None:
+    assert as_row({**ROW, "question": "bad \udc80?"}).question == "bad ??"
+
+
+def test_a_mistake_inside_the_judge_is_no_fault_of_its_reply() -> None:
+    def reply(_: Any) -> str:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        evaluate([ROW], ["context_relevancy"], FunctionChat(reply))
+
+
 def test_a_judge_that_refuses_all_work_stops_it() -> None:
     def reply(_: Any) -> str:
         raise ServiceRefused("no key")
@@ -168,12 +186,19 @@ def test_the_command_scores_a_file_and_a_second_call_sends_nothing(
     first = json.loads(capsys.readouterr().out)
     assert first[""]["faithfulness"]["n_unscored"] == 1
     assert first[""]["context_recall"]["mean"] == 1.0
-    log = (tmp_path / "mine-scores" / "messages.jsonl").read_bytes()
+    log = (tmp_path / "mine.jsonl-scores" / "messages.jsonl").read_bytes()
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == first
-    assert (tmp_path / "mine-scores" / "messages.jsonl").read_bytes() == log
+    assert (tmp_path / "mine.jsonl-scores" / "messages.jsonl").read_bytes() == log
     assert main(command[:-1]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) < 80
+
+
+def test_scores_never_replace_the_rows_they_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "scores.jsonl", ROW)
+    assert main(["evaluate", str(path), "--offline", "--out", str(tmp_path)]) == 2
+    assert "would replace" in capsys.readouterr().err
+    assert read_rows(path) == [as_row(ROW)]
 
 
 def test_bad_rows_are_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

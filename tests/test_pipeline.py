@@ -5,8 +5,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from doubles import Script
 from minirag import MessageLog, offline
 from minirag.cli import main
 from minirag.tokens import for_model
@@ -235,3 +237,47 @@ def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: py
             assert main(["questions", "--base-url", other.base_url, "--out", str(tmp_path)]) == 2
             assert server.base_url in capsys.readouterr().err
             assert main(["questions", "--base-url", server.base_url, "--out", str(tmp_path)]) == 0
+
+
+def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Path) -> None:
+    """A service that refuses some of the tuned model's questions must not raise its mean quietly."""
+    with offline.serve() as server:
+
+        def forward(seen: dict[str, Any]) -> bytes:
+            address = server.base_url + seen["path"].removeprefix("/v1")
+            headers = {k: v for k, v in seen["headers"].items() if k in {"content-type", "authorization"}}
+            return httpx.request(seen["method"], address, content=seen["raw"], headers=headers, timeout=30).content
+
+        class Refusing(Script):
+            def status(self, seen: dict[str, Any]) -> int:
+                return 400 if b"offline-teacher" in seen["raw"] and b"\\nDoes it rain" in seen["raw"] else 200
+
+        (tmp_path / "eval.txt").write_text(
+            "What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?"
+        )
+        models = [w for role in ("student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+        with Refusing((200, {}, forward)) as script:
+            options = [
+                "--tuned",
+                "offline-judge",
+                "--train-questions",
+                "1",
+                "--eval-questions",
+                str(tmp_path / "eval.txt"),
+            ]
+            command = ["run", str(SAMPLE), "--teacher", "offline-teacher", *models, *options, "--base-url", script.url]
+            assert main([*command, "--out", str(tmp_path / "o")]) == 3
+    comparison = json.loads((tmp_path / "o" / "comparison.json").read_text())
+    arms = comparison["metrics"]["answer_relevancy"]["arms"]
+    assert (arms["teacher"]["n"], arms["teacher"]["n_unscored"]) == (2, 1)
+    assert arms["teacher"]["unscored"] == {"there is no answer: the call failed": 1}
+    assert arms["base"]["n"] == 3
+
+
+def test_another_service_with_models_of_the_same_name_gets_an_index_of_its_own(tmp_path: Path) -> None:
+    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+    for _ in range(2):
+        with offline.serve() as server:
+            options = [*models, "--base-url", server.base_url, "--out", str(tmp_path)]
+            assert main(["index", str(SAMPLE), *options]) == 0
+            assert json.loads((tmp_path / "index.json").read_text())["model"].endswith(server.base_url)

@@ -1,6 +1,7 @@
 """The training file and the bill: projections of the log."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,10 @@ def test_the_bill_adds_up_tokens_and_money_by_stage_arm_and_model(log: MessageLo
 
 
 def test_training_is_billed_by_its_base_model(log: MessageLog) -> None:
-    [line] = bill(log, PRICES, ("small", 2_000_000))
+    reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": 2_000_000}
+    for _ in range(2):  # the last states of one job, seen twice
+        log.append(Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply))
+    [line] = bill(log, PRICES)
     assert (line.stage, line.training_tokens, line.usd) == ("train", 2_000_000, 10.0)
 
 
@@ -140,6 +144,24 @@ def test_an_unknown_price_makes_the_sum_unknown_and_never_zero(log: MessageLog) 
     lines = bill(log, PRICES)
     assert {line.model: line.usd is None for line in lines} == {"nobody-knows": True, "big": False}
     assert total(lines) is None
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        [1],
+        "free",
+        {"prompt_tokens": "many"},
+        {"prompt_tokens": -25},
+        {"prompt_tokens": 5, "completion_tokens": -1},
+    ],
+)
+def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(log: MessageLog, usage: Any) -> None:
+    exchange = answered("e1", "A")
+    log.append(replace(exchange, response={**exchange.response, "usage": usage}))
+    [line] = bill(log, PRICES)
+    assert (line.calls, line.input_tokens, line.usd) == (1, 0, None)
 
 
 def test_a_failed_call_is_counted_and_billed_only_for_what_it_used(log: MessageLog) -> None:

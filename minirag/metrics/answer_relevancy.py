@@ -30,12 +30,12 @@ def answer_relevancy(
     """Mean cosine of the question with `n` questions written from the answer alone, in [0, 1] (below 0 counts as 0).
 
     0 if all n are noncommittal ("all", not "any"). Calls: one that returns all n questions, so that the value does
-    not depend on how a service samples, and one for the vectors. The judge never sees `question`; `contexts`,
-    `reference` and `window` are not used.
+    not depend on how a service samples, and one for the vectors. The judge never sees `question`; `contexts`
+    and `reference` are not used.
 
-    Unscored (`value` None) with a reason: "the answer is empty"; "reverse: …, twice" where the judge's reply is
-    unusable. `evidence`: `{"question", "cosine", "noncommittal"}` for each. Raises InputError without `embed`, and
-    ServiceError. Source: ragas, answer_relevancy.
+    Unscored (`value` None) with a reason: "the answer is empty"; "the answer does not fit the judge's window";
+    "reverse: …, twice" where the judge's reply is unusable. `evidence`: `{"question", "cosine", "noncommittal"}` for
+    each. Raises InputError without `embed`, and ServiceError. Source: ragas, answer_relevancy.
 
     >>> from minirag.testing import ScriptedChat, TableEmbedding
     >>> asked = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
@@ -49,12 +49,15 @@ def answer_relevancy(
     try:
         if not answer.strip():
             raise Unscored("the answer is empty")
+        reply = TOKENS_PER_QUESTION * (n + 1)
+        if asker.window.room(prompts.reverse(answer, n), reply, prompts.REVERSE_SCHEMA) < 0:
+            raise Unscored("the answer does not fit the judge's window")
         written = asker.ask(
             prompts.reverse(answer, n),
             lambda reply: read_questions(reply, n),
             stage="reverse",
             schema=prompts.REVERSE_SCHEMA,
-            max_tokens=TOKENS_PER_QUESTION * (n + 1),
+            max_tokens=reply,
         )
     except Unscored as unscored:
         return asker.unscored(unscored)

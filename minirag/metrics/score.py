@@ -8,7 +8,7 @@ from minirag import prompts
 from minirag.message_log import Exchange
 from minirag.models import Chat
 from minirag.prompts import Message
-from minirag.replies import NotJSON, json_value, listed
+from minirag.replies import json_value, listed
 from minirag.window import Window
 
 T = TypeVar("T")
@@ -64,30 +64,33 @@ class Asker:
         `read` raises ValueError to name a fault. The judge is then asked once more, told the fault; a second
         fault raises Unscored. Nothing is repaired.
         """
-        try:
-            return self._ask(messages, read, stage, schema, max_tokens)
-        except ValueError as fault:
-            told = prompts.again(messages, str(fault))
-        try:
-            return self._ask(told, read, stage, schema, max_tokens)
-        except ValueError as fault:
-            raise Unscored(f"{stage}: {fault}, twice") from None
+        first, fault = self._asked(messages, read, stage, schema, max_tokens)
+        if not fault:
+            return first[0]
+        second, fault = self._asked(prompts.again(messages, fault), read, stage, schema, max_tokens)
+        if fault:
+            raise Unscored(f"{stage}: {fault}, twice")
+        return second[0]
 
-    def _ask(
+    def _asked(
         self,
         messages: Sequence[Message],
         read: Callable[[Reply], T],
         stage: str,
         schema: Mapping[str, Any],
         max_tokens: int,
-    ) -> T:
+    ) -> tuple[list[T], str]:
+        """What `read` makes of one reply, in a list; or none, and the fault."""
         exchange = self.judge.complete(
             messages, stage=stage, tags=self.tags, max_tokens=max_tokens, schema=schema, repeat=self.repeat
         )
         self.exchanges.append(exchange)
         if exchange.finish_reason in _UNFINISHED:
-            raise NotJSON(_UNFINISHED[exchange.finish_reason])
-        return read(json_value(exchange.text))
+            return [], _UNFINISHED[exchange.finish_reason]
+        try:
+            return [read(json_value(exchange.text))], ""
+        except ValueError as error:
+            return [], str(error)
 
     @property
     def ids(self) -> tuple[str, ...]:
