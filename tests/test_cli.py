@@ -100,6 +100,7 @@ def test_settings_that_cannot_work_are_found_before_anything_is_sent(
     assert not (tmp_path / "o" / "messages.jsonl").exists()
 
 
+ROLES = ("teacher", "student", "judge", "embedding")
 DOCUMENTS_5 = json.dumps(
     {
         "service": "offline",
