@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"minirag: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("minirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr)
-        return 130
+        print("\nminirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr, flush=True)
+        os._exit(130)  # a thread that still waits for a service must not keep the process alive
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no traceback at exit
         return 0

@@ -7,18 +7,21 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+GRACE = 10.0
+"""Seconds that calls in flight get after Ctrl-C."""
+
 
 def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """`call(item)` for each item, in the items' order, in at most `workers` threads.
 
-    No item is taken from `items` before there is a thread for it. The first exception stops the feeding: calls
-    in flight are finished, so that what they paid for is kept, and then it is raised.
+    The first exception stops the feeding: calls in flight are finished, so that what they paid for is kept, and
+    then it is raised. After Ctrl-C they get ten seconds; a second one ends the wait.
     """
     free = threading.Semaphore(workers)
     stopped = threading.Event()
@@ -32,8 +35,10 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
         finally:
             free.release()
 
-    with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    running: deque[Future[R]] = deque()
+    patient = True
+    try:
         for item in items:
             free.acquire()
             if stopped.is_set():
@@ -43,3 +48,10 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+    except KeyboardInterrupt:
+        patient = False
+        wait(running, timeout=GRACE)
+        raise
+    finally:
+        stopped.set()
+        pool.shutdown(wait=patient, cancel_futures=not patient)

@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,6 +170,41 @@ def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytes
         lock.flush()
         code, text = fails(offline(SAMPLE, out=tmp_path / "o"), capsys)
     assert (code, "Process 4711" in text) == (2, True)
+
+
+def test_ctrl_c_ends_a_run_whose_service_hangs_and_keeps_what_is_done(tmp_path: Path) -> None:
+    def reply(seen: dict[str, Any]) -> dict[str, Any]:
+        if seen["path"].endswith("/chat/completions"):
+            hanging.set()
+            done.wait(60)
+        data = [{"index": i, "embedding": [1.0, i], "object": "embedding"} for i in range(len(seen["body"]["input"]))]
+        return {"data": data, "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+
+    hanging, done = threading.Event(), threading.Event()
+    with Script((200, {}, reply)) as script:
+        command = [
+            sys.executable,
+            "-m",
+            "minirag",
+            "questions",
+            SAMPLE,
+            *MODELS,
+            "--base-url",
+            script.url,
+            "--workers",
+            "4",
+        ]
+        process = subprocess.Popen([*command, "--out", str(tmp_path / "o")], stderr=subprocess.PIPE, text=True)
+        assert hanging.wait(60)
+        asked = len(script.requests)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        done.set()
+    assert process.returncode == 130
+    assert told.splitlines()[-1].startswith("minirag: interrupted")
+    assert "Traceback" not in told
+    assert len(script.requests) <= asked + 4
 
 
 # -- help --------------------------------------------------------------------------------------------------
