@@ -36,10 +36,11 @@ def test_its_ten_lines_run_against_a_service(tmp_path: Path, monkeypatch: pytest
     with offline.serve() as server:
         monkeypatch.setitem(os.environ, "OPENAI_BASE_URL", server.base_url)
         exec(code, scope)
+        scope["log"].close()
+        for model in ("chat", "embed"):
+            scope[model].service.close()
     assert scope["score"].value == 1.0
-    assert "sensors" in scope["answer"].text
-    for model in ("chat", "embed"):
-        scope[model].service.close()
+    assert "subscriptions" in scope["answer"].text
 
 
 def test_its_example_of_a_test_passes() -> None:
