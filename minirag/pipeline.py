@@ -188,8 +188,8 @@ class Run:
     @cached_property
     def pages(self) -> Pages:
         pages = load(*self.settings.documents)
-        text = sum(1 for page in pages if page.text)
-        self.say(f"documents: {_counted(len(pages), 'page')}, {text} with text{_removed(pages)}")
+        text = len(pages) - len(pages.empty)
+        self.say(f"documents: {_counted(len(pages), 'page')}, {text} with text{_removed(pages)}{_without(pages)}")
         return pages
 
     @cached_property
@@ -547,6 +547,15 @@ class Run:
 def _removed(pages: Pages) -> str:
     total = sum(pages.removed.values())
     return f"; removed {total} running headers, page numbers and the like" if total else ""
+
+
+def _without(pages: Pages) -> str:
+    """The pages that gave no text, by name, and why where that is known."""
+    if not pages.empty:
+        return ""
+    named = [f"{page.source} page {page.number}{f' ({page.error})' if page.error else ''}" for page in pages.empty[:10]]
+    more = f" and {len(pages.empty) - 10} more" if len(pages.empty) > 10 else ""
+    return f"; no text on {', '.join(named)}{more}"
 
 
 def _difference(result: Comparison) -> dict[str, Any]:

@@ -281,3 +281,9 @@ def test_another_service_with_models_of_the_same_name_gets_an_index_of_its_own(t
             options = [*models, "--base-url", server.base_url, "--out", str(tmp_path)]
             assert main(["index", str(SAMPLE), *options]) == 0
             assert json.loads((tmp_path / "index.json").read_text())["model"].endswith(server.base_url)
+
+
+def test_pages_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("One note.\f\fAnother note.")
+    assert main(["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "o")]) == 0
+    assert f"no text on {tmp_path / 'notes.txt'} page 2" in capsys.readouterr().err
