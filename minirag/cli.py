@@ -18,9 +18,10 @@ from minirag.evaluate import evaluate
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service
-from minirag.pipeline import Run, Settings
+from minirag.pipeline import Run
 from minirag.redact import redact
 from minirag.rows import read_rows
+from minirag.settings import Settings
 
 _RESULTS = {
     "index": "store",

@@ -80,6 +80,24 @@ def compare(
     return Comparison(base_mean, tuned_mean, difference, low, high, verdict, n, unscored, groups, needed)
 
 
+def in_words(result: Comparison) -> str:
+    """A comparison as one clause, with why it cannot tell and how many questions could.
+
+    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6]))
+    '+0.225 [+0.073, +0.377]: better'
+    """
+    if result.difference is None:
+        return f"{result.verdict} (nothing was scored in both)"
+    if result.low is None or result.high is None:
+        return f"{result.difference:+.3f}: {result.verdict} (all questions are about one page)"
+    told = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}]: {result.verdict}"
+    if result.low == result.high == 0:
+        return f"{told} (the same in every question)"
+    if result.verdict == "cannot tell" and result.n_needed is not None:
+        return f"{told} (about {result.n_needed:,} questions could)"
+    return told
+
+
 def _number(value: Value) -> float | None:
     number = value.value if isinstance(value, Score) else value
     if number is not None and not math.isfinite(number):

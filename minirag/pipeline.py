@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import costs, prompts
+from minirag import costs
 from minirag.chunker import Chunk, chunk
-from minirag.compare import Comparison, compare
+from minirag.compare import compare, in_words
 from minirag.documents import Pages, load
 from minirag.errors import InputError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
 from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
-from minirag.metrics.judging import reply_tokens
 from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
@@ -42,46 +41,12 @@ from minirag.questions import (
 )
 from minirag.report import html
 from minirag.rows import Row
-from minirag.tokens import for_model
+from minirag.settings import Settings
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import VectorStore
-from minirag.window import Window
 
 ARMS = ("base", "tuned", "teacher")
 VERSION = "0.1.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a run is asked to do; everything here is in `run.json`. Models have no default.
-
-    `train_questions` and `eval_questions` are a number to write or a file with a question a line; `tuned` names
-    a model that was trained elsewhere; `judge_window=None` caps the judge's requests like all others.
-    """
-
-    documents: tuple[str, ...]
-    teacher: str
-    student: str
-    judge: str
-    embedding: str
-    train_questions: int | str = 40
-    eval_questions: int | str = 40
-    top_k: int = 2
-    context_window: int = 2048
-    reply_tokens: int = 256
-    chunk_size: int = 1024
-    chunk_overlap: int = 128
-    temperature: float | None = 0.0
-    seed: int = 0
-    suffix: str | None = None
-    tuned: str | None = None
-    tokenizer: str | None = None
-    judge_window: int | None = None
-    metrics: tuple[str, ...] = ("faithfulness", "answer_relevancy")
-    rounds: int = 1
-    margin: float | None = None
-    use_eval_pages: bool = False
-    keep_all: bool = False
 
 
 def silent(_: str) -> None:
@@ -134,29 +99,8 @@ class Run:
 
     def check(self) -> None:
         """Everything that can be found wrong before a request is sent. Raises InputError."""
-        settings = self.settings
-        for name in ("top_k", "context_window", "reply_tokens", "rounds"):
-            if getattr(settings, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(settings, name)}; it must be at least 1.")
-        if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
-            raise InputError("The --suffix of a tuned model has 1 to 64 characters.")
-        if settings.tuned is not None and settings.tuned == settings.student and self.tuned_service is None:
-            raise InputError("--tuned names the untrained student itself; name the tuned model.")
-        if settings.teacher == settings.student:
-            raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
-        asked = ["?"]
-        for split in SPLITS:
-            if isinstance(source := getattr(settings, f"{split}_questions"), str):
-                asked += [question.text for question in read_questions(Path(source), split)]
-        for model in (settings.student, settings.teacher):
-            window = Window(for_model(model, settings.tokenizer), settings.context_window)
-            for text in asked:
-                window.require(prompts.draft(text, []), settings.reply_tokens)
-        judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
-        judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
-        if not settings.documents:
-            raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
-        counts = [n if isinstance(n, int) else 0 for n in (settings.train_questions, settings.eval_questions)]
+        self.settings.check(tuned_elsewhere=self.tuned_service is not None)
+        counts = [n if isinstance(n, int) else 0 for n in (self.settings.train_questions, self.settings.eval_questions)]
         split_pages([(page.source, page.number) for page in self.pages if page.text.strip()], *counts)
 
     # -- the models ----------------------------------------------------------------------------------------
@@ -438,21 +382,25 @@ class Run:
         """`comparison.json`: per metric the arms' means and the paired differences."""
         questions = self.of_split("eval")
         ids, clusters = [q.id for q in questions], [self._page_of.get(q.chunk_id or "", q.id) for q in questions]
-        metrics = {}
+        metrics: dict[str, Any] = {}
+        against: dict[str, list[str]] = {"base": [], "teacher": []}
         for metric in self.settings.metrics:
             values = {arm: self.scores.values(arm, metric, ids) for arm in ARMS}
-            tuned = compare(values["base"], values["tuned"], clusters=clusters, margin=self.settings.margin)
-            ceiling = compare(values["teacher"], values["tuned"], clusters=clusters, margin=self.settings.margin)
+            results = {
+                arm: compare(values[arm], values["tuned"], clusters=clusters, margin=self.settings.margin)
+                for arm in against
+            }
+            for arm, result in results.items():
+                against[arm].append(f"{metric.replace('_', ' ')} {in_words(result)}")
             arms = {arm: self._arm(arm, metric, values[arm]) for arm in ARMS}
             metrics[metric] = {
-                **_difference(tuned),
+                **asdict(results["base"]),
                 "arms": arms,
-                "tuned_against_teacher": _difference(ceiling),
+                "tuned_against_teacher": asdict(results["teacher"]),
             }
         comparison = {
-            "verdict": "tuned against base: " + _one_line(metrics),
-            "verdict_against_teacher": "tuned against teacher: "
-            + _one_line({name: metric["tuned_against_teacher"] for name, metric in metrics.items()}),
+            "verdict": f"tuned against base: {'; '.join(against['base'])}",
+            "verdict_against_teacher": f"tuned against teacher: {'; '.join(against['teacher'])}",
             "metrics": metrics,
             "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in ARMS},
         }
@@ -556,32 +504,6 @@ def _without(pages: Pages) -> str:
     named = [f"{page.source} page {page.number}{f' ({page.error})' if page.error else ''}" for page in pages.empty[:10]]
     more = f" and {len(pages.empty) - 10} more" if len(pages.empty) > 10 else ""
     return f"; no text on {', '.join(named)}{more}"
-
-
-def _difference(result: Comparison) -> dict[str, Any]:
-    named = asdict(result)
-    return {
-        name: named[name]
-        for name in ("difference", "low", "high", "verdict", "n", "n_unscored", "n_clusters", "n_needed")
-    }
-
-
-def _one_line(differences: Mapping[str, Any]) -> str:
-    return "; ".join(f"{name.replace('_', ' ')} {_in_words(result)}" for name, result in differences.items())
-
-
-def _in_words(result: Mapping[str, Any]) -> str:
-    """A comparison as one clause, with why it cannot tell and how many questions could."""
-    if result["difference"] is None:
-        return f"{result['verdict']} (nothing was scored in both)"
-    if result["low"] is None:
-        return f"{result['difference']:+.3f}: {result['verdict']} (all questions are about one page)"
-    interval = f"{result['difference']:+.3f} [{result['low']:+.3f}, {result['high']:+.3f}]: {result['verdict']}"
-    if result["low"] == result["high"] == 0:
-        return f"{interval} (the same in every question)"
-    if result["verdict"] == "cannot tell" and result["n_needed"]:
-        return f"{interval} (about {result['n_needed']:,} questions could)"
-    return interval
 
 
 def _counted(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ ROWS = [
     {"vector_store", "window", "testing"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs"},
-    {"finetune", "evaluate", "compare"},
+    {"finetune", "evaluate", "compare", "settings"},
     {"report", "pipeline"},
     {"arguments", "cli", "__init__", "__main__"},
 ]

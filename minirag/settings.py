@@ -1,0 +1,70 @@
+"""Row 7. What a run is asked to do, and whether that can work at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from minirag import prompts
+from minirag.errors import InputError
+from minirag.metrics.judging import reply_tokens
+from minirag.questions import SPLITS, read_questions
+from minirag.tokens import for_model
+from minirag.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is asked to do; everything here is in `run.json`. Models have no default.
+
+    `train_questions` and `eval_questions` are a number to write or a file with a question a line; `tuned` names
+    a model that was trained elsewhere; `judge_window=None` caps the judge's requests like all others.
+    """
+
+    documents: tuple[str, ...]
+    teacher: str
+    student: str
+    judge: str
+    embedding: str
+    train_questions: int | str = 40
+    eval_questions: int | str = 40
+    top_k: int = 2
+    context_window: int = 2048
+    reply_tokens: int = 256
+    chunk_size: int = 1024
+    chunk_overlap: int = 128
+    temperature: float | None = 0.0
+    seed: int = 0
+    suffix: str | None = None
+    tuned: str | None = None
+    tokenizer: str | None = None
+    judge_window: int | None = None
+    metrics: tuple[str, ...] = ("faithfulness", "answer_relevancy")
+    rounds: int = 1
+    margin: float | None = None
+    use_eval_pages: bool = False
+    keep_all: bool = False
+
+    def check(self, *, tuned_elsewhere: bool = False) -> None:
+        """Raise InputError for what cannot work, whatever the documents hold."""
+        for name in ("top_k", "context_window", "reply_tokens", "rounds"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
+        if self.suffix is not None and not 1 <= len(self.suffix) <= 64:
+            raise InputError("The --suffix of a tuned model has 1 to 64 characters.")
+        if self.tuned == self.student and not tuned_elsewhere:
+            raise InputError("--tuned names the untrained student itself; name the tuned model.")
+        if self.teacher == self.student:
+            raise InputError(f"Teacher and student are both {self.teacher!r}; name two different models.")
+        if not self.documents:
+            raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
+        self._check_windows()
+
+    def _check_windows(self) -> None:
+        given = [(split, getattr(self, f"{split}_questions")) for split in SPLITS]
+        files = [read_questions(Path(source), split) for split, source in given if isinstance(source, str)]
+        asked = ["?", *(question.text for file in files for question in file)]
+        for model in (self.student, self.teacher):
+            window = Window(for_model(model, self.tokenizer), self.context_window)
+            for text in asked:
+                window.require(prompts.draft(text, []), self.reply_tokens)
+        judge = Window(for_model(self.judge, self.tokenizer), self.judge_window or self.context_window)
+        judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
