@@ -71,7 +71,12 @@ class Embedder(Protocol):
     model: str
 
     def embed(
-        self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None, keep: bool = True
+        self,
+        texts: Sequence[str],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        keep: bool = True,
+        exchanges: list[str] | None = None,
     ) -> NDArray[np.float32]: ...
 
 
@@ -428,19 +433,27 @@ class EmbeddingModel(_Model):
         self.dimensions = dimensions
 
     def embed(
-        self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None, keep: bool = True
+        self,
+        texts: Sequence[str],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        keep: bool = True,
+        exchanges: list[str] | None = None,
     ) -> NDArray[np.float32]:
         """The vectors of `texts`, at most 256 a call, from the log where it has them.
 
-        `keep=False` leaves the vectors out of the log (the store keeps its own). Raises ServiceError, and
-        BadReply for vectors that are missing, uneven, or not numbers.
+        `keep=False` leaves the vectors out of the log (the store keeps its own); the ids of the calls' exchanges are
+        appended to `exchanges`. Raises ServiceError, and BadReply for vectors that are missing, uneven, or no numbers.
         """
-        rows = [self._batch(batch, tags or {}, keep) for batch in _batches(texts)]
+        made = [self._batch(batch, tags or {}, keep) for batch in _batches(texts)]
+        if exchanges is not None:
+            exchanges += [exchange.id for exchange, _ in made]
+        rows = [part for _, part in made]
         if len({part.shape[1] for part in rows}) > 1:
             raise BadReply(f"{self.service.address} returned vectors of different lengths for one model.")
         return np.concatenate(rows) if rows else np.empty((0, self.dimensions or 0), np.float32)
 
-    def _batch(self, texts: Sequence[str], tags: Mapping[str, Any], keep: bool) -> NDArray[np.float32]:
+    def _batch(self, texts: Sequence[str], tags: Mapping[str, Any], keep: bool) -> tuple[Exchange, NDArray[np.float32]]:
         request: dict[str, Any] = {"model": self.model, "input": list(texts), "encoding_format": "base64"}
         if self.dimensions is not None:
             request["dimensions"] = self.dimensions
@@ -453,7 +466,7 @@ class EmbeddingModel(_Model):
             exchange = self.log.once(exchange_id(self.service.name, self.endpoint, request), send)
         if exchange is None or not (exchange.response or {}).get("data"):
             exchange = send()  # never asked, or asked by a store that kept the vectors itself
-        return vectors(exchange.response or {}, len(texts))
+        return exchange, vectors(exchange.response or {}, len(texts))
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         return client.embeddings.with_raw_response.create(**request)

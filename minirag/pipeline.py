@@ -464,6 +464,7 @@ class Run:
         }
         return {
             "minirag": VERSION,
+            "versions": _versions(),
             "settings": asdict(self.settings),
             "service": self.service.name,
             "tuned_service": None if self.tuned_service is None else self.tuned_service.name,
@@ -490,6 +491,14 @@ class Run:
 
     def _progress(self, step: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(step, done, total)
+
+
+def _versions() -> dict[str, str]:
+    import importlib.metadata  # half as long to load as all the rest of minirag
+    import platform
+
+    libraries = {name: importlib.metadata.version(name) for name in ("openai", "numpy", "pypdf", "tiktoken", "httpx")}
+    return {"python": platform.python_version(), **libraries}
 
 
 def _removed(pages: Pages) -> str:

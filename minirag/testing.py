@@ -84,7 +84,12 @@ class TableEmbedding:
         self.table = table
 
     def embed(
-        self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None, keep: bool = True
+        self,
+        texts: Sequence[str],
+        *,
+        tags: Mapping[str, Any] | None = None,
+        keep: bool = True,
+        exchanges: list[str] | None = None,
     ) -> NDArray[np.float32]:
         """The rows of `texts`."""
         return np.array([self.table[text] for text in texts], np.float32)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -148,12 +149,16 @@ class VectorStore:
             "dimensions": self.dimensions,
             "count": len(self),
             "chunks_sha256": _digest(lines),
+            "vectors_crc32": _checksum(self.vectors),
         }
         write_json(path / "index.json", facts)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], model: str | None = None) -> "VectorStore":
-        """The store in `folder`, its vectors mapped and not read. Raises StoreError unless all of it fits together."""
+    def open(cls, folder: str | os.PathLike[str], model: str | None = None, *, verify: bool = True) -> "VectorStore":
+        """The store in `folder`, its vectors mapped from the disk. Raises StoreError unless all of it fits together.
+
+        `verify=False` does not read the vectors to compare their checksum, which takes a second for some gigabytes.
+        """
         path = Path(folder)
         try:
             facts = json.loads((path / "index.json").read_bytes())
@@ -161,6 +166,7 @@ class VectorStore:
             vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
             chunks = [Chunk(**json.loads(line)) for line in lines.splitlines()]
             count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
+            checksum = facts["vectors_crc32"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
         if model is not None and made_by != model:
@@ -169,7 +175,17 @@ class VectorStore:
             raise StoreError(f"chunks.jsonl in {path} is not the one that was indexed; build the index again.")
         if vectors.dtype != np.float32 or vectors.shape != (count, dimensions) or not vectors.flags.c_contiguous:
             raise StoreError(f"vectors.npy in {path} is not the array that was saved; build the index again.")
+        if verify and _checksum(vectors) != checksum:
+            raise StoreError(f"vectors.npy in {path} is damaged (its checksum does not match); build the index again.")
         return cls(chunks, vectors, made_by)
+
+
+def _checksum(vectors: NDArray[np.float32]) -> int:
+    """CRC-32 of the rows' bytes, read some megabytes at a time."""
+    crc, step = 0, max(1, BLOCK // max(1, vectors.shape[1]))
+    for start in range(0, len(vectors), step):
+        crc = zlib.crc32(np.ascontiguousarray(vectors[start : start + step]).data, crc)
+    return crc
 
 
 def _are_unit(rows: NDArray[np.float32]) -> bool:
