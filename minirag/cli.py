@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"minirag: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only spoil the last words
         print("\nminirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr, flush=True)
         os._exit(130)  # a thread that still waits for a service must not keep the process alive
     except BrokenPipeError:

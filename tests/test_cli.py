@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_ctrl_c_ends_a_run_whose_service_hangs_and_keeps_what_is_done(tmp_path: 
         assert hanging.wait(60)
         asked = len(script.requests)
         process.send_signal(signal.SIGINT)
+        time.sleep(1)  # the first one waits for the calls in flight; the second ends that wait
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
         done.set()
