@@ -131,9 +131,9 @@ class _Writer:
     faults: list[str] = field(default_factory=list)
 
     def write(self, split: str, count: int, chunks: Sequence[Chunk]) -> list[Question]:
-        """`count` questions for `split`: one of each chunk while chunks last, then the spare ones."""
+        """`count` questions for `split`: one of each chunk while chunks last, then a second of each, and so on."""
         accepted: list[tuple[Chunk, str]] = []
-        spare: list[tuple[Chunk, str]] = []
+        spare: list[tuple[int, Chunk, str]] = []
         each = min(MOST_PER_CALL, 2 if count <= len(chunks) else math.ceil(count / max(1, len(chunks))) + 1)
         queue = list(chunks)
         while len(accepted) < count and queue:
@@ -143,9 +143,10 @@ class _Writer:
             ):
                 new = [(chunk, text) for text in texts if self._is_new(text)]
                 accepted += new[:1]
-                spare += new[1:]
+                spare += [(rank, *pair) for rank, pair in enumerate(new[1:])]
                 self.progress(self.written + len(accepted), self.total)
-        accepted += spare[: count - len(accepted)]
+        spare.sort(key=lambda item: item[0])  # as many of one chunk as of the next
+        accepted += [(chunk, text) for _, chunk, text in spare[: count - len(accepted)]]
         if len(accepted) < count:
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "

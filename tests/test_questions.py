@@ -52,6 +52,17 @@ def test_more_questions_than_pages_take_several_of_a_page() -> None:
     assert Counter(q.split for q in questions) == {"train": 8, "eval": 8}
 
 
+def test_questions_are_shared_out_evenly_among_few_pages() -> None:
+    def ask(messages: Sequence[Any]) -> str:
+        page = messages[-1]["content"].split("On page ")[1].split()[0]
+        return json.dumps({"questions": [f"Which {topic} has {page}?" for topic in WORDS[:8]]})
+
+    questions = generate(chunk(pages(8)), writer(ask), {"train": 14, "eval": 10})
+    for split in SPLITS:
+        counts = Counter(q.page for q in questions if q.split == split)
+        assert max(counts.values()) - min(counts.values()) <= 1
+
+
 def test_too_few_different_questions_are_a_sentence_and_not_fewer_questions() -> None:
     with pytest.raises(InputError, match="Only 1 different train questions could be written where 9 were asked for"):
         generate(chunk(pages(30)), writer(lambda _: '{"questions": ["Always the same?"]}'), {"train": 9})
