@@ -2,15 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from minirag.errors import Unfinished
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`: written beside it, synced, then renamed. Private to the user (0600).
+def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
+    """Replace `path` by `data`, or by what a function writes: beside it, synced, then renamed. Private (0600).
 
     Raises Unfinished on a full disk or a folder that cannot be written; the old file is then still there.
     """
@@ -19,12 +20,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(file, "wb") as stream:
-            stream.write(data)
+            stream.write(data) if isinstance(data, bytes) else data(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be what is wrong
+            temporary.unlink()
         raise Unfinished(f"Cannot write {path}: {error.strerror}; what was there before is kept.") from error
 
 

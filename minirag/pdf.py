@@ -10,7 +10,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +17,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from minirag.errors import DocumentError
+from minirag.errors import DocumentError, Unfinished
+from minirag.files import write_atomically
 
 if TYPE_CHECKING:
     import pypdf
@@ -153,13 +153,5 @@ def _from_cache(file: Path) -> list[str] | None:
 def _to_cache(file: Path, texts: list[str]) -> None:
     """Keep `texts` for the next time; a folder that cannot be written costs time and nothing else."""
     body = json.dumps(texts).encode()
-    with suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent)  # 0600
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
+    with suppress(Unfinished):
+        write_atomically(file, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
-from minirag.errors import StoreError, Unfinished
+from minirag.errors import StoreError
 from minirag.files import write_atomically, write_json
 from minirag.models import Embedder
 
@@ -143,7 +143,8 @@ class VectorStore:
         rows = (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in self.chunks)
         lines = "".join(rows).encode("utf-8", "surrogatepass")
         write_atomically(path / "chunks.jsonl", lines)
-        _write_array(path / "vectors.npy", self.vectors)
+        array = np.ascontiguousarray(self.vectors)
+        write_atomically(path / "vectors.npy", lambda stream: np.save(stream, array, allow_pickle=False))
         facts = {
             "model": self.model,
             "dimensions": self.dimensions,
@@ -201,20 +202,6 @@ def _normalise(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> None:
     if len(bad):
         raise StoreError(f"The vector of chunk {chunks[bad[0]].id} is zero or not finite; check the embedding model.")
     np.divide(rows, norms, out=rows, casting="same_kind")
-
-
-def _write_array(path: Path, array: NDArray[np.float32]) -> None:
-    """As `write_atomically` does, but without a copy of the array in memory."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise Unfinished(f"Cannot write {path}: {error.strerror}; free some space or choose another folder.") from error
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
