@@ -5,7 +5,7 @@ A price that is not known makes a sum unknown (None); it is never added as 0.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -185,10 +185,9 @@ def break_even(training: float | None, teacher: float | None, tuned: float | Non
     return training / (teacher - tuned) if teacher > tuned else "never"
 
 
-def as_json(lines: Iterable[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
     """What `costs.json` holds."""
-    rows = [vars(line) for line in lines]
-    return {"prices_of": prices.date, "lines": rows, "total_usd": total([Line(**row) for row in rows]), **extra}
+    return {"prices_of": prices.date, "lines": [vars(line) for line in lines], "total_usd": total(lines), **extra}
 
 
 def training_cost(prices: Prices, base: str, tokens: int) -> float | None:

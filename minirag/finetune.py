@@ -22,6 +22,12 @@ CLOSED = (
 )
 
 
+def check_suffix(suffix: str | None) -> None:
+    """Raise InputError for a suffix that no service takes."""
+    if suffix is not None and not 1 <= len(suffix) <= 64:
+        raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+
+
 class FineTuningJob:
     """A fine-tuning job: `.id`, `.status`, `.model` once it succeeded; `.wait()` until it has ended.
 
@@ -63,8 +69,7 @@ class FineTuningJob:
             data = file.read_bytes()
         except OSError as error:
             raise InputError(f"Cannot read the training file {file}: {error.strerror}.") from error
-        if suffix is not None and not 1 <= len(suffix) <= 64:
-            raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+        check_suffix(suffix)
         service = service or Service()
         digest = hashlib.sha256(data).hexdigest()
         hyperparameters: dict[str, Any] = {} if epochs is None else {"n_epochs": epochs}

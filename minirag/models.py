@@ -25,6 +25,7 @@ from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.prompts import Message, with_shape
 from minirag.redact import redact
+from minirag.replies import no_constant
 from minirag.retry import Retry, retry_after
 from minirag.tokens import Tokenizer, for_model
 
@@ -163,7 +164,7 @@ class Service:
         except Exception as error:
             raise self.failure(error, model) from error
         try:
-            reply = json.loads(raw.content, parse_constant=_no_constant)
+            reply = json.loads(raw.content, parse_constant=no_constant)
         except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
@@ -209,10 +210,6 @@ class Service:
         transient = status in _TRANSIENT or status >= 500
         wait = retry_after({k.lower(): v for k, v in error.response.headers.items()}) if transient else None
         return ServiceError(f"{self.address} answered {status}: {said}.", transient=transient, wait=wait, **told)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _checked_address(address: str) -> str:

@@ -39,13 +39,12 @@ from minirag.questions import (
     similarity,
     split_pages,
 )
-from minirag.report import html
+from minirag.report import ARMS, html
 from minirag.rows import Row
 from minirag.settings import Settings
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import VectorStore
 
-ARMS = ("base", "tuned", "teacher")
 VERSION = "0.1.0"
 
 
@@ -149,10 +148,11 @@ class Run:
                 self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
                 return store
         store = VectorStore.build(self.chunks, self.embed)
-        VectorStore(store.chunks, store.vectors, self._index_name).save(self.folder)
+        store.model = self._index_name
+        store.save(self.folder)
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
-        return VectorStore.open(self.folder, model=self._index_name)
+        return VectorStore.open(self.folder, verify=False)  # mapped from the disk, where it has just been written
 
     @property
     def _index_name(self) -> str:
@@ -236,13 +236,15 @@ class Run:
             model=self.settings.student,
             keep_all=self.settings.keep_all,
         )
-        billed = costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
-        write_json(self.folder / "training_report.json", {**file.report(), "usd": billed})
+        write_json(self.folder / "training_report.json", {**file.report(), "usd": self._training_cost(file)})
         dropped = len(file.examples) - len(file.kept)
         self.say(
             f"collect: {_counted(len(file.kept), 'training example')}, {dropped} dropped, {file.tokens} tokens an epoch"
         )
         return file
+
+    def _training_cost(self, file: TrainingFile) -> float | None:
+        return costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
 
     def _leak(self, question: str, exchange: Exchange) -> str:
         """What of the evaluation a training example would give away, if anything."""
@@ -419,14 +421,11 @@ class Run:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: everything that this folder's calls have cost."""
-        tokens = 0 if self.settings.tuned else self.training_file.tokens * self.training_file.epochs
-        lines = costs.bill(self.log, self.prices)
         answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in ARMS}
-        # what training elsewhere has cost is not known here
-        training = costs.training_cost(self.prices, self.settings.student, tokens) if tokens else None
+        training = None if self.settings.tuned else self._training_cost(self.training_file)  # elsewhere: not known here
         even = costs.break_even(training, answer["teacher"], answer["tuned"])
         money = {"usd_per_question": answer, "training_usd": training, "break_even_questions": even}
-        result = costs.as_json(lines, self.prices, money)
+        result = costs.as_json(costs.bill(self.log, self.prices), self.prices, money)
         write_json(self.folder / "costs.json", result)
         return result
 

@@ -97,7 +97,8 @@ class QueryEngine:
         units = self._units(question, hits)
         first = self.window.take(units, lambda given: prompts.draft(question, given), self.reply_tokens)
         if first < len(units):
-            self._require_refine(question)
+            # a refine request holds the answer as well: it must fit at its longest before the draft is paid for
+            self.window.require(prompts.refine(question, "", []), self._reply_and_answer)
         drafts = [self._ask("draft", prompts.draft(question, excerpts(units[:first])), units[:first], tags, 1)]
         rest = units[first:]
         while rest:
@@ -132,10 +133,6 @@ class QueryEngine:
         refining = self.window.room(prompts.refine(question, "", []), self._reply_and_answer)
         passages = [Passage(part, hit.chunk.page, hit.chunk.id) for hit in hits for part in _unseen(hit.chunk, hits)]
         return self.window.units(passages, min(room, max(refining, SMALLEST_EXCERPT)) - SMALLEST_EXCERPT // 2)
-
-    def _require_refine(self, question: str) -> None:
-        """A refine request holds the answer as well: it must fit at its longest before the draft is paid for."""
-        self.window.require(prompts.refine(question, "", []), self._reply_and_answer)
 
     @property
     def _reply_and_answer(self) -> int:

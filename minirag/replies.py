@@ -13,7 +13,8 @@ class NotJSON(ValueError):
     """The reply holds no complete JSON value; the text says why in one clause."""
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """For `parse_constant` of the json module: NaN and Infinity are not JSON."""
     raise NotJSON(f"the reply holds {name}, which is not JSON")
 
 
@@ -24,7 +25,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+_DECODER = json.JSONDecoder(parse_constant=no_constant, object_pairs_hook=_no_doubles)
 _FENCE = re.compile(r"```\w*\s*(?=[{\[])")
 _START = re.compile(r"[{\[]")
 

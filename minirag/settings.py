@@ -5,6 +5,7 @@ from pathlib import Path
 
 from minirag import prompts
 from minirag.errors import InputError
+from minirag.finetune import check_suffix
 from minirag.metrics.judging import reply_tokens
 from minirag.questions import SPLITS, read_questions
 from minirag.tokens import for_model
@@ -48,8 +49,7 @@ class Settings:
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
-        if self.suffix is not None and not 1 <= len(self.suffix) <= 64:
-            raise InputError("The --suffix of a tuned model has 1 to 64 characters.")
+        check_suffix(self.suffix)
         if self.tuned == self.student and not tuned_elsewhere:
             raise InputError("--tuned names the untrained student itself; name the tuned model.")
         if self.teacher == self.student:

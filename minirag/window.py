@@ -18,7 +18,6 @@ from minirag.tokens import Tokenizer
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
 
-
 ASKING_AGAIN = 80
 """Tokens kept free in a request with a schema: naming the fault of an unusable reply makes it longer."""
 

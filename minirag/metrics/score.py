@@ -64,33 +64,21 @@ class Asker:
         `read` raises ValueError to name a fault. The judge is then asked once more, told the fault; a second
         fault raises Unscored. Nothing is repaired.
         """
-        first, fault = self._asked(messages, read, stage, schema, max_tokens)
-        if not fault:
-            return first[0]
-        second, fault = self._asked(prompts.again(messages, fault), read, stage, schema, max_tokens)
-        if fault:
-            raise Unscored(f"{stage}: {fault}, twice")
-        return second[0]
-
-    def _asked(
-        self,
-        messages: Sequence[Message],
-        read: Callable[[Reply], T],
-        stage: str,
-        schema: Mapping[str, Any],
-        max_tokens: int,
-    ) -> tuple[list[T], str]:
-        """What `read` makes of one reply, in a list; or none, and the fault."""
-        exchange = self.judge.complete(
-            messages, stage=stage, tags=self.tags, max_tokens=max_tokens, schema=schema, repeat=self.repeat
-        )
-        self.exchanges.append(exchange)
-        if exchange.finish_reason in _UNFINISHED:
-            return [], _UNFINISHED[exchange.finish_reason]
-        try:
-            return [read(json_value(exchange.text))], ""
-        except ValueError as error:
-            return [], str(error)
+        fault = ""
+        for second in (False, True):
+            sent = prompts.again(messages, fault) if second else messages
+            exchange = self.judge.complete(
+                sent, stage=stage, tags=self.tags, max_tokens=max_tokens, schema=schema, repeat=self.repeat
+            )
+            self.exchanges.append(exchange)
+            if exchange.finish_reason in _UNFINISHED:
+                fault = _UNFINISHED[exchange.finish_reason]
+                continue
+            try:
+                return read(json_value(exchange.text))
+            except ValueError as error:
+                fault = str(error)
+        raise Unscored(f"{stage}: {fault}, twice")
 
     @property
     def ids(self) -> tuple[str, ...]:
