@@ -4,14 +4,13 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from minirag.errors import BadReply, InputError, JobError, ServiceError, TrainingNotAvailable
 from minirag.files import write_json
-from minirag.message_log import Exchange, MessageLog, canonical
-from minirag.models import Service, described
+from minirag.message_log import MessageLog, canonical
+from minirag.models import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
@@ -115,16 +114,7 @@ class FineTuningJob:
     def refresh(self) -> str:
         """Ask the service for the job's state; returns the status."""
         self._polls += 1
-        calls = _Calls(self.service, self.log)
-        self._keep(
-            calls.make(
-                "poll",
-                "fine_tuning.jobs.retrieve",
-                {"fine_tuning_job_id": self.id},
-                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
-                repeat=self._polls,
-            )
-        )
+        self._keep(_Calls(self.service, self.log).retrieve(self.id, self._polls))
         return self.status
 
     def wait(
@@ -196,31 +186,35 @@ class _Calls:
         attempt = 0
         while True:
             attempt += 1
-            started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
-            reply, failure = None, None
-            try:
-                reply = self.service.call(lambda client: send(client, request), str(request.get("model", "")))
-            except ServiceError as error:
-                failure = error
+            exchange, failure = self.service.attempt(
+                stage,
+                endpoint,
+                request,
+                lambda client: send(client, request),
+                self._check,
+                tags=tags or {},
+                repeat=repeat,
+            )
             if self.log is not None:
-                call = (
-                    stage,
-                    endpoint,
-                    self.service.name,
-                    request,
-                    reply,
-                    None if failure is None else described(failure),
-                    repeat,
-                    tags or {},
-                )
-                self.log.append(Exchange(*call, started, round(time.monotonic() - clock, 4)))
-            if reply is not None and ("id" in reply or "data" in reply):
-                return reply
-            if reply is not None:
-                raise BadReply(f"{self.service.address} answered {endpoint} with something that has no id.")
-            assert failure is not None
+                self.log.append(exchange)
+            if failure is None:
+                return dict(exchange.response or {})
             if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
                 raise failure
+
+    def retrieve(self, id: str, repeat: int = 0) -> dict[str, Any]:
+        """The job's state now."""
+        return self.make(
+            "poll",
+            "fine_tuning.jobs.retrieve",
+            {"fine_tuning_job_id": id},
+            lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
+            repeat=repeat,
+        )
+
+    def _check(self, reply: Mapping[str, Any]) -> None:
+        if "id" not in reply and "data" not in reply:
+            raise BadReply(f"{self.service.address} answered with something that is neither a file nor a job.")
 
 
 def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
@@ -232,12 +226,7 @@ def _known(calls: _Calls, identity: str) -> Mapping[str, Any] | None:
         if state["status"] == "succeeded":
             return state
         if state["status"] not in FINAL:
-            return calls.make(
-                "poll",
-                "fine_tuning.jobs.retrieve",
-                {"fine_tuning_job_id": state["id"]},
-                lambda client, request: client.fine_tuning.jobs.with_raw_response.retrieve(**request),
-            )
+            return calls.retrieve(state["id"])
     return next((job for job in _listed(calls) if _is_alive(job, identity)), None)
 
 

@@ -172,6 +172,34 @@ class Service:
         self.answered = True
         return reply
 
+    def attempt(
+        self,
+        stage: str,
+        endpoint: str,
+        request: Mapping[str, Any],
+        send: Callable[[Any], Any],
+        check: Callable[[Mapping[str, Any]], None],
+        *,
+        tags: Mapping[str, Any],
+        repeat: int,
+    ) -> tuple[Exchange, ServiceError | None]:
+        """One try, timed: the exchange to be logged, and why it failed if it did.
+
+        `check` raises BadReply for a reply that cannot be used; such a reply is kept beside the failure.
+        """
+        started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
+        response: Mapping[str, Any] | None = None
+        failure = None
+        try:
+            response = self.call(send, str(request.get("model", "")))
+            check(response)
+        except ServiceError as error:
+            failure = error
+        told = None if failure is None else described(failure)
+        seconds = round(time.monotonic() - clock, 4)
+        call = (stage, endpoint, self.name, request, response, told, repeat, tags)
+        return Exchange(*call, started, seconds), failure
+
     def failure(self, error: Exception, model: str = "") -> Exception:
         """The minirag error for an SDK exception; an exception that is not the SDK's comes back as it is."""
         import openai
@@ -246,19 +274,17 @@ class _Model:
         while True:
             attempt += 1
             self.service.retry.wait_turn()
-            started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
-            response: Mapping[str, Any] | None = None
-            failure = None
-            try:
-                response = self.service.call(lambda client: self._post(client, request), self.model)
-                self._check(response, request)
-            except ServiceError as error:
-                failure = error
-            seconds = round(time.monotonic() - clock, 4)
-            told = None if failure is None else described(failure)
-            call = (stage, self.endpoint, self.service.name, request, response, told, repeat, tags)
-            exchange = Exchange(*call, started, seconds)
+            exchange, failure = self.service.attempt(
+                stage,
+                self.endpoint,
+                request,
+                lambda client: self._post(client, request),
+                lambda response: self._check(response, request),
+                tags=tags,
+                repeat=repeat,
+            )
             if self.log is not None:
+                response = exchange.response
                 kept = response if response is None or failure else self._recorded(response, keep)
                 self.log.append(replace(exchange, response=kept))
             if failure is None:

@@ -9,7 +9,7 @@ import pytest
 
 from doubles import Script, refusal
 from minirag import FineTuningJob, MessageLog, offline, prompts
-from minirag.errors import InputError, JobError, ServiceError, TrainingNotAvailable
+from minirag.errors import BadReply, InputError, JobError, ServiceError, TrainingNotAvailable
 from minirag.models import ChatModel, Service
 from minirag.prompts import Excerpt
 from minirag.retry import Retry
@@ -91,6 +91,17 @@ def test_a_cancelled_job_has_no_model(tmp_path: Path, service: Service) -> None:
     assert job.cancel() == "cancelled"
     with pytest.raises(JobError, match="was cancelled"):
         _ = job.model
+
+
+def test_an_upload_without_an_id_is_a_failure_that_a_later_run_does_not_build_on(tmp_path: Path) -> None:
+    empty = {"object": "list", "data": [], "has_more": False}
+    with Script(empty, {"object": "file"}) as script, Service(script.url, "k") as service:
+        log = MessageLog(tmp_path / "log.jsonl")
+        for _ in range(2):
+            with pytest.raises(BadReply, match="neither a file nor a job"):
+                FineTuningJob.create(training_file(tmp_path), base="m", log=log, service=service)
+            script.requests.clear()
+        assert [e.error["type"] for e in log if e.stage == "upload"] == ["BadReply", "BadReply"]
 
 
 def test_after_a_job_that_failed_or_was_cancelled_a_new_one_is_started(tmp_path: Path, service: Service) -> None:
