@@ -36,14 +36,14 @@ from minirag.questions import (
     generate,
     guess_pages,
     read_questions,
-    similarity,
     split_pages,
 )
 from minirag.report import ARMS, html
 from minirag.rows import Row
 from minirag.settings import Settings
-from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
+from minirag.training import FEWEST_EXAMPLES, Origin, TrainingFile, write_training_file
 from minirag.vector_store import VectorStore
+from minirag.wording import similarity
 
 VERSION = "0.1.0"
 
@@ -232,7 +232,7 @@ class Run:
             self.log,
             self.folder / "training.jsonl",
             only=used,
-            leaks=self._leak,
+            origin=self._origin,
             model=self.settings.student,
             keep_all=self.settings.keep_all,
         )
@@ -246,13 +246,17 @@ class Run:
     def _training_cost(self, file: TrainingFile) -> float | None:
         return costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
 
-    def _leak(self, question: str, exchange: Exchange) -> str:
-        """What of the evaluation a training example would give away, if anything."""
-        text = next(q.text for q in self.questions if q.id == question)
-        if any(similarity(text, other.text) >= NEAR_DUPLICATE for other in self.of_split("eval")):
-            return "eval question"
-        shown = {self._page_of.get(id) for id in exchange.tags.get("chunks", ())}
-        return "eval page in the prompt" if shown & self.eval_pages and not self.settings.use_eval_pages else ""
+    def _origin(self, question: str, exchange: Exchange) -> Origin:
+        """The pages behind a training example, and what of the evaluation it would give away, if anything."""
+        asked = next(q for q in self.questions if q.id == question)
+        shown = frozenset(self._page_of[id] for id in exchange.tags.get("chunks", ()) if id in self._page_of)
+        page = self._page_of[asked.chunk_id] if asked.chunk_id and not asked.flags else None
+        leak = ""
+        if any(similarity(asked.text, other.text) >= NEAR_DUPLICATE for other in self.of_split("eval")):
+            leak = "eval question"
+        elif shown & self.eval_pages and not self.settings.use_eval_pages:
+            leak = "eval page in the prompt"
+        return Origin(page, shown, leak)
 
     @cached_property
     def tuned(self) -> str:

@@ -6,7 +6,6 @@ neighbouring pages, so that no page serves both.
 
 import math
 import random
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from minirag.prompts import Message
 from minirag.replies import NotJSON, json_value, listed
 from minirag.vector_store import VectorStore
 from minirag.window import Passage, Window, excerpts
+from minirag.wording import similarity
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
@@ -31,7 +31,6 @@ MOST_PER_CALL = 8
 """Questions asked of one chunk: more than that a page does not give, and their replies fill the window."""
 NEAR_DUPLICATE = 0.8
 """Share of words in common (Jaccard) from which two questions count as one."""
-_WORD = re.compile(r"\w+")
 
 PageKey = tuple[str, int]
 
@@ -199,16 +198,6 @@ class _Writer:
             return False
         self.known.append(text)
         return True
-
-
-def similarity(one: str, other: str) -> float:
-    """Words in common ÷ words of both (Jaccard), in [0, 1].
-
-    >>> similarity("Who runs the tram?", "Who runs the ferry?")
-    0.6
-    """
-    a, b = set(_WORD.findall(one.casefold())), set(_WORD.findall(other.casefold()))
-    return len(a & b) / len(a | b) if a or b else 1.0
 
 
 def read_questions(path: Path, split: str) -> list[Question]:

@@ -157,6 +157,15 @@ def for_model(model: str, choice: str | None = None) -> Tokenizer:
     return Tokenizer(known, True, f"{known}, the vocabulary of {model}")
 
 
+def example_limit(model: str) -> int:
+    """Tokens of the longest example that a model is trained on; the end of a longer one is cut off (OpenAI).
+
+    >>> example_limit("gpt-4.1-mini"), example_limit("gpt-3.5-turbo-0125")
+    (65536, 16385)
+    """
+    return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
+
+
 _loading = threading.Lock()
 
 

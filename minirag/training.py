@@ -1,56 +1,77 @@
 """Row 6. From the log to a training file that a service will accept: every candidate kept or dropped, and why."""
 
-import json
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from minirag.curation import Candidate, Finding, curate
 from minirag.errors import InputError
 from minirag.files import write_jsonl
+from minirag.holdout import hold_out
 from minirag.message_log import Exchange, MessageLog
+from minirag.prompt_parts import Parts, parts
 from minirag.prompts import NOT_STATED, Message
-from minirag.tokens import Tokenizer, for_model
+from minirag.refinement import PARAPHRASE, REPEATS
+from minirag.tokens import Tokenizer, example_limit, for_model
 
 FEWEST_EXAMPLES = 10
-EXAMPLE_TOKENS = 65_536
-_ABSTAINS = re.compile(
-    r"\b(?:document|context|text|excerpts?|passages?) (?:does|do|did) not\b"
-    r"|\bnot (?:mentioned|stated|specified|provided)\b"
-    r"|\b(?:cannot|can't|unable to) (?:answer|determine|find)\b|\bno information\b",
-    re.IGNORECASE,
-)
+FORMATS = ("chat", "prompt-completion")
+IDLE_REFINES = ("drop", "verbatim")
+PageKey = tuple[str, int]
+
+
+class Origin(NamedTuple):
+    """What is known of an example beside its text: the page its question is about, those its prompt shows, a leak."""
+
+    page: PageKey | None = None
+    shown: frozenset[PageKey] = frozenset()
+    leak: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One candidate for the training file: a prompt with its reply, and `dropped`, the reason why it stays out."""
+    """One candidate for the training file: `messages` as a line holds them, and `dropped`, why it stays out.
+
+    `detail` says what exactly was found, `refine` what a refine step did, `held_out` whether it is for validation.
+    """
 
     question: str
     exchange: Exchange
-    tokens: int
+    messages: tuple[Message, ...]
+    origin: Origin
+    tokens: int = 0
     dropped: str = ""
+    detail: str = ""
+    refine: str | None = None
+    held_out: bool = False
 
     @property
-    def messages(self) -> list[Message]:
-        """What the line of the training file holds."""
-        return _messages(self.exchange)
+    def reply(self) -> str:
+        return self.messages[-1]["content"]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFile:
-    """A written training file: its path, and every candidate, kept or dropped."""
+    """A written training file: its path, every candidate, kept or dropped, and the validation file, if any."""
 
     path: Path
     examples: tuple[Example, ...]
+    validation: Path | None = None
 
     @property
     def kept(self) -> list[Example]:
         """The examples that the file holds, in its order."""
-        return [example for example in self.examples if not example.dropped]
+        return [example for example in self.examples if not example.dropped and not example.held_out]
+
+    @property
+    def held_out(self) -> list[Example]:
+        """The examples that the validation file holds."""
+        return [example for example in self.examples if not example.dropped and example.held_out]
 
     @property
     def tokens(self) -> int:
@@ -64,12 +85,23 @@ class TrainingFile:
 
     def report(self) -> dict[str, Any]:
         """Counts and tokens by reason, and each candidate by its exchange's id; what `training_report.json` holds."""
-        dropped = Counter(example.dropped for example in self.examples if example.dropped)
+        kept = self.kept
+        reasons = sorted({example.dropped for example in self.examples if example.dropped})
+        dropped = {reason: [e for e in self.examples if e.dropped == reason] for reason in reasons}
         return {
-            "kept": len(self.kept),
-            "dropped": dict(sorted(dropped.items())),
-            "by_stage": dict(sorted(Counter(example.exchange.stage for example in self.kept).items())),
+            "kept": len(kept),
+            "held_out": len(self.held_out),
+            "dropped": {reason: len(examples) for reason, examples in dropped.items()},
+            "dropped_tokens": {reason: sum(e.tokens for e in examples) for reason, examples in dropped.items()},
+            "by_stage": dict(sorted(Counter(example.exchange.stage for example in kept).items())),
+            "refine": dict(sorted(Counter(e.refine for e in self.examples if e.refine).items())),
+            "pages_asked_about": len({e.origin.page for e in kept if e.origin.page}),
+            "pages_shown": len(frozenset().union(*(e.origin.shown for e in kept))),
             "tokens": self.tokens,
+            "tokens_per_example": dict(
+                zip(("min", "p10", "median", "p90", "max"), map(float, quantiles), strict=False)
+            ),
+            "answer_share": _answer_share(kept),
             "epochs": self.epochs,
             "tokens_billed": self.tokens * self.epochs,
             "examples": [
@@ -78,11 +110,26 @@ class TrainingFile:
                     "question": example.question,
                     "stage": example.exchange.stage,
                     "tokens": example.tokens,
+                    "refine": example.refine,
+                    "held_out": example.held_out,
                     "dropped": example.dropped or None,
+                    "detail": example.detail,
                 }
                 for example in self.examples
             ],
         }
+
+
+def spread(counts: Sequence[int]) -> dict[str, float]:
+    """Smallest, median and largest of `counts`, and the tenths below and above; empty for none."""
+    quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
+    return {name: float(np.percentile(counts, share)) for name, share in quantiles.items()} if counts else {}
+
+
+def _answer_share(examples: Sequence[Example]) -> float | None:
+    """Characters of the replies ÷ characters of all messages: what a trained token teaches to say."""
+    total = sum(len(m["content"]) for e in examples for m in e.messages)
+    return round(sum(len(e.reply) for e in examples) / total, 4) if total else None
 
 
 def write_training_file(
@@ -92,79 +139,177 @@ def write_training_file(
     stages: Collection[str] = ("draft", "refine"),
     split: str = "train",
     only: Mapping[str, str] | None = None,
-    leaks: Callable[[str, Exchange], str] = lambda *_: "",
+    origin: Callable[[str, Exchange], Origin] | None = None,
     model: str = "gpt-4.1-mini",
     keep_all: bool = False,
+    abstain_share: float = 0.0,
+    idle_refines: str = "drop",
+    same_system: bool = True,
+    validation_share: float = 0.0,
+    formats: Collection[str] = ("chat",),
 ) -> TrainingFile:
     """Write the log's answers as a chat training file, `{"messages": […]}` a line, ordered by question and draft.
 
     Taken are exchanges of `stages` whose `split` tag is `split` or missing; or, with `only`, exactly those whose ids
-    it maps to the ids of their questions. Left out, each with its reason: cut-off and empty replies, abstentions,
-    doubles, examples for which `leaks(question id, exchange)` names a leak, and examples over the token limit of
-    `model`; with `keep_all` only what no service would accept. Raises InputError where nothing is left.
+    it maps to the ids of their questions. Left out, each with its reason: cut-off and empty replies, examples over the
+    token limit of `model`, those that `origin(question id, exchange)` calls a leak, and what `curation.curate`
+    finds; with `keep_all` only what no service would accept.
+
+    `abstain_share` of the examples may be right refusals (`NOT_STATED` where the page asked about was not shown).
+    `idle_refines="verbatim"` trains on the earlier answer, word for word, where a refine step added nothing.
+    `same_system` gives all rows the commonest system message, also those sent without one. `validation_share` of the
+    examples go to `PATH.validation.jsonl`, with no page in both; `formats` may add `prompt-completion`, the form
+    `{"prompt": […], "completion": […]}` that TRL masks by, as `PATH.prompt-completion.jsonl`.
+    Raises InputError where nothing is left.
     """
-    candidates = [
+    tokenizer, limit = for_model(model), example_limit(model)
+    examples = [_unacceptable(example) for example in _candidates(log, stages, split, only, origin)]
+    if not keep_all:
+        examples = _curated(examples, idle_refines)
+        examples = _with_refusals(examples, abstain_share)
+    if same_system:
+        examples = _with_one_system(examples)
+    examples = [_measured(example, tokenizer, limit) for example in examples]
+    if validation_share:
+        examples = _held_out(examples, validation_share)
+    file = TrainingFile(Path(path), tuple(examples), _sibling(Path(path), "validation") if validation_share else None)
+    if not file.kept:
+        raise InputError(
+            f"None of {len(examples)} answers can be trained on ({_reasons(examples)}); collect more answers."
+        )
+    _write(file, formats)
+    return file
+
+
+def _candidates(
+    log: MessageLog,
+    stages: Collection[str],
+    split: str,
+    only: Mapping[str, str] | None,
+    origin: Callable[[str, Exchange], Origin] | None,
+) -> list[Example]:
+    chosen = [
         (str(exchange.tags.get("question", "")) if only is None else only[exchange.id], exchange)
         for exchange in log
         if exchange.stage in stages
         and exchange.error is None
         and (exchange.tags.get("split", split) == split if only is None else exchange.id in only)
     ]
-    candidates.sort(key=lambda pair: (pair[0], int(pair[1].tags.get("draft", 0)), pair[1].id))
-    tokenizer = for_model(model)
-    examples = tuple(_judged(candidates, tokenizer, leaks, keep_all))
-    file = TrainingFile(Path(path), examples)
-    if not file.kept:
-        raise InputError(
-            f"None of {len(examples)} answers can be trained on ({_reasons(examples)}); collect more answers."
+    chosen.sort(key=lambda pair: (pair[0], int(pair[1].tags.get("draft", 0)), pair[1].id))
+    return [
+        Example(
+            question,
+            exchange,
+            (*exchange.request["messages"], {"role": "assistant", "content": exchange.text.strip()}),
+            _shown_in(exchange) if origin is None else origin(question, exchange),
         )
-    write_jsonl(file.path, ({"messages": example.messages} for example in file.kept))
-    return file
+        for question, exchange in chosen
+    ]
 
 
-def _judged(
-    candidates: Iterable[tuple[str, Exchange]],
-    tokenizer: Tokenizer,
-    leaks: Callable[[str, Exchange], str],
-    keep_all: bool,
-) -> Iterable[Example]:
-    seen: set[str] = set()
-    for question, exchange in candidates:
-        example = Example(question, exchange, tokenizer.count_messages(_messages(exchange)))
-        line = json.dumps(example.messages, ensure_ascii=False)
-        reason = _unacceptable(example)
-        if not reason and not keep_all:
-            reason = leaks(question, exchange) or _unwanted(example, line in seen)
-        if not reason:
-            seen.add(line)
-        yield replace(example, dropped=reason)
+def _shown_in(exchange: Exchange) -> Origin:
+    """What the prompt itself says of its pages."""
+    return Origin(shown=frozenset(("", page) for page in _prompt(exchange).pages))
 
 
-def _messages(exchange: Exchange) -> list[Message]:
-    return [*exchange.request["messages"], {"role": "assistant", "content": exchange.text.strip()}]
+def _prompt(exchange: Exchange) -> Parts:
+    return parts(exchange.request["messages"])
 
 
-def _unacceptable(example: Example) -> str:
+def _unacceptable(example: Example) -> Example:
+    """What no service would take, or no one should train on: cut off, held back, empty."""
     if example.exchange.finish_reason != "stop":
-        return f"finish_reason {example.exchange.finish_reason}"
-    if not example.exchange.text.strip():
-        return "empty"
-    return "over the token limit" if example.tokens > EXAMPLE_TOKENS else ""
+        return replace(example, dropped=f"finish_reason {example.exchange.finish_reason}")
+    return example if example.reply else replace(example, dropped="empty")
 
 
-def _unwanted(example: Example, double: bool) -> str:
-    if abstains(example.exchange.text):
-        return "abstains"
-    return "duplicate" if double else ""
+def _curated(examples: Sequence[Example], idle_refines: str) -> list[Example]:
+    """Leaks dropped first, then whatever `curate` finds among the rest."""
+    examples = [replace(e, dropped=e.dropped or e.origin.leak) for e in examples]
+    if idle_refines == "verbatim":
+        examples = [_kept_verbatim(example) for example in examples]
+    rest = [example for example in examples if not example.dropped]
+    findings = iter(curate([Candidate(_prompt(e.exchange), e.reply, e.origin.page) for e in rest]))
+    return [e if e.dropped else _judged(e, next(findings), idle_refines == "verbatim") for e in examples]
 
 
-def abstains(text: str) -> bool:
-    """Whether a reply says that it cannot answer, instead of answering.
+def _kept_verbatim(example: Example) -> Example:
+    """A refine step that only paraphrased, with the earlier answer as its reply."""
+    prompt = _prompt(example.exchange)
+    if example.dropped or prompt.existing is None:
+        return example
+    [finding] = curate([Candidate(prompt, example.reply)])
+    if finding.reason != PARAPHRASE:
+        return example
+    reply = {"role": "assistant", "content": prompt.existing.strip()}
+    return replace(example, messages=(*example.messages[:-1], reply), detail="the earlier answer word for word")
 
-    >>> abstains("The document does not say."), abstains("The fee is 3 euros.")
-    (True, False)
-    """
-    return text.strip() == NOT_STATED or (len(text) < 240 and _ABSTAINS.search(text) is not None)
+
+def _judged(example: Example, finding: Finding, verbatim: bool) -> Example:
+    reason = "" if verbatim and finding.reason == REPEATS else finding.reason
+    return replace(example, dropped=reason, detail=finding.detail or example.detail, refine=finding.refine)
+
+
+def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
+    """Take right refusals back in, evenly over the file, until they are `share` of what is kept."""
+    right = [
+        number
+        for number, e in enumerate(examples)
+        if e.dropped == "refusal" and e.reply == NOT_STATED and e.refine is None and e.origin.page not in e.origin.shown
+    ]
+    kept = sum(not e.dropped for e in examples)
+    count = min(len(right), round(kept * share / (1 - share))) if share < 1 else len(right)
+    chosen = {right[i * len(right) // count] for i in range(count)}
+    return [replace(e, dropped="", detail="a right refusal") if n in chosen else e for n, e in enumerate(examples)]
+
+
+def _with_one_system(examples: Sequence[Example]) -> list[Example]:
+    """All rows with the commonest system message of those kept; as they are where none has one."""
+    firsts = [e.messages[0] for e in examples if not e.dropped and e.messages[0]["role"] == "system"]
+    if not firsts:
+        return list(examples)
+    counts = Counter(message["content"] for message in firsts)
+    system = max(firsts, key=lambda message: counts[message["content"]])
+    return [
+        e if e.dropped else replace(e, messages=(system, *(m for m in e.messages if m["role"] != "system")))
+        for e in examples
+    ]
+
+
+def _measured(example: Example, tokenizer: Tokenizer, limit: int) -> Example:
+    tokens = tokenizer.count_messages(example.messages)
+    dropped = example.dropped or ("over the token limit" if tokens > limit else "")
+    return replace(example, tokens=tokens, dropped=dropped)
+
+
+def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
+    numbers = [n for n, e in enumerate(examples) if not e.dropped]
+    kept = [examples[n] for n in numbers]
+    pages = [e.origin.shown | ({e.origin.page} - {None}) for e in kept]
+    held, lost = hold_out([e.question or e.exchange.id for e in kept], pages, share)
+    result = list(examples)
+    for place, number in enumerate(numbers):
+        dropped = "validation page in the prompt" if place in lost else ""
+        result[number] = replace(result[number], held_out=place in held, dropped=dropped)
+    return result
+
+
+def _write(file: TrainingFile, formats: Collection[str]) -> None:
+    """The chat file always, the other format beside it, and the same for the examples held out."""
+    for path, examples in ((file.path, file.kept), (file.validation, file.held_out)):
+        if path is None:
+            continue
+        write_jsonl(path, ({"messages": example.messages} for example in examples))
+        if "prompt-completion" in formats:
+            write_jsonl(_sibling(path, "prompt-completion"), _prompt_completion(examples))
+
+
+def _prompt_completion(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
+    return ({"prompt": e.messages[:-1], "completion": e.messages[-1:]} for e in examples)
+
+
+def _sibling(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}{path.suffix}")
 
 
 def _reasons(examples: Sequence[Example]) -> str:

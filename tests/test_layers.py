@@ -10,9 +10,9 @@ import minirag
 PACKAGE = Path(minirag.__file__).parent
 
 ROWS = [
-    {"errors", "prompts", "tokens", "sentences", "redact", "replies", "retry", "pool", "files"},
-    {"message_log", "documents", "cleaning", "download", "pdf"},
-    {"models", "chunker"},
+    {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files"},
+    {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "near_duplicates"},
+    {"models", "chunker", "curation", "holdout"},
     {"vector_store", "window", "testing"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs"},

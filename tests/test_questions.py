@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from minirag import Page, VectorStore, chunk
 from minirag.errors import InputError
-from minirag.questions import SPLITS, generate, guess_pages, read_questions, similarity, split_pages
+from minirag.questions import SPLITS, generate, guess_pages, read_questions, split_pages
 from minirag.testing import FunctionChat
+from minirag.wording import similarity
 
 WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp lagoon maple nectar opal pine".split()
 

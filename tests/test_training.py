@@ -9,12 +9,13 @@ import pytest
 
 from minirag import MessageLog, write_training_file
 from minirag.costs import Line, Price, Prices, bill, break_even, load_prices, per_answer, total
+from minirag.curation import abstains
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED
 from minirag.testing import completion
 from minirag.tokens import for_model
-from minirag.training import abstains, default_epochs
+from minirag.training import Origin, default_epochs
 
 
 def answered(
@@ -58,15 +59,16 @@ def test_what_is_left_out_has_its_reason(log: MessageLog, tmp_path: Path) -> Non
     ):
         log.append(exchange)
 
-    def leaks(_: str, exchange: Exchange) -> str:
-        return "eval page in the prompt" if "eval-chunk" in exchange.tags.get("chunks", ()) else ""
+    def origin(_: str, exchange: Exchange) -> Origin:
+        leak = "eval page in the prompt" if "eval-chunk" in exchange.tags.get("chunks", ()) else ""
+        return Origin(leak=leak)
 
-    file = write_training_file(log, tmp_path / "t.jsonl", leaks=leaks)
+    file = write_training_file(log, tmp_path / "t.jsonl", origin=origin)
     assert {e.exchange.tags["question"]: e.dropped for e in file.examples} == {
         "t1": "",
         "t2": "finish_reason length",
         "t3": "empty",
-        "t4": "abstains",
+        "t4": "refusal",
         "t5": "eval page in the prompt",
         "t6": "finish_reason content_filter",
     }
