@@ -7,7 +7,9 @@ from typing import Any
 
 from minirag.evaluate import METRICS
 from minirag.pipeline import VERSION
+from minirag.training import IDLE_REFINES
 
+PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
 ROLES = ("teacher", "student", "judge", "embedding")
 STEPS = {
     "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
@@ -38,7 +40,61 @@ def parser() -> argparse.ArgumentParser:
     _add_step(commands, "run", "everything: documents in, verdict and report out")
     for step, text in STEPS.items():
         _add_step(commands, step, text)
+    _add_plan(commands)
+    _add_costs(commands)
+    _add_check(commands)
     return root
+
+
+def _add(commands: Any, name: str, text: str, example: str) -> Any:
+    """A command that is no step of a run."""
+    return commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        formatter_class=_Help,
+        epilog=f"example:\n  minirag {example}",
+        argument_default=argparse.SUPPRESS,
+    )
+
+
+def _add_plan(commands: Any) -> None:
+    text = "what a run would take: calls, tokens, money, and what it could show"
+    command = _add(
+        commands,
+        "plan",
+        text,
+        "plan report.pdf --teacher gpt-4.1 --student gpt-4.1-mini \\\n"
+        "    --judge gpt-6.1-sol --embedding text-embedding-3-small",
+    )
+    command.add_argument("documents", nargs="*", metavar="DOC", help="as for run")
+    command.add_argument("--out", type=Path, metavar="DIR", help="a run's folder, for its settings")
+    _add_settings(command)
+
+
+def _add_costs(commands: Any) -> None:
+    text = "the bill of a run, price ratios of three models, and when training pays off"
+    command = _add(commands, "costs", text, "costs out --questions-per-day 200")
+    command.add_argument("folder", nargs="?", type=Path, default=None, metavar="DIR", help="the run's folder")
+    command.add_argument("--models", type=_three, metavar="BASE,TUNED,TEACHER", help="these instead of the run's own")
+    command.add_argument("--prices", metavar="FILE", help=PRICES_HELP)
+    command.add_argument("--questions-per-day", type=_positive, metavar="N", help="to tell in how many days")
+    command.add_argument(
+        "--hosting-per-minute", type=_not_negative, metavar="USD", help="what the tuned model costs idle"
+    )
+    command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _add_check(commands: Any) -> None:
+    text = "whether services would train on chat files, and whether you should"
+    command = _add(commands, "check", text, "check training.jsonl --curate --model gpt-4.1-mini")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="chat files, one example a line")
+    command.add_argument("--validation", type=Path, metavar="FILE", help="a validation file, which must not overlap")
+    command.add_argument("--curate", action="store_true", help="which examples `collect` would keep, and why not")
+    command.add_argument("--eval-questions", type=Path, metavar="FILE", help="questions that no prompt may hold")
+    command.add_argument("--model", metavar="MODEL", help="to be trained (default gpt-4.1-mini)")
+    command.add_argument("--prices", metavar="FILE", help=PRICES_HELP)
+    command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
 def _add_step(commands: Any, name: str, text: str) -> None:
@@ -58,6 +114,17 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         "documents", nargs="*", metavar="DOC", help=f"PDF, text, Markdown, or an http(s) address{rows}"
     )
     command.add_argument("--out", required=name != "evaluate", type=Path, metavar="DIR", help="the run's folder")
+    if name == "run":
+        command.add_argument("--dry-run", action="store_true", help="only say what it would take, like plan")
+    if name == "finetune":
+        command.add_argument("--cancel", action="store_true", help="cancel this run's job")
+    command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
+    command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
+    _add_settings(command)
+
+
+def _add_settings(command: Any) -> None:
+    """What a run is asked to do, in groups."""
     models = command.add_argument_group("models")
     models.add_argument("--offline", action="store_true", help="the embedded models: no key, no network")
     for role in ROLES:
@@ -88,16 +155,43 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         ("--chunk-overlap", "N", "tokens two chunks may share (default 128)"),
     ):
         answers.add_argument(option, type=int, metavar=metavar, help=help_text)
-    training = command.add_argument_group("training and judging")
-    training.add_argument("--suffix", metavar="TEXT", help="part of the tuned model's name")
-    training.add_argument("--keep-all", action="store_true", help="train on abstentions and doubles too")
-    training.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")
-    training.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
-    training.add_argument("--metrics", type=_names, metavar="A,B", help="default: faithfulness,answer_relevancy")
-    training.add_argument("--margin", type=_not_negative, metavar="X", help="smallest difference that matters to you")
-    training.add_argument("--prices", type=Path, metavar="FILE", help="TOML with your prices")
-    command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
+    _add_training(command.add_argument_group("training"))
+    judging = command.add_argument_group("judging and money")
+    judging.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")
+    judging.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
+    judging.add_argument("--metrics", type=_names, metavar="A,B", help="default: faithfulness,answer_relevancy")
+    judging.add_argument("--margin", type=_not_negative, metavar="X", help="smallest difference that matters to you")
+    judging.add_argument("--prices", metavar="FILE", help=PRICES_HELP)
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _add_training(training: Any) -> None:
+    training.add_argument("--keep-all", action="store_true", help="train on everything a service accepts")
+    training.add_argument(
+        "--abstain-share", type=_share, metavar="X", help="right refusals among the examples (default 0)"
+    )
+    training.add_argument(
+        "--idle-refines",
+        choices=IDLE_REFINES,
+        help="refine steps that added nothing: leave out (default), or train on the earlier answer word for word",
+    )
+    training.add_argument(
+        "--system-as-sent", action="store_true", help="do not give all examples the same system message"
+    )
+    training.add_argument(
+        "--validation-share", type=_share, metavar="X", help="examples held out, no page on both sides (default 0)"
+    )
+    training.add_argument(
+        "--format", choices=("chat", "prompt-completion"), help="the second is written beside the first"
+    )
+    training.add_argument("--suffix", metavar="TEXT", help="part of the tuned model's name")
+    training.add_argument("--epochs", type=int, metavar="N", help="1 to 50 (default: the service's choice)")
+    training.add_argument("--batch-size", type=int, metavar="N", help="1 to 256 (default: the service's choice)")
+    training.add_argument("--learning-rate-multiplier", type=float, metavar="X", help="default: the service's choice")
+    training.add_argument("--wandb-project", metavar="NAME", help="report the job to Weights & Biases")
+    training.add_argument(
+        "--job-minutes", type=_positive, metavar="N", help="longest wait for the job (default: no limit)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -112,6 +206,20 @@ def _not_negative(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is no number from 0 upwards")
     return number
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to below 1")
+    return share
+
+
+def _three(text: str) -> list[str]:
+    models = [name.strip() for name in text.split(",") if name.strip()]
+    if len(models) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} does not name three models")
+    return models
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 A price that is not known makes a sum unknown (None); it is never added as 0.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from typing import Any
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
+DATED = ("2023-08",)
+"""Older tables in the package, by their month."""
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens; None where it is not known."""
+    """US dollars per million tokens, and `batch`, the share of them that a batched call costs; None: not known."""
 
     input: float | None = None
     cached: float | None = None
     output: float | None = None
     training: float | None = None
+    batch: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +61,44 @@ def _is_family(known: str, name: str) -> bool:
     return rest is not None and (known.endswith("offline") or _SNAPSHOT.fullmatch(rest) is not None)
 
 
-def load_prices(path: Path | None = None) -> Prices:
-    """The package's table, with the user's own TOML of the same form on top. Raises InputError."""
-    packed = tomllib.loads(resources.files("minirag").joinpath("data/prices.toml").read_text("utf-8"))
-    tables = [packed]
-    if path is not None:
-        try:
-            tables.append(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(f"Cannot read the prices in {path}: {error}.") from error
+def load_prices(source: str | Path | None = None) -> Prices:
+    """The package's table of today; or another of its tables by date (`2023-08`); or with your own TOML on top.
+
+    A file has the form of `data/prices.toml`, and its models replace those of the same name. Raises InputError.
+    """
+    tables = [_packed("prices.toml")]
+    if str(source) in DATED:
+        tables = [_packed(f"prices-{source}.toml")]
+    elif source is not None:
+        tables.append(_read(Path(source)))
     models: dict[str, Price] = {}
     for table in tables:
         for name, entry in (table.get("models") or {}).items():
-            try:
-                models[name] = Price(**{key: float(value) for key, value in entry.items()})
-            except (TypeError, ValueError, AttributeError):
-                raise InputError(
-                    f"The price of {name!r} in {path} is not a table of input, cached, output, training."
-                ) from None
-    return Prices(str(tables[-1].get("date", packed["date"])), models)
+            models[name] = _price(name, entry, source)
+    return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
+
+
+def _packed(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("minirag").joinpath("data", name).read_text("utf-8"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read the prices in {path}: {error}.") from error
+
+
+def _price(name: str, entry: Any, source: str | Path | None) -> Price:
+    try:
+        price = Price(**{key: float(value) for key, value in entry.items()})
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"The price of {name!r} in {source} is not a table of input, cached, output, training and batch."
+        ) from None
+    if any(value is not None and not 0 <= value < math.inf for value in astuple(price)):
+        raise InputError(f"A price of {name!r} in {source} is negative or no number.")
+    return price
 
 
 @dataclass
@@ -105,9 +128,20 @@ class Line:
         self.input_tokens += tokens[0]
         self.cached_tokens += tokens[1]
         self.output_tokens += tokens[2]
-        price = prices.of(exchange.model)
-        money = _money(tokens, (price.input, price.cached if price.cached is not None else price.input, price.output))
+        money = price_of(tokens, prices.of(exchange.model), batched="batch" in exchange.tags)
         self.usd = None if self.usd is None or money is None else self.usd + money
+
+
+def price_of(tokens: tuple[float, float, float], price: Price, *, batched: bool = False) -> float | None:
+    """US dollars for new input, cached input and output tokens; None where a price that is needed is not known.
+
+    >>> price_of((1_000_000, 0, 500_000), Price(input=2.0, output=8.0))
+    6.0
+    """
+    share = price.batch if batched else 1.0
+    cached = price.input if price.cached is None else price.cached
+    money = _money(tokens, (price.input, cached, price.output))
+    return None if money is None or share is None else money * share
 
 
 def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int] | None:
@@ -124,7 +158,7 @@ def _is_free(price: Price) -> bool:
     return price.input == 0 and price.output in (0, None)
 
 
-def _money(tokens: Iterable[int], per_million: Iterable[float | None]) -> float | None:
+def _money(tokens: Iterable[float], per_million: Iterable[float | None]) -> float | None:
     """Σ tokens × price; None if a price that is needed is unknown."""
     total = 0.0
     for count, price in zip(tokens, per_million, strict=True):
@@ -172,17 +206,6 @@ def per_answer(answers: Iterable[Iterable[Exchange]], prices: Prices) -> float |
         for exchange in exchanges:
             line.add(exchange, prices)
     return None if line.usd is None or not count else line.usd / count
-
-
-def break_even(training: float | None, teacher: float | None, tuned: float | None) -> float | str | None:
-    """Questions after which training has paid for itself against the teacher; None if unknown, or "never".
-
-    >>> break_even(8.0, 0.75, 0.5)
-    32.0
-    """
-    if training is None or teacher is None or tuned is None:
-        return None
-    return training / (teacher - tuned) if teacher > tuned else "never"
 
 
 def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:

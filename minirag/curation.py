@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from minirag.near_duplicates import NearDuplicates
 from minirag.prompt_parts import Parts
 from minirag.prompts import NOT_STATED
 from minirag.refinement import ADDS, classify
+from minirag.seen import NearDuplicates
 from minirag.wording import numbers, unsupported_names, unsupported_numbers, words
 
 LONGEST_REFUSAL = 240

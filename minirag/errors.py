@@ -10,7 +10,8 @@
     │   ├── BadReply                3   it answered 200 with something that is no answer
     │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
     ├── JobError                    2   the fine-tuning job cannot give a model
-    │   └── TrainingNotAvailable    2   the service no longer trains models
+    │   ├── TrainingNotAvailable    2   the service no longer trains models
+    │   └── JobUnfinished           3   there may be a model later
     ├── Unfinished                  3   part of the work is done and kept; run again to resume
     └── BudgetReached               4   the money cap refused a call
 
@@ -91,6 +92,12 @@ class JobError(MiniragError):
 
 class TrainingNotAvailable(JobError):
     """The service no longer trains models for this account."""
+
+
+class JobUnfinished(JobError):
+    """The job has not ended, or cannot start now: a later run may have its model."""
+
+    exit_code = 3
 
 
 class Unfinished(MiniragError):

@@ -127,12 +127,13 @@ class Exchange:
 class MessageLog:
     """The log at `path`: a sequence of exchanges, and an index of those that can be replayed.
 
-    Opening reads the file once and keeps one number per exchange.
-    Raises LogError for a line that is damaged or written by a newer version.
+    Opening reads the file once and keeps one number per exchange. With `sync=False` lines are not forced to the disk,
+    for logs that nobody pays for. Raises LogError for a line that is damaged or written by a newer version.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
+        self._sync = sync
         self._offsets: dict[str, int] = {}
         self._failed: list[int] = []
         self._count = 0
@@ -219,7 +220,8 @@ class MessageLog:
                     self._count += 1
                 finally:
                     fcntl.flock(file, fcntl.LOCK_UN)
-            os.fsync(file)  # outside the lock: one sync may serve several waiting threads
+            if self._sync:
+                os.fsync(file)  # outside the lock: one sync may serve several waiting threads
         except OSError as error:
             raise Unfinished(
                 f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."

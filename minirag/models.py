@@ -81,6 +81,14 @@ class Embedder(Protocol):
     ) -> NDArray[np.float32]: ...
 
 
+class Meter(Protocol):
+    """What a service asks before each call, and tells after it; `budget.Budget` is one."""
+
+    def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float: ...
+
+    def settle(self, most: float, exchange: Exchange) -> None: ...
+
+
 def is_loopback(address: str) -> bool:
     """Whether an address is this machine itself.
 
@@ -116,6 +124,7 @@ class Service:
         self.retry = retry or Retry()
         self.timeout = timeout
         self.answered = False
+        self.meter: Meter | None = None
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
@@ -185,8 +194,10 @@ class Service:
     ) -> tuple[Exchange, ServiceError | None]:
         """One try, timed: the exchange to be logged, and why it failed if it did.
 
-        `check` raises BadReply for a reply that cannot be used; such a reply is kept beside the failure.
+        `check` raises BadReply for a reply that cannot be used; such a reply is kept beside the failure. The service's
+        `meter`, if it has one, is asked first and may refuse (BudgetReached).
         """
+        most = 0.0 if self.meter is None else self.meter.reserve(endpoint, request)
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
         response: Mapping[str, Any] | None = None
         failure = None
@@ -198,7 +209,10 @@ class Service:
         told = None if failure is None else described(failure)
         seconds = round(time.monotonic() - clock, 4)
         call = (stage, endpoint, self.name, request, response, told, repeat, tags)
-        return Exchange(*call, started, seconds), failure
+        exchange = Exchange(*call, started, seconds)
+        if self.meter is not None:
+            self.meter.settle(most, exchange)
+        return exchange, failure
 
     def failure(self, error: Exception, model: str = "") -> Exception:
         """The minirag error for an SDK exception; an exception that is not the SDK's comes back as it is."""

@@ -18,15 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag import costs
+from minirag.budget import Budget
 from minirag.chunker import Chunk, chunk
 from minirag.compare import compare, in_words
 from minirag.documents import Pages, load
-from minirag.errors import InputError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
+from minirag.errors import InputError, JobError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
 from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service
+from minirag.payback import in_words as payback_in_words
+from minirag.payback import payback
 from minirag.pool import in_order
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
@@ -67,9 +70,13 @@ class Run:
     tuned_service: Service | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
+    max_cost: float | None = None
     say: Callable[[str], None] = silent
     progress: Callable[[str, int, int], None] = lambda *_: None
+    job_timeout: float | None = None
     failures: list[str] = field(default_factory=list)
+    untrained: JobError | None = None
+    training_report: dict[str, Any] = field(default_factory=dict)
     _lock: int | None = None
 
     def __enter__(self) -> "Run":
@@ -109,8 +116,19 @@ class Run:
         return MessageLog(self.folder / "messages.jsonl")
 
     @cached_property
+    def budget(self) -> Budget | None:
+        """The cap on what this folder's calls may cost, if there is one; every service asks it before each call."""
+        if self.max_cost is None:
+            return None
+        return Budget(self.max_cost, self.prices, self.log, self.settings.tokenizer)
+
+    @cached_property
     def service(self) -> Service:
-        return self.connect()
+        service = self.connect()
+        service.meter = self.budget
+        if self.tuned_service is not None:
+            self.tuned_service.meter = self.budget
+        return service
 
     def chat(self, model: str, service: Service | None = None) -> ChatModel:
         settings = self.settings
@@ -227,24 +245,37 @@ class Run:
     @cached_property
     def training_file(self) -> TrainingFile:
         """`training.jsonl` and `training_report.json`."""
+        settings = self.settings
         used = {draft.exchange.id: id for id, answer in self.training_answers.items() for draft in answer.drafts}
         file = write_training_file(
             self.log,
             self.folder / "training.jsonl",
             only=used,
             origin=self._origin,
-            model=self.settings.student,
-            keep_all=self.settings.keep_all,
+            model=settings.student,
+            keep_all=settings.keep_all,
+            abstain_share=settings.abstain_share,
+            idle_refines=settings.idle_refines,
+            same_system=not settings.system_as_sent,
+            validation_share=settings.validation_share,
+            prompt_completion=settings.format == "prompt-completion",
         )
-        write_json(self.folder / "training_report.json", {**file.report(), "usd": self._training_cost(file)})
+        report = file.report(settings.epochs)
+        usd = costs.training_cost(self.prices, settings.student, report["tokens_billed"])
+        self.training_report = {**report, "student": settings.student, "usd": usd}
+        write_json(self.folder / "training_report.json", self.training_report)
         dropped = len(file.examples) - len(file.kept)
         self.say(
             f"collect: {_counted(len(file.kept), 'training example')}, {dropped} dropped, {file.tokens} tokens an epoch"
         )
         return file
 
-    def _training_cost(self, file: TrainingFile) -> float | None:
-        return costs.training_cost(self.prices, self.settings.student, file.tokens * file.epochs)
+    @property
+    def training_usd(self) -> float | None:
+        """US dollars for training on this run's file; None where the price is not known."""
+        _ = self.training_file
+        usd: float | None = self.training_report["usd"]
+        return usd
 
     def _origin(self, question: str, exchange: Exchange) -> Origin:
         """The pages behind a training example, and what of the evaluation it would give away, if anything."""
@@ -259,37 +290,66 @@ class Run:
         return Origin(page, shown, leak)
 
     @cached_property
-    def tuned(self) -> str:
-        """The tuned model's name: the one given, or that of the finished job (`job.json`)."""
+    def tuned(self) -> str | None:
+        """The tuned model's name: the one given, or that of the finished job (`job.json`).
+
+        None where the job gives none; `untrained` then says why, and the other arms are evaluated all the same.
+        """
         if self.settings.tuned is not None:
             return self.settings.tuned
-        if len(self.training_file.kept) < FEWEST_EXAMPLES:
+        self._require_enough_examples()
+        try:
+            job = self.job()
+            job.wait(timeout=self.job_timeout, progress=lambda now: self.progress(f"finetune ({now})", 0, 0))
+            model = job.model
+        except JobError as error:
+            self.untrained = error
+            self.say(f"finetune: {error}")
+            return None
+        self.say(f"finetune: job {job.id} {job.status}, model {model}")
+        return model
+
+    def _require_enough_examples(self) -> None:
+        kept = len(self.training_file.kept)
+        if kept < FEWEST_EXAMPLES:
+            dropped = ", ".join(f"{count} {reason}" for reason, count in self.training_file.report()["dropped"].items())
             raise InputError(
-                f"Only {len(self.training_file.kept)} training examples were kept, and services need at least "
-                f"{FEWEST_EXAMPLES}; ask for more --train-questions."
+                f"{_counted(kept, 'training example')} can be kept (dropped: {dropped or 'none'}), and a job needs "
+                f"at least {FEWEST_EXAMPLES}; ask for more --train-questions."
             )
-        job = FineTuningJob.create(
+
+    def cancel_job(self) -> str:
+        """Ask the service to stop this run's job; its id and status. Raises JobError where there is none."""
+        job = self.job(start=False)
+        return f"{job.id} {job.cancel()}"
+
+    def job(self, *, start: bool = True) -> FineTuningJob:
+        """The fine-tuning job of this run's training file: found again, or started unless `start` is False."""
+        settings, cost = self.settings, self.training_usd
+        if self.budget is not None and start:
+            self.budget.hold(self.budget.known(settings.student, cost))
+        return FineTuningJob.create(
             self.training_file.path,
-            base=self.settings.student,
+            base=settings.student,
             log=self.log,
             service=self.service,
-            suffix=self.settings.suffix,
-            seed=self.settings.seed,
+            validation_file=self.training_file.validation,
+            hyperparameters=settings.hyperparameters,
+            suffix=settings.suffix,
+            seed=settings.seed,
+            wandb_project=settings.wandb_project,
             path=self.folder / "job.json",
+            start=start,
         )
-        job.wait(progress=lambda status: self.progress(f"finetune ({status})", 0, 0))
-        self.say(f"finetune: job {job.id} {job.status}, model {job.model}")
-        return job.model
 
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        models = {
-            "base": self.chat(self.settings.student),
-            "tuned": self.chat(self.tuned, self.tuned_service if self.settings.tuned else None),
-            "teacher": self.chat(self.settings.teacher),
-        }
-        tasks = [(arm, question) for arm in ARMS for question in self.of_split("eval")]
+        models = {"base": self.chat(self.settings.student), "teacher": self.chat(self.settings.teacher)}
+        if self.tuned is not None:
+            models["tuned"] = self.chat(self.tuned, self.tuned_service if self.settings.tuned else None)
+        models = {arm: models[arm] for arm in ARMS if arm in models}
+        tasks = [(arm, question) for arm in models for question in self.of_split("eval")]
         answers = self._ask(models, tasks, set())
         trained = {} if self.settings.tuned else self.training_answers
         rows = [(("teacher", id), answer) for id, answer in trained.items()] + list(answers.items())
@@ -383,6 +443,11 @@ class Run:
         self.say(f"evaluate: {_counted(len(scores), 'score')}, {unscored} unscored")
         return scores
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Whose answers are judged: all arms, but `tuned` where there is no tuned model."""
+        return tuple(arm for arm in ARMS if arm != "tuned" or self.tuned is not None)
+
     @cached_property
     def comparison(self) -> dict[str, Any]:
         """`comparison.json`: per metric the arms' means and the paired differences."""
@@ -398,17 +463,19 @@ class Run:
             }
             for arm, result in results.items():
                 against[arm].append(f"{metric.replace('_', ' ')} {in_words(result)}")
-            arms = {arm: self._arm(arm, metric, values[arm]) for arm in ARMS}
             metrics[metric] = {
                 **asdict(results["base"]),
-                "arms": arms,
+                "arms": {arm: self._arm(arm, metric, values[arm]) for arm in self.arms},
                 "tuned_against_teacher": asdict(results["teacher"]),
             }
+        verdicts = {arm: f"tuned against {arm}: {'; '.join(told)}" for arm, told in against.items()}
+        if self.untrained is not None:
+            verdicts = dict.fromkeys(against, f"There is no tuned model to compare: {self.untrained}")
         comparison = {
-            "verdict": f"tuned against base: {'; '.join(against['base'])}",
-            "verdict_against_teacher": f"tuned against teacher: {'; '.join(against['teacher'])}",
+            "verdict": verdicts["base"],
+            "verdict_against_teacher": verdicts["teacher"],
             "metrics": metrics,
-            "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in ARMS},
+            "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in self.arms},
         }
         write_json(self.folder / "comparison.json", comparison)
         return comparison
@@ -424,11 +491,17 @@ class Run:
 
     @cached_property
     def costs(self) -> dict[str, Any]:
-        """`costs.json`: everything that this folder's calls have cost."""
-        answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in ARMS}
-        training = None if self.settings.tuned else self._training_cost(self.training_file)  # elsewhere: not known here
-        even = costs.break_even(training, answer["teacher"], answer["tuned"])
-        money = {"usd_per_question": answer, "training_usd": training, "break_even_questions": even}
+        """`costs.json`: everything that this folder's calls have cost, and whether training pays for itself."""
+        answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in self.arms}
+        # what training elsewhere has cost is not known here
+        training = None if self.settings.tuned or not self.tuned else self.training_usd
+        paid_back = payback(training, answer["teacher"], answer.get("tuned"))
+        money = {
+            "usd_per_question": answer,
+            "training_usd": training,
+            "break_even_questions": "never" if paid_back.never else paid_back.questions,
+            "payback": payback_in_words(paid_back),
+        }
         result = costs.as_json(costs.bill(self.log, self.prices), self.prices, money)
         write_json(self.folder / "costs.json", result)
         return result
@@ -486,6 +559,8 @@ class Run:
     def finish(self) -> None:
         """Record the run; raise Unfinished where a question or a score could not be had."""
         self.record()
+        if self.untrained is not None:
+            raise self.untrained
         if self.failures:
             raise Unfinished(
                 f"{len(self.failures)} calls failed, the first for {self.failures[0].rstrip('.')}; "

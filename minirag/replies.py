@@ -51,6 +51,22 @@ def json_value(text: str) -> dict[str, Any] | list[Any]:
     return value
 
 
+def strict_json(text: str) -> Any:
+    """The one JSON value that `text` is. Raises NotJSON where it is anything more or less.
+
+    >>> strict_json('{"a": [1]}')
+    {'a': [1]}
+    """
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise NotJSON(f"the JSON breaks at character {error.pos} ({error.msg})") from None
+    except RecursionError:
+        raise NotJSON("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise error if isinstance(error, NotJSON) else NotJSON("the JSON holds a number that is too long") from None
+
+
 def listed(reply: dict[str, Any] | list[Any], *keys: str) -> list[Any]:
     """The list of a reply: under the first of `keys` that is there, or the reply itself; ValueError if there is none.
 

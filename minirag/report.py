@@ -103,28 +103,17 @@ def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapp
         f"<strong>{_text(comparison['verdict'])}</strong>",
         f"<strong>{_text(comparison['verdict_against_teacher'])}</strong>",
         ", ".join(f"{role} {_text(settings[role])}" for role in ("teacher", "student", "judge")) + ".",
-        _break_even(bill),
+        _text(bill["payback"]),
     ]
     return f'<p class="verdict {_text(kind)}">{"<br>".join(line for line in lines if line)}</p>'
-
-
-def _break_even(bill: Mapping[str, Any]) -> str:
-    even = bill["break_even_questions"]
-    if bill["total_usd"] == 0:
-        return "These models cost nothing, so there is nothing to break even on."
-    if even == "never":
-        return "An answer of the tuned model costs no less than the teacher's: training never pays for itself."
-    if even is None:
-        return "Whether training pays for itself is unknown: a price is not known."
-    return f"Training has paid for itself after {even:,.0f} questions."
 
 
 def _scores_table(comparison: Mapping[str, Any]) -> str:
     rows = []
     for name, metric in comparison["metrics"].items():
-        means = [_number(metric["arms"][arm]["mean"]) for arm in ARMS]
+        means = [_number(metric["arms"].get(arm, {}).get("mean")) for arm in ARMS]
         interval = f"[{_number(metric['low'], sign=True)}, {_number(metric['high'], sign=True)}]"
-        unscored = sum(metric["arms"][arm]["n_unscored"] for arm in ARMS)
+        unscored = sum(arm["n_unscored"] for arm in metric["arms"].values())
         rows.append(
             [
                 _text(name.replace("_", " ")),
@@ -136,14 +125,14 @@ def _scores_table(comparison: Mapping[str, Any]) -> str:
                 _text(metric["verdict"]),
             ]
         )
-    ragas = [_number(comparison["ragas_score"][arm]) for arm in ARMS]
+    ragas = [_number(comparison["ragas_score"].get(arm)) for arm in ARMS]
     rows.append(["ragas score (harmonic mean)", *ragas, "", "", "", "", ""])
     head = ["metric", *ARMS, "tuned − base", "95 % interval", "n", "unscored", "verdict"]
     reasons = [
         f"<li>{_text(name.replace('_', ' '))}, {arm}: {count} × {_text(reason)}</li>"
         for name, metric in comparison["metrics"].items()
-        for arm in ARMS
-        for reason, count in metric["arms"][arm]["unscored"].items()
+        for arm, facts in metric["arms"].items()
+        for reason, count in facts["unscored"].items()
     ]
     listed = f"<p>Not scored, and in no mean:</p><ul>{''.join(reasons)}</ul>" if reasons else ""
     return _table(head, rows) + listed
@@ -178,12 +167,13 @@ def _money(bill: Mapping[str, Any]) -> str:
 def _questions(
     questions: Sequence[Question], answers: Mapping[tuple[str, str], Answer], scores: Scores
 ) -> Iterable[str]:
+    judged = [arm for arm in ARMS if any(name == arm for name, _ in answers)]
     by_question: dict[tuple[str, str], list[ScoredRow]] = {}
     for row in scores:
         by_question.setdefault((row.arm, row.question_id), []).append(row)
     for question in questions:
         arms = "".join(
-            _arm(arm, answers.get((arm, question.id)), by_question.get((arm, question.id), [])) for arm in ARMS
+            _arm(arm, answers.get((arm, question.id)), by_question.get((arm, question.id), [])) for arm in judged
         )
         page = "" if question.page is None else f"page {question.page}"
         notes = ", ".join(filter(None, [page, *question.flags]))
@@ -193,7 +183,7 @@ def _questions(
                 f"{row.metric.replace('_', ' ')} {_number(row.score.value, 2)}"
                 for row in by_question.get((arm, question.id), [])
             )
-            for arm in ARMS
+            for arm in judged
         )
         yield (
             f"<details><summary>{_text(question.text)}<br><span class='scores'>{_text(question.id)}"

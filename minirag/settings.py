@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minirag import prompts
 from minirag.errors import InputError
-from minirag.finetune import check_suffix
+from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
 from minirag.questions import SPLITS, read_questions
 from minirag.tokens import for_model
@@ -43,12 +43,30 @@ class Settings:
     margin: float | None = None
     use_eval_pages: bool = False
     keep_all: bool = False
+    abstain_share: float = 0.0
+    idle_refines: str = "drop"
+    system_as_sent: bool = False
+    validation_share: float = 0.0
+    format: str = "chat"
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+    wandb_project: str | None = None
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """How the student is trained. Raises InputError for a value that no service takes."""
+        return Hyperparameters(self.epochs, self.batch_size, self.learning_rate_multiplier)
 
     def check(self, *, tuned_elsewhere: bool = False) -> None:
         """Raise InputError for what cannot work, whatever the documents hold."""
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("abstain_share", "validation_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1.")
+        _ = self.hyperparameters
         check_suffix(self.suffix)
         if self.tuned == self.student and not tuned_elsewhere:
             raise InputError("--tuned names the untrained student itself; name the tuned model.")

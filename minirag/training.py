@@ -20,7 +20,6 @@ from minirag.refinement import PARAPHRASE, REPEATS
 from minirag.tokens import Tokenizer, example_limit, for_model
 
 FEWEST_EXAMPLES = 10
-FORMATS = ("chat", "prompt-completion")
 IDLE_REFINES = ("drop", "verbatim")
 PageKey = tuple[str, int]
 
@@ -83,14 +82,19 @@ class TrainingFile:
         """The passes over the file that a service makes by default."""
         return default_epochs(len(self.kept))
 
-    def report(self) -> dict[str, Any]:
-        """Counts and tokens by reason, and each candidate by its exchange's id; what `training_report.json` holds."""
+    def report(self, epochs: int | None = None) -> dict[str, Any]:
+        """Counts and tokens by reason, and each candidate by its exchange's id; what `training_report.json` holds.
+
+        `epochs` are those that were chosen; None takes the service's usual number.
+        """
         kept = self.kept
+        epochs = epochs or self.epochs
         reasons = sorted({example.dropped for example in self.examples if example.dropped})
         dropped = {reason: [e for e in self.examples if e.dropped == reason] for reason in reasons}
         return {
             "kept": len(kept),
             "held_out": len(self.held_out),
+            "held_out_tokens": sum(example.tokens for example in self.held_out),
             "dropped": {reason: len(examples) for reason, examples in dropped.items()},
             "dropped_tokens": {reason: sum(e.tokens for e in examples) for reason, examples in dropped.items()},
             "by_stage": dict(sorted(Counter(example.exchange.stage for example in kept).items())),
@@ -98,12 +102,10 @@ class TrainingFile:
             "pages_asked_about": len({e.origin.page for e in kept if e.origin.page}),
             "pages_shown": len(frozenset().union(*(e.origin.shown for e in kept))),
             "tokens": self.tokens,
-            "tokens_per_example": dict(
-                zip(("min", "p10", "median", "p90", "max"), map(float, quantiles), strict=False)
-            ),
+            "tokens_per_example": spread([e.tokens for e in kept]),
             "answer_share": _answer_share(kept),
-            "epochs": self.epochs,
-            "tokens_billed": self.tokens * self.epochs,
+            "epochs": epochs,
+            "tokens_billed": self.tokens * epochs,
             "examples": [
                 {
                     "exchange": example.exchange.id,
@@ -146,7 +148,7 @@ def write_training_file(
     idle_refines: str = "drop",
     same_system: bool = True,
     validation_share: float = 0.0,
-    formats: Collection[str] = ("chat",),
+    prompt_completion: bool = False,
 ) -> TrainingFile:
     """Write the log's answers as a chat training file, `{"messages": […]}` a line, ordered by question and draft.
 
@@ -158,8 +160,8 @@ def write_training_file(
     `abstain_share` of the examples may be right refusals (`NOT_STATED` where the page asked about was not shown).
     `idle_refines="verbatim"` trains on the earlier answer, word for word, where a refine step added nothing.
     `same_system` gives all rows the commonest system message, also those sent without one. `validation_share` of the
-    examples go to `PATH.validation.jsonl`, with no page in both; `formats` may add `prompt-completion`, the form
-    `{"prompt": […], "completion": […]}` that TRL masks by, as `PATH.prompt-completion.jsonl`.
+    examples go to `training.validation.jsonl`, with no page in both. `prompt_completion` writes the same once more
+    in the form `{"prompt": […], "completion": […]}`, by which TRL masks, to `training.prompt-completion.jsonl`.
     Raises InputError where nothing is left.
     """
     tokenizer, limit = for_model(model), example_limit(model)
@@ -177,7 +179,7 @@ def write_training_file(
         raise InputError(
             f"None of {len(examples)} answers can be trained on ({_reasons(examples)}); collect more answers."
         )
-    _write(file, formats)
+    _write(file, prompt_completion)
     return file
 
 
@@ -294,13 +296,13 @@ def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
     return result
 
 
-def _write(file: TrainingFile, formats: Collection[str]) -> None:
+def _write(file: TrainingFile, prompt_completion: bool) -> None:
     """The chat file always, the other format beside it, and the same for the examples held out."""
     for path, examples in ((file.path, file.kept), (file.validation, file.held_out)):
         if path is None:
             continue
         write_jsonl(path, ({"messages": example.messages} for example in examples))
-        if "prompt-completion" in formats:
+        if prompt_completion:
             write_jsonl(_sibling(path, "prompt-completion"), _prompt_completion(examples))
 
 

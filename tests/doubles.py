@@ -5,6 +5,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from minirag.message_log import Exchange
+from minirag.testing import completion
+
 Reply = tuple[int, dict[str, str], bytes]
 
 
@@ -73,3 +76,14 @@ def refusal(status: int, message: str = "no", **fields: Any) -> Reply:
     headers = fields.pop("headers", {})
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}
     return status, headers, json.dumps({"error": error}).encode()
+
+
+def answered(
+    question: str, text: str, *, draft: int = 1, finish: str = "stop", split: str = "train", **more: Any
+) -> Exchange:
+    """The exchange of one answer to a question, as a run logs it; further fields go into the usage."""
+    stage = "draft" if draft == 1 else "refine"
+    messages = [{"role": "system", "content": "S"}, {"role": "user", "content": f"{question} {draft}"}]
+    tags = {"question": question, "split": split, "draft": draft, "arm": "teacher", **more.pop("tags", {})}
+    request = {"model": more.pop("model", "big"), "messages": messages}
+    return Exchange(stage, "chat.completions", "s", request, completion(text, finish, **more), tags=tags)

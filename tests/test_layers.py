@@ -11,14 +11,14 @@ PACKAGE = Path(minirag.__file__).parent
 
 ROWS = [
     {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files"},
-    {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "near_duplicates"},
-    {"models", "chunker", "curation", "holdout"},
-    {"vector_store", "window", "testing"},
+    {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "seen"},
+    {"models", "chunker", "curation", "holdout", "chat_rules", "chat_file"},
+    {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
-    {"training", "metrics", "costs"},
-    {"finetune", "evaluate", "compare", "settings"},
-    {"report", "pipeline"},
-    {"arguments", "cli", "__init__", "__main__"},
+    {"training", "metrics", "costs", "shutdowns", "job_calls"},
+    {"finetune", "evaluate", "compare", "settings", "budget", "payback"},
+    {"report", "pipeline", "plan"},
+    {"arguments", "terminal", "training_table", "connect", "resume", "commands", "cli", "__init__", "__main__"},
 ]
 DOORS = {
     "openai": {"models", "finetune"},

@@ -11,6 +11,7 @@ by MinHash (Broder 1997). What was seen lies in a temporary database on disk, wh
 import hashlib
 import sqlite3
 import zlib
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,30 +27,54 @@ MOST_COMPARED = 8
 _MULTIPLIERS = np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
 
 
-class NearDuplicates:
-    """Remembers numbered texts; `add` names the earliest that is (nearly) the same, or None."""
+class _OnDisk:
+    """A temporary database with these tables, for one thread."""
 
-    def __init__(self) -> None:
-        # an empty name is a private database on disk; one process and one thread at a time write to it
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE sketch (number INTEGER PRIMARY KEY, figures BLOB, hashes BLOB)",
-            "CREATE TABLE band (key BLOB, number INTEGER, PRIMARY KEY (key, number)) WITHOUT ROWID",
-            "BEGIN",
-        ):
+    def __init__(self, *tables: str) -> None:
+        # an empty name is a private file that SQLite deletes; nothing in it must survive a crash
+        self._database = sqlite3.connect("", isolation_level=None)
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", *tables, "BEGIN"):
             self._database.execute(statement)
 
     def close(self) -> None:
         """Give the disk space back."""
         self._database.close()
 
-    def __enter__(self) -> "NearDuplicates":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class FirstSeen(_OnDisk):
+    """Remembers what each text was first seen with.
+
+    >>> first = FirstSeen()
+    >>> first.add("Who?", 1, "Ann."), first.add("Who?", 2, "Bob.")
+    (None, (1, 'Ann.'))
+    """
+
+    def __init__(self) -> None:
+        super().__init__("CREATE TABLE first (key BLOB PRIMARY KEY, number INTEGER, value TEXT) WITHOUT ROWID")
+
+    def add(self, text: str, number: int, value: str) -> tuple[int, str] | None:
+        """The number and value that `text` was first seen with; None if it is seen now for the first time."""
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        found = self._database.execute("SELECT number, value FROM first WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            self._database.execute("INSERT INTO first VALUES (?, ?, ?)", (key, number, value))
+        return None if found is None else (int(found[0]), str(found[1]))
+
+
+class NearDuplicates(_OnDisk):
+    """Remembers numbered texts; `add` names the earliest that is (nearly) the same, or None."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "CREATE TABLE sketch (number INTEGER PRIMARY KEY, figures BLOB, hashes BLOB)",
+            "CREATE TABLE band (key BLOB, number INTEGER, PRIMARY KEY (key, number)) WITHOUT ROWID",
+        )
 
     def add(self, number: int, text: str) -> int | None:
         """Remember `text` as `number`; the earliest number whose text is nearly the same, or None."""

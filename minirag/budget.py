@@ -1,0 +1,107 @@
+"""Row 7. A hard cap on money: before each call the most that it can cost is put aside; what does not fit is refused."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minirag.costs import Line, Price, Prices, price_of, training_cost
+from minirag.errors import BudgetReached, InputError
+from minirag.message_log import Exchange
+from minirag.tokens import for_model
+
+
+class Budget:
+    """At most `limit` US dollars for all calls of a log, those that it holds already included.
+
+    `tokenizer` is the user's word for the vocabulary of unknown models. Safe to use from many threads: a call that
+    fits only if those in flight turn out cheaper waits for them. Raises InputError for a call whose price is not known.
+
+    >>> budget = Budget(0.01, Prices("", {"m": Price(input=1.0, output=1000.0)}), [])
+    >>> budget.reserve("chat.completions", {"model": "m", "messages": [], "max_tokens": 50})
+    Traceback (most recent call last):
+    minirag.errors.BudgetReached: The next call could cost $0.0500, and $0.0000 of the $0.0100 allowed are spent; \
+everything finished is kept, run again with a higher --max-cost to go on.
+    """
+
+    def __init__(self, limit: float, prices: Prices, log: Iterable[Exchange], tokenizer: str | None = None) -> None:
+        self.limit = limit
+        self.prices = prices
+        self.spent = 0.0
+        self.reserved = 0.0
+        self._tokenizer = tokenizer
+        self._jobs: set[str] = set()
+        self._changed = threading.Condition()
+        for exchange in log:
+            self.spent += self._cost(exchange)
+
+    def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float:
+        """Put aside the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
+        most = self._most(endpoint, request)
+        self.hold(most)
+        return most
+
+    def hold(self, most: float) -> None:
+        """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out."""
+        with self._changed:
+            while most and self.spent + self.reserved + most > self.limit:
+                if not self.reserved:
+                    raise BudgetReached(
+                        f"The next call could cost ${most:.4f}, and ${self.spent:.4f} of the ${self.limit:.4f} allowed "
+                        "are spent; everything finished is kept, run again with a higher --max-cost to go on."
+                    )
+                self._changed.wait()
+            self.reserved += most
+
+    def release(self, most: float) -> None:
+        """Give back an amount that was put aside."""
+        with self._changed:
+            self.reserved = max(0.0, self.reserved - most)
+            self._changed.notify_all()
+
+    def settle(self, most: float, exchange: Exchange) -> None:
+        """Replace what was put aside for a call by what it cost."""
+        with self._changed:
+            self.spent += self._cost(exchange)
+        self.release(most)
+
+    def _cost(self, exchange: Exchange) -> float:
+        """What a call cost: by its usage, or the most it can have cost where a reply was lost or does not say."""
+        reply = exchange.response or {}
+        if exchange.endpoint not in {"chat.completions", "embeddings"}:
+            return self._trained(reply)
+        if exchange.error is not None and not exchange.usage:
+            lost = exchange.error.get("status") is None
+            return self._most(exchange.endpoint, exchange.request) if lost else 0.0
+        line = Line("", "", "")
+        line.add(exchange, self.prices)
+        return self._most(exchange.endpoint, exchange.request) if line.usd is None else line.usd
+
+    def _trained(self, job: Mapping[str, Any]) -> float:
+        """What a job cost, once, when it first says how much it trained."""
+        if not job.get("trained_tokens") or job.get("id") in self._jobs:
+            return 0.0
+        self._jobs.add(str(job.get("id")))
+        return training_cost(self.prices, str(job.get("model")), int(job["trained_tokens"])) or 0.0
+
+    def _most(self, endpoint: str, request: Mapping[str, Any]) -> float:
+        if endpoint not in {"chat.completions", "embeddings"}:
+            return 0.0  # jobs are held by what they train on, before they are created
+        model = str(request["model"])
+        tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
+        if endpoint == "embeddings":
+            tokens = sum(map(tokenizer.count, request["input"]))
+            return self.known(model, price_of((tokens, 0, 0), price))
+        schema = request.get("response_format")
+        tokens = tokenizer.count_messages(request["messages"]) + (tokenizer.count(json.dumps(schema)) if schema else 0)
+        reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
+        dear = Price(input=price.input, output=price.output)  # nothing is cached in the worst case
+        return self.known(model, price_of((tokens, 0, reply), dear))
+
+    def known(self, model: str, money: float | None) -> float:
+        """`money`; InputError where it is None, because the cap could not hold."""
+        if money is None:
+            raise InputError(
+                f"The price of {model} is not known, so --max-cost cannot hold; name it with --prices FILE."
+            )
+        return money

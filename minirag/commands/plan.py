@@ -1,0 +1,61 @@
+"""Row 9. `minirag plan DOC…` (or `run --dry-run`): calls, tokens and money before a request is sent."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from minirag import costs
+from minirag.connect import address_of
+from minirag.costs import Line
+from minirag.documents import load
+from minirag.models import OPENAI_ADDRESS
+from minirag.plan import LENGTHS, Plan, plan
+from minirag.resume import settings_of
+from minirag.shutdowns import warnings
+from minirag.terminal import dollars, number, say, table
+
+
+def main(given: Mapping[str, Any]) -> int:
+    """Rehearse the run and print what it would take; nothing is sent but for documents at addresses."""
+    settings, offline = settings_of(given, given.get("out", Path()))
+    settings.check(tuned_elsewhere="tuned_base_url" in given)
+    address = "http://127.0.0.1/v1" if offline else address_of(given)
+    planned = plan(settings, costs.load_prices(given.get("prices")), address, load(*settings.documents))
+    if given.get("json"):
+        print(json.dumps(planned.to_json(), ensure_ascii=False, default=vars))
+    else:
+        print("\n".join(lines(planned)))
+    if address == OPENAI_ADDRESS:
+        models = [settings.teacher, settings.student, settings.judge, *([settings.tuned] if settings.tuned else [])]
+        for warning in warnings(models, date.today(), trains=settings.tuned is None):
+            say(f"warning: {warning}")
+    return 0
+
+
+def lines(planned: Plan) -> list[str]:
+    """The plan as a table of at most 79 columns, with what the evaluation could show below."""
+    by_key = {name: {(li.stage, li.arm, li.model): li for li in bill} for name, bill in planned.bills.items()}
+    keys = sorted({key for bill in by_key.values() for key in bill})
+    rows = [_row(key, [by_key[name].get(key, Line(*key)) for name in LENGTHS]) for key in keys]
+    calls = f"{sum(line.calls for line in planned.bills['expected']):,}"
+    rows.append(["total", "", calls, "", "", *(dollars(planned.usd(name)) for name in LENGTHS)])
+    head = ["stage", "arm", "calls", "tokens in", "tokens out", "low", "expected", "high"]
+    return [
+        table(head, rows, 2),
+        "US dollars for answers half as long as usual, as usual, and twice as long;",
+        f"prices of {planned.prices_of}.",
+        f"training: about {planned.training_examples} examples, {planned.tokens_an_epoch:,} tokens an epoch, "
+        f"{planned.epochs} epochs",
+        f"evaluation: {planned.eval_questions} questions from {planned.eval_pages} pages can show a difference of "
+        f"about {number(planned.detectable, 2)}",
+    ]
+
+
+def _row(key: tuple[str, str, str], found: Sequence[Line]) -> list[str]:
+    stage, arm, _ = key
+    line = found[1]
+    tokens = line.input_tokens + line.cached_tokens + line.training_tokens
+    counts = [f"{count:,}" for count in (line.calls, tokens, line.output_tokens)]
+    return [stage, arm, *counts, *(dollars(line.usd) for line in found)]

@@ -1,0 +1,102 @@
+"""Row 9. `minirag run`, and each of its steps."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from minirag import costs, training_table
+from minirag.connect import connect, tuned_service
+from minirag.errors import InputError
+from minirag.pipeline import Run
+from minirag.resume import positive, recorded_facts, settings_of
+from minirag.terminal import Progress, say
+
+RESULTS = {
+    "questions": "questions",
+    "index": "store",
+    "ask": "training_answers",
+    "collect": "training_file",
+    "finetune": "tuned",
+    "evaluate": "scores",
+    "compare": "comparison",
+}
+"""The step of a `Run` that a command asks for; all others ask for the report."""
+
+
+def main(given: Mapping[str, Any]) -> int:
+    """Take the run as far as the command says."""
+    folder: Path = given["out"]
+    documents: Sequence[str] = given.get("documents", ())
+    settings, offline = settings_of(given, folder)
+    with ExitStack() as stack:
+        run = Run(
+            folder,
+            settings,
+            lambda: connect(given, stack, folder, offline=offline),
+            stack.enter_context(tuned_service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
+            workers=positive(given, "workers", 8),
+            prices=costs.load_prices(given.get("prices")),
+            max_cost=given.get("max_cost"),
+            job_timeout=60 * given["job_minutes"] if "job_minutes" in given else None,
+            say=say,
+            progress=Progress(),
+        )
+        run.check()
+        stack.enter_context(run)
+        _require_same_services(run, documents)
+        run.record()
+        say(f"service: {run.service.address}" + (" (embedded)" if offline else ""))
+        if "cancel" in given:
+            say(f"finetune: job {run.cancel_job()}")
+            return 0
+        getattr(run, RESULTS.get(given["command"], "report"))
+        summary = _summary(run, given["command"])
+        print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(run, summary)))
+        run.finish()
+    return 0
+
+
+def _require_same_services(run: Run, documents: Sequence[str]) -> None:
+    """A resumed run goes on where it began: its document is not sent to another address because a flag was left out."""
+    if documents:
+        return
+    recorded = recorded_facts(run.folder)
+    for name, service, flag in (
+        ("service", run.service, "--base-url"),
+        ("tuned_service", run.tuned_service, "--tuned-base-url"),
+    ):
+        address = recorded.get(name)
+        if address is not None and (service is None or service.name != address):
+            raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
+
+
+def _summary(run: Run, command: str) -> dict[str, Any]:
+    """What a step gave, for `--json`; only what the step has made already."""
+    done = vars(run)
+    summary: dict[str, Any] = {"folder": str(run.folder)}
+    if "store" in done:
+        summary["chunks"] = len(run.store)
+    if "questions" in done:
+        summary["questions"] = len(run.questions)
+    if "training_file" in done:
+        summary["training_examples"] = len(run.training_file.kept)
+    if "tuned" in done:
+        summary["tuned"] = run.tuned
+    if "scores" in done:
+        summary["scores"] = len(run.scores)
+    if "comparison" in done:
+        summary["comparison"] = run.comparison
+    if "report" in done:
+        summary["report"] = str(run.report)
+    return {**summary, "step": command}
+
+
+def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
+    if summary["step"] == "collect":
+        return training_table.lines(run.training_report)
+    if "comparison" not in summary:
+        return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
+    lines = [summary["comparison"]["verdict"], summary["comparison"]["verdict_against_teacher"]]
+    return [*lines, f"report: {summary['report']}"] if "report" in summary else lines

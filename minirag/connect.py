@@ -1,0 +1,39 @@
+"""Row 9. The services of a command: the one that its options name, or the embedded one, started for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import InputError
+from minirag.models import OPENAI_ADDRESS, Service
+
+OFFLINE = "offline"
+"""Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
+
+
+def address_of(given: Mapping[str, Any]) -> str:
+    """The address that calls go to, by option, environment or default; never by a folder."""
+    return str(given.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
+
+
+def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
+    """The service of this command; the embedded one is a process of its own that ends with this one."""
+    if not offline:
+        return stack.enter_context(Service(given.get("base_url")))
+    command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(folder / "offline")]
+    # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    stack.callback(server.communicate)
+    address = server.stdout.readline().decode().strip() if server.stdout else ""
+    if not address:
+        raise InputError("The embedded server did not start; see above.")
+    return stack.enter_context(Service(address, OFFLINE, name=OFFLINE))
+
+
+def tuned_service(address: str) -> Service:
+    """Another provider gets a key of its own, never the main service's."""
+    return Service(address, os.environ.get("MINIRAG_TUNED_API_KEY") or "none")

@@ -1,0 +1,87 @@
+"""Row 9. The settings of a command: those that its options name, on top of those that the folder's run recorded.
+
+With documents the command line says everything; without, the folder's own settings stand and the options given change
+them. The address of a service never comes from a folder.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from minirag.arguments import ROLES
+from minirag.connect import OFFLINE
+from minirag.errors import InputError
+from minirag.settings import Settings
+
+
+def positive(given: Mapping[str, Any], name: str, default: int) -> int:
+    """The whole number that an option names; InputError where it is not at least 1."""
+    value = int(given.get(name, default))
+    if value < 1:
+        raise InputError(f"--{name} is {value}; it must be at least 1.")
+    return value
+
+
+def settings_of(given: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
+    """The settings of this command, and whether the embedded models are used. Raises InputError."""
+    known = {f.name for f in fields(Settings)}
+    options = {name: value for name, value in given.items() if name in known}
+    options["documents"] = tuple(given.get("documents", ()))
+    is_offline = "offline" in given
+    if not options["documents"]:
+        recorded, service = _recorded(folder)
+        options = {**recorded, **{k: v for k, v in options.items() if k != "documents"}}
+        is_offline = is_offline or service == OFFLINE
+    for role in ROLES:
+        if is_offline:
+            options.setdefault(role, f"offline-{role}")
+        elif role not in options:
+            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
+    return _with_tuples(Settings(**options)), is_offline
+
+
+def recorded_facts(folder: Path) -> dict[str, Any]:
+    """What `run.json` says. Raises InputError where it says nothing that can be used."""
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_bytes())
+        required = {f.name for f in fields(Settings) if f.default is MISSING}
+        if not required <= set(facts["settings"]) or not isinstance(facts["service"], str):
+            raise ValueError("settings are missing")
+        wrong = [name for name, value in facts["settings"].items() if not _is_of_kind(name, value)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {facts['settings'][wrong[0]]!r:.40}")
+    except FileNotFoundError:
+        raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
+    return dict(facts)
+
+
+def _is_of_kind(name: str, value: Any) -> bool:
+    """Whether a recorded setting has the type that its default has."""
+    known = {f.name: f.default for f in fields(Settings)}
+    if name in {"documents", "metrics"}:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name in {"train_questions", "eval_questions"}:
+        return isinstance(value, int | str)
+    default = known.get(name)
+    return (
+        default is None
+        or default is MISSING
+        or isinstance(value, type(default))
+        or (name == "temperature" and value is None)
+    )
+
+
+def _recorded(folder: Path) -> tuple[dict[str, Any], str]:
+    """The recorded settings that this version knows, and the service's name."""
+    facts, names = recorded_facts(folder), {f.name for f in fields(Settings)}
+    return {name: value for name, value in facts["settings"].items() if name in names}, facts["service"]
+
+
+def _with_tuples(settings: Settings) -> Settings:
+    """JSON has no tuples: the settings with theirs back."""
+    return replace(settings, documents=tuple(settings.documents), metrics=tuple(settings.metrics))

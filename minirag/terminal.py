@@ -1,0 +1,55 @@
+"""Row 9. Talking to a person: data on stdout, talk and progress on stderr, 79 columns."""
+
+import sys
+from collections.abc import Sequence
+
+WIDTH = 79
+
+
+def say(line: str) -> None:
+    """A line of talk, over the progress line if there is one."""
+    print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """One line on a terminal, rewritten; nothing where there is none (each step says a line of its own)."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            count = f" {done}/{total}" if total else " …"
+            print(f"\r\033[K{step}{count}"[:90], end="", file=sys.stderr, flush=True)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
+    """Rows under a head, columns as wide as they must be: the first `text_columns` to the left, numbers to the right.
+
+    >>> print(table(["stage", "calls"], [["draft", "64"], ["refine", "7"]]))
+    stage   calls
+    draft      64
+    refine      7
+    """
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        cells = [
+            cell.ljust(w) if i < text_columns else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def dollars(value: float | None) -> str:
+    """Money with as many digits as it needs; `unknown` for None.
+
+    >>> dollars(12.5), dollars(0.0123), dollars(0.0), dollars(None)
+    ('$12.50', '$0.0123', '$0', 'unknown')
+    """
+    if value is None:
+        return "unknown"
+    return "$0" if value == 0 else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with three decimals, or a dash for None."""
+    return "–" if value is None else f"{value:.{digits}f}"
