@@ -7,20 +7,23 @@ Nothing leaves this machine, and nothing is random: the same requests get the sa
 True
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from minirag.offline.catalogue import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
+from minirag.offline.faults import Faults, Rule
 from minirag.offline.server import Server
 from minirag.offline.service import Service
 
-__all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Server", "serve"]
+__all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Rule", "Server", "serve"]
 
 
-def serve(state: Path | None = None, port: int = 0) -> Server:
+def serve(state: Path | None = None, port: int = 0, faults: Sequence[Rule] = ()) -> Server:
     """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
 
     `state` is a folder that keeps uploaded files, jobs and tuned models for the next start; without it they end with
-    the process. `port` 0 takes a free one. Close the server, or use it in a `with` block. Raises InputError if the
-    port or the folder cannot be used.
+    the process. `port` 0 takes a free one. `faults` are rules by which replies fail. Close the server, or use it in
+    a `with` block. Raises InputError if the port or the folder cannot be used.
     """
-    return Server(Service(state), port)
+    service = Service(state)
+    return Server(Faults(service, faults) if faults else service, port)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from minirag.errors import MiniragError
 from minirag.offline import serve
+from minirag.offline.faults import read_rules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,11 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
+    parser.add_argument(
+        "--faults", metavar="RULES", help="a JSON list of rules by which replies fail, or a file that holds one"
+    )
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
-        with serve(options.state, options.port) as server:
+        faults = read_rules(options.faults) if options.faults else []
+        with serve(options.state, options.port, faults) as server:
             print(server.base_url, flush=True)
             if options.with_parent:
                 sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends

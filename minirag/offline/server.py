@@ -6,11 +6,13 @@ True
 """
 
 import contextlib
-import http
+import http.client
 import socket
 import socketserver
+import struct
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -29,7 +31,8 @@ MOST_BYTES = 256 << 20
 class Server:
     """Serves `service` from threads of this process until `close`, or the end of a `with` block.
 
-    Raises InputError if the port is taken or is none. `port` 0 takes a free one.
+    `requests` counts what it was asked, by (method, path). Raises InputError if the port is taken or is none.
+    `port` 0 takes a free one.
     """
 
     def __init__(self, service: Callable[[Request], Reply], port: int = 0) -> None:
@@ -42,6 +45,12 @@ class Server:
         self.base_url = f"http://{LOOPBACK}:{self._listener.server_address[1]}/v1"
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    @property
+    def requests(self) -> Counter[tuple[str, str]]:
+        """How many requests have come so far, answered or not: `("POST", "/v1/embeddings")` → 3."""
+        with self._listener.counting:
+            return self._listener.requests.copy()
 
     def close(self) -> None:
         """Stop answering, on connections that are open too; calling it again does nothing."""
@@ -67,6 +76,9 @@ class _Listener(socketserver.ThreadingTCPServer):
 
     def __init__(self, service: Callable[[Request], Reply], port: int) -> None:
         self.service = service
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.counting = threading.Lock()
+        self.closed = threading.Event()
         self._open: set[socket.socket] = set()
         super().__init__((LOOPBACK, port), _Handler)
 
@@ -80,6 +92,7 @@ class _Listener(socketserver.ThreadingTCPServer):
 
     def hang_up(self) -> None:
         """End all connections, so that none is answered by a server that was closed."""
+        self.closed.set()
         for connection in list(self._open):
             with contextlib.suppress(OSError):  # its client hung up first
                 connection.shutdown(socket.SHUT_RDWR)
@@ -102,6 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # what follows on this connection may be the rest of a body
             self._send(refused.reply)
             return
+        with self.server.counting:
+            self.server.requests[request.method, request.path] += 1
         try:
             reply = self.server.service(request)
         except Exception:
@@ -133,13 +148,31 @@ class _Handler(BaseHTTPRequestHandler):
         return Request(self.command, unquote(target.path), query, headers, body)
 
     def _send(self, reply: Reply) -> None:
-        phrase = http.HTTPStatus(reply.status).phrase
+        phrase = http.client.responses.get(reply.status, "")
         connection = "close" if self.close_connection else "keep-alive"
-        head = (
-            f"HTTP/1.1 {reply.status} {phrase}\r\nContent-Type: {reply.content_type}\r\n"
-            f"Content-Length: {len(reply.body)}\r\nConnection: {connection}\r\n\r\n"
-        )
-        self.wfile.write(head.encode() + (b"" if self.command == "HEAD" else reply.body))
+        fields = {"Content-Type": reply.content_type, "Content-Length": len(reply.body), **reply.headers}
+        lines = [f"HTTP/1.1 {reply.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+        head = "\r\n".join([*lines, f"Connection: {connection}", "", ""]).encode()
+        body = b"" if self.command == "HEAD" else reply.body
+        if self.server.closed.wait(reply.delay):
+            return
+        sent = (head + body)[: reply.cut]
+        if reply.pace:
+            self.wfile.write(sent[: len(head)])
+            for byte in sent[len(head) :]:
+                if self.server.closed.wait(reply.pace):
+                    return
+                self.wfile.write(bytes([byte]))
+        else:
+            self.wfile.write(sent)
+        if reply.cut is not None:
+            self._reset()
+
+    def _reset(self) -> None:
+        """End the connection the hard way: without lingering, closing it is a reset."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the base class calls when the request line or a header cannot be read."""

@@ -23,11 +23,16 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One HTTP reply."""
+    """One HTTP reply, and how it is sent: after `delay` seconds, the body one byte every `pace` seconds if that is
+    not 0, and the connection reset after `cut` bytes of head and body, if that is a number."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
+    delay: float = 0.0
+    pace: float = 0.0
+    cut: int | None = None
 
 
 class Refused(Exception):
