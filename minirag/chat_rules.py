@@ -8,6 +8,7 @@ its API reference and cookbook as of 2026.
 no assistant - no message is the assistant's, so there is nothing to learn
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,9 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = strict_json(text)
         if "\\u" in text:
-            str(row).encode()  # an escape may stand for half a character, which no service takes
+            json.dumps(
+                row, ensure_ascii=False
+            ).encode()  # an escape may stand for half a character, which no service takes
     except NotJSON as error:
         raise _Unreadable("json", str(error)) from None
     except UnicodeEncodeError:

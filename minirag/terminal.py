@@ -39,6 +39,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     return "\n".join(lines)
 
 
+def cut(line: str) -> str:
+    """A line that is too long, cut to fit."""
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
 def dollars(value: float | None) -> str:
     """Money with as many digits as it needs; `unknown` for None.
 

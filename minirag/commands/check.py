@@ -11,7 +11,7 @@ from minirag.curation import Candidate, curate
 from minirag.prompt_parts import parts
 from minirag.questions import read_questions
 from minirag.refinement import CLASSES
-from minirag.terminal import dollars, table
+from minirag.terminal import cut, dollars, table
 from minirag.training import default_epochs
 
 SHOWN = 20
@@ -82,9 +82,9 @@ def _lines(result: Mapping[str, Any], is_curated: bool) -> list[str]:
     for finding in result["findings"][:SHOWN]:
         place = f"line {finding['line']}" if finding["line"] else "file"
         kind = "error" if finding["is_error"] else "warning"
-        told.append(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}")
+        told.append(cut(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}"))
     if (more := result["errors"] + result["warnings"] - SHOWN) > 0:
-        told.append(f"  and {more:,} more: " + ", ".join(f"{n:,} {rule}" for rule, n in result["rules"].items()))
+        told.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
         spread = ", ".join(f"{name} {count:,}" for name, count in result["tokens_per_example"].items())
         told += [
