@@ -10,6 +10,9 @@ from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
 from minirag.tokens import for_model
 
+ROUNDING = 1e-9
+"""US dollars that sums of many small amounts may be off."""
+
 
 class Budget:
     """At most `limit` US dollars for all calls of a log, those that it holds already included.
@@ -28,12 +31,17 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self.limit = limit
         self.prices = prices
         self.spent = 0.0
-        self.reserved = 0.0
+        self._reserved: list[float] = []
         self._tokenizer = tokenizer
         self._jobs: set[str] = set()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         for exchange in log:
             self.spent += self._cost(exchange)
+
+    @property
+    def reserved(self) -> float:
+        """What the calls in flight can cost at most."""
+        return sum(self._reserved)
 
     def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float:
         """Put aside the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
@@ -44,26 +52,26 @@ everything finished is kept, run again with a higher --max-cost to go on.
     def hold(self, most: float) -> None:
         """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out."""
         with self._changed:
-            while most and self.spent + self.reserved + most > self.limit:
-                if not self.reserved:
+            while most and self.spent + self.reserved + most > self.limit + ROUNDING:
+                if not self._reserved:
                     raise BudgetReached(
                         f"The next call could cost ${most:.4f}, and ${self.spent:.4f} of the ${self.limit:.4f} allowed "
                         "are spent; everything finished is kept, run again with a higher --max-cost to go on."
                     )
                 self._changed.wait()
-            self.reserved += most
+            self._reserved.append(most)
 
     def release(self, most: float) -> None:
         """Give back an amount that was put aside."""
         with self._changed:
-            self.reserved = max(0.0, self.reserved - most)
+            self._reserved.remove(most)
             self._changed.notify_all()
 
     def settle(self, most: float, exchange: Exchange) -> None:
         """Replace what was put aside for a call by what it cost."""
         with self._changed:
             self.spent += self._cost(exchange)
-        self.release(most)
+            self.release(most)
 
     def _cost(self, exchange: Exchange) -> float:
         """What a call cost: by its usage, or the most it can have cost where a reply was lost or does not say."""

@@ -1,17 +1,20 @@
 """The job: created once, found again, clear about why there is no model."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from doubles import Script, refusal
 from minirag import FineTuningJob, MessageLog, offline, prompts
-from minirag.errors import BadReply, InputError, JobError, ServiceError, TrainingNotAvailable
-from minirag.finetune import Progress
+from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
+from minirag.finetune import Hyperparameters, Progress
 from minirag.models import ChatModel, Service
+from minirag.offline import job_faults
 from minirag.prompts import Excerpt
 from minirag.retry import Retry
 
@@ -29,6 +32,7 @@ def service(server: offline.Server) -> Iterator[Service]:
 
 
 def training_file(folder: Path, count: int = 12) -> Path:
+    folder.mkdir(exist_ok=True)
     path = folder / "training.jsonl"
     rows = []
     for n in range(count):
@@ -174,3 +178,126 @@ def test_a_missing_file_and_a_bad_suffix_are_sentences(tmp_path: Path) -> None:
         FineTuningJob.create(tmp_path / "none.jsonl", base="m", service=service)
     with pytest.raises(InputError, match="1 to 64"):
         FineTuningJob.create(training_file(tmp_path), base="m", suffix="x" * 65, service=service)
+
+
+# -- what goes wrong at the service ------------------------------------------------------------------------
+
+
+def jobs_of(server: offline.Server) -> list[dict[str, Any]]:
+    """All jobs that a server holds, by its own word."""
+    data = httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
+    assert isinstance(data, list)
+    return data
+
+
+def attempt(server: offline.Server, folder: Path, **more: Any) -> FineTuningJob:
+    """A job on this server from start to end, without real waiting."""
+    retry = Retry(sleep=lambda _: None)
+    with Service(server.base_url, "k", name="offline", retry=retry) as service, MessageLog(folder / "log.jsonl") as log:
+        file = training_file(folder)
+        job = FineTuningJob.create(file, base="offline-student", log=log, service=service, **more)
+        return job.wait(sleep=lambda _: None, timeout=600)
+
+
+def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> None:
+    with offline.serve(faults=[job_faults.lost_reply()]) as server:
+        assert attempt(server, tmp_path).model
+        assert len(jobs_of(server)) == 1
+        assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
+
+
+def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
+    with offline.serve(faults=[job_faults.file_not_ready(3)]) as server:
+        assert attempt(server, tmp_path).model
+        assert server.requests["POST", "/v1/fine_tuning/jobs"] == 4
+        assert server.requests["POST", "/v1/files"] == 1
+    with offline.serve(faults=[job_faults.file_not_ready(1000)]) as server:
+        with pytest.raises(JobUnfinished, match="still processing"):
+            attempt(server, tmp_path / "other")
+        assert jobs_of(server) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "says"),
+    [
+        (job_faults.active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
+        (job_faults.training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
+        (job_faults.job_shows(2, status="failed", error={}), JobError, "failed: the service gives no reason"),
+        (job_faults.job_shows(2, status="failed", error=None), JobError, "failed: the service gives no reason"),
+        (
+            job_faults.job_shows(2, status="failed", error={"code": "invalid_n_examples", "message": "has 4"}),
+            JobError,
+            "has 4; ask for more --train-questions",
+        ),
+        (job_faults.job_shows(2, status="cancelled"), JobError, "was cancelled; run again to start a new one"),
+    ],
+)
+def test_each_outcome_without_a_model_has_its_sentence(
+    tmp_path: Path, rule: Any, kind: type[Exception], says: str
+) -> None:
+    with offline.serve(faults=[rule]) as server:
+        with pytest.raises(kind, match=says):
+            _ = attempt(server, tmp_path).model
+        assert len(jobs_of(server)) <= 1
+        assert server.requests["POST", "/v1/files"] == 1
+
+
+def test_a_model_that_cannot_be_tuned_is_named(tmp_path: Path, service: Service) -> None:
+    with pytest.raises(JobError, match=r"gpt-none cannot be tuned at .*name another --student"):
+        FineTuningJob.create(training_file(tmp_path), base="gpt-none", service=service)
+
+
+def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path: Path) -> None:
+    rules = [job_faults.job_shows(1, 2, status="paused"), job_faults.job_shows(3, 3, status="reticulating")]
+    with offline.serve(faults=rules) as server:
+        assert attempt(server, tmp_path).model
+    forever = offline.serve(faults=[job_faults.job_shows(1, status="paused")])
+    with forever as server, pytest.raises(JobUnfinished, match="still paused after 600 s; run again"):
+        attempt(server, tmp_path / "other")
+
+
+def test_a_restart_in_each_state_goes_on_with_the_same_job(tmp_path: Path, server: offline.Server) -> None:
+    ids, states = set(), []
+    for _ in range(6):
+        with Service(server.base_url, "k", name="offline") as service, MessageLog(tmp_path / "log.jsonl") as log:
+            job = FineTuningJob.create(training_file(tmp_path), base="offline-student", log=log, service=service)
+            ids.add(job.id)
+            states.append(job.status)
+    assert len(ids) == 1
+    assert states == ["validating_files", "queued", "running", "succeeded", "succeeded", "succeeded"]
+    assert len(jobs_of(server)) == 1
+    assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
+
+
+def test_validation_file_hyperparameters_and_wandb_reach_the_service_and_are_part_of_the_job(
+    tmp_path: Path, server: offline.Server
+) -> None:
+    validation = tmp_path / "validation.jsonl"
+    validation.write_bytes(training_file(tmp_path, 14).read_bytes().splitlines(keepends=True)[-1])
+    how = Hyperparameters(epochs=2, batch_size=4, learning_rate_multiplier=0.5)
+    job = attempt(server, tmp_path, validation_file=validation, hyperparameters=how, wandb_project="mills", seed=7)
+    [state] = jobs_of(server)
+    assert state["hyperparameters"] == {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 0.5}
+    assert state["validation_file"]
+    assert state["integrations"][0]["wandb"]["project"] == "mills"
+    assert job.checkpoints()[0]["fine_tuned_model_checkpoint"] == job.model
+    assert attempt(server, tmp_path).id != job.id
+    for wrong in ({"epochs": 0}, {"epochs": 51}, {"batch_size": 257}, {"learning_rate_multiplier": 0.0}):
+        with pytest.raises(InputError, match="must be from"):
+            Hyperparameters(**wrong)
+
+
+def test_the_real_objects_print_in_every_state(shared: Path) -> None:
+    folder = shared / "openai" / "objects"
+    for path in ("fine_tuning_events.jsonl", "fine_tuning_checkpoints.jsonl", "fine_tuning_jobs.jsonl"):
+        for text in (folder / path).read_text("utf-8").splitlines():
+            state = json.loads(text)["object"]
+            job = FineTuningJob(Service("http://127.0.0.1:1/v1"), state, log=None, path=None)
+            assert str(Progress(job.status)) == str(state.get("status"))
+    items = json.loads((folder / "fine_tuning_lifecycle_from_sdk_repr.json").read_text("utf-8"))["items"]
+    states = [o for item in items for o in item["objects"] if o["object"] == "fine_tuning.job"]
+    assert {"validating_files", "succeeded"} <= {s["status"] for s in states}
+    for state in states:
+        job = FineTuningJob(Service("http://127.0.0.1:1/v1"), state, log=None, path=None)
+        with contextlib.suppress(JobError):
+            assert job.model == state["fine_tuned_model"]
