@@ -16,17 +16,28 @@ R = TypeVar("R")
 GRACE = 10.0
 """Seconds that calls in flight get after Ctrl-C."""
 
+_here = threading.local()
+
+
+def check_interrupted() -> None:
+    """Raise KeyboardInterrupt in a thread of a pool that was interrupted: what is about to start is not to start."""
+    interrupted: threading.Event | None = getattr(_here, "interrupted", None)
+    if interrupted is not None and interrupted.is_set():
+        raise KeyboardInterrupt
+
 
 def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """`call(item)` for each item, in the items' order, in at most `workers` threads.
 
     The first exception stops the feeding: calls in flight are finished, so that what they paid for is kept, and
-    then it is raised. After Ctrl-C they get ten seconds; a second one ends the wait.
+    then it is raised. After Ctrl-C, or where nobody wants more results, they get ten seconds and start nothing new
+    (`check_interrupted`); a second Ctrl-C ends the wait.
     """
     free = threading.Semaphore(workers)
-    stopped = threading.Event()
+    stopped, interrupted = threading.Event(), threading.Event()
 
     def work(item: T) -> R:
+        _here.interrupted = interrupted
         try:
             return call(item)
         except BaseException:
@@ -48,7 +59,8 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, GeneratorExit):
+        interrupted.set()
         patient = False
         wait(running, timeout=GRACE)
         raise

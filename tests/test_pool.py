@@ -1,12 +1,13 @@
 """The pool: in order, lazily, nothing lost at the first exception."""
 
+import _thread
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from minirag.pool import in_order
+from minirag.pool import check_interrupted, in_order
 
 
 def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> None:
@@ -57,3 +58,44 @@ def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight() 
         list(in_order(call, range(1000), 4))
     assert {0, 1} <= set(finished)
     assert len(finished) < 20
+
+
+def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_tasks_are_not_started() -> None:
+    started, finished, all_in_flight = [], [], threading.Barrier(4)
+
+    def calls(n: int) -> None:
+        for call in range(100):
+            check_interrupted()
+            started.append((n, call))
+            if call == 0:
+                all_in_flight.wait()
+                if n == 0:
+                    _thread.interrupt_main()
+            time.sleep(0.1)
+            finished.append((n, call))
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(calls, range(1000), 4))
+    assert {(n, 0) for n in range(4)} <= set(finished)
+    assert sorted(started) == sorted(finished)
+    assert len(started) < 100
+
+
+def test_where_nobody_wants_more_results_no_call_is_started() -> None:
+    started: list[int] = []
+
+    def call(n: int) -> None:
+        check_interrupted()
+        started.append(n)
+        time.sleep(0.02)
+
+    results = in_order(call, range(1000), 4)
+    next(results)
+    results.close()
+    most = len(started)
+    time.sleep(0.2)
+    assert len(started) == most < 100
+
+
+def test_outside_a_pool_nothing_is_interrupted() -> None:
+    check_interrupted()
