@@ -9,6 +9,7 @@
     ├── ServiceError                3   a model service failed; a later attempt may succeed
     │   ├── BadReply                3   it answered 200 with something that is no answer
     │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
+    │       └── ServiceDown         3   it failed so often in a row that nothing more is sent for now
     ├── JobError                    2   the fine-tuning job cannot give a model
     │   ├── TrainingNotAvailable    2   the service no longer trains models
     │   └── JobUnfinished           3   there may be a model later
@@ -82,6 +83,12 @@ class ServiceRefused(ServiceError):
     """Key, quota, model or address: the same call fails until the user changes something."""
 
     exit_code = 2
+
+
+class ServiceDown(ServiceRefused):
+    """The service failed so often in a row that nothing more is sent to it for now; running again later resumes."""
+
+    exit_code = 3
 
 
 class JobError(MiniragError):

@@ -21,8 +21,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from minirag.deadline import DeadlinePassed, within
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.pool import check_interrupted
 from minirag.prompts import Message, with_shape
 from minirag.redact import redact
 from minirag.replies import no_constant
@@ -34,7 +36,12 @@ if TYPE_CHECKING:
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
 TIMEOUT = 120.0
+"""Seconds for one call, from its first byte to the last of the reply."""
+UPLOAD_RATE = 125_000.0
+"""Bytes of a file that have one second more: a line of 1 Mbit/s."""
 REPLY_TOKENS = 512
+FIRST_LOOK, LAST_LOOK = 1.0, 30.0
+"""Seconds between two looks for a model that is not served yet: half of the time waited, within these."""
 INPUTS_PER_CALL = 256
 CHARACTERS_PER_CALL = 200_000
 """Stays below the tokens that a service takes at once, in any script."""
@@ -102,8 +109,10 @@ class Service:
     """An OpenAI-protocol service: its address, its key, one SDK client and one retry state for all threads.
 
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
-    your own instead of both. `name` stands for the address in every exchange's identity (default: the address).
-    Raises InputError for an unusable address or a missing key, before anything is sent.
+    your own instead of both, whose redirects and proxies are as you have set them. `name` stands for the address in
+    every exchange's identity (default: the address). A call ends after `timeout` seconds, whatever the service does.
+    `say` hears, once each, what a model here does not support. Raises InputError for an unusable address or a missing
+    key, before anything is sent.
     """
 
     def __init__(
@@ -115,6 +124,7 @@ class Service:
         name: str | None = None,
         retry: Retry | None = None,
         timeout: float = TIMEOUT,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         if client is not None:
             self.address = str(client.base_url).rstrip("/")
@@ -125,6 +135,8 @@ class Service:
         self.timeout = timeout
         self.answered = False
         self.meter: Meter | None = None
+        self._say = say
+        self._said: set[str] = set()
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
@@ -162,14 +174,26 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, send: Callable[[Any], Any], model: str = "") -> dict[str, Any]:
+    def tell(self, sentence: str) -> None:
+        """Say something that is to be said once, however many threads and models find it out."""
+        with self._lock:
+            is_new = sentence not in self._said
+            self._said.add(sentence)
+        if is_new:
+            self._say(sentence)
+
+    def call(self, send: Callable[[Any], Any], model: str = "", seconds: float | None = None) -> dict[str, Any]:
         """Send one request once; the raw JSON reply, or a ServiceError that says what happened.
 
-        `send` is given the SDK's client and returns one of its raw responses.
+        `send` is given the SDK's client and returns one of its raw responses, within `seconds` (default: the
+        service's timeout). A reply that comes later is never seen.
         """
         client = self.client
+        seconds = seconds or self.timeout
         try:
-            raw = send(client)
+            raw = within(seconds, lambda: send(client))
+        except DeadlinePassed:
+            raise ServiceError(f"{self.address} did not answer within {seconds:g} s.", transient=True) from None
         except Exception as error:
             raise self.failure(error, model) from error
         try:
@@ -177,7 +201,8 @@ class Service:
         except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
-            raise BadReply(f"{self.address} answered with something that is not the OpenAI protocol; check --base-url.")
+            text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
+            raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
         self.answered = True
         return reply
 
@@ -201,8 +226,9 @@ class Service:
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
         response: Mapping[str, Any] | None = None
         failure = None
+        allowed = self.timeout + int(request.get("bytes", 0)) / UPLOAD_RATE
         try:
-            response = self.call(send, str(request.get("model", "")))
+            response = self.call(send, str(request.get("model", "")), allowed)
             check(response)
         except ServiceError as error:
             failure = error
@@ -221,7 +247,7 @@ class Service:
         if isinstance(error, openai.APIStatusError):
             return self._refusal(error, model)
         if isinstance(error, openai.APITimeoutError):
-            return ServiceError(f"{self.address} did not answer within {self.timeout:.0f} s.", transient=True)
+            return ServiceError(f"{self.address} did not answer within {self.timeout:g} s.", transient=True)
         if isinstance(error, openai.APIConnectionError):
             if self.answered:
                 return ServiceError(f"The connection to {self.address} broke.", transient=True)
@@ -241,11 +267,11 @@ class Service:
         told: dict[str, Any] = {"status": status, "code": None if code is None else str(code), "param": param}
         if status == 401:
             return ServiceRefused(f"{self.address} refuses the key; set OPENAI_API_KEY to a valid one.", **told)
-        if code in {"insufficient_quota", "billing_hard_limit_reached"}:
+        if status == 402 or code in {"insufficient_quota", "billing_hard_limit_reached"}:
             return ServiceRefused(f"The account at {self.address} has no quota left; add credit, then resume.", **told)
         if status == 403:
             return ServiceRefused(f"{self.address} does not allow this: {said}.", **told)
-        if status == 404:
+        if status == 404 or code in {"model_not_found", "unknown_model"}:
             return ServiceRefused(f"{self.address} does not know model {model!r} or this address: {said}.", **told)
         if 300 <= status < 400:
             return ServiceRefused(f"{self.address} redirects elsewhere; give the final address as --base-url.", **told)
@@ -284,10 +310,10 @@ class _Model:
         self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
     ) -> Exchange:
         """Try until there is a usable reply; log every reply and every failure. Raises ServiceError."""
-        attempt = 0
+        retry, failures = self.service.retry, 0
         while True:
-            attempt += 1
-            self.service.retry.wait_turn()
+            retry.wait_turn()
+            check_interrupted()
             exchange, failure = self.service.attempt(
                 stage,
                 self.endpoint,
@@ -302,9 +328,17 @@ class _Model:
                 kept = response if response is None or failure else self._recorded(response, keep)
                 self.log.append(replace(exchange, response=kept))
             if failure is None:
+                retry.succeeded()
                 return exchange
-            if not (failure.transient and self.service.retry.after_failure(attempt, failure.wait)):
+            if self._is_awaited(failure):
+                continue
+            failures += 1
+            if not retry.again(failures, failure):
                 raise failure
+
+    def _is_awaited(self, failure: ServiceError) -> bool:
+        """Whether a failure is one that only time mends, and that is no failed attempt; the wait is arranged."""
+        return False
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         """Send a request through the SDK; its raw response."""
@@ -330,7 +364,8 @@ class ChatModel(_Model):
 
     `temperature=None` sends none; `tokenizer` names a vocabulary where minirag does not know the model's own.
     A parameter that the service refuses is dropped or renamed once and for all, and reply formats fall back
-    from json_schema to json_object to plain text.
+    from json_schema to json_object to plain text. A model that was just tuned may be unknown to its service for
+    minutes: it is waited for up to `served_within` seconds from the first time that this is said.
     """
 
     endpoint = "chat.completions"
@@ -341,6 +376,7 @@ class ChatModel(_Model):
         *,
         temperature: float | None = 0.0,
         tokenizer: str | None = None,
+        served_within: float = 0.0,
         log: MessageLog | None = None,
         client: "OpenAI | None" = None,
         base_url: str | None = None,
@@ -349,7 +385,9 @@ class ChatModel(_Model):
     ) -> None:
         super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
         self.temperature = temperature
+        self.served_within = served_within
         self._tokenizer_choice = tokenizer
+        self._unserved_since: float | None = None
         self._limit_name = "max_completion_tokens" if self.service.address == OPENAI_ADDRESS else "max_tokens"
         self._format = 0
         self._learned = False
@@ -382,9 +420,23 @@ class ChatModel(_Model):
             try:
                 return self._once(request, stage, tags or {}, repeat)
             except ServiceError as error:
-                self._adapt(request, described(error))
+                self._adapt(request, described(error), say=self.service.tell)
                 if self._request(messages, max_tokens, schema) == request:
                     raise
+
+    def _is_awaited(self, failure: ServiceError) -> bool:
+        """Whether the model may only be too new; asked for again after 1 s at first, and every 30 s at last."""
+        if failure.status != 404 or not self.served_within:
+            return False
+        now = self.service.retry.clock()
+        with self._adapting:
+            since = self._unserved_since = now if self._unserved_since is None else self._unserved_since
+        rest = since + self.served_within - now
+        if rest <= 0:
+            return False
+        self.service.tell(f"{self.model} is not served yet; waiting for it up to {self.served_within:g} s")
+        self.service.retry.pause(min(rest, max(FIRST_LOOK, (now - since) / 2), LAST_LOOK))
+        return True
 
     def _once(self, request: dict[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
         if self.log is None:
@@ -407,7 +459,9 @@ class ChatModel(_Model):
             request["response_format"] = {"type": "json_object"}
         return request
 
-    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any]) -> None:
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Change the one thing in `request` that a 400 does not support; nothing is ever changed back."""
         said = f"{error['param']} {error['code']} {error['message']}"
         if error["status"] not in {400, 422} or not _UNSUPPORTED.search(said):
@@ -415,12 +469,16 @@ class ChatModel(_Model):
         with self._adapting:
             kind = request.get("response_format", {}).get("type")
             if "response_format" in said and kind is not None:
-                self._format = max(self._format, _FORMATS.index(kind) + 1)
+                if (lower := _FORMATS.index(kind) + 1) > self._format:  # else another thread was told before
+                    self._format = lower
+                    say(f"{self.model} does not support {kind}: asked for {_FORMATS[lower]} instead")
             elif "temperature" in said and "temperature" in request:
                 self.temperature = None
+                say(f"{self.model} does not support temperature: left out")
             elif not self._renamed and (used := next((n for n in _LIMITS if n in request and n in said), None)):
                 self._limit_name = _LIMITS[1 - _LIMITS.index(used)]
                 self._renamed = True
+                say(f"{self.model} does not support {used}: sent as {self._limit_name}")
 
     def _learn_from_log(self) -> None:
         """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""

@@ -1,4 +1,4 @@
-"""A loopback service that follows a script, for tests of what is sent and of what comes back."""
+"""What several tests pass in place of the real thing: a clock, and a loopback service that follows a script."""
 
 import json
 import threading
@@ -9,6 +9,18 @@ from minirag.message_log import Exchange
 from minirag.testing import completion
 
 Reply = tuple[int, dict[str, str], bytes]
+
+
+class Clock:
+    """A clock that only sleeping moves; `slept` keeps every sleep in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
 
 
 class Script:

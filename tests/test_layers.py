@@ -10,7 +10,7 @@ import minirag
 PACKAGE = Path(minirag.__file__).parent
 
 ROWS = [
-    {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files"},
+    {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files", "deadline"},
     {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "seen"},
     {"models", "chunker", "curation", "holdout", "chat_rules", "chat_file"},
     {"vector_store", "window", "testing", "rehearsal"},

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import Script, refusal
+from doubles import Clock, Script, refusal
 from minirag.errors import BadReply, InputError, MiniragError, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service, vectors
@@ -20,18 +20,6 @@ from minirag.testing import completion
 
 HELLO = [{"role": "user", "content": "hello"}]
 KEY = "sk-canary-0123456789abcdef"
-
-
-class Clock:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture
