@@ -1,6 +1,6 @@
 """The pool: in order, lazily, nothing lost at the first exception."""
 
-import _thread
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_ta
             if call == 0:
                 all_in_flight.wait()
                 if n == 0:
-                    _thread.interrupt_main()
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             time.sleep(0.1)
             finished.append((n, call))
 
