@@ -6,6 +6,10 @@ a clock that nobody waits for.
 
 import email.utils
 import json
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,13 +24,14 @@ import pytest
 
 from doubles import Clock, Script
 from minirag import evaluate, prompts
+from minirag.cli import main
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, Service
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, Server, job_faults, serve
 from minirag.offline.faults import Faults
 from minirag.offline.service import Service as OfflineService
-from minirag.offline.wire import Reply, Request
+from minirag.offline.wire import Reply, Request, json_reply
 from minirag.retry import CALLS_GIVEN_UP, REST, Retry
 
 CHAT, EMBEDDINGS = ("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")
@@ -424,3 +429,63 @@ def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tm
     summary = faulty.summary()[""]
     assert sum(summary[metric]["n_unscored"] for metric in metrics) == len(unscored)
     assert sum(summary[metric]["n"] for metric in metrics) == len(faulty) - len(unscored)
+
+
+# -- the command line --------------------------------------------------------------------------------------
+
+SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
+MODELS = [part for role in ("teacher", "student", "judge", "embedding") for part in (f"--{role}", f"offline-{role}")]
+
+
+def collect(server: Server, out: Path) -> list[str]:
+    """The arguments that ask the teacher and write the training file."""
+    counts = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+    return ["collect", str(SAMPLE), *MODELS, *counts, "--base-url", server.base_url, "--out", str(out)]
+
+
+def test_a_run_that_the_service_lets_down_stops_early_and_resumes_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy = OfflineService(None)
+    seen, failed = Counter[str](), 0
+    is_down = False
+
+    def service(request: Request) -> Reply:
+        nonlocal failed
+        seen[request.path] += 1
+        if is_down and request.path.endswith("/chat/completions"):
+            failed += 1
+            return json_reply({"error": DOWN}, 503)
+        return healthy(request)
+
+    with Server(service) as server:
+        whole, out = tmp_path / "whole", tmp_path / "out"
+        assert main(collect(server, whole)) == 0
+        undisturbed = seen.copy()
+        seen.clear()
+        assert main(["questions", *collect(server, out)[1:]]) == 0
+        is_down = True
+        assert main([*collect(server, out), "--workers", "4"]) == 3
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert re.fullmatch(
+            r"minirag: \d calls in a row failed, the last one so: .* 503: overloaded; run again later.", told
+        )
+        assert 4 * CALLS_GIVEN_UP <= failed <= 4 * (CALLS_GIVEN_UP + 3)
+        is_down = False
+        assert main(collect(server, out)) == 0
+    assert sum(seen.values()) - failed == sum(undisturbed.values())
+    assert (out / "training.jsonl").read_bytes() == (whole / "training.jsonl").read_bytes()
+
+
+def test_ctrl_c_ends_a_run_on_a_hanging_service_and_starts_no_request(tmp_path: Path) -> None:
+    with serve(faults=[Rule(path="/chat/", delay=3600)]) as server:
+        command = [sys.executable, "-m", "minirag", *collect(server, tmp_path), "--workers", "4"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while server.requests[CHAT] < 4:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+        assert server.requests[CHAT] == 4
+    assert process.returncode == 130
+    assert told.splitlines()[-1].startswith("minirag: interrupted")
