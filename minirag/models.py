@@ -305,6 +305,33 @@ class _Model:
         self.model = model
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
+        self._learned = False
+        self._adapting = threading.Lock()
+        self._learning = threading.Lock()
+
+    def _until_supported(
+        self, build: Callable[[], dict[str, Any]], call: Callable[[dict[str, Any]], Exchange]
+    ) -> Exchange:
+        """`call` the request that `build` makes; where a part of it is not supported, adapt and make it anew."""
+        self._learn_from_log()
+        while True:
+            request = build()
+            try:
+                return call(request)
+            except ServiceError as error:
+                self._adapt(request, described(error), say=self.service.tell)
+                if build() == request:
+                    raise
+
+    def _learn_from_log(self) -> None:
+        """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
+        with self._learning:
+            if self._learned or self.log is None:
+                return
+            for failed in self.log.failures():
+                if (failed.service, failed.model) == (self.service.name, self.model):
+                    self._adapt(failed.request, failed.error or {})
+            self._learned = True
 
     def _send(
         self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
@@ -339,6 +366,12 @@ class _Model:
     def _is_awaited(self, failure: ServiceError) -> bool:
         """Whether a failure is one that only time mends, and that is no failed attempt; the wait is arranged."""
         return False
+
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Change the one thing in `request` that a 400 does not support, and say so; nothing is ever changed back."""
+        raise NotImplementedError
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         """Send a request through the SDK; its raw response."""
@@ -390,10 +423,7 @@ class ChatModel(_Model):
         self._unserved_since: float | None = None
         self._limit_name = "max_completion_tokens" if self.service.address == OPENAI_ADDRESS else "max_tokens"
         self._format = 0
-        self._learned = False
         self._renamed = False
-        self._adapting = threading.Lock()
-        self._learning = threading.Lock()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -414,15 +444,10 @@ class ChatModel(_Model):
 
         Another `repeat` is another call even where all else is equal. Raises ServiceError.
         """
-        self._learn_from_log()
-        while True:
-            request = self._request(messages, max_tokens, schema)
-            try:
-                return self._once(request, stage, tags or {}, repeat)
-            except ServiceError as error:
-                self._adapt(request, described(error), say=self.service.tell)
-                if self._request(messages, max_tokens, schema) == request:
-                    raise
+        return self._until_supported(
+            lambda: self._request(messages, max_tokens, schema),
+            lambda request: self._once(request, stage, tags or {}, repeat),
+        )
 
     def _is_awaited(self, failure: ServiceError) -> bool:
         """Whether the model may only be too new; asked for again after 1 s at first, and every 30 s at last."""
@@ -462,7 +487,6 @@ class ChatModel(_Model):
     def _adapt(
         self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Change the one thing in `request` that a 400 does not support; nothing is ever changed back."""
         said = f"{error['param']} {error['code']} {error['message']}"
         if error["status"] not in {400, 422} or not _UNSUPPORTED.search(said):
             return
@@ -479,16 +503,6 @@ class ChatModel(_Model):
                 self._limit_name = _LIMITS[1 - _LIMITS.index(used)]
                 self._renamed = True
                 say(f"{self.model} does not support {used}: sent as {self._limit_name}")
-
-    def _learn_from_log(self) -> None:
-        """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
-        with self._learning:
-            if self._learned or self.log is None:
-                return
-            for failed in self.log.failures():
-                if (failed.service, failed.model) == (self.service.name, self.model):
-                    self._adapt(failed.request, failed.error or {})
-            self._learned = True
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         return client.chat.completions.with_raw_response.create(**request)
@@ -508,7 +522,8 @@ class ChatModel(_Model):
 class EmbeddingModel(_Model):
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
 
-    `dimensions=None` takes the model's own number.
+    `dimensions=None` takes the model's own number. Vectors are asked for in base64, and as numbers where a service
+    refuses that.
     """
 
     endpoint = "embeddings"
@@ -526,6 +541,7 @@ class EmbeddingModel(_Model):
     ) -> None:
         super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
         self.dimensions = dimensions
+        self._encoding = "base64"
 
     def embed(
         self,
@@ -549,19 +565,32 @@ class EmbeddingModel(_Model):
         return np.concatenate(rows) if rows else np.empty((0, self.dimensions or 0), np.float32)
 
     def _batch(self, texts: Sequence[str], tags: Mapping[str, Any], keep: bool) -> tuple[Exchange, NDArray[np.float32]]:
-        request: dict[str, Any] = {"model": self.model, "input": list(texts), "encoding_format": "base64"}
+        exchange = self._until_supported(lambda: self._request(texts), lambda request: self._once(request, tags, keep))
+        return exchange, vectors(exchange.response or {}, len(texts))
+
+    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
+        request: dict[str, Any] = {"model": self.model, "input": list(texts), "encoding_format": self._encoding}
         if self.dimensions is not None:
             request["dimensions"] = self.dimensions
+        return request
 
+    def _once(self, request: dict[str, Any], tags: Mapping[str, Any], keep: bool) -> Exchange:
         def send() -> Exchange:
             return self._send(request, "embed", tags, 0, keep)
 
-        exchange = None
         if self.log is not None and keep:
             exchange = self.log.once(exchange_id(self.service.name, self.endpoint, request), send)
-        if exchange is None or not (exchange.response or {}).get("data"):
-            exchange = send()  # never asked, or asked by a store that kept the vectors itself
-        return exchange, vectors(exchange.response or {}, len(texts))
+            if (exchange.response or {}).get("data"):
+                return exchange
+        return send()  # never asked, or asked by a store that kept the vectors itself
+
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        said = f"{error['param']} {error['message']}"
+        if error["status"] in {400, 422} and "encoding_format" in said and request["encoding_format"] == "base64":
+            self._encoding = "float"
+            say(f"{self.model} does not support base64: asked for float instead")
 
     def _post(self, client: Any, request: Mapping[str, Any]) -> Any:
         return client.embeddings.with_raw_response.create(**request)

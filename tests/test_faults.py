@@ -349,6 +349,25 @@ def test_refused_parameters_are_dropped_one_at_a_time_remembered_and_said_once()
     ]
 
 
+def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_a_restart(tmp_path: Path) -> None:
+    error = {"message": "encoding_format: Input should be 'float'", "type": "BadRequestError"}
+    said: list[str] = []
+    with serve() as server, connected(server, Clock()) as service:
+        expected = EmbeddingModel(EMBEDDING_MODEL, service=service).embed(["one", "two"])
+    with serve(faults=[Rule(holding='"base64"', status=422, error=error)]) as server:
+        with connected(server, Clock(), say=said.append) as service, MessageLog(tmp_path / "log.jsonl") as log:
+            embed = EmbeddingModel(EMBEDDING_MODEL, service=service, log=log)
+            for _ in range(2):
+                np.testing.assert_array_equal(embed.embed(["one", "two"]), expected)
+            embed.embed(["three"])
+        assert server.requests == Counter({EMBEDDINGS: 1 + 2})
+        with connected(server, Clock(), say=said.append) as service, MessageLog(tmp_path / "log.jsonl") as log:
+            again = EmbeddingModel(EMBEDDING_MODEL, service=service, log=log).embed(["one", "two"])
+        np.testing.assert_array_equal(again, expected)
+        assert server.requests == Counter({EMBEDDINGS: 1 + 2})
+    assert said == ["offline-embedding does not support base64: asked for float instead"]
+
+
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The state folder of a server, and the name of a model that was tuned there."""
