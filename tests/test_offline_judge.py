@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
@@ -157,6 +157,7 @@ TEXT = st.text(st.sampled_from("aBe It was not 12$%.,;?!'’()\n。不会社は�
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(TEXT, max_size=3), st.lists(TEXT, max_size=4), TEXT, st.integers(1, 7))
+@example(["1B。不"], ["1B不"], "", 1)  # a word of the statement that is grammar in the excerpt
 def test_any_text_gives_as_many_verdicts_and_questions_as_asked(
     excerpts: list[str], stated: list[str], answer: str, n: int
 ) -> None:

@@ -295,7 +295,7 @@ def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: Sequence[
     """A name, number or opposite that stands between the same two words as another one in the window."""
     heavy = [i for i, token in enumerate(window) if token.kind != "grammar"]
     rank = {place: i for i, place in enumerate(heavy)}
-    told = [entry for entry in stated if entry[0].kind != "grammar"]
+    told = [(token, keys, [i for i in spot if i in rank]) for token, keys, spot in stated if token.kind != "grammar"]
     for (_, _, before), (token, keys, _), (_, _, after) in zip(told, told[1:], told[2:], strict=False):
         opposites = _OPPOSITES.get(token.key, set())
         if token.kind == "content" and not opposites:
