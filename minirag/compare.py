@@ -1,41 +1,48 @@
-"""Row 7. Is one arm better than another, or can these questions not tell? Paired, clustered, with an interval.
+"""Row 7. Is one arm better than another, or can these questions not tell? Paired, clustered, with an interval."""
 
-Questions about one page are alike: they are no independent evidence. Differences are paired by question and
-their spread is taken between clusters (source pages), with Student's t for as many clusters as there are.
-"""
-
-import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
+import numpy as np
+
+from minirag.clustered import Estimate, Floats, clustered_mean, sign_flip_p
 from minirag.errors import InputError
-from minirag.metrics.score import Score
+from minirag.power import detectable, n_needed
+from minirag.unscored import Missing, Value, missing, numbers
 
-LEVEL = 0.95
-POWER = 0.8
-Value = float | Score | None
+CHANCE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """The mean paired difference (second arm − first), its 95 % interval, and what it allows to say.
 
     `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies inside the stated margin) or
-    `cannot tell`. `n` questions were scored in both arms, `n_unscored` were not; `n_needed` questions would show
-    a difference of this size in four of five evaluations (None where that cannot be estimated).
+    `cannot tell`; `why` adds the reason where there is one. `n` questions were scored in both arms, `n_unscored`
+    were not, `unscored` counts the missing scores by arm and reason, and had they been judged the difference would lie
+    between `worst` and `best`. `detectable` is the smallest true difference that four of five such evaluations would
+    show, and `n_needed` how many questions would do so for the difference seen (None where that cannot be estimated).
+    `p_value` is of the clustered t test, `p_permutation` of the sign flips of whole clusters beside it.
     """
 
-    base_mean: float | None
-    tuned_mean: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
+    base_mean: float | None = None
+    tuned_mean: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
     verdict: str
+    why: str = ""
     n: int
     n_unscored: int
     n_clusters: int
-    n_needed: int | None
+    n_needed: int | None = None
+    detectable: float | None = None
+    p_value: float | None = None
+    p_permutation: float | None = None
+    unscored: Mapping[str, Mapping[str, int]]
+    worst: float | None
+    best: float | None
 
 
 def compare(
@@ -44,40 +51,97 @@ def compare(
     *,
     clusters: Sequence[Hashable] | None = None,
     margin: float | None = None,
+    arms: tuple[str, str] = ("base", "tuned"),
 ) -> Comparison:
     """Compare two arms' scores of the same questions in the same order: numbers, Scores, or None for unscored.
 
     `clusters` names the source page of each question (default: each its own). `margin` is the smallest
-    difference that would matter to you. Method: cluster-robust variance of a mean with the factor G / (G − 1)
-    for G clusters, Student's t with G − 1 degrees of freedom (Cameron and Miller 2015). Raises InputError for
-    sequences of different length.
+    difference that would matter to you. `arms` is what the two are called where it says why it cannot tell. Method:
+    `clustered_mean` of the paired differences. Raises InputError for sequences of different length.
 
     >>> result = compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6])
     >>> round(result.difference, 3), result.verdict
     (0.225, 'better')
     """
-    if len(base) != len(tuned) or (clusters is not None and len(clusters) != len(base)):
-        raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
+    pages = cluster_names(base, tuned, clusters)
+    lost = missing(base, tuned, arms)
+    first, second = numbers(base), numbers(tuned)
+    both = ~np.isnan(second - first)
+    if not both.any():
+        return nothing_scored(lost)
+    means = float(np.mean(first[both])), float(np.mean(second[both]))
+    return judged(means, (second - first)[both], list(compress(pages, both)), lost, margin)
+
+
+def cluster_names(
+    base: Sequence[Value], tuned: Sequence[Value], clusters: Sequence[Hashable] | None
+) -> Sequence[Hashable]:
+    """The clusters, or each question its own. Raises InputError where the lengths differ."""
     names: Sequence[Hashable] = clusters if clusters is not None else range(len(base))
-    pairs = [
-        (first, second, name)
-        for first, second, name in zip(map(_number, base), map(_number, tuned), names, strict=True)
-        if first is not None and second is not None
-    ]
-    n, unscored = len(pairs), len(base) - len(pairs)
-    if n == 0:
-        return Comparison(None, None, None, None, None, "cannot tell", 0, unscored, 0, None)
-    base_mean = math.fsum(first for first, _, _ in pairs) / n
-    tuned_mean = math.fsum(second for _, second, _ in pairs) / n
-    difference = math.fsum(second - first for first, second, _ in pairs) / n
-    error, groups = _clustered_error([(second - first, name) for first, second, name in pairs], difference)
-    if error is None:
-        return Comparison(base_mean, tuned_mean, difference, None, None, "cannot tell", n, unscored, groups, None)
-    half = t_quantile((1 + LEVEL) / 2, groups - 1) * error
-    low, high = difference - half, difference + half
-    verdict = _verdict(low, high, margin)
-    needed = _needed(n, difference, error)
-    return Comparison(base_mean, tuned_mean, difference, low, high, verdict, n, unscored, groups, needed)
+    if not len(base) == len(tuned) == len(names):
+        raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
+    return names
+
+
+def nothing_scored(lost: Missing) -> Comparison:
+    """The comparison where no question was scored in both arms."""
+    return Comparison(
+        verdict="cannot tell",
+        why="nothing was scored in both",
+        n=0,
+        n_unscored=lost.questions,
+        n_clusters=0,
+        unscored=lost.reasons,
+        worst=lost.worst,
+        best=lost.best,
+    )
+
+
+def judged(
+    means: tuple[float, float], differences: Floats, clusters: Sequence[Hashable], lost: Missing, margin: float | None
+) -> Comparison:
+    """The comparison that the paired differences (n,) of the scored questions allow."""
+    mean = clustered_mean(differences, clusters)
+    p_permutation = sign_flip_p(differences, clusters)
+    needed = None if mean.error is None else n_needed(mean.value, mean.error, mean.degrees, mean.n)
+    verdict, why = _verdict(mean, p_permutation, lost.why, needed, margin)
+    return Comparison(
+        base_mean=means[0],
+        tuned_mean=means[1],
+        difference=mean.value,
+        low=mean.low,
+        high=mean.high,
+        verdict=verdict,
+        why=why,
+        n=mean.n,
+        n_unscored=lost.questions,
+        n_clusters=mean.n_clusters,
+        n_needed=needed,
+        detectable=None if mean.error is None else detectable(mean.error, mean.degrees),
+        p_value=mean.p_value,
+        p_permutation=p_permutation,
+        unscored=lost.reasons,
+        worst=lost.worst,
+        best=lost.best,
+    )
+
+
+def _verdict(
+    mean: Estimate, p_permutation: float, lost: str, needed: int | None, margin: float | None
+) -> tuple[str, str]:
+    """The verdict and why, if there is more to say."""
+    if mean.low is None or mean.high is None:
+        return "cannot tell", "all questions are about one page"
+    if lost:
+        return "cannot tell", lost
+    same = "the same in every question" if mean.error == 0 else ""
+    if margin is not None and -margin <= mean.low and mean.high <= margin:
+        return "no meaningful difference", same
+    if mean.low <= 0 <= mean.high:
+        return "cannot tell", same or (f"about {needed:,} questions could" if needed is not None else "")
+    if same and p_permutation > CHANCE:  # an interval without width, from a few values that happen to be equal
+        return "cannot tell", f"{same}, and there are too few"
+    return ("better" if mean.low > 0 else "worse"), same
 
 
 def in_words(result: Comparison) -> str:
@@ -85,101 +149,11 @@ def in_words(result: Comparison) -> str:
 
     >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6]))
     '+0.225 [+0.073, +0.377]: better'
+    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, None, 0.7, 0.6]))
+    '+0.200 [-0.048, +0.448]: cannot tell (1 of 4 answers of tuned are unscored)'
     """
+    why = f" ({result.why})" if result.why else ""
     if result.difference is None:
-        return f"{result.verdict} (nothing was scored in both)"
-    if result.low is None or result.high is None:
-        return f"{result.difference:+.3f}: {result.verdict} (all questions are about one page)"
-    told = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}]: {result.verdict}"
-    if result.low == result.high == 0:
-        return f"{told} (the same in every question)"
-    if result.verdict == "cannot tell" and result.n_needed is not None:
-        return f"{told} (about {result.n_needed:,} questions could)"
-    return told
-
-
-def _number(value: Value) -> float | None:
-    number = value.value if isinstance(value, Score) else value
-    if number is not None and not math.isfinite(number):
-        raise InputError(f"A score is {number}; give None for an answer that was not scored.")
-    return number
-
-
-def _clustered_error(differences: Sequence[tuple[float, Hashable]], mean: float) -> tuple[float | None, int]:
-    """Standard error of the mean difference, and the number of clusters; None with fewer than two of them."""
-    sums: dict[Hashable, float] = defaultdict(float)
-    for difference, name in differences:
-        sums[name] += difference - mean
-    groups = len(sums)
-    if groups < 2:
-        return None, groups
-    variance = math.fsum(total * total for total in sums.values()) / len(differences) ** 2
-    return math.sqrt(variance * groups / (groups - 1)), groups
-
-
-def _verdict(low: float, high: float, margin: float | None) -> str:
-    if margin is not None and -margin <= low and high <= margin:
-        return "no meaningful difference"
-    if low > 0:
-        return "better"
-    return "worse" if high < 0 else "cannot tell"
-
-
-def _needed(n: int, difference: float, error: float) -> int | None:
-    """Questions that would show this difference with 80 % power, if the spread stays as it is."""
-    if abs(difference) < 1e-9:
-        return None
-    z = t_quantile((1 + LEVEL) / 2, math.inf) + t_quantile(POWER, math.inf)
-    return max(2, math.ceil(n * (z * error / abs(difference)) ** 2))
-
-
-def t_quantile(probability: float, degrees: float) -> float:
-    """The value that Student's t stays below with `probability`, for `degrees` of freedom (may be infinite).
-
-    >>> round(t_quantile(0.975, 9), 6), round(t_quantile(0.975, math.inf), 6)
-    (2.262157, 1.959964)
-    """
-    if probability < 0.5:
-        return -t_quantile(1 - probability, degrees)
-    high = 1.0
-    while _t_cumulative(high, degrees) < probability:
-        high *= 2
-    return _bisect(lambda x: _t_cumulative(x, degrees) - probability, 0.0, high)
-
-
-def _bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if function(middle) < 0 else (low, middle)
-    return (low + high) / 2
-
-
-def _t_cumulative(t: float, degrees: float) -> float:
-    """P(T ≤ t) for t ≥ 0, by the incomplete beta function."""
-    if math.isinf(degrees):
-        return 0.5 * (1 + math.erf(t / math.sqrt(2)))
-    return 1 - 0.5 * _incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t))
-
-
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularised incomplete beta function, by its continued fraction (Lentz's method)."""
-    if x <= 0 or x >= 1:
-        return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, 1 - x)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    fraction = d
-    for m in range(1, 500):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + numerator * d)
-            c = 1 + numerator / c
-            fraction *= c * d
-        if abs(c * d - 1) < 1e-15:
-            break
-    return front * fraction
+        return f"{result.verdict}{why}"
+    interval = "" if result.low is None else f" [{result.low:+.3f}, {result.high:+.3f}]"
+    return f"{result.difference:+.3f}{interval}: {result.verdict}{why}"

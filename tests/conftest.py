@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -29,3 +30,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared data is not beside the project")
     return SHARED
+
+
+@pytest.fixture
+def article(shared: Path) -> dict[str, list[float]]:
+    """The scores of the article that started this project, 36 questions, by column."""
+    with (shared / "nvidia-10k" / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "question"}

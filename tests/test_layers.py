@@ -16,7 +16,7 @@ ROWS = [
     {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs", "shutdowns", "job_calls"},
-    {"finetune", "evaluate", "compare", "settings", "budget", "payback"},
+    {"finetune", "evaluate", "compare", "settings", "budget", "payback", "composite", "student_t", "clustered", "power", "unscored"},
     {"report", "pipeline", "plan"},
     {"arguments", "terminal", "training_table", "connect", "resume", "commands", "cli", "__init__", "__main__"},
 ]

@@ -1,0 +1,81 @@
+"""The clustered mean, against scipy and against matrices written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import linalg, stats
+
+from minirag.clustered import bell_mccaffrey, clustered_mean, codes, sign_flip_p
+
+SIZES = [1, 1, 2, 3, 5, 8]
+
+
+def uneven(seed: int = 3) -> tuple[np.ndarray, list[str]]:
+    random = np.random.default_rng(seed)
+    pages = np.repeat(np.arange(len(SIZES)), SIZES)
+    return random.normal(0.1, 0.2, len(pages)) + random.normal(0, 0.1, len(SIZES))[pages], [f"p{p}" for p in pages]
+
+
+def test_with_single_questions_it_is_the_t_test() -> None:
+    values = np.random.default_rng(7).normal(0.1, 0.3, 30)
+    oracle = stats.ttest_1samp(values, 0)
+    interval = oracle.confidence_interval(0.95)
+    result = clustered_mean(values, range(30))
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
+    assert (result.p_value, result.degrees) == pytest.approx((oracle.pvalue, 29), abs=1e-9)
+
+
+def test_with_equal_clusters_it_is_the_t_test_of_their_means() -> None:
+    values = np.random.default_rng(8).random(40)
+    oracle = stats.ttest_1samp(values.reshape(8, 5).mean(axis=1), 0.4)
+    result = clustered_mean(values - 0.4, [i // 5 for i in range(40)])
+    assert result.p_value == pytest.approx(oracle.pvalue, abs=1e-9)
+
+
+def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
+    values, pages = uneven()
+    n, groups = len(values), codes(pages)
+    design = np.ones((n, 1))
+    bread = np.linalg.inv(design.T @ design)
+    leftover = np.eye(n) - design @ bread @ design.T
+    variance, contrasts = 0.0, []
+    for group in range(groups.max() + 1):
+        rows = np.flatnonzero(groups == group)
+        adjust = np.real(linalg.inv(linalg.sqrtm(leftover[np.ix_(rows, rows)])))
+        contrasts.append(leftover[rows].T @ adjust @ design[rows] @ bread)
+        variance += float((contrasts[-1].T @ values)[0]) ** 2
+    roots = np.linalg.eigvalsh(np.hstack(contrasts).T @ np.hstack(contrasts))
+    result = clustered_mean(values, pages)
+    assert result.error == pytest.approx(np.sqrt(variance), abs=1e-12)
+    assert result.degrees == pytest.approx(roots.sum() ** 2 / (roots**2).sum(), abs=1e-9)
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=20))
+def test_degrees_of_freedom_lie_between_one_and_the_clusters_less_one(sizes: list[int]) -> None:
+    share = np.array(sizes) / sum(sizes)
+    assert 1 - 1e-9 <= bell_mccaffrey(share) <= len(sizes) - 1 + 1e-9
+
+
+def test_one_cluster_gives_no_interval_and_equal_values_one_without_width() -> None:
+    alone = clustered_mean(np.array([0.1, 0.2]), ["p", "p"])
+    assert (alone.low, alone.p_value, alone.holds(5.0)) == (None, None, True)
+    same = clustered_mean(np.array([0.1] * 3), "abc")
+    assert (same.low, same.high, same.error) == (same.value, same.value, 0.0)
+
+
+def test_sign_flips_of_few_clusters_equal_scipy_s_exact_test() -> None:
+    values, pages = uneven()
+    sums = np.bincount(codes(pages), values)
+    oracle = stats.permutation_test((sums,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_p(values, pages) == pytest.approx(oracle.pvalue, abs=1e-12)
+
+
+def test_sign_flips_of_many_clusters_come_close_to_the_exact_ones_and_repeat() -> None:
+    values = np.random.default_rng(5).normal(0.12, 0.3, 20)
+    totals = np.zeros(1)
+    for value in values:
+        totals = np.concatenate([totals + value, totals - value])
+    exact = np.mean(np.abs(totals) >= abs(values.sum()) - 1e-12)
+    assert sign_flip_p(values, range(20)) == pytest.approx(exact, abs=0.02)
+    assert sign_flip_p(values, range(20)) == sign_flip_p(values, range(20))
