@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from minirag.student_t import t_quantile, two_sided_p
 
 LEVEL = 0.95
-EXACT_CLUSTERS = 16
+EXACT_CLUSTERS = 14
 FLIPS = 9_999
 ROUNDING = 1e-12
 """A spread below this is rounding: the values are the same in every cluster."""
@@ -104,7 +104,7 @@ def bell_mccaffrey(share: Floats) -> float:
 def sign_flip_p(values: Floats, clusters: Sequence[Hashable], *, seed: int = 0) -> float:
     """How often the mean of `values` is this far from 0 if each whole cluster may as well have the other sign.
 
-    Fisher's randomisation test by cluster: it assumes nothing about the shape of the spread. Exact up to 16
+    Fisher's randomisation test by cluster: it assumes nothing about the shape of the spread. Exact up to 14
     clusters (two of them cannot give less than 0.5), beyond that from 9,999 seeded draws.
 
     >>> sign_flip_p(np.array([0.1, 0.2, 0.3]), ["p1", "p2", "p3"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -97,6 +97,7 @@ def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) 
     assert (result.n, round(result.detectable, 3)) == (36, 0.125)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=40))
 def test_swapping_the_arms_mirrors_the_interval(rows: list[tuple[float, float, int]]) -> None:
     base, tuned, clusters = ([row[i] for row in rows] for i in range(3))
