@@ -17,8 +17,8 @@ from minirag.unscored import Value, numbers
 class GapClosed:
     """(tuned − base) ÷ (teacher − base): 0 is the base model, 1 the teacher, and a student may be above or below both.
 
-    `share`, `low` and `high` are None where the teacher's lead cannot be told from 0, or is none: the ratio then means nothing.
-    `gap` is the lead of the teacher over the base model in `n` questions scored in all three arms.
+    `share`, `low` and `high` are None where the teacher's lead cannot be told from 0, or is none: the ratio then means
+    nothing. `gap` is the lead of the teacher over the base model in `n` questions scored in all three arms.
     """
 
     share: float | None

@@ -26,13 +26,12 @@ def in_words(p_values: Mapping[str, float | None]) -> str:
     """The risk of several metrics, and which differences outlast the correction; "" for a single one.
 
     >>> print(in_words({"faithfulness": 0.01, "relevancy": 0.04, "recall": 0.3}))
-    3 metrics: one of them looks different by chance in up to 14 % of evaluations; after Holm's correction: faithfulness
+    3 metrics: chance alone makes one look different in up to 15 % of evaluations; after Holm's correction: faithfulness
     """
     count = sum(p is not None for p in p_values.values())
     if count < 2:
         return ""
-    left = ", ".join(name for name, p in holm(p_values).items() if p is not None and p < 1 - LEVEL) or "none"
-    return (
-        f"{count} metrics: one of them looks different by chance in up to {100 * (1 - LEVEL**count):.0f} % of evaluations; "
-        f"after Holm's correction: {left}"
-    )
+    names = [name for name, p in holm(p_values).items() if p is not None and p < 1 - LEVEL]
+    left = f"after Holm's correction: {', '.join(names) or 'none'}"
+    risk = min(100.0, 100 * count * (1 - LEVEL))
+    return f"{count} metrics: chance alone makes one look different in up to {risk:.0f} % of evaluations; {left}"

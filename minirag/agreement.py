@@ -1,0 +1,85 @@
+"""Row 7. Does the judge see what a person sees? Accuracy and Cohen's kappa of their labels, with intervals."""
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean, estimate
+from minirag.errors import InputError
+from minirag.student_t import t_quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often judge and person agree, and how far beyond chance (`kappa`: 1 always, 0 as by chance).
+
+    `kappa` is None where both gave one and the same label throughout: then chance explains everything.
+    `too_kind` and `too_strict` count what the judge supported and the person did not, and the reverse.
+    """
+
+    accuracy: Estimate
+    kappa: Estimate | None
+    too_kind: int
+    too_strict: int
+
+
+def agreement(
+    judge: Sequence[bool], person: Sequence[bool], *, clusters: Sequence[Hashable] | None = None
+) -> Agreement:
+    """Compare two lists of labels of the same statements; `clusters` names the answer or page of each.
+
+    Kappa's interval is by the delta method (Fleiss, Cohen and Everitt 1969) with the spread between clusters,
+    accuracy's by Wilson (1927) with the number of independent statements that its clustered
+    error amounts to; so 50 agreements of 50 do not give an interval without width. Raises InputError for lists of
+    different length and for none.
+
+    >>> result = agreement([True] * 5 + [False] * 5, [True] * 4 + [False] * 6)
+    >>> result.accuracy.value, round(result.kappa.value, 2), result.too_kind, result.too_strict
+    (0.9, 0.8, 1, 0)
+    """
+    names: Sequence[Hashable] = clusters if clusters is not None else range(len(judge))
+    if not len(judge) == len(person) == len(names) or not judge:
+        raise InputError(f"Cannot pair {len(judge)} of the judge's labels with {len(person)} of a person's.")
+    first, second = np.asarray(judge, dtype=np.float64), np.asarray(person, dtype=np.float64)
+    same = (first == second).astype(np.float64)
+    accuracy = _wilson(clustered_mean(same, names))
+    return Agreement(
+        accuracy=accuracy,
+        kappa=_kappa(first, second, same, accuracy, names),
+        too_kind=int(np.count_nonzero(first > second)),
+        too_strict=int(np.count_nonzero(first < second)),
+    )
+
+
+def _wilson(share: Estimate) -> Estimate:
+    """The interval of a share by Wilson, as if from as many independent values as would give its error."""
+    if share.error is None:
+        return share
+    n = share.value * (1 - share.value) / share.error**2 if share.error else share.n_clusters
+    squared = t_quantile((1 + LEVEL) / 2, share.degrees) ** 2
+    centre = (share.value + squared / (2 * n)) / (1 + squared / n)
+    half = math.sqrt(squared * share.value * (1 - share.value) / n + (squared / (2 * n)) ** 2) / (1 + squared / n)
+    return replace(share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+
+
+def _kappa(
+    judge: Floats, person: Floats, same: Floats, accuracy: Estimate, clusters: Sequence[Hashable]
+) -> Estimate | None:
+    """(accuracy − chance) ÷ (1 − chance), chance being the agreement of two who label at these rates blindly."""
+    p, q = float(np.mean(judge)), float(np.mean(person))
+    chance = p * q + (1 - p) * (1 - q)
+    if chance == 1:
+        return None
+    value = (accuracy.value - chance) / (1 - chance)
+    moved_chance = (judge - p) * (2 * q - 1) + (person - q) * (2 * p - 1)
+    moved = (same - accuracy.value) / (1 - chance) - moved_chance * (1 - accuracy.value) / (1 - chance) ** 2
+    spread = clustered_mean(moved, clusters)
+    kappa = estimate(value, spread.error, spread.degrees, spread.n, spread.n_clusters)
+    if kappa.low is None or kappa.high is None or accuracy.low is None:
+        return kappa
+    low = (
+        kappa.low if spread.error else (accuracy.low - chance) / (1 - chance)
+    )  # all alike: accuracy's caution is kappa's
+    return replace(kappa, low=max(-1.0, low), high=min(1.0, kappa.high))
