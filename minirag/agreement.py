@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean, estimate
+from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean
 from minirag.errors import InputError
 from minirag.student_t import t_quantile
 
@@ -30,10 +30,10 @@ def agreement(
 ) -> Agreement:
     """Compare two lists of labels of the same statements; `clusters` names the answer or page of each.
 
-    Kappa's interval is by the delta method (Fleiss, Cohen and Everitt 1969) with the spread between clusters,
-    accuracy's by Wilson (1927) with the number of independent statements that its clustered
-    error amounts to; so 50 agreements of 50 do not give an interval without width. Raises InputError for lists of
-    different length and for none.
+    Accuracy's interval is Wilson's (1927) for as many independent statements as its clustered error amounts to, so
+    50 agreements of 50 do not give an interval without width. Kappa's error is by the delta method (Fleiss, Cohen and
+    Everitt 1969) between clusters, its interval on Fisher's scale artanh(kappa), which keeps it right near 1.
+    Raises InputError for lists of different length and for none.
 
     >>> result = agreement([True] * 5 + [False] * 5, [True] * 4 + [False] * 6)
     >>> result.accuracy.value, round(result.kappa.value, 2), result.too_kind, result.too_strict
@@ -76,10 +76,11 @@ def _kappa(
     moved_chance = (judge - p) * (2 * q - 1) + (person - q) * (2 * p - 1)
     moved = (same - accuracy.value) / (1 - chance) - moved_chance * (1 - accuracy.value) / (1 - chance) ** 2
     spread = clustered_mean(moved, clusters)
-    kappa = estimate(value, spread.error, spread.degrees, spread.n, spread.n_clusters)
-    if kappa.low is None or kappa.high is None or accuracy.low is None:
+    kappa = Estimate(value, None, None, spread.error, spread.degrees, spread.n, spread.n_clusters)
+    if spread.error is None or accuracy.low is None or accuracy.high is None:
         return kappa
-    low = (
-        kappa.low if spread.error else (accuracy.low - chance) / (1 - chance)
-    )  # all alike: accuracy's caution is kappa's
-    return replace(kappa, low=max(-1.0, low), high=min(1.0, kappa.high))
+    if spread.error == 0 or abs(value) == 1:  # nothing varies: accuracy's caution is kappa's
+        low, high = ((end - chance) / (1 - chance) for end in (accuracy.low, accuracy.high))
+        return replace(kappa, low=max(-1.0, low), high=high)
+    half = t_quantile((1 + LEVEL) / 2, spread.degrees) * spread.error / (1 - value**2)
+    return replace(kappa, low=math.tanh(math.atanh(value) - half), high=math.tanh(math.atanh(value) + half))

@@ -1,6 +1,7 @@
 """Row 7. How many questions show a difference of which size: looked at before the money is spent, and after."""
 
 import math
+from bisect import bisect_left
 
 from minirag.clustered import LEVEL
 from minirag.errors import InputError
@@ -32,21 +33,16 @@ def n_needed(difference: float, error: float, degrees: float, n: int) -> int | N
     size = abs(difference)
     if size < 1e-9:
         return None
-    if error == 0:
-        return 2
 
-    def enough(questions: float) -> bool:
-        scale = questions / n
-        return detectable(error / math.sqrt(scale), max(1.0, (degrees + 1) * scale - 1)) <= size
+    def wanted(degrees_then: float) -> float:
+        return n * (detectable(error, degrees_then) / size) ** 2
 
-    few = max(2, math.floor(n * (detectable(error, math.inf) / size) ** 2))
-    many = few
-    while not enough(many):
-        few, many = many, 2 * many
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many
+    def degrees_of(questions: int) -> float:
+        return max(1.0, (degrees + 1) * questions / n - 1)
+
+    fewest = max(2, math.floor(wanted(math.inf)))
+    candidates = range(fewest, max(2, math.ceil(wanted(degrees_of(fewest)))))
+    return fewest + bisect_left(candidates, True, key=lambda questions: wanted(degrees_of(questions)) <= questions)
 
 
 def plan_detectable(questions: int, per_page: float, *, spread: float, correlation: float) -> float | None:
