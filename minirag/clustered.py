@@ -14,6 +14,7 @@ from minirag.student_t import t_quantile, two_sided_p
 LEVEL = 0.95
 EXACT_CLUSTERS = 14
 FLIPS = 9_999
+BLOCK = 909  # flips drawn at a time, so that ten thousand clusters fit in memory
 ROUNDING = 1e-12
 """A spread below this is rounding: the values are the same in every cluster."""
 
@@ -71,8 +72,9 @@ def codes(clusters: Sequence[Hashable]) -> NDArray[np.intp]:
 def clustered_mean(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
     """The mean of `values` (n,), at least one, and its interval; `clusters` names the cluster of each.
 
-    Cluster-robust variance CR2 with the degrees of freedom of Bell and McCaffrey (2002), which for a mean have a
-    closed form. Where all clusters are of one size it is the t test of the cluster means.
+    Cluster-robust variance CR2 (Bell and McCaffrey 2002) with Satterthwaite's degrees of freedom for values that are
+    alike within clusters as far as these are (Imbens and Kolesár 2016). Where all clusters are of one size it is
+    the t test of the cluster means; uneven ones count as fewer.
 
     >>> page = clustered_mean(np.array([0.1, 0.1, 0.4, 0.4]), ["p1", "p1", "p2", "p2"])
     >>> round(page.value, 3), round(page.error, 3), page.degrees
@@ -80,25 +82,49 @@ def clustered_mean(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
     """
     mean, n = float(np.mean(values)), len(values)
     groups = codes(clusters)
-    share = np.bincount(groups) / n
-    if len(share) < 2:
-        return estimate(mean, None, 0.0, n, len(share))
+    sizes = np.bincount(groups)
+    if len(sizes) < 2:
+        return estimate(mean, None, 0.0, n, len(sizes))
     sums = np.bincount(groups, values - mean)
-    error = float(np.sqrt(np.sum(sums**2 / (1 - share)))) / n
-    return estimate(mean, error if error > ROUNDING else 0.0, bell_mccaffrey(share), n, len(share))
+    error = float(np.sqrt(np.sum(sums**2 / (1 - sizes / n)))) / n
+    within, between = variance_components(values, groups)
+    degrees = satterthwaite(sizes / n, sizes * (within + sizes * between))
+    return estimate(mean, error if error > ROUNDING else 0.0, degrees, n, len(sizes))
 
 
-def bell_mccaffrey(share: Floats) -> float:
-    """Degrees of freedom of the CR2 variance of a mean, for each cluster's share of the values (summing to 1).
+def variance_components(values: Floats, groups: NDArray[np.intp]) -> tuple[float, float]:
+    """Variance of `values` (n,) within and between their groups, by their mean squares (one-way analysis of variance).
 
-    Satterthwaite's (Σ λ)² / Σ λ² over the eigenvalues of the variance, worked out for a mean and values alike in
-    spread (Bell and McCaffrey 2002; Imbens and Kolesár 2016). G clusters of one size give G − 1, uneven ones fewer.
+    `groups` (n,) numbers at least two of them, of any sizes; a negative estimate between them counts as 0.
 
-    >>> [round(bell_mccaffrey(np.array(share)), 2) for share in ([0.25, 0.25, 0.25, 0.25], [0.7, 0.2, 0.1])]
-    [3.0, 1.35]
+    >>> variance_components(np.array([1.0, 3.0, 4.0, 6.0]), np.array([0, 0, 1, 1]))
+    (2.0, 3.5)
     """
-    pull = share**2 / (1 - share)
-    return float(1 / (np.sum(share**2) + np.sum(pull) ** 2 - np.sum(pull**2)))
+    n, sizes = len(values), np.bincount(groups)
+    means = np.bincount(groups, values) / sizes
+    within = float(np.sum((values - means[groups]) ** 2)) / max(1, n - len(sizes))
+    between = float(np.sum(sizes * (means - np.mean(values)) ** 2)) / (len(sizes) - 1)
+    typical = (n - float(np.sum(sizes**2)) / n) / (len(sizes) - 1)
+    return within, max(0.0, (between - within) / typical)
+
+
+def satterthwaite(share: Floats, variances: Floats) -> float:
+    """Degrees of freedom of the CR2 variance of a mean: (Σ λ)² ÷ Σ λ² over the eigenvalues of its quadratic form.
+
+    `share` (G,) is each cluster's share of the values, `variances` (G,) that of its sum, on any scale; all 0 counts
+    as even.
+
+    >>> even, uneven = np.array([0.25, 0.25, 0.25, 0.25]), np.array([0.7, 0.2, 0.1])
+    >>> round(satterthwaite(even, even), 6), round(satterthwaite(uneven, uneven), 2)
+    (3.0, 1.35)
+    """
+    if not variances.any():
+        variances = share
+    weight, rest = 1 / (1 - share), variances - share * variances.sum() / 2
+    crossed = weight * share * rest
+    own = weight * variances - 2 * crossed  # the form's diagonal; share[g] · rest[h] + share[h] · rest[g] beside it
+    pairs = np.sum(weight * share**2) * np.sum(weight * rest**2) + np.sum(crossed) ** 2 - 2 * np.sum(crossed**2)
+    return float(np.sum(own) ** 2 / (np.sum(own**2) + 2 * pairs))
 
 
 def sign_flip_p(values: Floats, clusters: Sequence[Hashable], *, seed: int = 0) -> float:
@@ -117,5 +143,8 @@ def sign_flip_p(values: Floats, clusters: Sequence[Hashable], *, seed: int = 0) 
         for size in sums:
             totals = np.concatenate([totals + size, totals - size])
         return float(np.mean(np.abs(totals) >= seen))
-    signs = np.random.default_rng(seed).integers(0, 2, (FLIPS, len(sums)), dtype=np.int8) * 2 - 1
-    return float((1 + np.count_nonzero(np.abs(signs @ sums) >= seen)) / (1 + FLIPS))
+    random, beyond = np.random.default_rng(seed), 0
+    for _ in range(FLIPS // BLOCK):
+        signs = random.integers(0, 2, (BLOCK, len(sums)), dtype=np.int8) * 2 - 1
+        beyond += int(np.count_nonzero(np.abs(signs @ sums) >= seen))
+    return (1 + beyond) / (1 + FLIPS)

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from minirag.clustered import Floats, clustered_mean
+from minirag.clustered import clustered_mean, variance_components
 from minirag.compare import cluster_names, compare
 from minirag.errors import InputError
 from minirag.unscored import Value, numbers
@@ -69,7 +69,8 @@ def judge_noise(
     by_question = [differences[scored[i], i] for i in used]
     if len(used) < 2 or all(len(rounds) < 2 for rounds in by_question):
         return None
-    judge, questions = _components(by_question)
+    numbered = np.repeat(np.arange(len(used)), [len(rounds) for rounds in by_question])
+    judge, questions = variance_components(np.concatenate(by_question), numbered)
     means = np.array([np.mean(rounds) for rounds in by_question])
     return Noise(
         judge=judge,
@@ -83,17 +84,6 @@ def judge_noise(
             for first, second in zip(base, tuned, strict=True)
         ),
     )
-
-
-def _components(groups: Sequence[Floats]) -> tuple[float, float]:
-    """Variance within and between groups of values, by their mean squares."""
-    sizes = np.array([len(group) for group in groups])
-    n, means = int(sizes.sum()), np.array([np.mean(group) for group in groups])
-    within = sum(float(np.sum((group - mean) ** 2)) for group, mean in zip(groups, means, strict=True))
-    within /= n - len(groups)
-    between = float(np.sum(sizes * (means - np.average(means, weights=sizes)) ** 2)) / (len(groups) - 1)
-    typical = (n - float(np.sum(sizes**2)) / n) / (len(groups) - 1)
-    return within, max(0.0, (between - within) / typical)
 
 
 def flip_rate(verdicts: Sequence[Sequence[Hashable]]) -> float:

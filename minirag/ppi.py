@@ -10,7 +10,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import Estimate, Floats, bell_mccaffrey, clustered_mean, codes, estimate
+from minirag.clustered import Estimate, Floats, clustered_mean, codes, estimate, satterthwaite
 from minirag.compare import cluster_names
 from minirag.unscored import Value, numbers
 
@@ -111,5 +111,5 @@ def _interval(value: float, judge: Floats, person: Floats, weight: float, pages:
     moves = np.where(labelled, left - left[labelled].mean(), 0.0) / n + weight * (judge - judge.mean()) / len(judge)
     variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
     fitted = n / (n - 1) if weight else 1.0
-    degrees = bell_mccaffrey(share[share > 0])
+    degrees = satterthwaite(share[share > 0], share[share > 0])
     return estimate(value, float(np.sqrt(variance * fitted)), degrees, n, int(np.count_nonzero(share)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from minirag.clustered import bell_mccaffrey, clustered_mean, codes, sign_flip_p
+from minirag.clustered import clustered_mean, codes, satterthwaite, sign_flip_p, variance_components
 
 SIZES = [1, 1, 2, 3, 5, 8]
 
@@ -45,7 +45,9 @@ def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
         adjust = np.real(linalg.inv(linalg.sqrtm(leftover[np.ix_(rows, rows)])))
         contrasts.append(leftover[rows].T @ adjust @ design[rows] @ bread)
         variance += float((contrasts[-1].T @ values)[0]) ** 2
-    roots = np.linalg.eigvalsh(np.hstack(contrasts).T @ np.hstack(contrasts))
+    within, between = variance_components(values, groups)
+    alike = within * np.eye(n) + between * (groups[:, None] == groups)
+    roots = np.linalg.eigvals(np.hstack(contrasts).T @ alike @ np.hstack(contrasts)).real
     result = clustered_mean(values, pages)
     assert result.error == pytest.approx(np.sqrt(variance), abs=1e-12)
     assert result.degrees == pytest.approx(roots.sum() ** 2 / (roots**2).sum(), abs=1e-9)
@@ -54,7 +56,15 @@ def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=20))
 def test_degrees_of_freedom_lie_between_one_and_the_clusters_less_one(sizes: list[int]) -> None:
     share = np.array(sizes) / sum(sizes)
-    assert 1 - 1e-9 <= bell_mccaffrey(share) <= len(sizes) - 1 + 1e-9
+    for variances in (share, share**2):
+        assert 1 - 1e-9 <= satterthwaite(share, variances) <= len(sizes) - 1 + 1e-9
+
+
+def test_variance_components_of_even_groups_are_those_of_the_f_test() -> None:
+    values = np.random.default_rng(9).normal(0, 1, (6, 4)) + np.arange(6)[:, None]
+    within, between = variance_components(values.ravel(), np.repeat(np.arange(6), 4))
+    assert within == pytest.approx(values.var(axis=1, ddof=1).mean())
+    assert (between * 4 + within) / within == pytest.approx(stats.f_oneway(*values).statistic)
 
 
 def test_one_cluster_gives_no_interval_and_equal_values_one_without_width() -> None:

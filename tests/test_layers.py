@@ -9,6 +9,10 @@ import minirag
 
 PACKAGE = Path(minirag.__file__).parent
 
+STATISTICS = {
+    *{"student_t", "clustered", "power", "unscored", "compare", "composite", "ceiling"},
+    *{"holm", "noise", "regression", "attribution", "agreement", "ppi"},
+}
 ROWS = [
     {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files", "deadline"},
     {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "seen"},
@@ -16,7 +20,7 @@ ROWS = [
     {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs", "shutdowns", "job_calls"},
-    {"finetune", "evaluate", "compare", "settings", "budget", "payback", "composite", "student_t", "clustered", "power", "unscored"},
+    {"finetune", "evaluate", "settings", "budget", "payback", *STATISTICS},
     {"report", "pipeline", "plan"},
     {"arguments", "terminal", "training_table", "connect", "resume", "commands", "cli", "__init__", "__main__"},
 ]
