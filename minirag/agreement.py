@@ -54,10 +54,10 @@ def agreement(
 
 
 def _wilson(share: Estimate) -> Estimate:
-    """The interval of a share by Wilson, as if from as many independent values as would give its error."""
+    """The interval of a share by Wilson, as if from as many independent values as would give its error, at most n."""
     if share.error is None:
         return share
-    n = share.value * (1 - share.value) / share.error**2 if share.error else share.n_clusters
+    n = min(share.n, share.value * (1 - share.value) / share.error**2) if share.error else share.n_clusters
     squared = t_quantile((1 + LEVEL) / 2, share.degrees) ** 2
     centre = (share.value + squared / (2 * n)) / (1 + squared / n)
     half = math.sqrt(squared * share.value * (1 - share.value) / n + (squared / (2 * n)) ** 2) / (1 + squared / n)

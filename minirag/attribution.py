@@ -49,7 +49,10 @@ def label_contrast(
     *,
     clusters: Sequence[Hashable] | None = None,
 ) -> Estimate | None:
-    """How much larger the difference is with `label` than without; None where one of the two has no questions."""
+    """How much larger the difference is with `label` than without.
+
+    None where one of the two has no scored question, or all are about fewer than three pages.
+    """
     marked = np.array([other == label for other in labels], dtype=np.float64)
     differences = numbers(tuned) - numbers(base)
     scored = ~np.isnan(differences)

@@ -6,12 +6,10 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import Estimate, Floats, clustered_mean, sign_flip_p
+from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean, sign_flip_p
 from minirag.errors import InputError
 from minirag.power import detectable, n_needed
 from minirag.unscored import Missing, Value, missing, numbers
-
-CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +137,7 @@ def _verdict(
         return "no meaningful difference", same
     if mean.low <= 0 <= mean.high:
         return "cannot tell", same or (f"about {needed:,} questions could" if needed is not None else "")
-    if same and p_permutation > CHANCE:  # an interval without width, from a few values that happen to be equal
+    if same and p_permutation > 1 - LEVEL:  # an interval without width, from a few values that happen to be equal
         return "cannot tell", f"{same}, and there are too few"
     return ("better" if mean.low > 0 else "worse"), same
 

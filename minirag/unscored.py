@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import Floats
+from minirag.clustered import LEVEL, Floats
 from minirag.errors import InputError
 from minirag.metrics.score import Score
 
 MOST_UNSCORED = 0.05
-CHANCE = 0.05
 Value = float | Score | None
 
 
@@ -88,7 +87,7 @@ def too_much(first: NDArray[np.bool_], second: NDArray[np.bool_], arms: tuple[st
         if count > MOST_UNSCORED * len(holes):
             return f"{count} of {len(holes)} answers of {name} are unscored"
     only_first, only_second = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(second & ~first))
-    if _coin_p(only_first, only_second) < CHANCE:
+    if _coin_p(only_first, only_second) < 1 - LEVEL:
         counts = f"{np.count_nonzero(first)} of {arms[0]}, {np.count_nonzero(second)} of {arms[1]}"
         return f"unscored answers are unevenly spread: {counts}"
     return ""
