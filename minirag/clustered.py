@@ -39,12 +39,8 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided, against a value of 0; None where the interval is."""
-        if self.error is None:
-            return None
-        return (
-            1.0 if self.value == 0 else 0.0 if self.error == 0 else two_sided_p(self.value / self.error, self.degrees)
-        )
+        """Two-sided, against a value of 0; None where nothing is known of the spread, or nothing varies."""
+        return two_sided_p(self.value / self.error, self.degrees) if self.error else None
 
     def holds(self, value: float) -> bool:
         """Whether the interval, ends included, holds `value`; it does where there is no interval."""

@@ -47,8 +47,14 @@ def compare_ragas_score(
     used = paired.any(axis=0)
     means, shares = _linearised(values[:, :, used], paired[:, used])
     if min(means) == 0:
-        difference, why = means[1] - means[0], "the mean of a metric is 0, and ragas_score with it"
-        return replace(nothing_scored(lost), base_mean=means[0], tuned_mean=means[1], difference=difference, why=why)
+        return replace(
+            nothing_scored(lost),
+            base_mean=means[0],
+            tuned_mean=means[1],
+            difference=means[1] - means[0],
+            n=int(np.count_nonzero(used)),
+            why="the mean of a metric is 0, and ragas_score with it",
+        )
     return judged(means, shares, list(compress(pages, used)), lost, margin)
 
 

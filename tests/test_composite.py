@@ -46,7 +46,7 @@ def test_each_metric_s_mean_is_over_what_was_scored_in_both_arms() -> None:
 
 def test_a_metric_whose_mean_is_nought_gives_no_interval() -> None:
     result = compare_ragas_score({"f": ([0.0, 0.0], [0.5, 0.6]), "r": ([0.5, 0.5], [0.5, 0.5])})
-    assert (result.base_mean, result.low) == (0.0, None)
+    assert (result.base_mean, result.low, result.n) == (0.0, None, 2)
     assert in_words(result) == "+0.524: cannot tell (the mean of a metric is 0, and ragas_score with it)"
 
 
