@@ -45,7 +45,7 @@ def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone(l
 
 
 def test_what_is_planted_is_found() -> None:
-    found = SIMULATE["planted"](200, runs=50)
+    found = SIMULATE["planted"](300, runs=40)
     assert len(found) == 8
     assert min(found.values()) >= 0.9, found
 
