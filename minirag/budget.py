@@ -32,6 +32,7 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self.prices = prices
         self.spent = 0.0
         self._reserved: list[float] = []
+        self._training: float | None = None
         self._tokenizer = tokenizer
         self._jobs: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
@@ -60,6 +61,11 @@ everything finished is kept, run again with a higher --max-cost to go on.
                     )
                 self._changed.wait()
             self._reserved.append(most)
+
+    def hold_training(self, base: str, usd: float | None) -> None:
+        """Put the price of training on `base` aside, until a job says what it trained. Raises BudgetReached."""
+        self._training = self._known(base, usd)
+        self.hold(self._training)
 
     def release(self, most: float) -> None:
         """Give back an amount that was put aside."""
@@ -90,6 +96,9 @@ everything finished is kept, run again with a higher --max-cost to go on.
         if not job.get("trained_tokens") or job.get("id") in self._jobs:
             return 0.0
         self._jobs.add(str(job.get("id")))
+        if self._training is not None:
+            self.release(self._training)
+            self._training = None
         return training_cost(self.prices, str(job.get("model")), int(job["trained_tokens"])) or 0.0
 
     def _most(self, endpoint: str, request: Mapping[str, Any]) -> float:
@@ -99,15 +108,14 @@ everything finished is kept, run again with a higher --max-cost to go on.
         tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
         if endpoint == "embeddings":
             tokens = sum(map(tokenizer.count, request["input"]))
-            return self.known(model, price_of((tokens, 0, 0), price))
+            return self._known(model, price_of((tokens, 0, 0), price))
         schema = request.get("response_format")
         tokens = tokenizer.count_messages(request["messages"]) + (tokenizer.count(json.dumps(schema)) if schema else 0)
         reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
         dear = Price(input=price.input, output=price.output)  # nothing is cached in the worst case
-        return self.known(model, price_of((tokens, 0, reply), dear))
+        return self._known(model, price_of((tokens, 0, reply), dear))
 
-    def known(self, model: str, money: float | None) -> float:
-        """`money`; InputError where it is None, because the cap could not hold."""
+    def _known(self, model: str, money: float | None) -> float:
         if money is None:
             raise InputError(
                 f"The price of {model} is not known, so --max-cost cannot hold; name it with --prices FILE."

@@ -10,6 +10,7 @@ from typing import Any
 
 from minirag.errors import InputError
 from minirag.models import OPENAI_ADDRESS, Service
+from minirag.terminal import say
 
 OFFLINE = "offline"
 """Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
@@ -23,7 +24,7 @@ def address_of(given: Mapping[str, Any]) -> str:
 def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
     """The service of this command; the embedded one is a process of its own that ends with this one."""
     if not offline:
-        return stack.enter_context(Service(given.get("base_url")))
+        return stack.enter_context(Service(given.get("base_url"), say=say))
     command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(folder / "offline")]
     # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
@@ -31,9 +32,9 @@ def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline
     address = server.stdout.readline().decode().strip() if server.stdout else ""
     if not address:
         raise InputError("The embedded server did not start; see above.")
-    return stack.enter_context(Service(address, OFFLINE, name=OFFLINE))
+    return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
 
 
 def tuned_service(address: str) -> Service:
     """Another provider gets a key of its own, never the main service's."""
-    return Service(address, os.environ.get("MINIRAG_TUNED_API_KEY") or "none")
+    return Service(address, os.environ.get("MINIRAG_TUNED_API_KEY") or "none", say=say)

@@ -91,13 +91,15 @@ class FineTuningJob:
         wandb_project: str | None = None,
         path: Path | None = None,
         start: bool = True,
+        before: Callable[[], None] = lambda: None,
     ) -> Self:
         """Upload the files and start a job, or find the one that exists.
 
         `suffix` (1–64 characters) goes into the tuned model's name; `wandb_project` reports to Weights & Biases; the
-        job's last state is kept in `path`. With `start=False` a job is only looked for. Raises InputError for an
-        unreadable file, TrainingNotAvailable where the service no longer trains, JobUnfinished where it cannot now,
-        JobError where it refuses this job (or none is found), ServiceError where it fails.
+        job's last state is kept in `path`. With `start=False` a job is only looked for; `before` is called when one is
+        about to be started, and may raise. Raises InputError for an unreadable file, TrainingNotAvailable where the
+        service no longer trains, JobUnfinished where it cannot now, JobError where it refuses this job (or none is
+        found), ServiceError where it fails.
         """
         check_suffix(suffix)
         service = service or Service()
@@ -110,6 +112,7 @@ class FineTuningJob:
         if state is None and not start:
             raise JobError(f"There is no job of {training_file} at {service.address}.")
         if state is None:
+            before()
             uploaded = [calls.upload(file.path.name, file.data, file.digest) for file in files]
             request = {
                 "model": base,

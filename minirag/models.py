@@ -206,6 +206,15 @@ class Service:
         self.answered = True
         return reply
 
+    def shutdown_date(self, model: str) -> str | None:
+        """The day on which the service switches a model off, as far as it says anything about that."""
+        try:
+            reply = self.call(lambda client: client.models.with_raw_response.retrieve(model), model)
+        except ServiceError:
+            return None
+        day = reply.get("shutdown_date")
+        return day if isinstance(day, str) else None
+
     def attempt(
         self,
         stage: str,

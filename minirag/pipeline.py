@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from minirag.evaluate import Scores, evaluate, ragas_score
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import ChatModel, EmbeddingModel, Service
+from minirag.models import OPENAI_ADDRESS, ChatModel, EmbeddingModel, Service
 from minirag.payback import in_words as payback_in_words
 from minirag.payback import payback
 from minirag.pool import in_order
@@ -44,11 +45,14 @@ from minirag.questions import (
 from minirag.report import ARMS, html
 from minirag.rows import Row
 from minirag.settings import Settings
+from minirag.shutdowns import warnings
 from minirag.training import FEWEST_EXAMPLES, Origin, TrainingFile, write_training_file
 from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 
 VERSION = "0.1.0"
+SERVED_WITHIN = 600.0
+"""Seconds that a new model may answer 404 before it is given up."""
 
 
 def silent(_: str) -> None:
@@ -130,12 +134,13 @@ class Run:
             self.tuned_service.meter = self.budget
         return service
 
-    def chat(self, model: str, service: Service | None = None) -> ChatModel:
+    def chat(self, model: str, service: Service | None = None, *, served_within: float = 0.0) -> ChatModel:
         settings = self.settings
         return ChatModel(
             model,
             temperature=settings.temperature,
             tokenizer=settings.tokenizer,
+            served_within=served_within,
             log=self.log,
             service=service or self.service,
         )
@@ -325,9 +330,7 @@ class Run:
 
     def job(self, *, start: bool = True) -> FineTuningJob:
         """The fine-tuning job of this run's training file: found again, or started unless `start` is False."""
-        settings, cost = self.settings, self.training_usd
-        if self.budget is not None and start:
-            self.budget.hold(self.budget.known(settings.student, cost))
+        settings = self.settings
         return FineTuningJob.create(
             self.training_file.path,
             base=settings.student,
@@ -340,14 +343,26 @@ class Run:
             wandb_project=settings.wandb_project,
             path=self.folder / "job.json",
             start=start,
+            before=self._before_training,
         )
+
+    def _before_training(self) -> None:
+        """Say what goes off soon, and put the price aside, before money is spent; the known dates are OpenAI's own."""
+        if self.budget is not None:
+            self.budget.hold_training(self.settings.student, self.training_usd)
+        if self.service.address == OPENAI_ADDRESS:
+            for warning in warnings([self.settings.student], date.today(), trains=True):
+                self.say(f"warning: {warning}")
+        if (day := self.service.shutdown_date(self.settings.student)) is not None:
+            self.say(f"warning: {self.service.address} switches {self.settings.student} off on {day}.")
 
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
         models = {"base": self.chat(self.settings.student), "teacher": self.chat(self.settings.teacher)}
         if self.tuned is not None:
-            models["tuned"] = self.chat(self.tuned, self.tuned_service if self.settings.tuned else None)
+            elsewhere = self.tuned_service if self.settings.tuned else None
+            models["tuned"] = self.chat(self.tuned, elsewhere, served_within=SERVED_WITHIN)
         models = {arm: models[arm] for arm in ARMS if arm in models}
         tasks = [(arm, question) for arm in models for question in self.of_split("eval")]
         answers = self._ask(models, tasks, set())

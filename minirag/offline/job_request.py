@@ -26,7 +26,7 @@ def new_job(body: Json, model: str, training_file: str, validation_file: str | N
         "user_provided_suffix": optional_string(body, "suffix", 64),
         "seed": integer(body, "seed", 0, 2**31 - 1) or 0,
         "estimated_finish": None,
-        "integrations": [],
+        "integrations": _integrations(body),
         "metadata": _metadata(body),
         "method": method(settings),
     }
@@ -65,6 +65,19 @@ def _hyperparameters(body: Json) -> Json:
         "batch_size": integer(asked, "batch_size", 1, 256) or "auto",
         "learning_rate_multiplier": number(asked, "learning_rate_multiplier", 1e-6, 1e6) or "auto",
     }
+
+
+def _integrations(body: Json) -> list[Json]:
+    """Kept and shown, but nothing is reported to anywhere: this service talks to nobody."""
+    wanted = body.get("integrations") or []
+    if not isinstance(wanted, list):
+        raise wrong_type("integrations", "an array", wanted)
+    for each in wanted:
+        project = each.get("wandb", {}).get("project") if isinstance(each, dict) else None
+        if not isinstance(project, str) or each.get("type") != "wandb":
+            message = "Invalid 'integrations': each has the type 'wandb' and names a project."
+            raise Refused(400, message, param="integrations", code="invalid_value")
+    return wanted
 
 
 def _metadata(body: Json) -> dict[str, str] | None:
