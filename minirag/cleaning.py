@@ -23,11 +23,11 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f]")
 _BREAK = re.compile("\r\n?|[\v\f]")
-_TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _NUMBER = re.compile(r"(?<!\d)\d{1,5}(?!\d)")
 _LABEL = re.compile(r"[^\W\d]+[.:]?")
+# The Roman letters by name: regardless of case, i also stands for the Turkish İ and ı.
 _PAGE_NUMBER = re.compile(
-    r"(?:[-–—|\[(]*\s*)(?:(?P<word>page|p\.|pg\.|seite|página|pagina|第)\s*)?(?P<number>\d{1,5}|[ivxl]{1,7})"
+    r"(?:[-–—|\[(]*\s*)(?:(?P<word>page|p\.|pg\.|seite|página|pagina|第)\s*)?(?P<number>\d{1,5}|(?-i:[ivxlIVXL]{1,7}))"
     r"(?:\s*(?:of|/|von|de|di|sur)\s*\d{1,5})?(?:\s*[-–—|\]).]*|\s*页|\s*頁|\s*ページ)",
     re.IGNORECASE,
 )
@@ -47,7 +47,7 @@ def clean_characters(text: str) -> tuple[str, Removed]:
     text, removed["lone surrogate"] = _SURROGATE.subn("", text)
     removed["NUL"] = text.count("\0")
     text, removed["control character"] = _CONTROL.subn("", text.replace("\0", ""))
-    text = _TRAILING.sub("", _BREAK.sub("\n", text))
+    text = "\n".join(line.rstrip() for line in _BREAK.sub("\n", text).split("\n"))
     return text.strip("\n") + "\n" if text.strip() else "", +removed
 
 

@@ -6,6 +6,7 @@ count in it. So that no two words grow together there, each page's text ends wit
 
 import codecs
 import hashlib
+import math
 import os
 import re
 from collections import Counter
@@ -18,6 +19,8 @@ from minirag.cleaning import clean_characters, clean_pages
 from minirag.download import download
 from minirag.errors import DocumentError, InputError
 from minirag.pdf import pdf_pages
+from minirag.pdf_workers import MEMORY, MOST_PAGES, PAGE_SECONDS, RawPage
+from minirag.suspicious import suspicious
 
 Source = str | os.PathLike[str]
 
@@ -25,6 +28,9 @@ BLOCK = 3000
 """Characters in a page of a text that has no pages of its own, at most."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ENCODING = re.compile(r"(?!idna|punycode|undefined|(?:raw[-_ ])?unicode[-_ ]escape)[a-z0-9][\w.-]{1,30}", re.I | re.A)
+"""Names of character sets; Python knows other things by that name, some of them slow."""
+
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
@@ -50,13 +56,23 @@ class EmptyPage(NamedTuple):
     error: str | None = None
 
 
+class SuspiciousText(NamedTuple):
+    """What somebody should look at: the `reason` is "hidden text", "instruction" or "invisible characters"."""
+
+    source: str
+    number: int
+    reason: str
+    excerpt: str
+
+
 class Pages(list[Page]):
     """The pages of one or more documents, in order, the empty ones included.
 
-    `removed`  what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
-               characters of "NUL", "lone surrogate" and "control character"
-    `empty`    the pages without text, in order
-    `sha256`   source -> hash of the bytes it was read from
+    `removed`     what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
+                  characters of "NUL", "lone surrogate" and "control character"
+    `empty`       the pages without text, in order
+    `suspicious`  text that is hidden from people or told to a model, in order of pages; nothing of it is removed
+    `sha256`      source -> hash of the bytes it was read from
     """
 
     def __init__(
@@ -65,11 +81,13 @@ class Pages(list[Page]):
         *,
         removed: Counter[str] | None = None,
         empty: Iterable[EmptyPage] = (),
+        suspicious: Iterable[SuspiciousText] = (),
         sha256: dict[str, str] | None = None,
     ) -> None:
         super().__init__(pages)
         self.removed: Counter[str] = Counter(removed)
         self.empty = list(empty)
+        self.suspicious = list(suspicious)
         self.sha256 = dict(sha256 or {})
 
 
@@ -88,7 +106,9 @@ def load(
     workers: int | None = None,
     cache: Source | bool | None = True,
     timeout: float = 60.0,
-    max_bytes: int = 64 * 2**20,
+    max_bytes: int = 256 * 2**20,
+    page_seconds: float = PAGE_SECONDS,
+    page_memory: int = MEMORY,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
 
@@ -96,9 +116,17 @@ def load(
     form feed; without any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a
     paragraph, a line, a sentence or a word, the first of these that stands in the block's second half.
 
-    `workers`    processes to read a PDF with; default one a core
-    `cache`      the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
-    `timeout`    seconds that an address may take, and `max_bytes` what it may send
+    A PDF is read in processes of their own, and a page that breaks its limits is empty, with its error; so are the
+    rest if ten do. What looks planted, in any document, is in `Pages.suspicious`. An address is read wherever it
+    leads, the user's own network included, as long as the user named it: a redirect may not lead from a public
+    address into a private network, nor from https to http. Nothing but the address itself is sent.
+
+    `workers`       processes to read a PDF with; default one a core
+    `cache`         the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
+    `timeout`       seconds that an address may take
+    `max_bytes`     what a file may hold or an address send
+    `page_seconds`  of computing that a page of a PDF may take; opening the file may take three times as long
+    `page_memory`   bytes that a process may take for it
 
     Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
 
@@ -108,10 +136,12 @@ def load(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give at least 1.")
+    if not 0 < page_seconds < math.inf or page_memory < 1:
+        raise InputError(f"A page may take {page_seconds} seconds and {page_memory} bytes; give more than 0 of both.")
     folder = _user_cache() if cache is True else Path(cache) if cache else None
     pages = Pages()
     for source in _flat(sources):
-        document = _fetch(source, timeout, max_bytes) if _is_address(source) else _read(source)
+        document = _fetch(source, timeout, max_bytes) if _is_address(source) else _read(source, max_bytes)
         digest = hashlib.sha256(document.data).hexdigest()
         for other, known in pages.sha256.items():
             if digest == known:
@@ -119,7 +149,15 @@ def load(
         pages.sha256[document.source] = digest
         kind = _kind(document)
         if kind == "pdf":
-            _add_pdf(pages, document, workers, folder)
+            raw = pdf_pages(
+                document.data,
+                document.source,
+                workers=workers,
+                cache=folder,
+                page_seconds=page_seconds,
+                memory=page_memory,
+            )
+            _add_pdf(pages, document, raw)
         else:
             _add_text(pages, document, markdown=kind == "markdown")
     return pages
@@ -155,8 +193,8 @@ def _fetch(source: Source, timeout: float, max_bytes: int) -> _Document:
     return _Document(address, got.data, got.suffix, got.media_type, got.charset)
 
 
-def _read(source: Source) -> _Document:
-    """The bytes of a file; never of a device or pipe, which may have no end."""
+def _read(source: Source, max_bytes: int) -> _Document:
+    """The bytes of a file; never of a device or pipe, which may have no end, nor of more than `max_bytes`."""
     path = Path(source)
     name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()  # a name of broken bytes must be printable
     if not name:
@@ -166,7 +204,11 @@ def _read(source: Source) -> _Document:
             raise DocumentError(f"{name} is a folder; name the files in it.")
         if path.exists() and not path.is_file():
             raise DocumentError(f"{name} is no ordinary file; save what it gives in a file and name that.")
-        return _Document(name, path.read_bytes(), path.suffix.lower())
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)  # its size may be a lie (/proc) or grow meanwhile
+        if len(data) > max_bytes:
+            raise DocumentError(f"{name} is larger than {max_bytes / 2**20:g} MiB; split it, or allow more in `load`.")
+        return _Document(name, data, path.suffix.lower())
     except FileNotFoundError as error:
         raise DocumentError(f"{name} does not exist; check the path.") from error
     except PermissionError as error:
@@ -192,8 +234,7 @@ def _kind(document: _Document) -> str:
     return "markdown" if markdown else "text"
 
 
-def _add_pdf(pages: Pages, document: _Document, workers: int | None, cache: Path | None) -> None:
-    raw = pdf_pages(document.data, document.source, workers=workers, cache=cache)
+def _add_pdf(pages: Pages, document: _Document, raw: list[RawPage]) -> None:
     texts, removed = clean_pages([page.text for page in raw])
     if not any(texts):
         errors = [page.error for page in raw if page.error]
@@ -202,13 +243,13 @@ def _add_pdf(pages: Pages, document: _Document, workers: int | None, cache: Path
         raise DocumentError(f"{document.source} holds no text; if it is scanned, run OCR on it first.")
     pages.removed += removed
     for page, text in zip(raw, texts, strict=True):
-        pages.append(Page(page.number, document.source, text))
-        if not text:
-            pages.empty.append(EmptyPage(document.source, page.number, page.error))
+        _add(pages, Page(page.number, document.source, text), page.error, page.hidden)
 
 
 def _add_text(pages: Pages, document: _Document, *, markdown: bool) -> None:
     text = _decode(document)
+    if text.count("\f") > MOST_PAGES:
+        raise DocumentError(f"{document.source} has more than {MOST_PAGES:,} pages; split it.")
     if "\f" in text.strip():
         texts, removed = clean_pages(text.strip("\f").split("\f"))
     else:
@@ -218,15 +259,23 @@ def _add_text(pages: Pages, document: _Document, *, markdown: bool) -> None:
         raise DocumentError(f"{document.source} holds no text; check that it is the right file.")
     pages.removed += removed
     for number, text in enumerate(texts, 1):
-        pages.append(Page(number, document.source, text))
-        if not text:
-            pages.empty.append(EmptyPage(document.source, number))
+        _add(pages, Page(number, document.source, text))
+
+
+def _add(pages: Pages, page: Page, error: str | None = None, hidden: Sequence[str] = ()) -> None:
+    """Append a page and what there is to say of it."""
+    pages.append(page)
+    if not page.text:
+        pages.empty.append(EmptyPage(page.source, page.number, error))
+    pages.suspicious += [SuspiciousText(page.source, page.number, *found) for found in suspicious(page.text, hidden)]
 
 
 def _decode(document: _Document) -> str:
     """The text of a document that is no PDF; DocumentError if its encoding is unknown or it is no text at all."""
     data = document.data
     encoding = document.charset or "utf-8"
+    if not _ENCODING.fullmatch(encoding):
+        raise DocumentError(f"{document.source} has the unknown encoding {encoding!a}; save it as UTF-8.")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif data.startswith(codecs.BOM_UTF8):

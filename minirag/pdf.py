@@ -47,7 +47,9 @@ def pdf_pages(
         otherwise = f"cannot be opened ({error}); open it in a viewer and save it as a new PDF"
         raise DocumentError(f"{name} {_UNREADABLE.get(str(error), otherwise)}.") from error
     except OSError as error:
-        raise DocumentError(f"{name} cannot be read ({error.strerror}); save it as plain text and give that.") from error
+        raise DocumentError(
+            f"{name} cannot be read ({error.strerror}); save it as plain text and give that."
+        ) from error
     if kept and not any(page.error for page in pages):
         _to_cache(kept, pages)
     return pages

@@ -127,9 +127,10 @@ def _drawing(page: "pypdf.PageObject") -> int:
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         contents = page.get_contents()
         total += len(contents.get_data()) if contents is not None else 0
-        for form in page["/Resources"]["/XObject"].values():
-            if form.get_object().get("/Subtype") == "/Form":
-                total += len(form.get_object().get_data())
+        resources: Any = page["/Resources"]
+        for named in resources["/XObject"].values():
+            form = named.get_object()
+            total += len(form.get_data()) if form["/Subtype"] == "/Form" else 0
     return total
 
 
@@ -188,25 +189,8 @@ class HiddenText:
 
     def _follow(self, operator: bytes, operands: list[Any], cm: list[float], tm: list[float]) -> None:
         if operator in (b"Tj", b"TJ", b"'", b'"'):
-            length = _length(operands)
+            length = _length(operands[-1])
             self._shown[self._is_hidden(length, _times(tm, self._place(cm)))] += length
-        elif operator in (b"m", b"l", b"c", b"v", b"y"):
-            self._path += zip(operands[::2], operands[1::2], strict=True)
-        elif operator == b"re":
-            x, y, width, height = operands
-            self._path += [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
-        elif operator in (b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"):
-            self._paint(self._path, cm)
-            self._path = []
-        elif operator in (b"S", b"s", b"n"):
-            self._path = []
-        elif operator == b"Do":
-            self._paint([(0, 0), (1, 0), (0, 1), (1, 1)], cm, image=True)
-            self._forms.append((self._place(cm), self._ink))
-        elif operator == b"INLINE IMAGE":
-            self._paint([(0, 0), (1, 0), (0, 1), (1, 1)], cm, image=True)
-        elif operator == b"sh":
-            self._painted.append(EVERYWHERE)
         elif operator == b"q":
             self._saved.append(self._ink)
         elif operator == b"Q":
@@ -217,6 +201,27 @@ class HiddenText:
             self._ink = self._ink._replace(size=float(operands[1]))
         elif operator in (b"g", b"rg", b"k", b"sc", b"scn", b"cs"):
             self._ink = self._ink._replace(white=_is_white(operator, operands))
+        else:
+            self._draw(operator, operands, cm)
+
+    def _draw(self, operator: bytes, operands: list[Any], cm: list[float]) -> None:
+        if operator in (b"m", b"l", b"c", b"v", b"y"):
+            self._path += zip(operands[::2], operands[1::2], strict=True)
+        elif operator == b"re":
+            x, y, width, height = operands
+            self._path += [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
+        elif operator in (b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"):
+            if not self._ink.white:
+                self._paint(self._path, cm)
+            self._path = []
+        elif operator in (b"S", b"s", b"n"):
+            self._path = []
+        elif operator in (b"Do", b"INLINE IMAGE"):
+            self._paint([(0, 0), (1, 0), (0, 1), (1, 1)], cm)  # an image; of a form, this is next to nothing
+            if operator == b"Do":
+                self._forms.append((self._place(cm), self._ink))
+        elif operator == b"sh":
+            self._painted.append(EVERYWHERE)
 
     def _is_hidden(self, length: int, place: Matrix) -> bool:
         """Whether `length` bytes of text that start at `place` cannot be seen."""
@@ -231,9 +236,9 @@ class HiddenText:
             return not any(a <= x <= c and b <= y <= d for a, b, c, d in self._painted)
         return False
 
-    def _paint(self, path: list[tuple[float, float]], cm: list[float], *, image: bool = False) -> None:
+    def _paint(self, path: list[tuple[float, float]], cm: list[float]) -> None:
         """Remember where something other than white was painted, as the upright box around it."""
-        if path and (image or not self._ink.white):
+        if path:
             a, b, c, d, e, f = self._place(cm)
             xs = [a * x + c * y + e for x, y in path]
             ys = [b * x + d * y + f for x, y in path]
@@ -243,12 +248,9 @@ class HiddenText:
         return _times(cm, self._forms[-1][0]) if self._forms else tuple(cm)
 
 
-def _length(operands: list[Any]) -> int:
-    """Bytes of text that an operator shows."""
-    last = operands[-1]
-    return sum(len(part) for part in last if hasattr(part, "encode") or isinstance(part, bytes)) if isinstance(
-        last, list
-    ) else len(last)
+def _length(shown: Any) -> int:
+    """Bytes of text in a string, or in an array of strings and distances."""
+    return sum(len(part) for part in shown if isinstance(part, str | bytes)) if isinstance(shown, list) else len(shown)
 
 
 def _is_white(operator: bytes, operands: list[Any]) -> bool:

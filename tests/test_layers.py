@@ -15,7 +15,7 @@ STATISTICS = {
 }
 ROWS = [
     {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files", "deadline"},
-    {"message_log", "documents", "cleaning", "download", "pdf", "prompt_parts", "refinement", "seen"},
+    {"message_log", "documents", "cleaning", "download", "pdf", "pdf_workers", "pdf_child", "suspicious", "prompt_parts", "refinement", "seen"},
     {"models", "chunker", "curation", "holdout", "chat_rules", "chat_file"},
     {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
@@ -26,7 +26,7 @@ ROWS = [
 ]
 DOORS = {
     "openai": {"models", "finetune"},
-    "pypdf": {"pdf"},
+    "pypdf": {"pdf_child"},
     "tiktoken": {"tokens"},
     "httpx": {"download"},
 }
