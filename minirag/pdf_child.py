@@ -54,6 +54,8 @@ def main() -> None:
 
 
 def _serve() -> None:
+    import pypdf  # noqa: F401  (its own time is not the document's)
+
     length, opening_seconds, page_seconds, memory = json.loads(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read(length)
     _limit_memory(memory)

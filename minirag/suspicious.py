@@ -102,6 +102,11 @@ def _from_sentence_start(text: str, match: re.Match[str]) -> str:
 
 def _excerpt(text: str) -> str:
     """One short line; what cannot be seen is shown by its code, so that the excerpt is harmless in a terminal."""
-    shown = "".join(c if c.isprintable() else " " if c.isspace() else f"\\u{{{ord(c):x}}}" for c in text)
-    line = " ".join(shown.split())
+    line = " ".join("".join(map(_shown, text)).split())
     return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
+
+
+def _shown(character: str) -> str:
+    if character.isspace() or (character.isprintable() and not _INVISIBLE.match(character)):
+        return character
+    return f"\\u{{{ord(character):x}}}"
