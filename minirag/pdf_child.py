@@ -32,6 +32,9 @@ LONGEST_TEXT = 2**20
 LONGEST_DRAWING = 2**20
 """Bytes of a page's operators up to which hidden text is looked for; pypdf parses about a megabyte a second."""
 
+MOST_COMPARISONS = 2_000_000
+"""Of a piece of text with a place painted before it, on one page: a map has thousands of both. They take 0.2 s."""
+
 HIDDEN_SHOWN = 2000
 """Characters of a page's hidden text that are kept."""
 
@@ -126,13 +129,17 @@ def _read(reader: "pypdf.PdfReader | None", index: int) -> dict[str, Any]:
 def _drawing(page: "pypdf.PageObject") -> int:
     """Bytes of operators on a page and in the forms that it names; what cannot be told is left to `extract_text`."""
     total = 0
-    with suppress(AttributeError, KeyError, TypeError, ValueError):
+    try:
         contents = page.get_contents()
         total += len(contents.get_data()) if contents is not None else 0
         resources: Any = page["/Resources"]
         for named in resources["/XObject"].values():
             form = named.get_object()
             total += len(form.get_data()) if form["/Subtype"] == "/Form" else 0
+    except MemoryError:
+        raise
+    except Exception:  # a broken file may raise anything, and a broken form may be one that the page does not show
+        return total
     return total
 
 
@@ -140,7 +147,7 @@ def _box(page: "pypdf.PageObject") -> Box:
     """The sheet, in points; everywhere if the file does not tell."""
     try:
         left, bottom, right, top = map(float, page.mediabox)
-    except Exception:  # the same: a broken file may raise anything
+    except Exception:  # as above
         return EVERYWHERE
     return (left, bottom, right, top) if left < right and bottom < top else EVERYWHERE
 
@@ -169,6 +176,7 @@ class HiddenText:
         self._forms: list[tuple[Matrix, _Ink]] = []
         self._path: list[tuple[float, float]] = []
         self._painted: list[Box] = []
+        self._comparisons = 0
         self._shown = {True: 0, False: 0}
 
     def before(self, operator: bytes, operands: list[Any], cm: list[float], tm: list[float]) -> None:
@@ -235,7 +243,10 @@ class HiddenText:
         if not self._forms and (y > top or x > right or y + size < bottom or x + length * size < left):
             return True  # inside a form pypdf does not tell where the form is put
         if self._ink.mode == 3 or (self._ink.white and self._ink.mode in (0, 4)):
-            return not any(a <= x <= c and b <= y <= d for a, b, c, d in self._painted)
+            self._comparisons += len(self._painted)
+            return self._comparisons <= MOST_COMPARISONS and not any(
+                a <= x <= c and b <= y <= d for a, b, c, d in self._painted
+            )
         return False
 
     def _paint(self, path: list[tuple[float, float]], cm: list[float]) -> None:

@@ -68,19 +68,21 @@ def read_pages(data: bytes, *, workers: int, page_seconds: float, memory: int) -
         while len(live) < min(workers, len(todo) // PAGES_PER_CHILD):
             live.append(_Worker(data, page_seconds, memory))
         pages: list[RawPage] = []
-        lost = 0
+        lost = characters = 0
         while busy := _busy(live, todo):
             for worker in _answering(busy):
-                pages += worker.take()
+                got = worker.take()
+                pages += got
+                characters += sum(len(page.text) for page in got)
                 if worker.dead:
                     lost += 1
                     live.remove(worker)
                     worker.close()
                     live += [_Worker(data, page_seconds, memory)] if todo and lost < MOST_LOST else []
             if lost >= MOST_LOST:
-                pages += _given_up(todo, f"{lost} pages before it broke their limits")
-            elif sum(len(page.text) for page in pages) > MOST_TEXT:
-                pages += _given_up(todo, f"the pages before it hold more than {MOST_TEXT:,} characters")
+                pages += _given_up(todo, f"{lost} pages broke their limits")
+            elif characters > MOST_TEXT:
+                pages += _given_up(todo, f"the others hold more than {MOST_TEXT:,} characters")
         return sorted(pages)
     finally:
         for worker in live:

@@ -49,7 +49,7 @@ _INSTRUCTION = re.compile(
     # the marks around a model's messages
   | <\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|begin_of_text)\|>
   | \[/?INST\]|<</?SYS>>|^[ \t]*\#{{2,}}\s*(?:system|instruction|assistant)\s*:
-  | ^[ \t]*(?:system|assistant)\s*(?:prompt|message)?\s*:\s*(?:you\s+are|you\s+must|ignore|from\s+now\s+on)\b
+  | ^[ \t]*(?:system|assistant)(?:\s+(?:prompt|message))?\s*:\s*(?:you\s+are|you\s+must|ignore|from\s+now\s+on)\b
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
@@ -59,7 +59,8 @@ _SMUGGLED = re.compile(
     "[\u202d\u202e]"  # overrides: what is read is not what is stored
     "|(?:[\u200b-\u200d\u2060-\u2064\ufeff]){6,}"  # bits as zero-width characters
     "|(?:[a-zA-Z][\u200b-\u200d\u2060-\u2064\ufeff]){3,}"  # a word that no search finds
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]+"  # tags; behind a black flag they are a country
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]+"  # letters as tags, but behind a black flag
+    "|[\U000e0020-\U000e007f]{8,}"  # a few of them name a country
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{3,}"  # bytes as variation selectors
 )
 _WORD = re.compile(r"(?<!\S)[^\W\d_]{2,}[.,;:!?]*(?!\S)")
@@ -94,10 +95,10 @@ def _plain(text: str) -> str:
 def _from_sentence_start(text: str, match: re.Match[str]) -> str:
     """The sentence around `match` and some of what follows; from the match itself if it starts far behind."""
     near = max(0, match.start() - EXCERPT // 2)
-    ends = [end.end() for end in _SENTENCE_END.finditer(text, near, match.start())] or [
-        0 if near == 0 else match.start()
-    ]
-    return text[ends[-1] : match.end() + EXCERPT]
+    start = 0 if near == 0 else match.start()
+    for end in _SENTENCE_END.finditer(text, near, match.start()):
+        start = end.end()
+    return text[start : match.end() + EXCERPT]
 
 
 def _excerpt(text: str) -> str:

@@ -124,13 +124,13 @@ class TestLimits:
         errors = [page.error for page in pages]
         assert errors[:1] == [None]
         assert errors[1:11] == ["it takes more than 0.1 seconds"] * MOST_LOST
-        assert errors[11:] == ["not read, because 10 pages before it broke their limits"] * 4
+        assert errors[11:] == ["not read, because 10 pages broke their limits"] * 4
 
     def test_a_document_of_too_much_text_or_too_many_pages_is_given_up(self, monkeypatch):
         data = make_pdf(*["Ten chars."] * 4)
         monkeypatch.setattr(pdf_workers, "MOST_TEXT", 15)
         errors = [page.error for page in pdf_pages(data, "a.pdf")]
-        assert errors == [None, None, *["not read, because the pages before it hold more than 15 characters"] * 2]
+        assert errors == [None, None, *["not read, because the others hold more than 15 characters"] * 2]
         monkeypatch.setattr(pdf_workers, "MOST_PAGES", 3)
         with pytest.raises(DocumentError, match=r"a\.pdf cannot be opened \(it has 4 pages, more than 3\); open it in"):
             pdf_pages(data, "a.pdf")
@@ -158,6 +158,19 @@ class TestLimits:
         (page, _) = pdf_pages(edited_pdf(spoil, "One.", "Two."), "a.pdf")
         assert page.error
         assert page.error.isprintable()
+
+    def test_a_broken_form_that_a_page_does_not_show_costs_nothing(self):
+        from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+        def add(writer):
+            form = DecodedStreamObject()
+            form.update(
+                {NameObject("/Subtype"): NameObject("/Form"), NameObject("/Filter"): NameObject("/NoSuchFilter")}
+            )
+            named = DictionaryObject({NameObject("/Fm0"): writer._add_object(form)})
+            writer.pages[0]["/Resources"][NameObject("/XObject")] = named
+
+        assert texts(pdf_pages(edited_pdf(add, "One."), "a.pdf")) == ["One."]
 
     def test_no_python_to_start_is_one_sentence(self, monkeypatch):
         monkeypatch.setattr(sys, "frozen", True, raising=False)
