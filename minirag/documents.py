@@ -116,10 +116,10 @@ def load(
     form feed; without any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a
     paragraph, a line, a sentence or a word, the first of these that stands in the block's second half.
 
-    A PDF is read in processes of their own, and a page that breaks its limits is empty, with its error; so are the
-    rest if ten do. What looks planted, in any document, is in `Pages.suspicious`. An address is read wherever it
-    leads, the user's own network included, as long as the user named it: a redirect may not lead from a public
-    address into a private network, nor from https to http. Nothing but the address itself is sent.
+    A PDF is read in child processes: a page that breaks its limits is empty and named in `Pages.empty`, and behind
+    ten of them the document is not read on. What looks planted, in any document, is named in `Pages.suspicious`. An
+    address that the user names may be in a private network; a redirect may not lead from a public address into one,
+    nor from https to http. No more than the address is sent anywhere.
 
     `workers`       processes to read a PDF with; default one a core
     `cache`         the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none

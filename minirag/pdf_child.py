@@ -57,10 +57,10 @@ def main() -> None:
 
 
 def _serve() -> None:
-    import pypdf  # noqa: F401  (its own time is not the document's)
-
     length, opening_seconds, page_seconds, memory = json.loads(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read(length)
+    import pypdf  # noqa: F401  (here, because the time it takes is not the document's)
+
     _limit_memory(memory)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, opening_seconds)
