@@ -23,7 +23,7 @@ LENGTHS = {"low": 0.5, "expected": 1.0, "high": 2.0}
 """Of the invented answers, against what is usual."""
 
 SPREAD = 0.26
-"""Standard deviation of a question's difference in faithfulness between two arms: that of the article's 36 questions."""
+"""Standard deviation of a question's difference in faithfulness between two arms: that of the article."""
 CORRELATION = 0.3
 """Between the differences of two questions about one page."""
 

@@ -15,7 +15,19 @@ STATISTICS = {
 }
 ROWS = [
     {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files", "deadline"},
-    {"message_log", "documents", "cleaning", "download", "pdf", "pdf_workers", "pdf_child", "suspicious", "prompt_parts", "refinement", "seen"},
+    {
+        "message_log",
+        "documents",
+        "cleaning",
+        "download",
+        "pdf",
+        "pdf_workers",
+        "pdf_child",
+        "suspicious",
+        "prompt_parts",
+        "refinement",
+        "seen",
+    },
     {"models", "chunker", "curation", "holdout", "chat_rules", "chat_file"},
     {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
