@@ -46,7 +46,7 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as surroundings:
         surroundings.setenv("HF_HUB_OFFLINE", "1")
         surroundings.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
-        surroundings.setenv("OMP_NUM_THREADS", "2")
+        surroundings.setenv("OMP_NUM_THREADS", "1")
         yield
 
 
