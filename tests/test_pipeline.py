@@ -9,8 +9,11 @@ import httpx
 import pytest
 
 from doubles import Script
-from minirag import MessageLog, offline
+from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli import main
+from minirag.models import Service
+from minirag.offline import job_faults
+from minirag.prompt_parts import parts
 from minirag.tokens import for_model
 
 SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
@@ -290,3 +293,76 @@ def test_pages_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "notes.txt").write_text("One note.\f\fAnother note.")
     assert main(["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "o")]) == 0
     assert f"no text on {tmp_path / 'notes.txt'} page 2" in capsys.readouterr().err
+
+
+def served(server: offline.Server, out: Path, *more: str) -> list[str]:
+    """A run against a server that is already there, as against any other service."""
+    roles = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
+    return ["run", str(SAMPLE), *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(out), *more]
+
+
+def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+        assert main(served(server, tmp_path / "out")) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "no longer trains" in said
+        assert "2027-01-06" in said
+        assert "training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL." in said
+        comparison = json.loads((tmp_path / "out" / "comparison.json").read_text())
+        assert comparison["verdict"].startswith("There is no tuned model to compare: ")
+        means = {arm: facts["mean"] for arm, facts in comparison["metrics"]["faithfulness"]["arms"].items()}
+        assert means.keys() == {"base", "teacher"}
+        assert None not in means.values()
+        assert "no longer trains" in (tmp_path / "out" / "report.html").read_text()
+        before = server.requests["POST", "/v1/files"]
+        with offline.serve() as elsewhere:
+            tuned = ["--tuned", "offline-student", "--tuned-base-url", elsewhere.base_url]
+            assert main(served(server, tmp_path / "out", *tuned)) == 0
+            assert elsewhere.requests["POST", "/v1/chat/completions"] > 0
+        assert server.requests["POST", "/v1/files"] == before
+
+
+def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with offline.serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
+        assert main(served(server, tmp_path / "out")) == 0
+    assert "is not served yet; waiting for it up to 600 s" in capsys.readouterr().err
+
+
+def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with offline.serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
+        finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
+        assert main([*finetune, "--cancel"]) == 2
+        assert "There is no job of" in capsys.readouterr().err
+        log = MessageLog(tmp_path / "out" / "messages.jsonl")
+        job = FineTuningJob.create(
+            tmp_path / "out" / "training.jsonl",
+            base="offline-student",
+            seed=0,
+            log=log,
+            service=Service(server.base_url, "k"),
+        )
+        log.close()
+        assert main([*finetune, "--cancel"]) == 0
+        assert f"finetune: job {job.id} cancelled" in capsys.readouterr().err
+
+
+def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["collect", str(SAMPLE), *OPTIONS, "--validation-share", "0.2", "--format", "prompt-completion"]
+    assert main([*command, "--idle-refines", "verbatim", "--out", str(out)]) == 0
+    report = json.loads((out / "training_report.json").read_text())
+    shown = {
+        name: {page for row in rows(out / f"{name}.jsonl") for page in parts(row["messages"][:-1]).pages}
+        for name in ("training", "training.validation")
+    }
+    assert shown["training"]
+    assert shown["training.validation"]
+    assert not shown["training"] & shown["training.validation"]
+    assert report["held_out"] == len(rows(out / "training.validation.jsonl")) > 0
+    for name in ("training", "training.validation"):
+        both = zip(rows(out / f"{name}.jsonl"), rows(out / f"{name}.prompt-completion.jsonl"), strict=True)
+        assert all(chat["messages"] == other["prompt"] + other["completion"] for chat, other in both)
+    assert report["refine"]["repeats"] > 0
+    assert "repeats" not in report["dropped"]
