@@ -6,10 +6,10 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean, sign_flip_p
 from minirag.errors import InputError
-from minirag.power import detectable, n_needed
-from minirag.unscored import Missing, Value, missing, numbers
+from minirag.statistics.clustered import LEVEL, Estimate, Floats, clustered_mean, sign_flip_p
+from minirag.statistics.power import detectable, n_needed
+from minirag.statistics.unscored import Missing, Value, missing, numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

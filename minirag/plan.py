@@ -15,9 +15,9 @@ from minirag.costs import Line, Prices
 from minirag.documents import Pages
 from minirag.message_log import MessageLog
 from minirag.pipeline import Run
-from minirag.power import plan_detectable
 from minirag.rehearsal import Rehearsal
 from minirag.settings import Settings
+from minirag.statistics.power import plan_detectable
 
 LENGTHS = {"low": 0.5, "expected": 1.0, "high": 2.0}
 """Of the invented answers, against what is usual."""

@@ -57,6 +57,9 @@ class Rehearsal(Service):
         super().__init__(address, "none")
         self.length = length
 
+    def shutdown_date(self, model: str) -> None:
+        """Nothing is known, and nobody is asked."""
+
     def attempt(
         self,
         stage: str,

@@ -5,8 +5,8 @@ import math
 import pytest
 from scipy import stats
 
-from minirag.agreement import agreement
 from minirag.errors import InputError
+from minirag.statistics.agreement import agreement
 
 
 def labels(both: int, judge_only: int, person_only: int, neither: int) -> tuple[list[bool], list[bool]]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minirag.attribution import by_label, in_words, label_contrast, length_effect
 from minirag.compare import compare
 from minirag.errors import InputError
+from minirag.statistics.attribution import by_label, in_words, label_contrast, length_effect
 
 
 def test_each_label_gets_the_comparison_of_its_questions() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minirag.ceiling import gap_closed, in_words
-from minirag.clustered import clustered_mean
 from minirag.errors import InputError
+from minirag.statistics.ceiling import gap_closed, in_words
+from minirag.statistics.clustered import clustered_mean
 
 PAGES = [i // 4 for i in range(40)]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from minirag.clustered import clustered_mean, codes, satterthwaite, sign_flip_p, variance_components
+from minirag.statistics.clustered import clustered_mean, codes, satterthwaite, sign_flip_p, variance_components
 
 SIZES = [1, 1, 2, 3, 5, 8]
 

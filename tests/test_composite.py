@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minirag.compare import compare, in_words
-from minirag.composite import compare_ragas_score
 from minirag.errors import InputError
 from minirag.evaluate import ragas_score
 from minirag.metrics import Score
+from minirag.statistics.composite import compare_ragas_score
 
 
 def test_with_one_metric_it_is_the_comparison_of_that_metric() -> None:

@@ -280,7 +280,10 @@ def test_validation_file_hyperparameters_and_wandb_reach_the_service_and_are_par
     assert state["hyperparameters"] == {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 0.5}
     assert state["validation_file"]
     assert state["integrations"][0]["wandb"]["project"] == "mills"
-    assert job.checkpoints()[0]["fine_tuned_model_checkpoint"] == job.model
+    with Service(server.base_url, "k") as service:
+        again = FineTuningJob(service, state, log=None, path=None)
+        assert [saved["fine_tuned_model_checkpoint"] for saved in again.checkpoints()] == [job.model]
+        assert again.events()[-1]["message"] == "The job has successfully completed"
     assert attempt(server, tmp_path).id != job.id
     for wrong in ({"epochs": 0}, {"epochs": 51}, {"batch_size": 257}, {"learning_rate_multiplier": 0.0}):
         with pytest.raises(InputError, match="must be from"):

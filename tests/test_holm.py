@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirag.holm import holm, in_words
+from minirag.statistics.holm import holm, in_words
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))

@@ -9,10 +9,6 @@ import minirag
 
 PACKAGE = Path(minirag.__file__).parent
 
-STATISTICS = {
-    *{"student_t", "clustered", "power", "unscored", "compare", "composite", "ceiling"},
-    *{"holm", "noise", "regression", "attribution", "agreement", "ppi"},
-}
 ROWS = [
     {"errors", "prompts", "tokens", "sentences", "wording", "redact", "replies", "retry", "pool", "files", "deadline"},
     {
@@ -32,7 +28,7 @@ ROWS = [
     {"vector_store", "window", "testing", "rehearsal"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs", "shutdowns", "job_calls"},
-    {"finetune", "evaluate", "settings", "budget", "payback", *STATISTICS},
+    {"finetune", "evaluate", "compare", "statistics", "settings", "budget", "payback"},
     {"report", "pipeline", "plan"},
     {"arguments", "terminal", "training_table", "connect", "resume", "commands", "cli", "__init__", "__main__"},
 ]

@@ -6,7 +6,7 @@ from scipy import stats
 
 from minirag.errors import InputError
 from minirag.metrics import Score
-from minirag.noise import flip_rate, judge_noise
+from minirag.statistics.noise import flip_rate, judge_noise
 
 
 def rounds(n: int = 200, k: int = 3, seed: int = 0) -> tuple[list[list[float]], list[list[float]]]:

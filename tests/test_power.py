@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from minirag.errors import InputError
-from minirag.power import detectable, n_needed, plan_detectable
+from minirag.statistics.power import detectable, n_needed, plan_detectable
 
 
 @pytest.mark.parametrize("degrees", [3, 7, 19, 59])

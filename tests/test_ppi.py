@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minirag.clustered import clustered_mean
-from minirag.ppi import corrected_difference, corrected_mean
+from minirag.statistics.clustered import clustered_mean
+from minirag.statistics.ppi import corrected_difference, corrected_mean
 
 
 def judged(n: int = 400, labelled: int = 100, seed: int = 0) -> tuple[list[float], list[float | None]]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from minirag.clustered import clustered_mean
-from minirag.regression import clustered_line
+from minirag.statistics.clustered import clustered_mean
+from minirag.statistics.regression import clustered_line
 
 SIZES = [1, 2, 2, 3, 5, 7]
 PAGES = np.repeat(np.arange(len(SIZES)), SIZES)

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from minirag.student_t import t_cumulative, t_quantile, two_sided_p
+from minirag.statistics.student_t import t_cumulative, t_quantile, two_sided_p
 
 DEGREES = [1, 1.35, 2, 3, 4.7, 9, 39, 199, 5000, math.inf]
 

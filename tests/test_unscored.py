@@ -11,7 +11,7 @@ from scipy import stats
 
 from minirag.errors import InputError
 from minirag.metrics import Score
-from minirag.unscored import missing, too_much
+from minirag.statistics.unscored import missing, too_much
 
 SCORES = st.lists(st.tuples(*[st.none() | st.sampled_from([0.0, 0.25, 1.0])] * 2), min_size=1, max_size=4)
 

@@ -10,9 +10,9 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import Estimate, Floats, clustered_mean, codes, estimate, satterthwaite
 from minirag.compare import cluster_names
-from minirag.unscored import Value, numbers
+from minirag.statistics.clustered import Estimate, Floats, clustered_mean, codes, estimate, satterthwaite
+from minirag.statistics.unscored import Value, numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import LEVEL, Floats
 from minirag.errors import InputError
 from minirag.metrics.score import Score
+from minirag.statistics.clustered import LEVEL, Floats
 
 MOST_UNSCORED = 0.05
 Value = float | Score | None

@@ -7,10 +7,10 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import LEVEL, Floats, clustered_mean
 from minirag.compare import cluster_names
-from minirag.student_t import t_quantile
-from minirag.unscored import Value, numbers
+from minirag.statistics.clustered import LEVEL, Floats, clustered_mean
+from minirag.statistics.student_t import t_quantile
+from minirag.statistics.unscored import Value, numbers
 
 
 @dataclass(frozen=True, slots=True)

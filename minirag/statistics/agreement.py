@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean
 from minirag.errors import InputError
-from minirag.student_t import t_quantile
+from minirag.statistics.clustered import LEVEL, Estimate, Floats, clustered_mean
+from minirag.statistics.student_t import t_quantile
 
 
 @dataclass(frozen=True, slots=True)

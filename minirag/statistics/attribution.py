@@ -6,11 +6,11 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import Estimate, clustered_mean, estimate
 from minirag.compare import Comparison, cluster_names, compare
 from minirag.errors import InputError
-from minirag.regression import clustered_line
-from minirag.unscored import Value, numbers
+from minirag.statistics.clustered import Estimate, clustered_mean, estimate
+from minirag.statistics.regression import clustered_line
+from minirag.statistics.unscored import Value, numbers
 
 
 def by_label(

@@ -7,10 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
-from minirag.clustered import clustered_mean, variance_components
 from minirag.compare import cluster_names, compare
 from minirag.errors import InputError
-from minirag.unscored import Value, numbers
+from minirag.statistics.clustered import clustered_mean, variance_components
+from minirag.statistics.unscored import Value, numbers
 
 Rounds = Sequence[Sequence[Value]]
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import ROUNDING, Estimate, Floats, codes, estimate
+from minirag.statistics.clustered import ROUNDING, Estimate, Floats, codes, estimate
 
 
 def clustered_line(x: Floats, y: Floats, clusters: Sequence[Hashable]) -> tuple[Estimate, Estimate] | None:

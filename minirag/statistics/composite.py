@@ -7,11 +7,11 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import Floats
 from minirag.compare import Comparison, cluster_names, judged, nothing_scored
 from minirag.errors import InputError
 from minirag.evaluate import ragas_score
-from minirag.unscored import Missing, Value, missing, number, numbers
+from minirag.statistics.clustered import Floats
+from minirag.statistics.unscored import Missing, Value, missing, number, numbers
 
 Pairs = Mapping[str, tuple[Sequence[Value], Sequence[Value]]]
 

@@ -3,9 +3,9 @@
 import math
 from bisect import bisect_left
 
-from minirag.clustered import LEVEL
 from minirag.errors import InputError
-from minirag.student_t import t_quantile
+from minirag.statistics.clustered import LEVEL
+from minirag.statistics.student_t import t_quantile
 
 POWER = 0.8
 """How many of all evaluations should show a difference that is there."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.student_t import t_quantile, two_sided_p
+from minirag.statistics.student_t import t_quantile, two_sided_p
 
 LEVEL = 0.95
 EXACT_CLUSTERS = 14
