@@ -1,8 +1,8 @@
 """Row 2. What a child process runs: it holds one PDF open and answers a page's index with what stands on that page.
 
-It is started as a file, `python -P pdf_child.py`, and imports nothing of minirag: it is ready in a third of the time
-and the memory. The kernel holds it to its limits, because a loop inside a regular expression or a decoder cannot be
-interrupted from Python: it is ended by SIGPROF when it has computed for too long, and refused memory beyond its share.
+It is started as a file, `python -P pdf_child.py`, and imports nothing of minirag: it is ready in half the time. The
+kernel holds it to its limits, because a loop inside a regular expression or a decoder cannot be interrupted from
+Python: it is ended by SIGPROF when it has computed for too long, and refused memory beyond its share.
 
 In, on stdin: one line of JSON `[bytes of the PDF, seconds to open it, seconds a page, bytes of memory]`, the PDF, then
 one index (from 0) a line. Out, on stdout, a line of JSON each: `{"pages": 169}` or `{"unreadable": "encrypted"}`, then
@@ -33,7 +33,7 @@ LONGEST_DRAWING = 2**20
 """Bytes of a page's operators up to which hidden text is looked for; pypdf parses about a megabyte a second."""
 
 MOST_COMPARISONS = 2_000_000
-"""Of a piece of text with a place painted before it, on one page: a map has thousands of both. They take 0.2 s."""
+"""Of a piece of text with a place painted before it, on one page: a map has thousands of both. They take 0.1 s."""
 
 HIDDEN_SHOWN = 2000
 """Characters of a page's hidden text that are kept."""
