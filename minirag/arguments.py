@@ -117,6 +117,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     if name == "run":
         command.add_argument("--dry-run", action="store_true", help="only say what it would take, like plan")
     if name == "finetune":
+        command.add_argument("--status", action="store_true", help="show this run's job, its events and checkpoints")
         command.add_argument("--cancel", action="store_true", help="cancel this run's job")
     command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")

@@ -193,8 +193,13 @@ class FineTuningJob:
         return Progress(self.status)
 
     def cancel(self) -> str:
-        """Ask the service to stop the job; returns the status."""
-        self._keep(self._calls.cancel(self.id))
+        """Ask the service to stop the job; returns the status. Raises JobError where it has ended already."""
+        try:
+            self._keep(self._calls.cancel(self.id))
+        except ServiceError as error:
+            if error.status != 400:
+                raise
+            raise JobError(f"Fine-tuning job {self.id} cannot be cancelled: {error}") from error
         return self.status
 
     def events(self) -> list[dict[str, Any]]:

@@ -323,11 +323,6 @@ class Run:
                 f"at least {FEWEST_EXAMPLES}; ask for more --train-questions."
             )
 
-    def cancel_job(self) -> str:
-        """Ask the service to stop this run's job; its id and status. Raises JobError where there is none."""
-        job = self.job(start=False)
-        return f"{job.id} {job.cancel()}"
-
     def job(self, *, start: bool = True) -> FineTuningJob:
         """The fine-tuning job of this run's training file: found again, or started unless `start` is False."""
         settings = self.settings

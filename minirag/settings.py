@@ -80,7 +80,7 @@ class Settings:
         given = [(split, getattr(self, f"{split}_questions")) for split in SPLITS]
         files = [read_questions(Path(source), split) for split, source in given if isinstance(source, str)]
         asked = ["?", *(question.text for file in files for question in file)]
-        for model in (self.student, self.teacher):
+        for model in (self.student, self.teacher, *([self.tuned] if self.tuned else [])):
             window = Window(for_model(model, self.tokenizer), self.context_window)
             for text in asked:
                 window.require(prompts.draft(text, []), self.reply_tokens)

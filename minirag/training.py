@@ -44,6 +44,7 @@ class Example:
     messages: tuple[Message, ...]
     origin: Origin
     tokens: int = 0
+    reply_tokens: int = 0
     dropped: str = ""
     detail: str = ""
     refine: str | None = None
@@ -103,7 +104,7 @@ class TrainingFile:
             "pages_shown": len(frozenset().union(*(e.origin.shown for e in kept))),
             "tokens": self.tokens,
             "tokens_per_example": spread([e.tokens for e in kept]),
-            "answer_share": _answer_share(kept),
+            "answer_share": round(sum(e.reply_tokens for e in kept) / self.tokens, 4) if kept else None,
             "epochs": epochs,
             "tokens_billed": self.tokens * epochs,
             "examples": [
@@ -126,12 +127,6 @@ def spread(counts: Sequence[int]) -> dict[str, float]:
     """Smallest, median and largest of `counts`, and the tenths below and above; empty for none."""
     quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
     return {name: float(np.percentile(counts, share)) for name, share in quantiles.items()} if counts else {}
-
-
-def _answer_share(examples: Sequence[Example]) -> float | None:
-    """Characters of the replies ÷ characters of all messages: what a trained token teaches to say."""
-    total = sum(len(m["content"]) for e in examples for m in e.messages)
-    return round(sum(len(e.reply) for e in examples) / total, 4) if total else None
 
 
 def write_training_file(
@@ -281,7 +276,7 @@ def _with_one_system(examples: Sequence[Example]) -> list[Example]:
 def _measured(example: Example, tokenizer: Tokenizer, limit: int) -> Example:
     tokens = tokenizer.count_messages(example.messages)
     dropped = example.dropped or ("over the token limit" if tokens > limit else "")
-    return replace(example, tokens=tokens, dropped=dropped)
+    return replace(example, tokens=tokens, reply_tokens=tokenizer.count(example.reply), dropped=dropped)
 
 
 def _held_out(examples: Sequence[Example], share: float) -> list[Example]:

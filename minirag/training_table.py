@@ -27,7 +27,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     if spread := report["tokens_per_example"]:
         told.append("tokens an example: " + ", ".join(f"{name} {value:,.0f}" for name, value in spread.items()))
     if report["answer_share"] is not None:
-        told.append(f"share of the text that is answer, and so is learned to be said: {report['answer_share']:.1%}")
+        told.append(f"share of the tokens that are answers: {report['answer_share']:.1%}")
     told.append(
         f"{report['epochs']} epochs, {report['tokens_billed']:,} tokens billed: "
         f"{dollars(report['usd'])} on {report['student']}"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt, Message
 from minirag.sentences import sentence_spans
-from minirag.tokens import Tokenizer
+from minirag.tokens import BYTES, Tokenizer
 
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
@@ -70,8 +70,8 @@ class Window:
         room = self.room(messages, reply, schema)
         if room < SMALLEST_EXCERPT and self.size is not None:
             needed = self.size - room + SMALLEST_EXCERPT
-            exact = self.tokenizer.exact
-            hint = "" if exact else ", or name the model's vocabulary with --tokenizer (bytes are counted so far)"
+            counted = self.tokenizer.name != BYTES
+            hint = "" if counted else ", or name the model's vocabulary with --tokenizer (bytes are counted so far)"
             raise WindowTooSmall(
                 f"A window of {self.size} tokens is too small: this prompt and its reply need at least {needed}; "
                 f"raise --context-window{hint}."

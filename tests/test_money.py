@@ -286,6 +286,19 @@ def test_dates_are_those_of_the_family_and_only_of_it() -> None:
     assert warnings([], date(2027, 1, 6), trains=True) == ["OpenAI trains no models since 2027-01-06."]
 
 
+def test_what_the_service_says_of_a_shutdown_is_said_before_a_job_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = {"shutdown_date": "2027-03-01"}
+    with offline.serve(faults=[offline.Rule(method="GET", path="/models/", fields=fields)]) as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
+        run = ["finetune", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(tmp_path / "out")]
+        assert main(run) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {server.base_url} switches offline-student off on 2027-03-01." in said
+    assert said.index("warning:") < said.index("finetune: job")
+
+
 def test_batched_calls_cost_their_share_and_an_unknown_share_is_unknown(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
     exchange = answered("q", "A", model="m", tags={"batch": "batch_1"}, **usage)

@@ -344,8 +344,16 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
             service=Service(server.base_url, "k"),
         )
         log.close()
-        assert main([*finetune, "--cancel"]) == 0
-        assert f"finetune: job {job.id} cancelled" in capsys.readouterr().err
+        assert main([*finetune, "--cancel", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
+        assert "cancellation" in told["events"][-1]["message"]
+        assert main(finetune) == 0  # a cancelled job is not taken up again: a new one is started
+        assert main([*finetune, "--status"]) == 0
+        assert "The job has successfully completed" in (out := capsys.readouterr().out)
+        assert all(len(line) < 80 for line in out.splitlines() if line.startswith("20"))
+        assert main([*finetune, "--cancel"]) == 2
+        assert 'already has status "succeeded"' in capsys.readouterr().err
 
 
 def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:

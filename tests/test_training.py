@@ -1,16 +1,21 @@
 """The training file: a projection of the log, every example kept or dropped with its reason."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doubles import answered
-from minirag import MessageLog, write_training_file
+from minirag import MessageLog, prompts, write_training_file
 from minirag.curation import abstains
 from minirag.errors import InputError
+from minirag.holdout import hold_out
 from minirag.message_log import Exchange
-from minirag.prompts import NOT_STATED
+from minirag.prompts import NOT_STATED, Excerpt
+from minirag.testing import completion
 from minirag.tokens import for_model
 from minirag.training import Origin, default_epochs
 
@@ -101,3 +106,72 @@ def test_abstentions_are_told_from_answers(text: str, is_one: bool) -> None:
 )
 def test_epochs_are_those_of_the_cookbook(n: int, epochs: int) -> None:
     assert default_epochs(n) == epochs
+
+
+EXCERPTS = [Excerpt("The fare is 3 euros. Children pay half.", 7)]
+
+
+def asked(question: str, text: str, *, existing: str | None = None) -> Exchange:
+    """An answer to one of minirag's own prompts, a refine step where there is an earlier answer."""
+    draft = existing is None
+    messages = prompts.draft(question, EXCERPTS) if draft else prompts.refine(question, str(existing), EXCERPTS)
+    exchange = answered(question, text, draft=1 if draft else 2)
+    return replace(exchange, request={"model": "big", "messages": messages}, id="")
+
+
+def test_right_refusals_may_be_a_share_of_the_file_and_wrong_ones_may_not(log: MessageLog, tmp_path: Path) -> None:
+    for number in range(8):
+        log.append(asked(f"What is fare number {number}?", f"Fare {'abcdefgh'[number]} is 3 euros."))
+        log.append(asked(f"Who owns tram {number}?", NOT_STATED))
+
+    def origin(question: str, _: Exchange) -> Origin:
+        shown = frozenset({("a.pdf", 7)})
+        return Origin(("a.pdf", 7 if question == "Who owns tram 0?" else 9), shown)
+
+    none = write_training_file(log, tmp_path / "none.jsonl", origin=origin)
+    assert none.report()["dropped"]["refusal"] == 8
+    some = write_training_file(log, tmp_path / "some.jsonl", origin=origin, abstain_share=0.2)
+    refusals = [e for e in some.kept if e.reply == NOT_STATED]
+    assert len(refusals) / len(some.kept) == pytest.approx(0.2)
+    every = write_training_file(log, tmp_path / "every.jsonl", origin=origin, abstain_share=0.9)
+    assert "Who owns tram 0?" not in {e.question for e in every.kept}  # its page was shown
+    assert sum(e.reply == NOT_STATED for e in every.kept) == 7
+
+
+def test_idle_refine_steps_are_left_out_or_taught_word_for_word(log: MessageLog, tmp_path: Path) -> None:
+    before = "On weekdays a single ride costs 3 euros."
+    log.append(asked("What is the fare?", "A single ride on weekdays costs 3 euros.", existing=before))
+    log.append(asked("What do rides cost?", before, existing=before))
+    log.append(asked("Who pays less?", "Children."))
+    dropped = write_training_file(log, tmp_path / "drop.jsonl")
+    assert dropped.report()["dropped"] == {"paraphrase": 1, "repeats": 1}
+    kept = write_training_file(log, tmp_path / "keep.jsonl", idle_refines="verbatim")
+    assert [e.reply for e in kept.kept] == [before, before, "Children."]
+    assert kept.report()["refine"] == {"repeats": 2}
+
+
+def test_all_rows_have_one_system_message_unless_that_is_not_wanted(log: MessageLog, tmp_path: Path) -> None:
+    exchange = asked("What is the fare?", "It is 3 euros.")
+    log.append(exchange)
+    log.append(asked("Who pays half?", "Children."))
+    bare = replace(exchange, request={"model": "big", "messages": exchange.request["messages"][1:]}, id="")
+    log.append(replace(bare, tags={**exchange.tags, "question": "x"}, response=completion("Children pay half.")))
+    same = write_training_file(log, tmp_path / "same.jsonl")
+    assert {e.messages[0]["content"] for e in same.kept} == {prompts.ANSWER_SYSTEM}
+    as_sent = write_training_file(log, tmp_path / "sent.jsonl", same_system=False)
+    assert [e.messages[0]["role"] for e in as_sent.kept].count("user") == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.frozensets(st.integers(0, 12), max_size=3)), min_size=1, max_size=25),
+    st.floats(0.05, 0.6),
+)
+def test_no_page_is_on_both_sides_of_a_split(rows: list[tuple[int, frozenset[int]]], share: float) -> None:
+    questions, pages = [q for q, _ in rows], [p for _, p in rows]
+    held, lost = hold_out(questions, pages, share)
+    rest = set(range(len(rows))) - held - lost
+    assert rest
+    assert not held & lost
+    assert not {questions[n] for n in held} & {questions[n] for n in rest | lost}
+    shown = [frozenset().union(*(pages[n] for n in side)) for side in (held, rest)]
+    assert not shown[0] & shown[1]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag import costs, training_table
+from minirag.commands import job
 from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
 from minirag.pipeline import Run
@@ -48,9 +49,8 @@ def main(given: Mapping[str, Any]) -> int:
         _require_same_services(run, documents)
         run.record()
         say(f"service: {run.service.address}" + (" (embedded)" if offline else ""))
-        if "cancel" in given:
-            say(f"finetune: job {run.cancel_job()}")
-            return 0
+        if "cancel" in given or "status" in given:
+            return job.main(given, run)
         getattr(run, RESULTS.get(given["command"], "report"))
         summary = _summary(run, given["command"])
         print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(run, summary)))
