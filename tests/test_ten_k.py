@@ -73,3 +73,19 @@ def test_generated_questions_cover_the_filing_and_no_eval_page_is_trained_on(tmp
     prompts = [row["messages"][1]["content"] for row in rows(tmp_path / "training.jsonl")]
     assert len(prompts) >= 30
     assert not any(f'page="{page}"' in prompt for prompt in prompts for page in pages["eval"])
+
+
+def test_the_plan_of_the_filing_is_within_a_fifth_of_what_the_run_used(
+    article: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text(
+        '[models."offline"]\ninput = 1.0\noutput = 4.0\n[models."ft:offline"]\ninput = 2.0\noutput = 8.0\ntraining = 0.2\n'
+    )
+    assert main(["plan", "--out", str(article), "--prices", str(prices), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)["bills"]["expected"]
+    assert main(["costs", str(article), "--prices", str(prices), "--json"]) == 0
+    used = json.loads(capsys.readouterr().out)["lines"]
+    for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):
+        planned, real = (sum(line[name] for line in lines) for lines in (expected, used))
+        assert planned == pytest.approx(real, rel=0.2), name
