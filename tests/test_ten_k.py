@@ -80,7 +80,8 @@ def test_the_plan_of_the_filing_is_within_a_fifth_of_what_the_run_used(
 ) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text(
-        '[models."offline"]\ninput = 1.0\noutput = 4.0\n[models."ft:offline"]\ninput = 2.0\noutput = 8.0\ntraining = 0.2\n'
+        '[models."offline"]\ninput = 1.0\noutput = 4.0\n'
+        '[models."ft:offline"]\ninput = 2.0\noutput = 8.0\ntraining = 0.2\n'
     )
     assert main(["plan", "--out", str(article), "--prices", str(prices), "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)["bills"]["expected"]
