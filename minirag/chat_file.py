@@ -13,14 +13,13 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.chat_rules import MOST_LINE_BYTES, Breach, breaches
+from minirag.chat_rules import FEWEST_EXAMPLES, MOST_LINE_BYTES, Breach, breaches
 from minirag.errors import InputError
 from minirag.prompt_parts import parts
 from minirag.seen import FirstSeen, NearDuplicates
 from minirag.tokens import example_limit, for_model
 from minirag.wording import similarity, words
 
-FEWEST_EXAMPLES = 10
 MOST_FILE_BYTES = 512 << 20
 MOST_FINDINGS = 1000
 """Findings of one rule that are kept; all are counted."""

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from minirag.replies import NotJSON, strict_json
 
+FEWEST_EXAMPLES = 10
+"""Below this no service starts a job."""
 MOST_LINE_BYTES = 8 << 20
 """A longer line is over the token limit of every model."""
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")

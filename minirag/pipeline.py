@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from minirag import costs
 from minirag.budget import Budget
+from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
 from minirag.compare import compare, in_words
 from minirag.documents import Pages, load
@@ -46,7 +47,8 @@ from minirag.report import ARMS, html
 from minirag.rows import Row
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
-from minirag.training import FEWEST_EXAMPLES, Origin, TrainingFile, write_training_file
+from minirag.training import write_training_file
+from minirag.training_file import Origin, TrainingFile
 from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 

@@ -25,7 +25,7 @@ ROWS = [
         "seen",
     },
     {"models", "chunker", "curation", "holdout", "chat_rules", "chat_file"},
-    {"vector_store", "window", "testing", "rehearsal"},
+    {"vector_store", "window", "testing", "rehearsal", "training_file"},
     {"questions", "query", "rows"},
     {"training", "metrics", "costs", "shutdowns", "job_calls"},
     {"finetune", "evaluate", "compare", "statistics", "settings", "budget", "payback"},

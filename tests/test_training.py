@@ -17,7 +17,7 @@ from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.testing import completion
 from minirag.tokens import for_model
-from minirag.training import Origin, default_epochs
+from minirag.training_file import Origin, default_epochs
 
 
 @pytest.fixture

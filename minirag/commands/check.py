@@ -12,7 +12,7 @@ from minirag.prompt_parts import parts
 from minirag.questions import read_questions
 from minirag.refinement import CLASSES
 from minirag.terminal import cut, dollars, table
-from minirag.training import default_epochs
+from minirag.training_file import default_epochs
 
 SHOWN = 20
 """Findings of a file that are printed one by one; `--json` gives up to 1,000 of each rule."""
