@@ -17,6 +17,8 @@ from minirag.message_log import Exchange
 
 DATED = ("2023-08",)
 """Older tables in the package, by their month."""
+DIGITS = 12
+"""Decimals of every sum of US dollars: whole picodollars add up to the same in any order of arrival."""
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
 
 
@@ -129,7 +131,7 @@ class Line:
         self.cached_tokens += tokens[1]
         self.output_tokens += tokens[2]
         money = price_of(tokens, prices.of(exchange.model), batched="batch" in exchange.tags)
-        self.usd = None if self.usd is None or money is None else self.usd + money
+        self.usd = None if self.usd is None or money is None else round(self.usd + round(money, DIGITS), DIGITS)
 
 
 def price_of(tokens: tuple[float, float, float], price: Price, *, batched: bool = False) -> float | None:
@@ -170,10 +172,15 @@ def _money(tokens: Iterable[float], per_million: Iterable[float | None]) -> floa
 
 
 def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
-    """One `Line` for each stage, arm and model of the log, and one for the training on each base model."""
+    """One `Line` for each stage, arm and model of the log, and one for the training on each base model.
+
+    Calls that were in flight when a process died are in none: nobody knows whether they were billed.
+    """
     lines: dict[tuple[str, str, str], Line] = {}
     jobs: dict[str, tuple[str, int]] = {}
     for exchange in log:
+        if exchange.interrupted:
+            continue
         if exchange.endpoint in {"chat.completions", "embeddings"}:
             key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)

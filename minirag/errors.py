@@ -5,6 +5,7 @@
     │   ├── DocumentError           2   a document cannot be read
     │   ├── WindowTooSmall          2   a prompt does not fit the window
     │   ├── LogError                2   the message log is damaged or in use
+    │   ├── NotRecorded             2   a replay was asked for something that its log does not hold
     │   └── StoreError              2   an index is damaged or belongs to another model
     ├── ServiceError                3   a model service failed; a later attempt may succeed
     │   ├── BadReply                3   it answered 200 with something that is no answer
@@ -16,7 +17,8 @@
     ├── Unfinished                  3   part of the work is done and kept; run again to resume
     └── BudgetReached               4   the money cap refused a call
 
-Each message is one sentence that says what to do. Anything else that escapes is a bug (exit code 1).
+Each message is one sentence that says what to do; NotRecorded's goes on with a diff. Anything else that escapes is a
+bug (exit code 1).
 """
 
 
@@ -42,6 +44,10 @@ class WindowTooSmall(InputError):
 
 class LogError(InputError):
     """The message log is damaged; the text names the line."""
+
+
+class NotRecorded(InputError):
+    """A replay was asked for something that its log does not hold; the text shows the difference."""
 
 
 class StoreError(InputError):

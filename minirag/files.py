@@ -1,5 +1,6 @@
 """Row 1. Writing files so that a reader, or a crash, sees the old content or the new, never half of it."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import Unfinished
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says where there is no room: nothing is wrong with the path, and running again later resumes."""
 
 
 def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
@@ -24,10 +28,18 @@ def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> No
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # the folder may be what is wrong
             temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise Unfinished(f"Cannot write {path}: {error.strerror}; what was there before is kept.") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that died while they wrote have left; only for who has the folder to himself."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

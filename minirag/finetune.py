@@ -113,7 +113,7 @@ class FineTuningJob:
             raise JobError(f"There is no job of {training_file} at {service.address}.")
         if state is None:
             before()
-            uploaded = [calls.upload(file.path.name, file.data, file.digest) for file in files]
+            uploaded = [calls.upload(file.path, file.data, file.digest) for file in files]
             request = {
                 "model": base,
                 "training_file": uploaded[0],

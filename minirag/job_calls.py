@@ -9,7 +9,7 @@ from typing import Any
 
 from minirag.errors import BadReply, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import Service
+from minirag.models import Service, utc_now
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 FILE_WAITS = 20
@@ -42,21 +42,36 @@ class JobCalls:
         attempt = 0
         while True:
             attempt += 1
-            exchange, failure = self.service.attempt(
-                stage,
-                endpoint,
-                request,
-                lambda client: call(client, request),
-                self._check,
-                tags=tags or {},
-                repeat=repeat,
-            )
-            if self.log is not None:
-                self.log.append(exchange)
+            exchange, failure = self._attempt(stage, endpoint, request, call, tags or {}, repeat)
             if failure is None:
                 return dict(exchange.response or {})
             if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
                 raise failure
+
+    def _attempt(
+        self,
+        stage: str,
+        endpoint: str,
+        request: Mapping[str, Any],
+        call: Callable[[Any, Mapping[str, Any]], Any],
+        tags: Mapping[str, Any],
+        repeat: int,
+    ) -> tuple[Exchange, ServiceError | None]:
+        """Send a request once and log what came of it."""
+
+        def attempt() -> tuple[Exchange, ServiceError | None]:
+            return self.service.attempt(
+                stage, endpoint, request, lambda client: call(client, request), self._check, tags=tags, repeat=repeat
+            )
+
+        if self.log is None or self.service.replay is not None:
+            return attempt()
+        with self.log.sending(
+            Exchange(stage, endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
+        ):
+            exchange, failure = attempt()
+            self.log.append(exchange)
+        return exchange, failure
 
     def _check(self, reply: Mapping[str, Any]) -> None:
         if "id" not in reply and "data" not in reply:
@@ -100,12 +115,11 @@ class JobCalls:
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """The jobs of the account, newest first; none where the service cannot list them."""
+        return self._listed("fine_tuning.jobs.list", {}, lambda client: client.fine_tuning.jobs)
+
+    def _listed(self, endpoint: str, request: Mapping[str, Any], of: Callable[[Any], Any]) -> Iterator[dict[str, Any]]:
         try:
-            yield from self._pages(
-                "fine_tuning.jobs.list",
-                {},
-                lambda client, sent: client.fine_tuning.jobs.with_raw_response.list(**sent),
-            )
+            yield from self._pages(endpoint, request, lambda client, sent: of(client).with_raw_response.list(**sent))
         except ServiceError as error:
             # a service that lists none may still train: creating says so if it does not
             if not isinstance(error, BadReply) and error.status not in {404, 405, 501}:
@@ -127,11 +141,18 @@ class JobCalls:
                 return
             request = {**request, "after": items[-1]["id"]}
 
-    def upload(self, name: str, data: bytes, digest: str) -> str:
-        """The id of a file with this content at the service: the one in the log, or a new one."""
+    def upload(self, path: Path, data: bytes, digest: str) -> str:
+        """The id of a file with this content at the service: the one in the log, one whose reply was lost, or a new."""
         for exchange in self.log or ():
             if self._is_done(exchange, "upload") and exchange.request.get("sha256") == digest:
                 return str((exchange.response or {})["id"])
+        name = f"{path.stem}-{digest[:16]}{path.suffix}"  # by its name it is found again
+        if self.log is not None:
+            self.log.recover()
+            if any(lost.request.get("sha256") == digest for lost in self.log.failures() if lost.interrupted):
+                for file in self._listed("files.list", {"purpose": "fine-tune"}, lambda client: client.files):
+                    if file.get("filename") == name:
+                        return str(file["id"])
         reply = self.send(
             "upload",
             "files",
@@ -176,7 +197,7 @@ class JobCalls:
         """What a refusal to create a job means for the user."""
         address, said = self.service.address, str(error).rstrip(".")
         if error.code == "training_not_available":
-            return TrainingNotAvailable(CLOSED.format(address=address, file=file))
+            return TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
         if error.status == 429:
             return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {said}.")
         if error.code in {"model_not_available", "model_not_found"} or error.status == 404:

@@ -13,16 +13,27 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from minirag.errors import LogError, Unfinished
+from minirag.files import FULL
+from minirag.in_flight import InFlight
 
 VERSION = 1
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 _TAIL = re.compile(rb'(?P<ok>"error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"(?P<crc>[0-9a-f]{8})"\}$')
 _CRC_LENGTH = len(',"crc":"00000000"}')
+_INTERRUPTED = {
+    "type": "Interrupted",
+    "status": None,
+    "code": None,
+    "param": None,
+    "message": "The process ended before it logged the reply; the call may have been billed.",
+}
 
 
 def canonical(value: Any) -> str:
@@ -97,6 +108,11 @@ class Exchange:
         usage = (self.response or {}).get("usage")
         return usage if isinstance(usage, Mapping) else {}
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether nobody knows what became of this call: its process died while it was in flight."""
+        return self.error is not None and self.error.get("type") == _INTERRUPTED["type"]
+
     def to_line(self) -> bytes:
         """The exchange as one line of the log, checksum and newline included."""
         body = {
@@ -128,20 +144,27 @@ class MessageLog:
     """The log at `path`: a sequence of exchanges, and an index of those that can be replayed.
 
     Opening reads the file once and keeps one number per exchange. With `sync=False` lines are not forced to the disk,
-    for logs that nobody pays for. Raises LogError for a line that is damaged or written by a newer version.
+    for logs that nobody pays for. `added` counts the exchanges appended here, `taken` the calls that `once` answered
+    from those that were there at the opening. Raises LogError for a line that is damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
         self._sync = sync
+        self.added = 0
+        self.taken = 0
         self._offsets: dict[str, int] = {}
+        self._earlier: dict[str, list[int]] = {}
         self._failed: list[int] = []
         self._count = 0
         self._end = 0
+        self._calls = InFlight(self.path)
+        self._recovered = False
         self._lock = threading.Lock()
         self._in_flight: dict[str, threading.Event] = {}
         self._appending: int | None = None
         self._open()
+        self._opened_end = self._end
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -167,11 +190,16 @@ class MessageLog:
                 f"{self.path} line {number} is damaged (its checksum does not match); restore the file from a copy, "
                 "or remove that line to pay for its call again."
             )
-        if tail["ok"]:
-            self._offsets[head[2].decode()] = self._end
-        else:
-            self._failed.append(self._end)
+        self._remember(head[2].decode(), self._end, failed=not tail["ok"])
         self._count += 1
+
+    def _remember(self, id: str, offset: int, *, failed: bool) -> None:
+        if failed:
+            self._failed.append(offset)
+            return
+        if id in self._offsets:
+            self._earlier.setdefault(id, []).append(self._offsets[id])
+        self._offsets[id] = offset
 
     def __len__(self) -> int:
         return self._count
@@ -189,10 +217,19 @@ class MessageLog:
         offset = self._offsets.get(id)
         return None if offset is None else self._read(offset)
 
+    def all_of(self, id: str) -> list[Exchange]:
+        """All successful exchanges of that identity, oldest first."""
+        last = self._offsets.get(id)
+        return [] if last is None else [self._read(offset) for offset in (*self._earlier.get(id, ()), last)]
+
     def failures(self) -> Iterator[Exchange]:
         """The failed exchanges, oldest first."""
         for offset in list(self._failed):
             yield self._read(offset)
+
+    def interrupted(self) -> int:
+        """How many model calls were in flight when a process died: their replies are lost, and may have been billed."""
+        return sum(1 for e in self.failures() if e.interrupted and e.endpoint in {"chat.completions", "embeddings"})
 
     def _read(self, offset: int) -> Exchange:
         with self.path.open("rb") as file:
@@ -207,7 +244,12 @@ class MessageLog:
         Other processes may append to the same file: each line is written under a lock of the file, behind what the
         others wrote. On a full disk the log is left as it was (Unfinished).
         """
-        line = exchange.to_line()
+        offset = self._write(exchange.to_line())
+        self._remember(exchange.id, offset, failed=exchange.error is not None)
+        self.added += 1
+
+    def _write(self, line: bytes) -> int:
+        """Append a line and sync it; where it begins."""
         try:
             with self._lock:
                 file = self._file()
@@ -226,10 +268,37 @@ class MessageLog:
             raise Unfinished(
                 f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."
             ) from error
-        if exchange.error is None:
-            self._offsets[exchange.id] = offset
-        else:
-            self._failed.append(offset)
+        return offset
+
+    @contextmanager
+    def sending(self, exchange: Exchange) -> Iterator[None]:
+        """Around the sending of a call and the logging of its outcome: leaves word if the process dies in between.
+
+        `exchange` is the call as far as it is known. Raises Unfinished where there is no room even for that.
+        """
+        if not self._sync:
+            yield
+            return
+        self.recover()
+        with self._lock:
+            self._file()
+        try:
+            with self._calls.sending(replace(exchange, error=_INTERRUPTED).to_line()):
+                yield
+        except OSError as error:
+            raise Unfinished(f"Cannot write beside {self.path}: {error.strerror}; run again to resume.") from error
+
+    def recover(self) -> None:
+        """Log the calls that were in flight when a process died. Done once, before the first call is sent."""
+        with self._lock:
+            if self._recovered:
+                return
+            self._recovered = True
+        for line in self._calls.left():
+            lost = Exchange.from_line(line)
+            failed = (exchange for exchange in self.failures() if exchange.id == lost.id)
+            if not any(exchange.started >= lost.started for exchange in (*self.all_of(lost.id), *failed)):
+                self.append(lost)  # else the process died between logging the reply and saying so
 
     def _file(self) -> int:
         if self._appending is None:
@@ -237,7 +306,8 @@ class MessageLog:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._appending = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             except OSError as error:
-                raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
+                kind = Unfinished if error.errno in FULL else LogError
+                raise kind(f"Cannot write the log {self.path}: {error.strerror}.") from error
         return self._appending
 
     def _catch_up(self, file: int) -> None:
@@ -262,6 +332,7 @@ class MessageLog:
         """
         while True:
             if (found := self.find(id)) is not None:
+                self.taken += self._offsets[id] < self._opened_end
                 return found
             with self._lock:
                 if id in self._offsets:
@@ -277,6 +348,17 @@ class MessageLog:
         finally:
             with self._lock:
                 self._in_flight.pop(id).set()
+
+    @cached_property
+    def aside(self) -> "MessageLog":
+        """A log beside this one for what it does not keep for good: the vectors of an index that is being built."""
+        return MessageLog(self.path.with_name(f"{self.path.name}.vectors"), sync=self._sync)
+
+    def forget_aside(self) -> None:
+        """Remove the log beside this one: what it holds is kept elsewhere by now."""
+        self.aside.close()
+        self.aside.path.unlink(missing_ok=True)
+        del self.aside
 
     def close(self) -> None:
         """Close the file; a later append opens it again."""

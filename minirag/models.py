@@ -10,6 +10,7 @@ import binascii
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.deadline import DeadlinePassed, within
-from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
+from minirag.errors import BadReply, InputError, NotRecorded, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog, exchange_id
-from minirag.pool import check_interrupted
+from minirag.pool import check_interrupted, in_order
 from minirag.prompts import Message, with_shape
 from minirag.redact import redact
+from minirag.replay import Replay, failure_of
 from minirag.replies import no_constant
 from minirag.retry import Retry, retry_after
 from minirag.tokens import Tokenizer, for_model
@@ -34,6 +36,8 @@ from minirag.tokens import Tokenizer, for_model
 if TYPE_CHECKING:
     from openai import OpenAI
 
+Replayed = MessageLog | str | os.PathLike[str]
+"""A log to replay, or its path."""
 OPENAI_ADDRESS = "https://api.openai.com/v1"
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
@@ -96,6 +100,11 @@ class Meter(Protocol):
     def settle(self, most: float, exchange: Exchange) -> None: ...
 
 
+def utc_now() -> str:
+    """The time as the log has it: UTC, in seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def is_loopback(address: str) -> bool:
     """Whether an address is this machine itself.
 
@@ -111,8 +120,8 @@ class Service:
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both, whose redirects and proxies are as you have set them. `name` stands for the address in
     every exchange's identity (default: the address). A call ends after `timeout` seconds, whatever the service does.
-    `say` hears, once each, what a model here does not support. Raises InputError for an unusable address or a missing
-    key, before anything is sent.
+    `say` hears, once each, what a model here does not support. With `replay` nothing is ever sent. Raises InputError
+    for an unusable address or a missing key, before anything is sent.
     """
 
     def __init__(
@@ -125,8 +134,13 @@ class Service:
         retry: Retry | None = None,
         timeout: float = TIMEOUT,
         say: Callable[[str], None] = lambda _: None,
+        replay: Replay | None = None,
     ) -> None:
-        if client is not None:
+        self.replay = replay
+        if replay is not None:
+            self.address = name = replay.service
+            retry = Retry(attempts=1, calls_given_up=sys.maxsize, sleep=lambda _: None)
+        elif client is not None:
             self.address = str(client.base_url).rstrip("/")
         else:
             self.address = _checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
@@ -141,12 +155,14 @@ class Service:
         self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
         self._key = api_key or os.environ.get("OPENAI_API_KEY") or ""
-        if client is None and not self._key and self.address == OPENAI_ADDRESS:
+        if client is None and replay is None and not self._key and self.address == OPENAI_ADDRESS:
             raise InputError("No key: set OPENAI_API_KEY, or name another service with --base-url, or use --offline.")
 
     @property
     def client(self) -> "OpenAI":
         """The SDK's client, made at first use: its import costs most of a second."""
+        if self.replay is not None:
+            raise NotRecorded(f"{self.name} is replayed from {self.replay.log.path}, and nothing is sent to it.")
         with self._lock:
             if self._client is None:
                 import openai
@@ -208,6 +224,8 @@ class Service:
 
     def shutdown_date(self, model: str) -> str | None:
         """The day on which the service switches a model off, as far as it says anything about that."""
+        if self.replay is not None:
+            return None
         try:
             reply = self.call(lambda client: client.models.with_raw_response.retrieve(model), model)
         except ServiceError:
@@ -231,8 +249,11 @@ class Service:
         `check` raises BadReply for a reply that cannot be used; such a reply is kept beside the failure. The service's
         `meter`, if it has one, is asked first and may refuse (BudgetReached).
         """
+        if self.replay is not None:
+            exchange = self.replay.reply(stage, endpoint, request, repeat)
+            return exchange, failure_of(exchange)
         most = 0.0 if self.meter is None else self.meter.reserve(endpoint, request)
-        started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
+        started, clock = utc_now(), time.monotonic()
         response: Mapping[str, Any] | None = None
         failure = None
         allowed = self.timeout + int(request.get("bytes", 0)) / UPLOAD_RATE
@@ -297,7 +318,11 @@ def _checked_address(address: str) -> str:
 
 
 class _Model:
-    """What both kinds of model share: where they are, the log, and sending a request until it is answered."""
+    """What both kinds of model share: where they are, the log, and sending a request until it is answered.
+
+    With `replay`, a log or its path, they answer from that log only, without a key: see `Replay`. `base_url` then
+    names the recorded service, where the log holds several.
+    """
 
     endpoint: str
 
@@ -306,11 +331,14 @@ class _Model:
         model: str,
         *,
         log: MessageLog | None = None,
+        replay: Replayed | None = None,
         client: "OpenAI | None" = None,
         base_url: str | None = None,
         api_key: str | None = None,
         service: Service | None = None,
     ) -> None:
+        if replay is not None:
+            service = Service(replay=Replay(replay, base_url, model))
         self.model = model
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
@@ -335,9 +363,10 @@ class _Model:
     def _learn_from_log(self) -> None:
         """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
         with self._learning:
-            if self._learned or self.log is None:
+            log = self.service.replay.log if self.service.replay is not None else self.log
+            if self._learned or log is None:
                 return
-            for failed in self.log.failures():
+            for failed in log.failures():
                 if (failed.service, failed.model) == (self.service.name, self.model):
                     self._adapt(failed.request, failed.error or {})
             self._learned = True
@@ -350,19 +379,7 @@ class _Model:
         while True:
             retry.wait_turn()
             check_interrupted()
-            exchange, failure = self.service.attempt(
-                stage,
-                self.endpoint,
-                request,
-                lambda client: self._post(client, request),
-                lambda response: self._check(response, request),
-                tags=tags,
-                repeat=repeat,
-            )
-            if self.log is not None:
-                response = exchange.response
-                kept = response if response is None or failure else self._recorded(response, keep)
-                self.log.append(replace(exchange, response=kept))
+            exchange, failure = self._attempt(request, stage, tags, repeat, keep)
             if failure is None:
                 retry.succeeded()
                 return exchange
@@ -371,6 +388,31 @@ class _Model:
             failures += 1
             if not retry.again(failures, failure):
                 raise failure
+
+    def _attempt(
+        self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool
+    ) -> tuple[Exchange, ServiceError | None]:
+        """Send a request once and log what came of it."""
+
+        def attempt() -> tuple[Exchange, ServiceError | None]:
+            return self.service.attempt(
+                stage,
+                self.endpoint,
+                request,
+                lambda client: self._post(client, request),
+                lambda response: self._check(response, request),
+                tags=tags,
+                repeat=repeat,
+            )
+
+        if self.log is None or self.service.replay is not None:
+            return attempt()
+        with self.log.sending(
+            Exchange(stage, self.endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
+        ):
+            exchange, failure = attempt()
+            self._record(self.log, exchange, keep or failure is not None)
+        return exchange, failure
 
     def _is_awaited(self, failure: ServiceError) -> bool:
         """Whether a failure is one that only time mends, and that is no failed attempt; the wait is arranged."""
@@ -390,9 +432,9 @@ class _Model:
         """Raise BadReply unless the response is one that can be used."""
         raise NotImplementedError
 
-    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
-        """The response as the log keeps it."""
-        raise NotImplementedError
+    def _record(self, log: MessageLog, exchange: Exchange, keep: bool) -> None:
+        """Log an exchange; with `keep=False` without what the caller keeps itself."""
+        log.append(exchange)
 
 
 def described(error: ServiceError) -> dict[str, Any]:
@@ -420,12 +462,15 @@ class ChatModel(_Model):
         tokenizer: str | None = None,
         served_within: float = 0.0,
         log: MessageLog | None = None,
+        replay: Replayed | None = None,
         client: "OpenAI | None" = None,
         base_url: str | None = None,
         api_key: str | None = None,
         service: Service | None = None,
     ) -> None:
-        super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
+        super().__init__(
+            model, log=log, replay=replay, client=client, base_url=base_url, api_key=api_key, service=service
+        )
         self.temperature = temperature
         self.served_within = served_within
         self._tokenizer_choice = tokenizer
@@ -460,7 +505,7 @@ class ChatModel(_Model):
 
     def _is_awaited(self, failure: ServiceError) -> bool:
         """Whether the model may only be too new; asked for again after 1 s at first, and every 30 s at last."""
-        if failure.status != 404 or not self.served_within:
+        if failure.status != 404 or not self.served_within or self.service.replay is not None:
             return False
         now = self.service.retry.clock()
         with self._adapting:
@@ -524,9 +569,6 @@ class ChatModel(_Model):
             reason = redact(f": {said}")[:200] if said else " with no choices"
             raise BadReply(f"{self.service.address} answered 200{reason}.", transient=True)
 
-    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
-        return response
-
 
 class EmbeddingModel(_Model):
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
@@ -543,12 +585,15 @@ class EmbeddingModel(_Model):
         *,
         dimensions: int | None = None,
         log: MessageLog | None = None,
+        replay: Replayed | None = None,
         client: "OpenAI | None" = None,
         base_url: str | None = None,
         api_key: str | None = None,
         service: Service | None = None,
     ) -> None:
-        super().__init__(model, log=log, client=client, base_url=base_url, api_key=api_key, service=service)
+        super().__init__(
+            model, log=log, replay=replay, client=client, base_url=base_url, api_key=api_key, service=service
+        )
         self.dimensions = dimensions
         self._encoding = "base64"
 
@@ -565,7 +610,8 @@ class EmbeddingModel(_Model):
         `keep=False` leaves the vectors out of the log (the store keeps its own); the ids of the calls' exchanges are
         appended to `exchanges`. Raises ServiceError, and BadReply for vectors that are missing, uneven, or no numbers.
         """
-        made = [self._batch(batch, tags or {}, keep) for batch in _batches(texts)]
+        # in a thread of a pool, so that Ctrl-C lets the call in flight come to its end
+        made = list(in_order(lambda batch: self._batch(batch, tags or {}, keep), _batches(texts), 1))
         if exchanges is not None:
             exchanges += [exchange.id for exchange, _ in made]
         rows = [part for _, part in made]
@@ -587,11 +633,16 @@ class EmbeddingModel(_Model):
         def send() -> Exchange:
             return self._send(request, "embed", tags, 0, keep)
 
-        if self.log is not None and keep:
-            exchange = self.log.once(exchange_id(self.service.name, self.endpoint, request), send)
-            if (exchange.response or {}).get("data"):
-                return exchange
-        return send()  # never asked, or asked by a store that kept the vectors itself
+        if self.log is None:
+            return send()
+        id = exchange_id(self.service.name, self.endpoint, request)
+        if not keep:
+            exchange = self.log.aside.once(id, send)
+            if self.log.find(id) is None:  # the process died between the two logs
+                self.log.append(_without_vectors(exchange))
+            return exchange
+        exchange = self.log.once(id, send)
+        return exchange if (exchange.response or {}).get("data") else send()  # else a store has kept the vectors itself
 
     def _adapt(
         self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
@@ -607,9 +658,19 @@ class EmbeddingModel(_Model):
     def _check(self, response: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         vectors(response, len(request["input"]))
 
-    def _recorded(self, response: Mapping[str, Any], keep: bool) -> Mapping[str, Any]:
-        data = [{**item, "embedding": _base64(item["embedding"])} for item in response["data"]] if keep else []
-        return {**response, "data": data}
+    def _record(self, log: MessageLog, exchange: Exchange, keep: bool) -> None:
+        if exchange.error is None:
+            data = (exchange.response or {})["data"]
+            data = [{**item, "embedding": _base64(item["embedding"])} for item in data]
+            exchange = replace(exchange, response={**(exchange.response or {}), "data": data})
+        if not keep:
+            log.aside.append(exchange)  # first: what is logged as paid must not have to be paid again
+            exchange = _without_vectors(exchange)
+        log.append(exchange)
+
+
+def _without_vectors(exchange: Exchange) -> Exchange:
+    return replace(exchange, response={**(exchange.response or {}), "data": []})
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:

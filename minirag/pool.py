@@ -31,13 +31,14 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
 
     The first exception stops the feeding: calls in flight are finished, so that what they paid for is kept, and
     then it is raised. After Ctrl-C, or where nobody wants more results, they get ten seconds and start nothing new
-    (`check_interrupted`); a second Ctrl-C ends the wait.
+    (`check_interrupted`), neither here nor in pools that their calls have begun; a second Ctrl-C ends the wait.
     """
+    outer: threading.Event | None = getattr(_here, "interrupted", None)
     free = threading.Semaphore(workers)
     stopped, interrupted = threading.Event(), threading.Event()
 
     def work(item: T) -> R:
-        _here.interrupted = interrupted
+        _here.interrupted = outer or interrupted
         try:
             return call(item)
         except BaseException:
