@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         _add_step(commands, step, text)
     _add_plan(commands)
     _add_costs(commands)
+    _add_verify(commands)
     _add_check(commands)
     return root
 
@@ -82,6 +83,14 @@ def _add_costs(commands: Any) -> None:
     command.add_argument(
         "--hosting-per-minute", type=_not_negative, metavar="USD", help="what the tuned model costs idle"
     )
+    command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
+def _add_verify(commands: Any) -> None:
+    text = "whether a run's files follow from its log; no key, no network"
+    command = _add(commands, "verify", text, "verify out")
+    command.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
+    command.add_argument("--prices", metavar="FILE", help="the prices that the run was given")
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 

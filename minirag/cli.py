@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.arguments import parser
-from minirag.commands import check, costs, plan, rows, run
+from minirag.commands import check, costs, plan, rows, run, verify
 from minirag.errors import InputError, MiniragError
 from minirag.redact import redact
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Mapping[str, Any]) -> int:
-    apart = {"check": check.main, "costs": costs.main}.get(given["command"])
+    apart = {"check": check.main, "costs": costs.main, "verify": verify.main}.get(given["command"])
     if apart is not None:
         return apart(given)
     documents = given.get("documents", [])

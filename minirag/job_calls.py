@@ -39,36 +39,35 @@ class JobCalls:
         repeat: int = 0,
     ) -> dict[str, Any]:
         """The raw reply; polls are tried again, everything that creates something is sent once."""
+
+        def once() -> tuple[Exchange, ServiceError | None]:
+            return self.service.attempt(
+                stage,
+                endpoint,
+                request,
+                lambda client: call(client, request),
+                self._check,
+                tags=tags or {},
+                repeat=repeat,
+            )
+
         attempt = 0
         while True:
             attempt += 1
-            exchange, failure = self._attempt(stage, endpoint, request, call, tags or {}, repeat)
+            begun = Exchange(stage, endpoint, self.service.name, request, None, None, repeat, tags or {}, utc_now())
+            exchange, failure = self._logged(begun, once)
             if failure is None:
                 return dict(exchange.response or {})
             if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
                 raise failure
 
-    def _attempt(
-        self,
-        stage: str,
-        endpoint: str,
-        request: Mapping[str, Any],
-        call: Callable[[Any, Mapping[str, Any]], Any],
-        tags: Mapping[str, Any],
-        repeat: int,
+    def _logged(
+        self, call: Exchange, attempt: Callable[[], tuple[Exchange, ServiceError | None]]
     ) -> tuple[Exchange, ServiceError | None]:
-        """Send a request once and log what came of it."""
-
-        def attempt() -> tuple[Exchange, ServiceError | None]:
-            return self.service.attempt(
-                stage, endpoint, request, lambda client: call(client, request), self._check, tags=tags, repeat=repeat
-            )
-
+        """Make one attempt at a call, and log what came of it."""
         if self.log is None or self.service.replay is not None:
             return attempt()
-        with self.log.sending(
-            Exchange(stage, endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
-        ):
+        with self.log.sending(call):
             exchange, failure = attempt()
             self.log.append(exchange)
         return exchange, failure

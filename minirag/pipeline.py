@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import costs
+from minirag import costs, prompts
 from minirag.budget import Budget
 from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
@@ -26,7 +26,7 @@ from minirag.compare import compare, in_words
 from minirag.documents import Pages, load
 from minirag.errors import InputError, JobError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
 from minirag.evaluate import Scores, evaluate, ragas_score
-from minirag.files import write_atomically, write_json, write_jsonl
+from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import OPENAI_ADDRESS, ChatModel, EmbeddingModel, Service
@@ -90,7 +90,8 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InputError(f"Cannot write to the folder {self.folder}: {error.strerror}.") from error
+            kind = Unfinished if error.errno in FULL else InputError
+            raise kind(f"Cannot write to the folder {self.folder}: {error.strerror}.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -101,6 +102,7 @@ class Run:
         with suppress(OSError):  # only a courtesy to whom the lock keeps out
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        remove_unfinished(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +121,15 @@ class Run:
 
     @cached_property
     def log(self) -> MessageLog:
-        return MessageLog(self.folder / "messages.jsonl")
+        """`messages.jsonl`; what was in flight when an earlier run died is said, because it may be paid twice."""
+        log = MessageLog(self.folder / "messages.jsonl")
+        log.recover()
+        if lost := log.interrupted():
+            self.say(
+                f"{_counted(lost, 'call')} of this folder had no reply yet when a run was ended: "
+                "sent again, they may have been paid twice"
+            )
+        return log
 
     @cached_property
     def budget(self) -> Budget | None:
@@ -171,10 +181,12 @@ class Run:
             store = VectorStore.open(self.folder, model=self._index_name)
             if list(store.chunks) == self.chunks:
                 self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
+                self.log.forget_aside()
                 return store
         store = VectorStore.build(self.chunks, self.embed)
         store.model = self._index_name
         store.save(self.folder)
+        self.log.forget_aside()
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return VectorStore.open(self.folder, verify=False)  # mapped from the disk, where it has just been written
@@ -307,7 +319,11 @@ class Run:
         self._require_enough_examples()
         try:
             job = self.job()
-            job.wait(timeout=self.job_timeout, progress=lambda now: self.progress(f"finetune ({now})", 0, 0))
+            job.wait(
+                timeout=self.job_timeout,
+                progress=lambda now: self.progress(f"finetune ({now})", 0, 0),
+                sleep=self.service.retry.sleep,
+            )
             model = job.model
         except JobError as error:
             self.untrained = error
@@ -561,6 +577,7 @@ class Run:
                 name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()
             },
             "models_served": {model: sorted(names) for model, names in sorted(served.items())},
+            "prompts": hashlib.sha256(Path(prompts.__file__).read_bytes()).hexdigest(),
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }
 
@@ -571,6 +588,8 @@ class Run:
     def finish(self) -> None:
         """Record the run; raise Unfinished where a question or a score could not be had."""
         self.record()
+        if self.log.taken:
+            self.say(f"calls: {self.log.added:,} sent, {self.log.taken:,} taken from the log of earlier runs")
         if self.untrained is not None:
             raise self.untrained
         if self.failures:

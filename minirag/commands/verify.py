@@ -1,0 +1,140 @@
+"""Row 9. `minirag verify DIR`: everything in a run's folder follows from its log; or where it does not.
+
+The run is repeated in a temporary folder by models that answer from the log only, and its files are compared byte by
+byte. No key is needed and nothing is sent. The vectors of the index are the one thing that no log holds: they are held
+to their checksum, and to the retrieval that every recorded request shows.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from minirag import costs
+from minirag.differences import differences
+from minirag.errors import DocumentError, InputError, MiniragError
+from minirag.message_log import MessageLog, exchange_id
+from minirag.models import Service
+from minirag.pipeline import Run
+from minirag.replay import Replay
+from minirag.resume import recorded_facts, settings_of
+from minirag.vector_store import VectorStore
+
+INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
+STEPS = {
+    "report.html": "report",
+    "costs.json": "costs",
+    "comparison.json": "comparison",
+    "scores.jsonl": "scores",
+    "answers.jsonl": "answers",
+    "job.json": "tuned",
+    "training.jsonl": "training_file",
+    "questions.jsonl": "questions",
+}
+"""The step that writes each file, the last one first."""
+OF_THIS_MACHINE = {"minirag", "versions"}
+"""Facts of `run.json` that say who computed, not what."""
+
+
+class Verified(NamedTuple):
+    """What a repetition gave: the files that are the same, those that could not be repeated and why, what differs."""
+
+    same: list[str]
+    skipped: dict[str, str]
+    found: list[str]
+
+
+def main(given: Mapping[str, Any]) -> int:
+    """Repeat a run from its log and say what differs; exit code 0 or 2."""
+    folder: Path = given["folder"]
+    for name in ("run.json", "messages.jsonl"):
+        if not (folder / name).is_file():
+            raise InputError(f"There is no run in {folder} ({name} is missing); name the folder of a run.")
+    log = MessageLog(folder / "messages.jsonl")
+    found = list(_forged(log))
+    with TemporaryDirectory(prefix="minirag-verify-") as temporary:
+        verified = _repeated(folder, Path(temporary), costs.load_prices(given.get("prices")))
+    verified.found[:0] = found
+    result = {"exchanges": len(log), **verified._asdict()}
+    print(json.dumps(result, ensure_ascii=False) if given.get("json") else "\n".join(_lines(len(log), verified)))
+    return 2 if verified.found else 0
+
+
+def _forged(log: MessageLog) -> Iterator[str]:
+    """The lines whose identity does not follow from their request: intact to their checksum, but changed."""
+    for number, exchange in enumerate(log, 1):
+        if exchange.id != exchange_id(exchange.service, exchange.endpoint, exchange.request, exchange.repeat):
+            yield f"{log.path.name} line {number}, id: does not follow from the line's request"
+
+
+def _repeated(folder: Path, temporary: Path, prices: costs.Prices) -> Verified:
+    """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
+    facts = recorded_facts(folder)
+    settings, _ = settings_of({}, folder)
+    for name in ("messages.jsonl", *INDEX):
+        (temporary / name).symlink_to((folder / name).resolve())
+    run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
+    if facts.get("tuned_service"):
+        run.tuned_service = Service(replay=Replay(run.log, facts["tuned_service"]))
+    verified = Verified([], {}, [])
+    step = next((step for name, step in STEPS.items() if (folder / name).is_file()), None)
+    try:
+        _take_documents(run, facts, verified)
+        if step is not None:
+            getattr(run, step)
+        run.record()
+    except MiniragError as error:
+        verified.found.append(f"{step} cannot be repeated: {error}")
+    _compare(folder, temporary, verified)
+    return verified
+
+
+def _take_documents(run: Run, facts: Mapping[str, Any], verified: Verified) -> None:
+    """Cut the documents into chunks again, or, where they are gone or others by now, take the chunks of the index."""
+    chunks = list(VectorStore.open(run.folder).chunks)
+    try:
+        digests = dict(run.pages.sha256)
+    except DocumentError as error:
+        verified.skipped.update(dict.fromkeys(("chunks.jsonl", "run.json", "report.html"), str(error)))
+    else:
+        for name in dict.fromkeys((*facts["documents"], *digests)):
+            if digests.get(name) != facts["documents"].get(name):
+                verified.found.append(f"{name} is not the document of this run: its sha256 is another")
+        if run.chunks != chunks:
+            verified.found.append("chunks.jsonl is not what the documents give")
+        else:
+            verified.same.append("chunks.jsonl")
+    run.chunks = chunks
+
+
+def _compare(folder: Path, temporary: Path, verified: Verified) -> None:
+    for path in sorted(temporary.iterdir()):
+        name, recorded = path.name, folder / path.name
+        if path.is_symlink() or name in verified.skipped:
+            continue
+        if not recorded.is_file():
+            verified.skipped[name] = "it is not there; a run writes it again for free"
+            continue
+        before, now = (_comparable(file) for file in (recorded, path))
+        told = [str(difference) for difference in differences(name, before, now)]
+        verified.found.extend(told)
+        if not told:
+            verified.same.append(name)
+
+
+def _comparable(path: Path) -> bytes:
+    """The bytes of a file; of `run.json` without what belongs to the machine."""
+    data = path.read_bytes()
+    if path.name != "run.json":
+        return data
+    return json.dumps({k: v for k, v in json.loads(data).items() if k not in OF_THIS_MACHINE}).encode()
+
+
+def _lines(exchanges: int, verified: Verified) -> list[str]:
+    lines = [f"messages.jsonl: {exchanges:,} exchanges, every line intact"]
+    lines += [f"{name}: the same" for name in verified.same]
+    lines += [f"{name}: not compared, {why}" for name, why in verified.skipped.items()]
+    lines += verified.found
+    count = len(verified.found)
+    return [*lines, f"{count:,} differences" if count else "Everything follows from the log."]
