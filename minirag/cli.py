@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,51 @@ from minirag.errors import InputError, MiniragError
 from minirag.redact import redact
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: like Ctrl-C in everything but the exit code."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code (0 done, 2 bad input, 3 resumable, 4 budget, 130 interrupted)."""
+    """Run one command; returns the exit code.
+
+    0 done, 2 bad input, 3 resumable, 4 budget, 130 interrupted, 143 terminated.
+    """
     try:
         given = vars(parser().parse_args(argv))
         if "offline" in given and "base_url" in given:
             raise InputError("--offline and --base-url exclude each other; give one of them.")
-        return _run(given)
+        with _terminable():
+            return _run(given)
     except MiniragError as error:
         print(f"minirag: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would only spoil the last words
+    except KeyboardInterrupt as stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # one more would only spoil the last words
         print("\nminirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr, flush=True)
-        os._exit(130)  # a thread that still waits for a service must not keep the process alive
+        os._exit(
+            143 if isinstance(stop, Terminated) else 130
+        )  # a thread that still waits for a service must not keep the process alive
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no traceback at exit
         return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated in the block, where the system allows that: signals are for the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(given: Mapping[str, Any]) -> int:

@@ -33,7 +33,7 @@ def differences(file: str, before: bytes, now: bytes) -> Iterator[Difference]:
         return
     found = False
     if file.endswith(".json"):
-        for place, old, new in fields(_json(before), _json(now)):
+        for place, old, new in changed_fields(_json(before), _json(now)):
             found = True
             yield Difference(file, 0, place or "all of it", old, new)
     if not found:
@@ -48,7 +48,7 @@ def _of_line(file: str, number: int, before: bytes | None, now: bytes | None) ->
             file, number, "the line", *("nothing" if line is None else _shown(line) for line in (before, now))
         )
         return
-    found = list(fields(_json(before), _json(now))) if file.endswith(".jsonl") else []
+    found = list(changed_fields(_json(before), _json(now))) if file.endswith(".jsonl") else []
     if found:
         yield from (Difference(file, number, place or "all of it", old, new) for place, old, new in found)
         return
@@ -56,18 +56,20 @@ def _of_line(file: str, number: int, before: bytes | None, now: bytes | None) ->
     yield Difference(file, number, f"byte {byte + 1}", _shown(before[byte:]), _shown(now[byte:]))
 
 
-def fields(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, str, str]]:
+def changed_fields(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, str, str]]:
     """The places in which two JSON values differ, and both values there, shortened.
 
-    >>> list(fields({"a": {"b": 1}}, {"a": {"b": 2}, "c": None}))
+    >>> list(changed_fields({"a": {"b": 1}}, {"a": {"b": 2}, "c": None}))
     [('a.b', '1', '2'), ('c', 'nothing', 'null')]
     """
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*before, *now)):
-            yield from fields(before.get(key, _MISSING), now.get(key, _MISSING), f"{place}.{key}" if place else key)
+            yield from changed_fields(
+                before.get(key, _MISSING), now.get(key, _MISSING), f"{place}.{key}" if place else key
+            )
     elif isinstance(before, list) and isinstance(now, list):
         for number, (old, new) in enumerate(zip_longest(before, now, fillvalue=_MISSING)):
-            yield from fields(old, new, f"{place}[{number}]")
+            yield from changed_fields(old, new, f"{place}[{number}]")
     elif before != now or type(before) is not type(now):
         yield place, _shown(before), _shown(now)
 

@@ -53,6 +53,8 @@ from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 
 VERSION = "0.1.0"
+RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
+"""What the evaluation writes; the log gives it again for free."""
 SERVED_WITHIN = 600.0
 """Seconds that a new model may answer 404 before it is given up."""
 
@@ -580,6 +582,11 @@ class Run:
             "prompts": hashlib.sha256(Path(prompts.__file__).read_bytes()).hexdigest(),
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }
+
+    def forget_results(self) -> None:
+        """Remove what was found with other settings: a run that is interrupted now leaves no mix of both."""
+        for name in RESULTS:
+            (self.folder / name).unlink(missing_ok=True)
 
     def record(self) -> None:
         """Write `run.json`: at the start, so that an interrupted run can be resumed, and at the end."""

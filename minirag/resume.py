@@ -12,6 +12,7 @@ from typing import Any
 
 from minirag.arguments import ROLES
 from minirag.connect import OFFLINE
+from minirag.differences import changed_fields
 from minirag.errors import InputError
 from minirag.settings import Settings
 
@@ -29,6 +30,9 @@ def settings_of(given: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]
     known = {f.name for f in fields(Settings)}
     options = {name: value for name, value in given.items() if name in known}
     options["documents"] = tuple(given.get("documents", ()))
+    for name in ("documents", "train_questions", "eval_questions"):
+        if name in options:
+            options[name] = _absolute(options[name])  # a run is resumed from any folder
     is_offline = "offline" in given
     if not options["documents"]:
         recorded, service = _recorded(folder)
@@ -40,6 +44,38 @@ def settings_of(given: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]
         elif role not in options:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
     return _with_tuples(Settings(**options)), is_offline
+
+
+def _absolute(value: Any) -> Any:
+    """A path, or each of several, from the root on; addresses and numbers as they are."""
+    if isinstance(value, tuple):
+        return tuple(map(_absolute, value))
+    return str(Path(value).absolute()) if isinstance(value, str) and "://" not in value else value
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between the facts of an earlier run and those of now, in words.
+
+    >>> changes({"settings": {"top_k": 2}, "documents": {"/a.pdf": "0"}},
+    ...         {"settings": {"top_k": 3}, "documents": {"/a.pdf": "1"}})
+    ['top_k 2 → 3', 'document a.pdf changed']
+    """
+    told = [f"{name.removeprefix('settings.')} {old} → {new}" for name, old, new in _fields("settings", before, now)]
+    for kind, noun in (("documents", "document"), ("question_files", "question file")):
+        same_names = before.get(kind, {}).keys() & now.get(kind, {}).keys()
+        told += [f"{noun} {Path(n).name} changed" for n in sorted(same_names) if before[kind][n] != now[kind][n]]
+    for name in ("service", "tuned_service", "minirag", "versions"):
+        told += [f"{place} {old} → {new}" for place, old, new in _fields(name, before, now)]
+    if "prompts" in before and before["prompts"] != now.get("prompts"):
+        told.append("the prompts changed")
+    return told
+
+
+def _fields(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The places under `name` in which both facts have a value, and not the same."""
+    if name not in before or name not in now:
+        return []
+    return list(changed_fields(before[name], now[name], name))
 
 
 def recorded_facts(folder: Path) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def main(given: Mapping[str, Any]) -> int:
     folder: Path | None = given["folder"]
     if folder is None and "models" not in given:
         raise InputError("Name a run's folder, or three models with --models BASE,TUNED,TEACHER.")
-    log: Iterable[Exchange] = () if folder is None else _log(folder)
-    result = _result(log, prices, given)
+    log = None if folder is None else _log(folder)
+    result = {**_result(log or (), prices, given), "calls_interrupted": 0 if log is None else log.interrupted()}
     print(json.dumps(result, ensure_ascii=False) if given.get("json") else "\n".join(_lines(result)))
     return 0
 
@@ -89,6 +89,8 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     told = [f"US dollars by prices of {result['prices_of']}"]
     if result["lines"]:
         told += ["", _bill(result), ""]
+    if result["calls_interrupted"]:
+        told += [f"{result['calls_interrupted']:,} more had no reply yet when a run was ended; they may be billed", ""]
     rows = [
         [arm, model[:30], *_question(result, arm), dollars(result["usd_per_question"].get(arm))]
         for arm, model in result["models"].items()

@@ -1,9 +1,11 @@
 """Row 9. `minirag run`, and each of its steps."""
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from minirag import costs, training_table
@@ -11,7 +13,7 @@ from minirag.commands import job
 from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
 from minirag.pipeline import Run
-from minirag.resume import positive, recorded_facts, settings_of
+from minirag.resume import changes, positive, recorded_facts, settings_of
 from minirag.terminal import Progress, say
 
 RESULTS = {
@@ -47,15 +49,35 @@ def main(given: Mapping[str, Any]) -> int:
         run.check()
         stack.enter_context(run)
         _require_same_services(run, documents)
+        _tell_changes(run)
         run.record()
         say(f"service: {run.service.address}" + (" (embedded)" if offline else ""))
         if "cancel" in given or "status" in given:
             return job.main(given, run)
+        stack.push(_let_calls_end)
         getattr(run, RESULTS.get(given["command"], "report"))
         summary = _summary(run, given["command"])
         print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(run, summary)))
         run.finish()
     return 0
+
+
+def _let_calls_end(_kind: object, _error: object, trace: TracebackType | None) -> None:
+    """Ctrl-C while a result was looked at: close the pool that gave it, so that its calls in flight get their time."""
+    if trace is not None:
+        traceback.clear_frames(trace)
+
+
+def _tell_changes(run: Run) -> None:
+    """Say what is not as it was when the folder was last used; its results are not left beside those of now."""
+    try:
+        before = recorded_facts(run.folder)
+    except InputError:
+        return  # there was no run yet, or none that can be compared with
+    now = json.loads(json.dumps(run.facts()))  # as a file has it: lists, no tuples
+    if told := changes(before, now):
+        say(f"since the last run: {'; '.join(told)}")
+        run.forget_results()
 
 
 def _require_same_services(run: Run, documents: Sequence[str]) -> None:
