@@ -3,11 +3,13 @@
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from minirag.evaluate import METRICS
 from minirag.pipeline import VERSION
+from minirag.redact import redact
 from minirag.training import IDLE_REFINES
+from minirag.visible import visible
 
 PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
 ROLES = ("teacher", "student", "judge", "embedding")
@@ -28,8 +30,15 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=28, width=79)
 
 
+class _Parser(argparse.ArgumentParser):
+    """What is wrong with an argument is said without the keys that may stand in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(redact(message)))
+
+
 def parser() -> argparse.ArgumentParser:
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="minirag",
         formatter_class=_Help,
         description="Can a small model, tuned on a large one's answers over your documents,\nreplace it?",
@@ -140,6 +149,7 @@ def _add_settings(command: Any) -> None:
     for role in ROLES:
         models.add_argument(f"--{role}", metavar="MODEL")
     models.add_argument("--base-url", metavar="URL", help="the service (default: OPENAI_BASE_URL, or OpenAI)")
+    models.add_argument("--insecure-http", action="store_true", help="allow http:// to a service on another machine")
     models.add_argument("--tuned", metavar="MODEL", help="a tuned model from elsewhere, instead of a job")
     models.add_argument("--tuned-base-url", metavar="URL", help="the service of --tuned")
     models.add_argument("--tokenizer", metavar="NAME", help="vocabulary to count unknown models' tokens with")

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 from minirag.arguments import parser
 from minirag.commands import check, costs, plan, rows, run, verify
 from minirag.errors import InputError, MiniragError
-from minirag.redact import redact
+from minirag.models import KEY_NAMES
+from minirag.redact import keep_out, redact
+from minirag.terminal import say
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,8 +25,10 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0 done, 2 bad input, 3 resumable, 4 budget, 130 interrupted, 143 terminated.
+    0 done, 1 bug, 2 bad input, 3 resumable, 4 budget, 130 interrupted, 143 terminated.
     """
+    for name in KEY_NAMES:
+        keep_out(os.environ.get(name, ""))
     try:
         given = vars(parser().parse_args(argv))
         if "offline" in given and "base_url" in given:
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminable():
             return _run(given)
     except MiniragError as error:
-        print(f"minirag: {redact(str(error))}", file=sys.stderr)
+        say(f"minirag: {error}")
         return error.exit_code
     except KeyboardInterrupt as stop:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -43,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no traceback at exit
         return 0
+    except Exception:
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
+        return 1
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.errors import InputError
-from minirag.models import OPENAI_ADDRESS, Service
+from minirag.models import OPENAI_ADDRESS, TUNED_KEY, Service
 from minirag.terminal import say
 
 OFFLINE = "offline"
@@ -22,9 +22,12 @@ def address_of(given: Mapping[str, Any]) -> str:
 
 
 def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
-    """The service of this command; the embedded one is a process of its own that ends with this one."""
+    """The service of this command, whose address is said; the embedded one is a process that ends with this one."""
     if not offline:
-        return stack.enter_context(Service(given.get("base_url"), say=say))
+        insecure = "insecure_http" in given
+        service = stack.enter_context(Service(given.get("base_url"), say=say, insecure_http=insecure))
+        say(f"service: {service.address}")
+        return service
     command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(folder / "offline")]
     # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
@@ -32,9 +35,15 @@ def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline
     address = server.stdout.readline().decode().strip() if server.stdout else ""
     if not address:
         raise InputError("The embedded server did not start; see above.")
+    say(f"service: {address} (embedded)")
     return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
 
 
-def tuned_service(address: str) -> Service:
-    """Another provider gets a key of its own, never the main service's."""
-    return Service(address, os.environ.get("MINIRAG_TUNED_API_KEY") or "none", say=say)
+def tuned_service(given: Mapping[str, Any], stack: ExitStack) -> Service | None:
+    """Another provider, where one is named, gets a key of its own, never the main service's."""
+    if "tuned_base_url" not in given:
+        return None
+    key, insecure = os.environ.get(TUNED_KEY) or "none", "insecure_http" in given
+    service = stack.enter_context(Service(given["tuned_base_url"], key, say=say, insecure_http=insecure))
+    say(f"service of the tuned model: {service.address}")
+    return service

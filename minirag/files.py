@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import Unfinished
+from minirag.redact import without_keys
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says where there is no room: nothing is wrong with the path, and running again later resumes."""
@@ -17,14 +18,15 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
     """Replace `path` by `data`, or by what a function writes: beside it, synced, then renamed. Private (0600).
 
-    Raises Unfinished on a full disk or a folder that cannot be written; the old file is then still there.
+    No key in use is in `data` then (see `redact`). Raises Unfinished on a full disk or a folder that cannot be
+    written; the old file is then still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(file, "wb") as stream:
-            stream.write(data) if isinstance(data, bytes) else data(stream)
+            stream.write(without_keys(data)) if isinstance(data, bytes) else data(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -22,6 +22,7 @@ from typing import Any
 from minirag.errors import LogError, Unfinished
 from minirag.files import FULL
 from minirag.in_flight import InFlight
+from minirag.redact import without_keys
 
 VERSION = 1
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
@@ -114,7 +115,7 @@ class Exchange:
         return self.error is not None and self.error.get("type") == _INTERRUPTED["type"]
 
     def to_line(self) -> bytes:
-        """The exchange as one line of the log, checksum and newline included."""
+        """The exchange as one line of the log, checksum and newline included, and no key in use (see `redact`)."""
         body = {
             "v": VERSION,
             "id": self.id,
@@ -130,7 +131,7 @@ class Exchange:
             "seconds": self.seconds,
         }
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = text.encode("utf-8", "backslashreplace")[:-1]
+        data = without_keys(text.encode("utf-8", "backslashreplace"))[:-1]
         return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
 
     @classmethod

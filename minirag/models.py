@@ -7,6 +7,7 @@ Only this module and `finetune` know the SDK.
 
 import base64
 import binascii
+import ipaddress
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from minirag.errors import BadReply, InputError, NotRecorded, ServiceError, Serv
 from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.pool import check_interrupted, in_order
 from minirag.prompts import Message, with_shape
-from minirag.redact import redact
+from minirag.redact import keep_out, redact, redact_json, without_keys
 from minirag.replay import Replay, failure_of
 from minirag.replies import no_constant
 from minirag.retry import Retry, retry_after
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 Replayed = MessageLog | str | os.PathLike[str]
 """A log to replay, or its path."""
 OPENAI_ADDRESS = "https://api.openai.com/v1"
+OPENAI_KEY, TUNED_KEY = KEY_NAMES = ("OPENAI_API_KEY", "MINIRAG_TUNED_API_KEY")
+"""The variables of the environment that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
 UPLOAD_RATE = 125_000.0
@@ -111,7 +114,11 @@ def is_loopback(address: str) -> bool:
     >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
     (True, False)
     """
-    return urlsplit(address).hostname in {"localhost", "127.0.0.1", "::1"}
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 class Service:
@@ -119,9 +126,10 @@ class Service:
 
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both, whose redirects and proxies are as you have set them. `name` stands for the address in
-    every exchange's identity (default: the address). A call ends after `timeout` seconds, whatever the service does.
-    `say` hears, once each, what a model here does not support. With `replay` nothing is ever sent. Raises InputError
-    for an unusable address or a missing key, before anything is sent.
+    every exchange's identity (default: `address`, which lacks the name, password and query that `base_url` may have).
+    A call ends after `timeout` seconds, whatever the service does. `say` hears, once each, what a model here does not
+    support. With `replay` nothing is ever sent. Raises InputError for an unusable address, plain http to another machine
+    unless `insecure_http`, or a missing key, before anything is sent.
     """
 
     def __init__(
@@ -134,16 +142,19 @@ class Service:
         retry: Retry | None = None,
         timeout: float = TIMEOUT,
         say: Callable[[str], None] = lambda _: None,
+        insecure_http: bool = False,
         replay: Replay | None = None,
     ) -> None:
         self.replay = replay
+        given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
+        self._base_url = given if client is None else str(client.base_url)
         if replay is not None:
             self.address = name = replay.service
             retry = Retry(attempts=1, calls_given_up=sys.maxsize, sleep=lambda _: None)
-        elif client is not None:
-            self.address = str(client.base_url).rstrip("/")
         else:
-            self.address = _checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
+            self.address = _shown(_split(self._base_url))
+            if client is None and not insecure_http:
+                _refuse_plain_http(self.address)
         self.name = name or self.address
         self.retry = retry or Retry()
         self.timeout = timeout
@@ -154,7 +165,8 @@ class Service:
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
-        self._key = api_key or os.environ.get("OPENAI_API_KEY") or ""
+        self._key = api_key or os.environ.get(OPENAI_KEY) or ""
+        keep_out(self._key if client is None else client.api_key)
         if client is None and replay is None and not self._key and self.address == OPENAI_ADDRESS:
             raise InputError("No key: set OPENAI_API_KEY, or name another service with --base-url, or use --offline.")
 
@@ -168,7 +180,7 @@ class Service:
                 import openai
 
                 self._client = openai.OpenAI(
-                    base_url=self.address,
+                    base_url=self._base_url,
                     api_key=self._key or "none",
                     max_retries=0,
                     timeout=self.timeout,
@@ -213,7 +225,8 @@ class Service:
         except Exception as error:
             raise self.failure(error, model) from error
         try:
-            reply = json.loads(raw.content, parse_constant=no_constant)
+            # a service may send the key back, and what it sends goes into the log, answers and prompts
+            reply = json.loads(without_keys(raw.content), parse_constant=no_constant)
         except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
@@ -263,6 +276,8 @@ class Service:
         except ServiceError as error:
             failure = error
         told = None if failure is None else described(failure)
+        if failure is not None:
+            response = redact_json(response)  # no answer, so nothing that must stay as it is
         seconds = round(time.monotonic() - clock, 4)
         call = (stage, endpoint, self.name, request, response, told, repeat, tags)
         exchange = Exchange(*call, started, seconds)
@@ -294,7 +309,11 @@ class Service:
         body = error.body if isinstance(error.body, dict) else {}
         code, param, status = body.get("code"), body.get("param"), int(error.status_code)
         said = redact(str(body.get("message") or error.body or "no reason given")).strip().rstrip(".")[:300]
-        told: dict[str, Any] = {"status": status, "code": None if code is None else str(code), "param": param}
+        told: dict[str, Any] = {
+            "status": status,
+            "code": None if code is None else redact(str(code)),
+            "param": None if param is None else redact(str(param)),
+        }
         if status == 401:
             return ServiceRefused(f"{self.address} refuses the key; set OPENAI_API_KEY to a valid one.", **told)
         if status == 402 or code in {"insufficient_quota", "billing_hard_limit_reached"}:
@@ -310,11 +329,33 @@ class Service:
         return ServiceError(f"{self.address} answered {status}: {said}.", transient=transient, wait=wait, **told)
 
 
-def _checked_address(address: str) -> str:
-    parts = urlsplit(address)
+def _split(address: str) -> SplitResult:
+    """The parts of a service's address; its password is kept out of everything from now on."""
+    shown = "The address" if "@" in address else repr(address)
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises ValueError for what is no number
+    except ValueError:
+        raise InputError(f"{shown} is no service address; it must look like https://host/v1.") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InputError(f"{address!r} is no service address; it must look like https://host/v1.")
-    return address.rstrip("/")
+        raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
+    if parts.password:
+        keep_out(parts.password)
+        keep_out(unquote(parts.password))
+        keep_out(base64.b64encode(unquote(f"{parts.username}:{parts.password}").encode()).decode())
+    return parts
+
+
+def _shown(parts: SplitResult) -> str:
+    """Scheme, host, port and path: an address as it may be seen."""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
+def _refuse_plain_http(address: str) -> None:
+    if address.startswith("http://") and not is_loopback(address):
+        raise InputError(
+            f"{address} is plain http: whoever stands between reads documents and key; use https, or --insecure-http."
+        )
 
 
 class _Model:

@@ -55,7 +55,7 @@ class Rehearsal(Service):
     """Answers every call by itself; its answers are `length` times as long as the models' habits say."""
 
     def __init__(self, address: str, length: float = 1.0) -> None:
-        super().__init__(address, "none")
+        super().__init__(address, "none", insecure_http=True)  # nothing is sent
         self.length = length
 
     def shutdown_date(self, model: str) -> None:

@@ -1,14 +1,33 @@
-"""Row 9. Talking to a person: data on stdout, talk and progress on stderr, 79 columns."""
+"""Row 9. Talking to a person: data on stdout, talk and progress on stderr, 79 columns.
 
+Everything goes out through here, without keys and with what a terminal would obey shown by its code.
+"""
+
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+from minirag.redact import redact
+from minirag.visible import visible, visible_json
 
 WIDTH = 79
 
 
 def say(line: str) -> None:
     """A line of talk, over the progress line if there is one."""
+    line = visible(redact(line))
     print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Data for a person; its line ends are ours, since `table` and `cut` leave none of a document or a model."""
+    print(visible(redact(text), keep="\n"))
+
+
+def show_json(value: Any) -> None:
+    """Data for a program: one JSON value on one line."""
+    print(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
 
 
 class Progress:
@@ -17,7 +36,7 @@ class Progress:
     def __call__(self, step: str, done: int, total: int) -> None:
         if sys.stderr.isatty():
             count = f" {done}/{total}" if total else " …"
-            print(f"\r\033[K{step}{count}"[:90], end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{visible(redact(step))}{count}"[:90], end="", file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
@@ -28,6 +47,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     draft      64
     refine      7
     """
+    head, rows = [visible(cell) for cell in head], [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = []
     for row in (head, *rows):
@@ -41,6 +61,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
 
 def cut(line: str) -> str:
     """A line that is too long, cut to fit."""
+    line = visible(redact(line))
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 

@@ -22,6 +22,7 @@ ROWS = [
         "retry",
         "sentences",
         "tokens",
+        "visible",
         "wording",
     },
     {

@@ -1,6 +1,5 @@
 """Row 9. `minirag check FILE…`: would a service train on these chat files, and would you want it to?"""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from minirag.curation import Candidate, curate
 from minirag.prompt_parts import parts
 from minirag.questions import read_questions
 from minirag.refinement import CLASSES
-from minirag.terminal import cut, dollars, table
+from minirag.terminal import cut, dollars, show, show_json, table
 from minirag.training_file import default_epochs
 
 SHOWN = 20
@@ -31,9 +30,9 @@ def main(given: Mapping[str, Any]) -> int:
         for result, one in zip(results, checked, strict=True):
             result.update(curated(one.path))
     if given.get("json"):
-        print(json.dumps(results[0] if len(results) == 1 else {"files": results}, ensure_ascii=False))
+        show_json(results[0] if len(results) == 1 else {"files": results})
     else:
-        print("\n\n".join("\n".join(_lines(result, "curate" in given)) for result in results))
+        show("\n\n".join("\n".join(_lines(result, "curate" in given)) for result in results))
     return 2 if any(one.total(errors=True) for one in checked) else 0
 
 

@@ -1,6 +1,5 @@
 """Row 9. `minirag costs [DIR]`: the bill of a log, and whether training pays for itself, for any three models."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,7 @@ from minirag.models import OPENAI_ADDRESS
 from minirag.payback import in_words, payback, question_costs, ratios
 from minirag.report import ARMS
 from minirag.shutdowns import shutdown
-from minirag.terminal import dollars, table
+from minirag.terminal import dollars, show, show_json, table
 
 Answers = dict[tuple[str, str, int], Exchange]
 
@@ -27,7 +26,7 @@ def main(given: Mapping[str, Any]) -> int:
         raise InputError("Name a run's folder, or three models with --models BASE,TUNED,TEACHER.")
     log = None if folder is None else _log(folder)
     result = {**_result(log or (), prices, given), "calls_interrupted": 0 if log is None else log.interrupted()}
-    print(json.dumps(result, ensure_ascii=False) if given.get("json") else "\n".join(_lines(result)))
+    show_json(result) if given.get("json") else show("\n".join(_lines(result)))
     return 0
 
 

@@ -1,6 +1,5 @@
 """Row 9. `minirag plan DOC…` (or `run --dry-run`): calls, tokens and money before a request is sent."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,7 @@ from minirag.models import OPENAI_ADDRESS
 from minirag.plan import LENGTHS, Plan, plan
 from minirag.resume import settings_of
 from minirag.shutdowns import warnings
-from minirag.terminal import dollars, number, say, table
+from minirag.terminal import dollars, number, say, show, show_json, table
 
 
 def main(given: Mapping[str, Any]) -> int:
@@ -24,9 +23,9 @@ def main(given: Mapping[str, Any]) -> int:
     address = "http://127.0.0.1/v1" if offline else address_of(given)
     planned = plan(settings, costs.load_prices(given.get("prices")), address, load(*settings.documents))
     if given.get("json"):
-        print(json.dumps(planned.to_json(), ensure_ascii=False, default=vars))
+        show_json(planned.to_json())
     else:
-        print("\n".join(lines(planned)))
+        show("\n".join(lines(planned)))
     if address == OPENAI_ADDRESS:
         models = [settings.teacher, settings.student, settings.judge, *([settings.tuned] if settings.tuned else [])]
         for warning in warnings(models, date.today(), trains=settings.tuned is None):

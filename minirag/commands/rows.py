@@ -1,6 +1,5 @@
 """Row 9. `minirag evaluate FILE`: anybody's rows scored, without a run."""
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,8 @@ from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.resume import positive
 from minirag.rows import read_rows
-from minirag.terminal import Progress, number, say
+from minirag.terminal import Progress, cut, number, say, show, show_json
+from minirag.visible import visible
 
 
 def main(given: Mapping[str, Any], path: Path) -> int:
@@ -51,7 +51,7 @@ def main(given: Mapping[str, Any], path: Path) -> int:
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
     summary = scores.summary()
-    print(json.dumps(summary, ensure_ascii=False) if given.get("json") else _table_of(summary))
+    show_json(summary) if given.get("json") else show(_table_of(summary))
     if failed := [row for row in scores if row.failed]:
         raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
     return 0
@@ -61,12 +61,12 @@ def _table_of(summary: dict[str, Any]) -> str:
     """The means as lines of at most 79 characters, unscored rows with their reasons below."""
     lines = [f"{'arm':10} {'metric':20} {'mean':>7} {'n':>6} {'unscored':>9}"]
     for name, metrics in summary.items():
-        arm = name[:10] or "–"
+        arm = visible(name)[:10] or "–"
         for metric, facts in metrics.items():
             if metric == "ragas_score":
                 lines.append(f"{arm:10} {'ragas score':20} {number(facts):>7}")
                 continue
             mean, n, unscored = number(facts["mean"]), facts["n"], facts["n_unscored"]
             lines.append(f"{arm:10} {metric:20} {mean:>7} {n:>6} {unscored:>9}")
-            lines += [f"{'':13}{count} × {reason}"[:79] for reason, count in facts["unscored"].items()]
+            lines += [cut(f"{'':13}{count} × {reason}") for reason, count in facts["unscored"].items()]
     return "\n".join(lines)

@@ -1,6 +1,5 @@
 """Row 9. `minirag run`, and each of its steps."""
 
-import json
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.resume import changes, positive, recorded_facts, settings_of
-from minirag.terminal import Progress, say
+from minirag.terminal import Progress, say, show, show_json
 
 RESULTS = {
     "questions": "questions",
@@ -38,7 +37,7 @@ def main(given: Mapping[str, Any]) -> int:
             folder,
             settings,
             lambda: connect(given, stack, folder, offline=offline),
-            stack.enter_context(tuned_service(given["tuned_base_url"])) if "tuned_base_url" in given else None,
+            tuned_service(given, stack),
             workers=positive(given, "workers", 8),
             prices=costs.load_prices(given.get("prices")),
             max_cost=given.get("max_cost"),
@@ -51,13 +50,13 @@ def main(given: Mapping[str, Any]) -> int:
         _require_same_services(run, documents)
         _tell_changes(run)
         run.record()
-        say(f"service: {run.service.address}" + (" (embedded)" if offline else ""))
+        _ = run.service  # its address is said before the first step, whatever that sends
         if "cancel" in given or "status" in given:
             return job.main(given, run)
         stack.push(_let_calls_end)
         getattr(run, RESULTS.get(given["command"], "report"))
         summary = _summary(run, given["command"])
-        print(json.dumps(summary, ensure_ascii=False) if given.get("json") else "\n".join(_lines(run, summary)))
+        show_json(summary) if given.get("json") else show("\n".join(_lines(run, summary)))
         run.finish()
     return 0
 
