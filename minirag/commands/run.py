@@ -1,5 +1,6 @@
 """Row 9. `minirag run`, and each of its steps."""
 
+import json
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
