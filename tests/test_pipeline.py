@@ -335,15 +335,10 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
         assert main([*finetune, "--cancel"]) == 2
         assert "There is no job of" in capsys.readouterr().err
-        log = MessageLog(tmp_path / "out" / "messages.jsonl")
-        job = FineTuningJob.create(
-            tmp_path / "out" / "training.jsonl",
-            base="offline-student",
-            seed=0,
-            log=log,
-            service=Service(server.base_url, "k"),
-        )
-        log.close()
+        with MessageLog(tmp_path / "out" / "messages.jsonl") as log, Service(server.base_url, "k") as service:
+            job = FineTuningJob.create(
+                tmp_path / "out" / "training.jsonl", base="offline-student", seed=0, log=log, service=service
+            )
         assert main([*finetune, "--cancel", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
