@@ -59,7 +59,9 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
             while running and running[0].done():
                 yield running.popleft().result()
         while running:
-            yield running.popleft().result()
+            result = running[0].result()  # not taken out before: an interruption waits for those that are in
+            running.popleft()
+            yield result
     except (KeyboardInterrupt, GeneratorExit):
         interrupted.set()
         patient = False

@@ -12,6 +12,7 @@ PACKAGE = Path(minirag.__file__).parent
 ROWS = [
     {
         "deadline",
+        "differences",
         "errors",
         "files",
         "in_flight",

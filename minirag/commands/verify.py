@@ -23,16 +23,16 @@ from minirag.vector_store import VectorStore
 
 INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
 STEPS = {
-    "report.html": "report",
-    "costs.json": "costs",
-    "comparison.json": "comparison",
-    "scores.jsonl": "scores",
-    "answers.jsonl": "answers",
-    "job.json": "tuned",
-    "training.jsonl": "training_file",
     "questions.jsonl": "questions",
+    "training.jsonl": "training_file",
+    "job.json": "tuned",
+    "answers.jsonl": "answers",
+    "scores.jsonl": "scores",
+    "comparison.json": "comparison",
+    "costs.json": "costs",
+    "report.html": "report",
 }
-"""The step that writes each file, the last one first."""
+"""The step that writes each file."""
 OF_THIS_MACHINE = {"minirag", "versions"}
 """Facts of `run.json` that say who computed, not what."""
 
@@ -78,12 +78,14 @@ def _repeated(folder: Path, temporary: Path, prices: costs.Prices) -> Verified:
     if facts.get("tuned_service"):
         run.tuned_service = Service(replay=Replay(run.log, facts["tuned_service"]))
     verified = Verified([], {}, [])
-    step = next((step for name, step in STEPS.items() if (folder / name).is_file()), None)
+    step = "the index"
     try:
         _take_documents(run, facts, verified)
-        if step is not None:
-            getattr(run, step)
-        run.record()
+        for name, step in STEPS.items():
+            if (folder / name).is_file() and name not in verified.skipped:
+                getattr(run, step)
+        if "run.json" not in verified.skipped:
+            run.record()
     except MiniragError as error:
         verified.found.append(f"{step} cannot be repeated: {error}")
     _compare(folder, temporary, verified)

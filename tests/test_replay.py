@@ -1,0 +1,129 @@
+"""Replay: a script that was recorded runs again from its log, without a key, a network, or a guess."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from doubles import Clock, Script, refusal
+from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore, chunk, offline
+from minirag.documents import Page
+from minirag.errors import NotRecorded, ServiceError, ServiceRefused
+from minirag.message_log import Exchange
+from minirag.models import Service
+from minirag.replay import Replay
+from minirag.retry import Retry
+from minirag.testing import completion
+
+HELLO = [{"role": "user", "content": "hello"}]
+TEXT = "The city runs the trams.\fThe state runs the trains.\fNobody runs the boats."
+
+
+def recorded(text: str, number: int = 0, **fields: object) -> Exchange:
+    """One reply to HELLO, as a log holds it."""
+    request = {"model": "m", "messages": HELLO, "max_tokens": 512, "temperature": 0.0}
+    values = {"response": completion(text), "started": f"2026-11-22T05:23:2{number}Z", **fields}
+    return Exchange("draft", "chat.completions", "http://x/v1", request, **values)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[MessageLog]:
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        yield log
+
+
+@pytest.mark.block_network(allowed_hosts=["127.0.0.1"])
+def test_a_recorded_answer_comes_back_without_key_and_network(log: MessageLog) -> None:
+    pages = [Page(n, "a.txt", text) for n, text in enumerate(TEXT.split("\f"), 1)]
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        chat, embed = (kind(name, log=log, service=service) for kind, name in MODELS)
+        store = VectorStore.build(chunk(pages, size=16, overlap=0), embed)
+        answer = QueryEngine(store, chat, embed, context_window=1024).query("Who runs the trains?")
+    before = log.path.read_bytes()
+    chat, embed = (kind(name, replay=log.path) for kind, name in MODELS)
+    assert QueryEngine(store, chat, embed, context_window=1024).query("Who runs the trains?") == answer
+    assert log.path.read_bytes() == before
+    with pytest.raises(NotRecorded, match=r"vectors\.npy"):
+        VectorStore.build(store.chunks, embed)
+
+
+MODELS = ((ChatModel, "offline-teacher"), (EmbeddingModel, "offline-embedding"))
+
+
+def test_a_request_asked_twice_gets_the_first_then_the_second_then_the_last_reply(log: MessageLog) -> None:
+    for number, text in enumerate(("one", "two")):
+        log.append(recorded(text, number))
+    chat = ChatModel("m", replay=log)
+    assert [chat.complete(HELLO, stage="draft").text for _ in range(4)] == ["one", "two", "two", "two"]
+    assert ChatModel("m", replay=log).complete(HELLO, stage="draft").text == "one"
+
+
+def test_a_request_that_is_not_in_the_log_is_an_error_with_a_diff_and_is_not_sent(log: MessageLog) -> None:
+    with Script(completion("hi")) as script, Service(script.url, "k") as service:
+        chat = ChatModel("m", log=log, service=service)
+        chat.complete([{"role": "user", "content": "first line\nsecond line"}], stage="draft")
+        chat.complete([{"role": "user", "content": "something else"}], stage="draft")
+        chat = ChatModel("m", replay=log, base_url=script.url)
+        with pytest.raises(NotRecorded) as error:
+            chat.complete([{"role": "user", "content": "first line\nanother line"}], stage="draft")
+        with pytest.raises(NotRecorded, match="holds no verdicts request at all"):
+            chat.complete(HELLO, stage="verdicts")
+    assert len(script.requests) == 2
+    changed = [line for line in str(error.value).splitlines() if line[:1] in "+-"]
+    assert [line.strip() for line in changed[2:]] == ['-second line",', '+another line",']
+
+
+def test_what_was_only_refused_is_refused_in_the_recorded_words_and_not_tried_again(log: MessageLog) -> None:
+    clock = Clock()
+    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now)
+    busy = Script(refusal(503, "busy"), refusal(503, "still busy"))
+    with busy as script, Service(script.url, "k", retry=retry) as service, pytest.raises(ServiceError):
+        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
+    count = len(log)
+    with pytest.raises(ServiceError, match=r"answered 503: busy\.$") as error:
+        ChatModel("m", replay=log).complete(HELLO, stage="draft")
+    assert (type(error.value), error.value.status, count, len(log)) == (ServiceError, 503, 4, 4)
+
+
+def test_a_refusal_that_was_got_over_later_is_not_replayed(log: MessageLog) -> None:
+    no = {"type": "ServiceRefused", "message": "No.", "status": 401, "code": None, "param": None}
+    log.append(recorded("", response=None, error=no))
+    with pytest.raises(ServiceRefused, match=r"No\."):
+        ChatModel("m", replay=log).complete(HELLO, stage="draft")
+    log.append(recorded("one", 1))
+    assert ChatModel("m", replay=log).complete(HELLO, stage="draft").text == "one"
+
+
+def test_a_parameter_that_the_service_did_not_know_is_left_out_again(log: MessageLog) -> None:
+    no = refusal(400, "temperature is not supported", param="temperature", code="unsupported_value")
+    with Script(no, completion("hi")) as script, Service(script.url, "k") as service:
+        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
+    assert ChatModel("m", replay=log).complete(HELLO, stage="draft").text == "hi"
+
+
+def test_of_two_recorded_services_the_first_is_meant_unless_another_is_named(log: MessageLog) -> None:
+    log.append(recorded("of x"))
+    other = recorded("of y")
+    log.append(Exchange("draft", other.endpoint, "http://y/v1", other.request, other.response))
+    assert ChatModel("m", replay=log).complete(HELLO, stage="draft").text == "of x"
+    assert ChatModel("m", replay=log, base_url="http://y/v1").complete(HELLO, stage="draft").text == "of y"
+
+
+def test_a_job_is_in_its_last_recorded_state(tmp_path: Path, log: MessageLog) -> None:
+    line = '{"messages":[{"role":"user","content":"%d?"},{"role":"assistant","content":"%d trams."}]}\n'
+    (tmp_path / "training.jsonl").write_text("".join(line % (n, n) for n in range(12)))
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        job = FineTuningJob.create(tmp_path / "training.jsonl", base="offline-student", log=log, service=service)
+        model = job.wait(sleep=lambda _: None).model
+    replayed = Service(replay=Replay(log))
+    again = FineTuningJob.create(tmp_path / "training.jsonl", base="offline-student", log=log, service=replayed)
+    assert (again.id, again.refresh(), again.model) == (job.id, "succeeded", model)
+    with pytest.raises(NotRecorded, match="nothing is sent"):
+        _ = replayed.client
+
+
+def test_vectors_are_replayed_as_they_were(log: MessageLog) -> None:
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        rows = EmbeddingModel("offline-embedding", log=log, service=service).embed(["trams", "trains"])
+    assert np.array_equal(EmbeddingModel("offline-embedding", replay=log).embed(["trams", "trains"]), rows)
