@@ -17,8 +17,8 @@ p7-afaf3782 77 126 11
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from minirag.documents import Page
@@ -57,6 +57,15 @@ class Chunk:
     def to_json(self) -> dict[str, Any]:
         """The fields in order, as one line of `chunks.jsonl` holds them."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Chunk":
+        """The chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
+        found = cls(**line)
+        for field in fields(cls):
+            if type(getattr(found, field.name)) is not field.type:
+                raise ValueError(f"{field.name} of a chunk is {getattr(found, field.name)!r:.40}")
+        return found
 
 
 def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base") -> list[Chunk]:

@@ -1,6 +1,6 @@
 """Row 1. Every sentence that a model reads, and the JSON schema of every structured reply.
 
-Text that minirag did not write (excerpts, questions, answers, statements) always stands between
+Text that minirag did not write (excerpts, questions, answers, statements, a judge's own words) always stands between
 `<tag-MARK …>` and `</tag-MARK>`, where MARK is a hash of that text: a document cannot close its own fence.
 The long shared part (the excerpts) stands first and the instruction last, so that services which cache
 prompt prefixes reuse them across calls.
@@ -58,7 +58,7 @@ REVERSE_INSTRUCTION = (
 )
 
 SHAPE_INSTRUCTION = "Reply with one JSON object that follows this schema: {schema}"
-AGAIN_INSTRUCTION = "An earlier reply could not be used: {fault}. Reply again, exactly as asked."
+AGAIN_INSTRUCTION = "An earlier reply could not be used, because of this:\n{fault}\nReply again, exactly as asked."
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -192,9 +192,10 @@ def reverse(answer: str, n: int) -> list[Message]:
 
 
 def again(messages: Sequence[Message], fault: str) -> list[Message]:
-    """The same request once more, after a reply that could not be used because of `fault`."""
+    """The same request once more, after a reply that could not be used because of `fault`, which may quote it."""
     *before, last = messages
-    return [*before, {**last, "content": f"{last['content']}\n\n{AGAIN_INSTRUCTION.format(fault=fault)}"}]
+    told = AGAIN_INSTRUCTION.format(fault=_Fence([fault])("fault", fault))
+    return [*before, {**last, "content": f"{last['content']}\n\n{told}"}]
 
 
 def with_shape(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:

@@ -203,6 +203,8 @@ class _Writer:
 def read_questions(path: Path, split: str) -> list[Question]:
     """The questions of a text file, one a line, as they stand; blank lines are skipped. Raises InputError."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"The question file {path} is no ordinary file; save the questions in one.")
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"There is no question file {path}.") from None

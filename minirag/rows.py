@@ -108,12 +108,16 @@ def read_rows(path: Path) -> list[Row]:
     try:
         if path.is_dir():
             fields = list(_of_run(path))
+        elif path.exists() and not path.is_file():
+            raise InputError(f"{path} is no ordinary file; save what it gives in a file and name that.")
         elif path.suffix.lower() == ".csv":
             fields = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
         else:
             fields = list(_json_lines(path))
     except FileNotFoundError as error:
         raise InputError(f"There is no {error.filename}.") from None
+    except (KeyError, TypeError) as error:
+        raise InputError(f"The answers in {path} are not those of a run ({error}); run it again.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     rows = [as_row(mapping, number) for number, mapping in enumerate(fields, 1)]

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,27 +158,50 @@ class VectorStore:
     def open(cls, folder: str | os.PathLike[str], model: str | None = None, *, verify: bool = True) -> "VectorStore":
         """The store in `folder`, its vectors mapped from the disk. Raises StoreError unless all of it fits together.
 
+        Nothing is mapped before hash, model, shape, type and size are what they must be; nothing is ever unpickled.
         `verify=False` does not read the vectors to compare their checksum, which takes a second for some gigabytes.
         """
         path = Path(folder)
         try:
             facts = json.loads((path / "index.json").read_bytes())
             lines = (path / "chunks.jsonl").read_bytes()
-            vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
-            chunks = [Chunk(**json.loads(line)) for line in lines.splitlines()]
+            chunks = [Chunk.from_json(json.loads(line)) for line in lines.splitlines()]
             count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
             checksum = facts["vectors_crc32"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            with (path / "vectors.npy").open("rb") as file:
+                start = _start_of_rows(file, (count, dimensions))
+                found = _checksum_of_rest(file) if verify else checksum
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
-        if model is not None and made_by != model:
-            raise StoreError(f"The index in {path} was made by {made_by!r}, not by {model!r}; build it again.")
+        if not isinstance(made_by, str) or (model is not None and made_by != model):
+            raise StoreError(f"The index in {path} was made by {made_by!r:.80}, not by {model!r}; build it again.")
         if digest != _digest(lines) or len(chunks) != count:
             raise StoreError(f"chunks.jsonl in {path} is not the one that was indexed; build the index again.")
-        if vectors.dtype != np.float32 or vectors.shape != (count, dimensions) or not vectors.flags.c_contiguous:
+        if start is None:
             raise StoreError(f"vectors.npy in {path} is not the array that was saved; build the index again.")
-        if verify and _checksum(vectors) != checksum:
+        if found != checksum:
             raise StoreError(f"vectors.npy in {path} is damaged (its checksum does not match); build the index again.")
+        vectors = np.memmap(path / "vectors.npy", np.float32, "r", start, (count, dimensions))
         return cls(chunks, vectors, made_by)
+
+
+def _start_of_rows(file: BinaryIO, shape: tuple[int, int]) -> int | None:
+    """Where the rows of an array file begin that holds exactly float32 rows of `shape`; None for any other."""
+    if np.lib.format.read_magic(file) != (1, 0):
+        return None
+    found, is_column_first, dtype = np.lib.format.read_array_header_1_0(file)
+    start, size = file.tell(), os.fstat(file.fileno()).st_size
+    if found != shape or is_column_first or dtype != np.float32 or 0 in shape:
+        return None
+    return start if size - start == shape[0] * shape[1] * 4 else None
+
+
+def _checksum_of_rest(file: BinaryIO) -> int:
+    """CRC-32 of what is left of a file, read some megabytes at a time."""
+    crc = 0
+    while block := file.read(BLOCK):
+        crc = zlib.crc32(block, crc)
+    return crc
 
 
 def _checksum(vectors: NDArray[np.float32]) -> int:

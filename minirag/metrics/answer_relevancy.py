@@ -87,6 +87,6 @@ def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
         if not isinstance(text, str) or not text.strip():
             raise ValueError("a question is empty")
         if noncommittal not in (0, 1, True, False) or isinstance(noncommittal, float):
-            raise ValueError(f"a noncommittal flag is {noncommittal!r}, neither true nor false")
+            raise ValueError(f"a noncommittal flag is {noncommittal!r:.40}, neither true nor false")
         written.append((text.strip(), bool(noncommittal)))
     return written
