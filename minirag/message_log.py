@@ -36,6 +36,15 @@ _INTERRUPTED = {
     "message": "The process ended before it logged the reply; the call may have been billed.",
 }
 
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("stage", "endpoint", "service", "started", "id"), str),
+    **dict.fromkeys(("request", "tags"), dict),
+    **dict.fromkeys(("response", "error"), (dict, type(None))),
+    "repeat": int,
+    "seconds": (int, float),
+}
+"""The types that the fields of a line have."""
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text.
@@ -81,17 +90,29 @@ class Exchange:
             object.__setattr__(self, "id", exchange_id(self.service, self.endpoint, self.request, self.repeat))
 
     @property
+    def _choice(self) -> Mapping[str, Any]:
+        """The first of the reply's choices; empty where there is none."""
+        choices = (self.response or {}).get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        return first if isinstance(first, Mapping) else {}
+
+    @property
     def text(self) -> str:
         """The reply's text; empty where there is none."""
-        choices = (self.response or {}).get("choices") or [{}]
-        return str((choices[0].get("message") or {}).get("content") or "")
+        message = self._choice.get("message")
+        return str(message.get("content") or "") if isinstance(message, Mapping) else ""
 
     @property
     def finish_reason(self) -> str | None:
         """Why the model stopped: `stop`, `length`, `content_filter`, …"""
-        choices = (self.response or {}).get("choices") or [{}]
-        reason = choices[0].get("finish_reason")
+        reason = self._choice.get("finish_reason")
         return None if reason is None else str(reason)
+
+    @property
+    def draft(self) -> int:
+        """Which draft of an answer this is, from 1."""
+        number = self.tags.get("draft")
+        return number if isinstance(number, int) else 1
 
     @property
     def model(self) -> str:
@@ -136,9 +157,22 @@ class Exchange:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Exchange":
-        """The exchange that `to_line` wrote; its checksum is not looked at here."""
-        body = json.loads(line)
-        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
+        """The exchange that `to_line` wrote; its checksum is not looked at here.
+
+        Raises ValueError for a line that has another shape: anybody can compute a checksum.
+        """
+        try:
+            body = json.loads(line)
+            found = cls(**{name: body[name] for name in cls.__dataclass_fields__})
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        for name, kinds in _KINDS.items():
+            if not isinstance(getattr(found, name), kinds):
+                raise ValueError(f"{name!r} is {getattr(found, name)!r:.40}")
+        messages = found.request.get("messages", [])
+        if not isinstance(messages, list) or not all(isinstance(m, dict) and "role" in m for m in messages):
+            raise ValueError(f"'messages' is {messages!r:.40}")
+        return found
 
 
 class MessageLog:
@@ -211,7 +245,7 @@ class MessageLog:
             return
         with self.path.open("rb") as file:
             while file.tell() < self._end:
-                yield Exchange.from_line(file.readline())
+                yield self._exchange(file.readline())
 
     def find(self, id: str) -> Exchange | None:
         """The successful exchange of that identity, if there is one."""
@@ -235,7 +269,13 @@ class MessageLog:
     def _read(self, offset: int) -> Exchange:
         with self.path.open("rb") as file:
             file.seek(offset)
-            return Exchange.from_line(file.readline())
+            return self._exchange(file.readline())
+
+    def _exchange(self, line: bytes) -> Exchange:
+        try:
+            return Exchange.from_line(line)
+        except ValueError as error:
+            raise LogError(f"{self.path} holds a line that minirag did not write ({error}); remove it.") from error
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -322,7 +362,8 @@ class MessageLog:
             self._index(line, self._count + 1)
             self._end += len(line) + 1
         if torn:
-            with self.path.with_name(self.path.name + ".torn").open("ab") as aside:
+            name, flags = self.path.with_name(self.path.name + ".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            with os.fdopen(os.open(name, flags, 0o600), "ab") as aside:
                 aside.write(torn + b"\n")
             os.ftruncate(file, self._end)
 

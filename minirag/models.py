@@ -582,12 +582,13 @@ class ChatModel(_Model):
     def _adapt(
         self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
     ) -> None:
-        said = f"{error['param']} {error['code']} {error['message']}"
-        if error["status"] not in {400, 422} or not _UNSUPPORTED.search(said):
+        said = f"{error.get('param')} {error.get('code')} {error.get('message')}"
+        if error.get("status") not in (400, 422) or not _UNSUPPORTED.search(said):
             return
         with self._adapting:
-            kind = request.get("response_format", {}).get("type")
-            if "response_format" in said and kind is not None:
+            shape = request.get("response_format")
+            kind = shape.get("type") if isinstance(shape, Mapping) else None
+            if "response_format" in said and kind in _FORMATS:
                 if (lower := _FORMATS.index(kind) + 1) > self._format:  # else another thread was told before
                     self._format = lower
                     say(f"{self.model} does not support {kind}: asked for {_FORMATS[lower]} instead")
@@ -688,8 +689,8 @@ class EmbeddingModel(_Model):
     def _adapt(
         self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
     ) -> None:
-        said = f"{error['param']} {error['message']}"
-        if error["status"] in {400, 422} and "encoding_format" in said and request["encoding_format"] == "base64":
+        said, sent = f"{error.get('param')} {error.get('message')}", request.get("encoding_format")
+        if error.get("status") in (400, 422) and "encoding_format" in said and sent == "base64":
             self._encoding = "float"
             say(f"{self.model} does not support base64: asked for float instead")
 

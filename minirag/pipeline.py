@@ -170,6 +170,8 @@ class Run:
         pages = load(*self.settings.documents)
         text = len(pages) - len(pages.empty)
         self.say(f"documents: {_counted(len(pages), 'page')}, {text} with text{_removed(pages)}{_without(pages)}")
+        if pages.suspicious:
+            self.say(f"documents: {_to_look_at(pages)}")
         return pages
 
     @cached_property
@@ -580,7 +582,14 @@ class Run:
             },
             "models_served": {model: sorted(names) for model, names in sorted(served.items())},
             "prompts": hashlib.sha256(Path(prompts.__file__).read_bytes()).hexdigest(),
-            "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
+            "pages": {
+                "total": len(self.pages),
+                "removed_lines": dict(self.pages.removed),
+                "suspicious": [
+                    {"source": source, "page": number, "reason": reason, "excerpt": excerpt}
+                    for source, number, reason, excerpt in self.pages.suspicious
+                ],
+            },
         }
 
     def forget_results(self) -> None:
@@ -620,6 +629,13 @@ def _versions() -> dict[str, str]:
 def _removed(pages: Pages) -> str:
     total = sum(pages.removed.values())
     return f"; removed {total} running headers, page numbers and the like" if total else ""
+
+
+def _to_look_at(pages: Pages) -> str:
+    """What in the documents is hidden or told to a model, the first by name and all by number."""
+    source, number, reason, excerpt = pages.suspicious[0]
+    passages = _counted(len(pages.suspicious), "passage")
+    return f"{passages} to look at in the report, the first {reason} on {source} page {number}: {excerpt}"
 
 
 def _without(pages: Pages) -> str:

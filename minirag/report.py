@@ -1,8 +1,10 @@
 """Row 8. One self-contained HTML file: the verdict, the numbers behind it, and every answer with its evidence.
 
-No script, no request to anywhere; all text from documents and models is escaped.
+No script, no request to anywhere, and a browser is told to allow none; all text from documents and models is escaped.
 """
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -10,9 +12,9 @@ from typing import Any
 from minirag.evaluate import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
+from minirag.visible import visible
 
 ARMS = ("base", "tuned", "teacher")
-_BIDI = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F))
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --paper: #ffffff; --card: #f4f6f9;
   --good: #1a7f4b; --bad: #b3261e; }
@@ -34,6 +36,9 @@ summary .scores { color: var(--soft); font-variant-numeric: tabular-nums; }
 blockquote { margin: .5rem 0; padding: .5rem .8rem; background: var(--card); white-space: pre-wrap; }
 ul { margin: .3rem 0; padding-left: 1.2rem; }
 """
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+"""Nothing may be loaded, run or sent, and only the style above applies: no `style` attribute does."""
 
 
 def html(
@@ -56,14 +61,14 @@ def html(
         _money(bill),
         "<h2>Questions</h2>",
         *_questions(questions, answers, scores),
+        *_suspicious(facts),
         "<h2>About this run</h2>",
         _facts(facts),
     ]
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>minirag: {title}</title><style>{_STYLE}</style></head>\n<body><main>\n"
         + "\n".join(parts)
         + "\n</main></body></html>\n"
@@ -71,8 +76,8 @@ def html(
 
 
 def _text(value: object) -> str:
-    """Text from a document or a model: escaped, without marks that turn the direction of writing."""
-    return escape(str(value).translate(_BIDI))
+    """Text from a document or a model: escaped, and its controls and direction marks shown by their codes."""
+    return escape(visible(str(value), keep="\t\n"))
 
 
 def _number(value: float | None, digits: int = 3, sign: bool = False) -> str:
@@ -220,6 +225,15 @@ def _item(item: Mapping[str, Any]) -> str:
     evasive = " (noncommittal)" if item.get("noncommittal") else ""
     reason = f" <span class='soft'>{_text(item['reason'])}</span>" if item.get("reason") else ""
     return f"<li>{mark}{cosine}{_text(about)}{evasive}{reason}</li>"
+
+
+def _suspicious(facts: Mapping[str, Any]) -> Iterable[str]:
+    """What in the documents is hidden from people or told to a model, if anything."""
+    if found := facts["pages"]["suspicious"]:
+        rows = [[_text(item[name]) for name in ("source", "page", "reason", "excerpt")] for item in found]
+        yield "<h2>Text to look at</h2>"
+        yield "<p>Hidden from people, or told to a model. It was read as data, like all the rest.</p>"
+        yield _table(["document", "page", "reason", "text"], rows, numeric=4)
 
 
 def _setting(value: Any) -> str:

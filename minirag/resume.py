@@ -8,12 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from minirag.arguments import ROLES
 from minirag.connect import OFFLINE
 from minirag.differences import changed_fields
 from minirag.errors import InputError
+from minirag.replies import no_constant
 from minirag.settings import Settings
 
 
@@ -82,7 +83,7 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
     """What `run.json` says. Raises InputError where it says nothing that can be used."""
     path = folder / "run.json"
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(path.read_bytes(), parse_constant=no_constant)
         required = {f.name for f in fields(Settings) if f.default is MISSING}
         if not required <= set(facts["settings"]) or not isinstance(facts["service"], str):
             raise ValueError("settings are missing")
@@ -91,25 +92,20 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
             raise ValueError(f"{wrong[0]} is {facts['settings'][wrong[0]]!r:.40}")
     except FileNotFoundError:
         raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
     return dict(facts)
 
 
 def _is_of_kind(name: str, value: Any) -> bool:
-    """Whether a recorded setting has the type that its default has."""
-    known = {f.name: f.default for f in fields(Settings)}
-    if name in {"documents", "metrics"}:
+    """Whether a recorded setting has a type that this version gives it; what it does not know is left alone."""
+    kind: Any = {f.name: f.type for f in fields(Settings)}.get(name)
+    if kind is None:
+        return True
+    if kind == tuple[str, ...]:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if name in {"train_questions", "eval_questions"}:
-        return isinstance(value, int | str)
-    default = known.get(name)
-    return (
-        default is None
-        or default is MISSING
-        or isinstance(value, type(default))
-        or (name == "temperature" and value is None)
-    )
+    kinds = get_args(kind) or (kind,)
+    return type(value) in kinds or (float in kinds and type(value) is int)
 
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], str]:

@@ -82,9 +82,10 @@ def _candidates(
         for exchange in log
         if exchange.stage in stages
         and exchange.error is None
+        and _is_of_texts(exchange)
         and (exchange.tags.get("split", split) == split if only is None else exchange.id in only)
     ]
-    chosen.sort(key=lambda pair: (pair[0], int(pair[1].tags.get("draft", 0)), pair[1].id))
+    chosen.sort(key=lambda pair: (pair[0], pair[1].draft, pair[1].id))
     return [
         Example(
             question,
@@ -94,6 +95,12 @@ def _candidates(
         )
         for question, exchange in chosen
     ]
+
+
+def _is_of_texts(exchange: Exchange) -> bool:
+    """Whether a request is made of plain text messages, as all of minirag's own are."""
+    messages = exchange.request.get("messages") or [{}]
+    return all(isinstance(message.get(key), str) for message in messages for key in ("role", "content"))
 
 
 def _shown_in(exchange: Exchange) -> Origin:

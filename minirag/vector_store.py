@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,15 @@ from minirag.models import Embedder
 BATCH = 256
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
+
+LONGEST_HEADER = 1024
+_HEADER_START = 10
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\0(?P<length>..)"
+    rb"\{'descr': '<f4', 'fortran_order': False, 'shape': \((?P<rows>\d{1,12}), (?P<columns>\d{1,9})\), \} *\n",
+    re.DOTALL,
+)
+"""What numpy writes before float32 rows; its own reader takes far more, and evaluates it."""
 
 
 class Hit(NamedTuple):
@@ -187,13 +197,12 @@ class VectorStore:
 
 def _start_of_rows(file: BinaryIO, shape: tuple[int, int]) -> int | None:
     """Where the rows of an array file begin that holds exactly float32 rows of `shape`; None for any other."""
-    if np.lib.format.read_magic(file) != (1, 0):
+    header = _HEADER.match(file.read(LONGEST_HEADER))
+    if header is None or 0 in shape or (int(header["rows"]), int(header["columns"])) != shape:
         return None
-    found, is_column_first, dtype = np.lib.format.read_array_header_1_0(file)
-    start, size = file.tell(), os.fstat(file.fileno()).st_size
-    if found != shape or is_column_first or dtype != np.float32 or 0 in shape:
-        return None
-    return start if size - start == shape[0] * shape[1] * 4 else None
+    start, size = header.end(), os.fstat(file.fileno()).st_size
+    told = _HEADER_START + int.from_bytes(header["length"], "little")
+    return file.seek(start) if start == told and size - start == shape[0] * shape[1] * 4 else None
 
 
 def _checksum_of_rest(file: BinaryIO) -> int:

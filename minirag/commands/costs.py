@@ -68,7 +68,7 @@ def _result(log: Iterable[Exchange], prices: Prices, given: Mapping[str, Any]) -
 def _answers(log: Iterable[Exchange]) -> Answers:
     """The last exchange of each arm, eval question and draft: what an answer takes now."""
     return {
-        (str(e.tags.get("arm")), str(e.tags.get("question")), int(e.tags.get("draft", 1))): e
+        (str(e.tags.get("arm")), str(e.tags.get("question")), e.draft): e
         for e in log
         if e.stage in {"draft", "refine"} and e.tags.get("split") == "eval" and e.error is None
     }
