@@ -184,8 +184,10 @@ def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
         if exchange.endpoint in {"chat.completions", "embeddings"}:
             key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)
-        elif exchange.error is None and (reply := exchange.response or {}).get("trained_tokens"):
-            if isinstance(tokens := reply["trained_tokens"], int):
+        elif exchange.error is None:
+            reply = exchange.response or {}
+            tokens = reply.get("trained_tokens")
+            if tokens and isinstance(tokens, int):
                 jobs[str(reply.get("id"))] = (str(reply.get("model")), tokens)
     for base, tokens in jobs.values():
         line = lines.setdefault(("train", "tuned", base), Line("train", "tuned", base))

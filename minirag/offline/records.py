@@ -32,7 +32,8 @@ class Records:
         if folder is None:
             return
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for new in (folder.parent, folder):  # `parents` would make the first one open to everybody
+                new.mkdir(mode=0o700, parents=True, exist_ok=True)
             kept = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
             self._kept = {each["record"]["id"]: each for each in sorted(kept, key=lambda each: int(each["place"]))}
         except OSError as error:
