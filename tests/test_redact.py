@@ -27,8 +27,9 @@ KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
 
 @pytest.fixture(autouse=True)
 def _no_keys_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test knows its own keys only, and leaves none to others."""
+    """Each test knows its own keys only, and leaves none to others; nothing is waited for."""
     monkeypatch.setattr(redact, "_in_use", [])
+    monkeypatch.setattr("minirag.retry.FIRST_WAIT", 0.001)
 
 
 class Echo:
