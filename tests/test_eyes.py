@@ -265,9 +265,8 @@ def test_what_is_told_to_a_model_is_said_by_the_run_and_recorded(
     path = tmp_path / "a.txt"
     path.write_text("\f".join(page.replace("{0}", TOLD[2]) for page in PAGES))
     assert main(["index", str(path), "--offline", "--out", str(tmp_path / "out")]) == 0
-    said = [line for line in capsys.readouterr().err.splitlines() if "to look at" in line]
-    assert said == [
-        f"documents: 3 passages to look at in the report, the first instruction on {path} page 1: {TOLD[2]}"
-    ]
+    said = capsys.readouterr().err
+    first = f"3 passages to look at in the report, the first instruction on {path} page 1: {TOLD[2]}"
+    assert said.count(f"documents: {first}") == 1
     found = json.loads((tmp_path / "out" / "run.json").read_text())["pages"]["suspicious"]
     assert [(item["page"], item["reason"]) for item in found] == [(n, "instruction") for n in (1, 2, 3)]
