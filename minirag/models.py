@@ -128,7 +128,7 @@ class Service:
     your own instead of both, whose redirects and proxies are as you have set them. `name` stands for the address in
     every exchange's identity (default: `address`, which lacks the name, password and query that `base_url` may have).
     A call ends after `timeout` seconds, whatever the service does. `say` hears, once each, what a model here does not
-    support. With `replay` nothing is ever sent. Raises InputError for an unusable address, plain http to another machine
+    support. With `replay` nothing is sent. Raises InputError for an unusable address, plain http to another machine
     unless `insecure_http`, or a missing key, before anything is sent.
     """
 
