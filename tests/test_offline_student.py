@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -121,6 +123,16 @@ def test_learning_twice_gives_the_same_student() -> None:
     """Equal file, weights, epochs and seed: equal result."""
     rows = chats(synthetic(range(8)))
     assert learn(rows, epochs=2, seed=5) == learn(rows, epochs=2, seed=5)
+
+
+def test_it_learns_the_same_in_every_process_whatever_the_order_of_its_sets() -> None:
+    code = "import test_offline_student as t; print(t.learn(t.chats(t.synthetic(range(6)))))"
+    learned = set()
+    for seed in range(3):
+        environment = {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        learned.add(done.stdout)
+    assert len(learned) == 1
 
 
 def test_rows_that_are_no_question_over_excerpts_are_passed_over() -> None:

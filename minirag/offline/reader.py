@@ -166,18 +166,21 @@ def read(prompt: Prompt) -> Reading:
 def _features(
     question: str, sentences: Sequence[Sentence], lines: Sequence[Sequence[str]], places: Sequence[tuple[int, int]]
 ) -> NDArray[np.float64]:
-    """One row per sentence, one column per name in FEATURES."""
+    """One row per sentence, one column per name in FEATURES.
+
+    Sums over sets are exactly rounded: their order differs from process to process, and must not show.
+    """
     asked = content_words(question)
     bags = [frozenset(line) for line in lines]
     known = Counter(word for bag in bags for word in bag)
     rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (known[w] + 0.5)) for w in {*known, *asked}}
-    total = sum(rarity[word] for word in set(asked)) or 1.0
+    total = math.fsum(rarity[word] for word in set(asked)) or 1.0
     pairs = set(pairwise(asked))
     kinds = [(feature, shows) for feature, asks, shows in _KINDS if asks.search(question)]
     rows = []
     for i, (sentence, line, words) in enumerate(zip(sentences, lines, bags, strict=True)):
         shared = words & set(asked)
-        mass = sum(rarity[word] for word in shared)
+        mass = math.fsum(rarity[word] for word in shared)
         before = set(content_words(sentence.heading))
         if i and places[i - 1][0] == places[i][0]:
             before |= bags[i - 1]
@@ -186,9 +189,9 @@ def _features(
             [
                 len(shared) / (len(set(asked)) or 1),
                 mass / total,
-                mass / (sum(rarity[word] for word in words) or 1.0),
+                mass / (math.fsum(rarity[word] for word in words) or 1.0),
                 len(pairs & near) / (len(pairs) or 1),
-                sum(rarity[word] for word in (before & set(asked)) - shared) / total,
+                math.fsum(rarity[word] for word in (before & set(asked)) - shared) / total,
                 1 / (1 + places[i][1]),
                 1 / (1 + places[i][0]),
                 min(len(sentence.text.split()), 40) / 40,

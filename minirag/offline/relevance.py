@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from math import fsum
 
 from minirag.offline.lexicon import content_words, weight
 from minirag.sentences import sentence_spans
@@ -35,5 +36,5 @@ def _useful(excerpt: str, question: str, answer: str) -> tuple[bool, str]:
 def _share(asked: str, text: str) -> float:
     """Weight of the words of `asked` that `text` holds ÷ weight of all of them."""
     words, held = set(content_words(asked)), set(content_words(text))
-    total = sum(map(weight, words))
-    return sum(weight(word) for word in words & held) / total if total else 0.0
+    total = fsum(map(weight, words))  # the order of a set differs from process to process, an exact sum does not
+    return fsum(weight(word) for word in words & held) / total if total else 0.0

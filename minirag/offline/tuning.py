@@ -116,17 +116,18 @@ class Jobs:
             return _failed(record, bad)
         turns = job["hyperparameters"]["n_epochs"]
         learned = student.learn(examples, self._models.weights(STUDENT_MODEL), epochs=turns, seed=job["seed"])
+        losses = [(step, round(loss, 5)) for step, loss in learned.losses]  # further digits depend on the machine
         name = self._models.add_tuned(suffix(job["user_provided_suffix"]), record["id"], learned.weights)
-        steps = learned.losses[-1][0] if learned.losses else 0
-        for step, loss in learned.losses[:: 1 + len(learned.losses) // _MOST_METRICS]:
+        steps = losses[-1][0] if losses else 0
+        for step, loss in losses[:: 1 + len(losses) // _MOST_METRICS]:
             data = {"step": step, "train_loss": loss, "total_steps": steps}
             record = _logged(record, "info", f"Step {step}/{steps}: training loss={loss:.2f}", data)
-        table = "step,train_loss\n" + "".join(f"{step},{loss:.5f}\n" for step, loss in learned.losses)
+        table = "step,train_loss\n" + "".join(f"{step},{loss:.5f}\n" for step, loss in losses)
         results = self._files.add(table.encode(), "step_metrics.csv", "fine-tune-results")
         record = _logged(record, "info", f"New fine-tuned model created: {name}")
         record = _logged(record, "info", "The job has successfully completed")
         return _changed(
-            record | {"checkpoints": [_checkpoint(record["id"], name, *learned.losses[-1])] if steps else []},
+            record | {"checkpoints": [_checkpoint(record["id"], name, *losses[-1])] if steps else []},
             {
                 "status": "succeeded",
                 "fine_tuned_model": name,
