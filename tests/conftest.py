@@ -2,11 +2,38 @@
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import loopback_only
+from minirag.models import is_loopback
+
+pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _attempts(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path | None:
+    """The file that notes who tried to leave this machine; None while cassettes are recorded from a service."""
+    service = pytestconfig.getoption("--service")
+    if service and not is_loopback(service):
+        return None
+    folder = tmp_path_factory.mktemp("loopback")
+    os.environ.update(loopback_only.environment(folder, os.environ))
+    loopback_only.stay()
+    return Path(os.environ[loopback_only.NOTES])
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_this_machine(_attempts: Path | None) -> Iterator[None]:
+    """A test that leads beyond loopback fails, whatever became of the attempt."""
+    yield
+    if _attempts and _attempts.exists():
+        attempts = _attempts.read_text("utf-8")
+        _attempts.unlink()
+        pytest.fail(f"left this machine: {attempts}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,155 @@
+"""The stories that any service can tell, on recorded cassettes: what is promised whatever the models' words are.
+
+They are recorded by `scripts/record`, from the offline server or from a real service.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minirag
+from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore
+from minirag.costs import bill, load_prices
+from minirag.finetune import Progress
+from minirag.models import Service, vectors
+from minirag.questions import generate
+from recorded import Models, Source
+
+pytestmark = pytest.mark.vcr
+
+SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
+DIMENSIONS = 128
+QUESTIONS = (
+    "Why did revenue rise in the year?",
+    "How much net debt is left?",
+    "Where was a calibration hall opened?",
+    "Who founded the company?",
+    "What is Undercurrent?",
+    "Why did the city of Marlow Bay choose a competitor?",
+    "What caused the moisture inside new Heron meters?",
+    "How long did the replacement take?",
+    "What revenue is expected for the year to March 2027?",
+    "How does the Linnet cling to a valve?",
+    "How accurate is the Heron?",
+    "How many technicians does Field Services employ?",
+)
+TOP_K, WINDOW, REPLY = 5, 1280, 128
+VOCABULARY = "o200k_base"  # for models that minirag does not know; their windows are counted by it
+STATES = ["validating_files", "queued", "running", "paused", "succeeded"]
+
+
+def chunks() -> list[minirag.Chunk]:
+    return minirag.chunk(minirag.load(SAMPLE)[:6], size=320, overlap=0)
+
+
+def chat_model(model: str, service: Service, log: MessageLog, served_within: float = 0.0) -> ChatModel:
+    return ChatModel(model, tokenizer=VOCABULARY, served_within=served_within, service=service, log=log)
+
+
+def embedding(service: Service, models: Models, log: MessageLog) -> EmbeddingModel:
+    return EmbeddingModel(models.embedding, dimensions=DIMENSIONS, service=service, log=log)
+
+
+def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source: Source, tmp_path: Path) -> None:
+    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = embedding(service, source.models, log)
+        store = VectorStore.build(chunks(), embed)
+        chat = chat_model(source.models.teacher, service, log)
+        engine = QueryEngine(store, chat, embed, top_k=TOP_K, context_window=WINDOW, reply_tokens=REPLY)
+        answer = engine.query("Why did the city of Marlow Bay choose a competitor?")
+        exchanges = [draft.exchange for draft in answer.drafts]
+        assert [exchange.stage for exchange in exchanges] == ["draft"] + ["refine"] * (len(exchanges) - 1)
+        assert len(exchanges) >= 2
+        assert answer.text
+        assert len(answer.contexts) == TOP_K
+        assert all(exchange.usage["prompt_tokens"] + REPLY <= WINDOW for exchange in exchanges)
+        assert all(0 < exchange.usage["completion_tokens"] <= REPLY for exchange in exchanges)
+        lines = {line.stage: line for line in bill(log, load_prices())}
+        assert lines["refine"].output_tokens == sum(e.usage["completion_tokens"] for e in exchanges[1:])
+        assert lines["embed"].calls == 2
+
+
+def test_questions_are_written_from_different_pages_for_each_split(source: Source, tmp_path: Path) -> None:
+    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = chat_model(source.models.teacher, service, log)
+        written = generate(chunks(), chat, {"train": 3, "eval": 3}, workers=1, context_window=1024)
+    assert [question.id for question in written] == ["t001", "t002", "t003", "e001", "e002", "e003"]
+    assert len({question.text for question in written}) == 6
+    assert all(question.text.endswith("?") for question in written)
+    pages = {split: {q.page for q in written if q.split == split} for split in ("train", "eval")}
+    assert not pages["train"] & pages["eval"]
+
+
+def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: Path) -> None:
+    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = embedding(service, source.models, log)
+        store = VectorStore.build(chunks(), embed)
+        teacher = QueryEngine(store, chat_model(source.models.teacher, service, log), embed, top_k=1)
+        for number, question in enumerate(QUESTIONS, 1):
+            teacher.query(question, tags={"question": f"t{number:03d}", "split": "train"})
+        path, student = tmp_path / "training.jsonl", source.models.student
+        file = minirag.write_training_file(log, path, model=student, keep_all=True)
+        job = FineTuningJob.create(
+            path, base=student, log=log, service=service, before=lambda: source.hold_training(file)
+        )
+        seen: list[Progress] = []
+        job.wait(progress=seen.append, sleep=source.sleep)
+        order = [STATES.index(now.status) for now in seen]
+        assert order == sorted(order)
+        assert (seen[-1].status, len(file.kept)) == ("succeeded", len(QUESTIONS))
+        assert all(now.loss is None or now.loss >= 0 for now in seen)
+        times = [event["created_at"] for event in job.events()]
+        assert times == sorted(times)
+        assert job.state["trained_tokens"] > 0
+        tuned = chat_model(job.model, service, log, served_within=600)
+        answer = QueryEngine(store, tuned, embed, top_k=1).query("How accurate is the Heron?")
+        assert answer.text
+        assert answer.drafts[0].exchange.model.startswith(f"ft:{student}")
+        assert {"draft", "upload", "train", "poll"} <= {exchange.stage for exchange in log}
+
+
+def test_both_metrics_tell_a_good_answer_from_a_bad_one(source: Source, tmp_path: Path) -> None:
+    question, context = "Who founded the company?", "Ingrid Solheim founded this company in 1986. It makes loggers."
+    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        judge = chat_model(source.models.judge, service, log)
+        embed = embedding(service, source.models, log)
+        scores = {
+            answer: (
+                minirag.faithfulness(question, answer, [context], judge=judge),
+                minirag.answer_relevancy(question, answer, judge=judge, embed=embed),
+            )
+            for answer in ("Ingrid Solheim founded the company.", "The moon is 380,000 kilometres away from Lisbon.")
+        }
+        logged = {exchange.id for exchange in log}
+    for good, bad in zip(*scores.values(), strict=True):
+        assert good.value is not None
+        assert bad.value is not None
+        assert 0 <= bad.value < good.value <= 1
+        assert good.evidence
+        assert set(good.exchanges) <= logged
+
+
+def test_vectors_in_base64_and_as_numbers_agree(source: Source) -> None:
+    texts = ["The Linnet is an acoustic logger.", "The Heron is a flow meter.", "L’eau, 水, 💧"]
+    request = {"model": source.models.embedding, "input": texts, "dimensions": 16}
+    with source.connect() as service:
+        rows, replies = {}, {}
+        for form in ("base64", "float"):
+            exchange, failure = service.attempt(
+                "embed",
+                "embeddings",
+                {**request, "encoding_format": form},
+                lambda client, form=form: client.embeddings.with_raw_response.create(**request, encoding_format=form),
+                lambda _: None,
+                tags={},
+                repeat=0,
+            )
+            assert failure is None
+            replies[form] = exchange.response or {}
+            rows[form] = vectors(replies[form], 3)
+    kinds = {form: type(reply["data"][0]["embedding"]) for form, reply in replies.items()}
+    assert kinds == {"base64": str, "float": list}
+    assert rows["float"].shape == (3, 16)
+    assert np.sum(rows["float"] * rows["base64"], axis=1) == pytest.approx(1, abs=1e-3)  # real ones are a little noisy
+    assert all(reply["usage"]["prompt_tokens"] > 0 for reply in replies.values())
