@@ -47,6 +47,11 @@ def test_its_example_of_a_test_passes() -> None:
     exec(PYTHON[1], {})
 
 
+def test_its_example_of_a_cassette_test_is_the_one_that_test_recorded_runs() -> None:
+    shown = [block for block in PYTHON if "def test_" in block]
+    assert all(block in (ROOT / "cassettes" / "README.md").read_text("utf-8") for block in shown)
+
+
 def test_the_versions_agree() -> None:
     from minirag.pipeline import VERSION
 
