@@ -31,6 +31,8 @@ MOST_PER_CALL = 8
 """Questions asked of one chunk: more than that a page does not give, and their replies fill the window."""
 NEAR_DUPLICATE = 0.8
 """Share of words in common (Jaccard) from which two questions count as one."""
+PAGE_GUESSED = "page guessed"
+"""The flag of a question that did not come from a page: the nearest one stands for it."""
 
 PageKey = tuple[str, int]
 
@@ -229,7 +231,7 @@ def guess_pages(questions: Sequence[Question], store: VectorStore, vectors: NDAr
         question
         if question.chunk_id is not None
         else replace(
-            question, chunk_id=hits[0].chunk.id, page=hits[0].chunk.page, flags=(*question.flags, "page guessed")
+            question, chunk_id=hits[0].chunk.id, page=hits[0].chunk.page, flags=(*question.flags, PAGE_GUESSED)
         )
         for question, hits in zip(questions, nearest, strict=True)
     ]

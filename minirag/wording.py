@@ -4,6 +4,7 @@ Words are compared by their first letters, so that "reduce" and "reduction" meet
 """
 
 import re
+from collections.abc import Iterable
 
 from minirag.sentences import sentence_spans
 
@@ -117,5 +118,14 @@ def similarity(one: str, other: str) -> float:
     >>> similarity("Who runs the tram?", "Who runs the ferry?")
     0.6
     """
-    a, b = set(words(one)), set(words(other))
+    return jaccard(words(one), words(other))
+
+
+def jaccard(one: Iterable[str], other: Iterable[str]) -> float:
+    """What two sets have in common ÷ what both have; 1.0 for two empty ones.
+
+    >>> jaccard(["a", "b"], ["b"])
+    0.5
+    """
+    a, b = set(one), set(other)
     return len(a & b) / len(a | b) if a or b else 1.0
