@@ -5,6 +5,7 @@ Everything goes out through here, without keys and with what a terminal would ob
 
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +58,28 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def wrapped(text: str, margin: str = "  ") -> str:
+    """A text as one paragraph of lines that fit, each behind a margin.
+
+    >>> wrapped("one two", "| ")
+    '| one two'
+    """
+    return textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=margin, subsequent_indent=margin)
+
+
+def choose(prompt: str, keys: str) -> str:
+    """The first of `keys` that a line from stdin begins with, asked for until one does; `q` at the end of stdin."""
+    while True:
+        print(prompt, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        key = line.strip()[:1].casefold()
+        if not line:
+            print(file=sys.stderr)
+            return "q"
+        if key and key in keys:
+            return key
 
 
 def cut(line: str) -> str:
