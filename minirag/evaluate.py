@@ -1,5 +1,6 @@
 """Row 7. Rows × metrics × rounds → scores, each with its reason where there is none."""
 
+import json
 import math
 import os
 from collections import Counter
@@ -24,6 +25,8 @@ METRICS: Mapping[str, Callable[..., Score]] = {
     for metric in (faithfulness, answer_relevancy, context_relevancy, context_precision, context_recall)
 }
 """Every metric by its name; all have one signature."""
+NO_ANSWER = "there is no answer: the call failed"
+"""Why a question that an arm could not answer has no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,35 @@ class ScoredRow:
 class Scores(list[ScoredRow]):
     """The scores of an evaluation, in the order of rows, metrics and rounds."""
 
+    @classmethod
+    def read(cls, path: Path) -> "Scores":
+        """The scores of a `scores.jsonl`. Raises InputError."""
+        try:
+            return cls(_scored_row(json.loads(line)) for line in path.read_text("utf-8").splitlines())
+        except FileNotFoundError:
+            raise InputError(f"There is no {path}; evaluate the run first.") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} holds no scores ({error}); evaluate the run again.") from error
+
+    def of(self, arm: str, metric: str, questions: Sequence[str]) -> list[Score]:
+        """One score a question id: the mean over its rounds, or none with the first round's reason."""
+        rounds: dict[str, list[Score]] = {id: [] for id in questions}
+        for scored in self:
+            if scored.arm == arm and scored.metric == metric and scored.question_id in rounds:
+                rounds[scored.question_id].append(scored.score)
+        return [_mean_score(found) for found in rounds.values()]
+
+    def by_round(self, arm: str, metric: str, questions: Sequence[str]) -> list[list[float | None]]:
+        """The values of each round, in the order of the question ids; None where a round gave none."""
+        found: dict[int, dict[str, float | None]] = {}
+        for scored in self:
+            if scored.arm == arm and scored.metric == metric:
+                found.setdefault(scored.round, {})[scored.question_id] = scored.score.value
+        return [[values.get(id) for id in questions] for _, values in sorted(found.items())]
+
     def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
         """The mean over the rounds for each question id; None where no round gave a score."""
-        found: dict[str, list[float]] = {}
-        for scored in self:
-            if scored.arm == arm and scored.metric == metric and scored.score.value is not None:
-                found.setdefault(scored.question_id, []).append(scored.score.value)
-        return [sum(found[id]) / len(found[id]) if id in found else None for id in questions]
+        return [score.value for score in self.of(arm, metric, questions)]
 
     def mean(self, arm: str, metric: str) -> tuple[float | None, int, int]:
         """(mean over scored questions, how many, how many unscored)."""
@@ -87,13 +112,22 @@ class Scores(list[ScoredRow]):
 
     def reasons(self, arm: str, metric: str) -> dict[str, int]:
         """Why questions have no score in any round, and how many: the first round's reason counts."""
-        first: dict[str, str] = {}
-        for scored in self:
-            if scored.arm == arm and scored.metric == metric:
-                first.setdefault(scored.question_id, scored.score.reason)
-        values = self.values(arm, metric, list(first))
-        unscored = (reason for reason, value in zip(first.values(), values, strict=True) if value is None)
+        ids = list(dict.fromkeys(row.question_id for row in self if row.arm == arm and row.metric == metric))
+        unscored = (score.reason for score in self.of(arm, metric, ids) if score.value is None)
         return dict(Counter(unscored).most_common())
+
+
+def _scored_row(fields: Mapping[str, Any]) -> ScoredRow:
+    """The row that `to_json` gave."""
+    score = Score(fields["value"], fields["reason"], tuple(fields["evidence"]), tuple(fields["exchanges"]))
+    return ScoredRow(fields["question_id"], fields["arm"], fields["metric"], fields["round"], score)
+
+
+def _mean_score(rounds: Sequence[Score]) -> Score:
+    known = [score.value for score in rounds if score.value is not None]
+    if known:
+        return Score(sum(known) / len(known))
+    return Score(None, rounds[0].reason if rounds else NO_ANSWER)
 
 
 def ragas_score(means: Sequence[float | None]) -> float | None:

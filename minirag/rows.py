@@ -19,6 +19,7 @@ NAMES = {
     "reference": ("reference", "ground_truth", "ground_truths"),
     "question_id": ("question_id", "id"),
     "arm": ("arm",),
+    "page": ("page",),
 }
 csv.field_size_limit(1 << 28)
 
@@ -27,7 +28,8 @@ csv.field_size_limit(1 << 28)
 class Row:
     """One answer to be scored: what was asked, said and retrieved, and what should have been said, if known.
 
-    `contexts` is empty where nothing was retrieved, and None where that is not known.
+    `contexts` is empty where nothing was retrieved, and None where that is not known; `page` is the name of the page
+    that the question is about, if known.
     """
 
     question: str
@@ -36,13 +38,14 @@ class Row:
     reference: str | None = None
     question_id: str = ""
     arm: str = ""
+    page: str = ""
 
 
 def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
     """The row of a mapping with minirag's or ragas' names. Raises InputError that names row and field.
 
     >>> as_row({"user_input": "Who?", "response": "Ann.", "retrieved_contexts": ["Ann did it."]})
-    Row(question='Who?', answer='Ann.', contexts=('Ann did it.',), reference=None, question_id='1', arm='')
+    Row(question='Who?', answer='Ann.', contexts=('Ann did it.',), reference=None, question_id='1', arm='', page='')
     """
     found = {
         name: next((fields[other] for other in others if fields.get(other) is not None), None)
@@ -61,6 +64,7 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
         None if reference is None else _clean(str(reference)),
         str(found["question_id"] if found["question_id"] is not None else number),
         str(found["arm"] or ""),
+        str(found["page"] or ""),
     )
 
 
@@ -140,10 +144,12 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _of_run(folder: Path) -> Iterator[Mapping[str, Any]]:
     """The eval answers of a finished run, with the text of their chunks."""
-    chunks = {chunk["id"]: chunk["text"] for chunk in _json_lines(folder / "chunks.jsonl")}
+    chunks = {chunk["id"]: chunk for chunk in _json_lines(folder / "chunks.jsonl")}
     questions = {question["id"]: question for question in _json_lines(folder / "questions.jsonl")}
     for answer in _json_lines(folder / "answers.jsonl"):
         question = questions.get(answer["question_id"], {})
         if question.get("split") == "eval":
-            contexts = [chunks.get(id, "") for id in answer["contexts"]]
-            yield {**answer, "question": question["text"], "answer": answer["text"], "contexts": contexts}
+            contexts = [chunks[id]["text"] for id in answer["contexts"] if id in chunks]
+            about = chunks.get(question["chunk_id"])
+            page = None if about is None else f"{about['source']} {about['page']}"
+            yield {**answer, "question": question["text"], "answer": answer["text"], "contexts": contexts, "page": page}

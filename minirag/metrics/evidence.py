@@ -36,6 +36,19 @@ def supporting_span(statement: str, contexts: Sequence[str]) -> Span | None:
     return found
 
 
+def likely_sentences(statement: str, contexts: Sequence[str], most: int = 4) -> list[str]:
+    """The sentences of `contexts` that share most words with a statement, at most so many, in their order.
+
+    >>> likely_sentences("The tram opened in 1987.", ["It rained. The tram is red. It opened in 1987."], 2)
+    ['The tram is red.', 'It opened in 1987.']
+    """
+    asked = _words(statement)
+    spans = [(number, start, end) for number, text in enumerate(contexts) for start, end in sentence_spans(text)]
+    texts = {span: contexts[span[0]][span[1] : span[2]].strip() for span in spans}
+    nearest = sorted(spans, key=lambda span: -len(asked & _words(texts[span])))[:most]
+    return [texts[span] for span in sorted(nearest)]
+
+
 def _words(text: str) -> set[str]:
     """Words of a text, and single characters of scripts that do not part words by spaces."""
     lower = text.casefold()
