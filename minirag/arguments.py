@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     _add_costs(commands)
     _add_verify(commands)
     _add_check(commands)
+    _add_label(commands)
     return root
 
 
@@ -103,6 +104,15 @@ def _add_verify(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
+def _add_label(commands: Any) -> None:
+    text = "a person judges statements, to measure the judge and correct the scores"
+    command = _add(commands, "label", text, "label out --sample 50")
+    command.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
+    command.add_argument("--sample", type=_positive, metavar="N", help="statements, over all arms (default 50)")
+    command.add_argument("--seed", type=int, metavar="N", help="of the sample (default 0)")
+    command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+
+
 def _add_check(commands: Any) -> None:
     text = "whether services would train on chat files, and whether you should"
     command = _add(commands, "check", text, "check training.jsonl --curate --model gpt-4.1-mini")
@@ -134,6 +144,9 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     command.add_argument("--out", required=name != "evaluate", type=Path, metavar="DIR", help="the run's folder")
     if name == "run":
         command.add_argument("--dry-run", action="store_true", help="only say what it would take, like plan")
+    if name == "questions":
+        command.add_argument("--review", action="store_true", help="accept, reject or reword each in the terminal")
+        command.add_argument("--editor", action="store_true", help="the same in $EDITOR")
     if name == "finetune":
         command.add_argument("--status", action="store_true", help="show this run's job, its events and checkpoints")
         command.add_argument("--cancel", action="store_true", help="cancel this run's job")
@@ -178,6 +191,7 @@ def _add_settings(command: Any) -> None:
     _add_training(command.add_argument_group("training"))
     judging = command.add_argument_group("judging and money")
     judging.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")
+    judging.add_argument("--control", action="store_true", help="judge the untrained student with a better prompt too")
     judging.add_argument("--rounds", type=int, metavar="N", help="times each answer is judged (default 1)")
     judging.add_argument("--metrics", type=_names, metavar="A,B", help="default: faithfulness,answer_relevancy")
     judging.add_argument("--margin", type=_not_negative, metavar="X", help="smallest difference that matters to you")

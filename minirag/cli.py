@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.arguments import parser
-from minirag.commands import check, costs, plan, rows, run, verify
+from minirag.commands import check, costs, label, plan, rows, run, verify
 from minirag.errors import InputError, MiniragError
 from minirag.models import KEY_NAMES
 from minirag.redact import keep_out, redact
@@ -71,7 +71,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _run(given: Mapping[str, Any]) -> int:
-    apart = {"check": check.main, "costs": costs.main, "verify": verify.main}.get(given["command"])
+    apart = {"check": check.main, "costs": costs.main, "label": label.main, "verify": verify.main}.get(given["command"])
     if apart is not None:
         return apart(given)
     documents = given.get("documents", [])

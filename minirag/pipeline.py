@@ -18,24 +18,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import costs, prompts
+from minirag import costs, decisions, labels, prompts
+from minirag.arms import ARMS
+from minirag.breakdown import traits
 from minirag.budget import Budget
 from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
-from minirag.compare import compare, in_words
+from minirag.comparison import comparison_of
+from minirag.conflicts import conflicts
+from minirag.decisions import Decision, decided
 from minirag.documents import Pages, load
 from minirag.errors import InputError, JobError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
-from minirag.evaluate import Scores, evaluate, ragas_score
+from minirag.evaluate import Scores, evaluate
 from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
+from minirag.findings import Evaluation
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import OPENAI_ADDRESS, ChatModel, EmbeddingModel, Service
 from minirag.payback import in_words as payback_in_words
 from minirag.payback import payback
 from minirag.pool import in_order
+from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
     NEAR_DUPLICATE,
+    PAGE_GUESSED,
     SPLITS,
     Question,
     generate,
@@ -43,12 +50,13 @@ from minirag.questions import (
     read_questions,
     split_pages,
 )
-from minirag.report import ARMS, html
+from minirag.report import html
 from minirag.rows import Row
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
+from minirag.trial import ACCEPTED, doubts, on_trial
 from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 
@@ -204,8 +212,30 @@ class Run:
 
     @cached_property
     def questions(self) -> list[Question]:
-        """`questions.jsonl`: train questions, then eval questions."""
+        """`questions.jsonl`: train questions, then eval questions, with all that speaks against them."""
+        questions = on_trial(
+            self._untried,
+            pages=self._page_texts,
+            page_of=self._page_of,
+            retrieved=self._retrieved,
+            trained_on=self._shown_in_training if self.settings.use_eval_pages else (),
+        )
+        write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
+        for split in SPLITS:
+            own = [q for q in questions if q.split == split]
+            source_pages = {self._page_of[q.chunk_id] for q in own if q.chunk_id}
+            doubted = sum(1 for q in own if doubts(q))
+            self.say(
+                f"questions: {len(own)} for {'training' if split == 'train' else 'evaluation'}, "
+                f"from {_counted(len(source_pages), 'page')}" + (f", {doubted} flagged" if doubted else "")
+            )
+        return questions
+
+    @cached_property
+    def _untried(self) -> list[Question]:
+        """The questions as they were written or given, without those that a person rejected."""
         wanted = {"train": self.settings.train_questions, "eval": self.settings.eval_questions}
+        known = decisions.read_decisions(self.folder)
         given = [
             question
             for split, source in wanted.items()
@@ -221,19 +251,49 @@ class Run:
             seed=self.settings.seed,
             workers=self.workers,
             context_window=self.settings.context_window,
-            taken=[question.text for question in given],
+            taken=[*(question.text for question in given), *decisions.rejected(known)],
             progress=self._progress("questions"),
         )
-        questions = sorted(given + written, key=lambda q: SPLITS.index(q.split))
-        write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
-        for split in SPLITS:
-            own = [q for q in questions if q.split == split]
-            source_pages = {self._page_of[q.chunk_id] for q in own if q.chunk_id}
-            self.say(
-                f"questions: {len(own)} for {'training' if split == 'train' else 'evaluation'}, "
-                f"from {_counted(len(source_pages), 'page')}"
-            )
+        questions = decided(sorted(given + written, key=lambda q: SPLITS.index(q.split)), known)
+        if lost := set(wanted) - {question.split for question in questions}:
+            raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
         return questions
+
+    @cached_property
+    def _retrieved(self) -> dict[str, set[tuple[str, int]]]:
+        """The pages of the chunks that are retrieved for each question id, nothing hidden."""
+        if not self._untried:
+            return {}
+        nearest = self.store.search(np.stack(list(self._vectors.values())), self.settings.top_k)
+        pages = ({(hit.chunk.source, hit.chunk.page) for hit in hits} for hits in nearest)
+        return dict(zip(self._vectors, pages, strict=True))
+
+    @property
+    def _shown_in_training(self) -> set[tuple[str, int]]:
+        """The pages that training prompts show where none is hidden."""
+        return {page for q in self._untried if q.split == "train" for page in self._retrieved[q.id]}
+
+    # -- a person's say on the questions -------------------------------------------------------------------
+
+    @property
+    def undecided(self) -> list[Question]:
+        """The questions that nobody has accepted yet: eval questions first, and of a split those with doubts."""
+        waiting = [question for question in self.questions if ACCEPTED not in question.flags]
+        return sorted(waiting, key=lambda q: (SPLITS.index(q.split) * -1, not doubts(q)))
+
+    def decide(self, decision: Decision) -> None:
+        """Keep a person's decision; it counts once the questions are considered again."""
+        decisions.write_decisions(self.folder, [decision])
+
+    def reconsider(self) -> None:
+        """Make the questions anew: rejected ones are replaced where a model wrote them, and left out otherwise."""
+        for step in ("_untried", "_vectors", "_retrieved", "questions", "eval_pages"):
+            vars(self).pop(step, None)
+        _ = self.questions
+
+    def page_text(self, question: Question) -> str:
+        """The text of the page that a question is about; "" where that is not known."""
+        return self._page_texts.get(self._page_of.get(question.chunk_id or "", ("", 0)), "")
 
     def of_split(self, split: str) -> list[Question]:
         """The questions of one split, in order."""
@@ -244,14 +304,18 @@ class Run:
         return {c.id: (c.source, c.page) for c in self.chunks}
 
     @cached_property
+    def _page_texts(self) -> dict[tuple[str, int], str]:
+        return {(page.source, page.number): page.text for page in self.pages}
+
+    @cached_property
     def eval_pages(self) -> set[tuple[str, int]]:
         """The pages that eval questions are about: no training prompt may show them."""
         return {self._page_of[q.chunk_id] for q in self.of_split("eval") if q.chunk_id}
 
     @cached_property
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
-        rows = self.embed.embed([q.text for q in self.questions], tags={"for": "questions"})
-        return {q.id: row for q, row in zip(self.questions, rows, strict=True)}
+        rows = self.embed.embed([q.text for q in self._untried], tags={"for": "questions"})
+        return {q.id: row for q, row in zip(self._untried, rows, strict=True)}
 
     # -- answers -------------------------------------------------------------------------------------------
 
@@ -304,7 +368,7 @@ class Run:
         """The pages behind a training example, and what of the evaluation it would give away, if anything."""
         asked = next(q for q in self.questions if q.id == question)
         shown = frozenset(self._page_of[id] for id in exchange.tags.get("chunks", ()) if id in self._page_of)
-        page = self._page_of[asked.chunk_id] if asked.chunk_id and not asked.flags else None
+        page = self._page_of[asked.chunk_id] if asked.chunk_id and PAGE_GUESSED not in asked.flags else None
         leak = ""
         if any(similarity(asked.text, other.text) >= NEAR_DUPLICATE for other in self.of_split("eval")):
             leak = "eval question"
@@ -376,11 +440,12 @@ class Run:
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        models = {"base": self.chat(self.settings.student), "teacher": self.chat(self.settings.teacher)}
+        student = self.chat(self.settings.student)
+        models = {"base": student, "control": student, "teacher": self.chat(self.settings.teacher)}
         if self.tuned is not None:
             elsewhere = self.tuned_service if self.settings.tuned else None
             models["tuned"] = self.chat(self.tuned, elsewhere, served_within=SERVED_WITHIN)
-        models = {arm: models[arm] for arm in ARMS if arm in models}
+        models = {arm: models[arm] for arm in self.arms}
         tasks = [(arm, question) for arm in models for question in self.of_split("eval")]
         answers = self._ask(models, tasks, set())
         trained = {} if self.settings.tuned else self.training_answers
@@ -416,6 +481,7 @@ class Run:
                 top_k=settings.top_k,
                 context_window=settings.context_window,
                 reply_tokens=settings.reply_tokens,
+                system=CONTROL_SYSTEM if arm == "control" else ANSWER_SYSTEM,
             )
             for arm, model in models.items()
         }
@@ -477,49 +543,34 @@ class Run:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Whose answers are judged: all arms, but `tuned` where there is no tuned model."""
-        return tuple(arm for arm in ARMS if arm != "tuned" or self.tuned is not None)
+        """Whose answers are judged: `control` where it is asked for, `tuned` where there is a tuned model."""
+        judged = {"control": self.settings.control, "tuned": self.tuned is not None}
+        return tuple(arm for arm in ARMS if judged.get(arm, True))
 
     @cached_property
     def comparison(self) -> dict[str, Any]:
-        """`comparison.json`: per metric the arms' means and the paired differences."""
+        """`comparison.json`: the arms compared in every metric, and what stands behind it."""
         questions = self.of_split("eval")
-        ids, clusters = [q.id for q in questions], [self._page_of.get(q.chunk_id or "", q.id) for q in questions]
-        metrics: dict[str, Any] = {}
-        against: dict[str, list[str]] = {"base": [], "teacher": []}
-        for metric in self.settings.metrics:
-            values = {arm: self.scores.values(arm, metric, ids) for arm in ARMS}
-            results = {
-                arm: compare(values[arm], values["tuned"], clusters=clusters, margin=self.settings.margin)
-                for arm in against
-            }
-            for arm, result in results.items():
-                against[arm].append(f"{metric.replace('_', ' ')} {in_words(result)}")
-            metrics[metric] = {
-                **asdict(results["base"]),
-                "arms": {arm: self._arm(arm, metric, values[arm]) for arm in self.arms},
-                "tuned_against_teacher": asdict(results["teacher"]),
-            }
-        verdicts = {arm: f"tuned against {arm}: {'; '.join(told)}" for arm, told in against.items()}
-        if self.untrained is not None:
-            verdicts = dict.fromkeys(against, f"There is no tuned model to compare: {self.untrained}")
-        comparison = {
-            "verdict": verdicts["base"],
-            "verdict_against_teacher": verdicts["teacher"],
-            "metrics": metrics,
-            "ragas_score": {arm: ragas_score([m["arms"][arm]["mean"] for m in metrics.values()]) for arm in self.arms},
-        }
+        evaluation = Evaluation(
+            arms=self.arms,
+            questions=questions,
+            pages=[self._page_of.get(q.chunk_id or "", (q.id, 0)) for q in questions],
+            metrics=self.settings.metrics,
+            scores=self.scores,
+            traits=traits(questions, self.answers, self._page_of),
+            margin=self.settings.margin,
+        )
+        settings = self.settings
+        comparison = comparison_of(
+            evaluation,
+            labels=labels.read_labels(self.folder),
+            warnings=conflicts(settings.teacher, settings.student, settings.judge, self._models_served),
+            untrained=None if self.untrained is None else str(self.untrained),
+        )
+        for warning in comparison["in_words"]["warnings"]:
+            self.say(f"warning: {warning}")
         write_json(self.folder / "comparison.json", comparison)
         return comparison
-
-    def _arm(self, arm: str, metric: str, values: Sequence[float | None]) -> dict[str, Any]:
-        """An arm's mean over its scored questions; what has no answer has no score, and is counted too."""
-        scored = [value for value in values if value is not None]
-        reasons = self.scores.reasons(arm, metric)
-        if missing := len(values) - len(scored) - sum(reasons.values()):
-            reasons["there is no answer: the call failed"] = missing
-        mean = sum(scored) / len(scored) if scored else None
-        return {"mean": mean, "n": len(scored), "n_unscored": len(values) - len(scored), "unscored": reasons}
 
     @cached_property
     def costs(self) -> dict[str, Any]:
@@ -561,10 +612,6 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""
-        served: dict[str, set[str]] = {}
-        for exchange in self.log:
-            if exchange.error is None and exchange.endpoint in {"chat.completions", "embeddings"}:
-                served.setdefault(exchange.model, set()).add(exchange.served_model)
         inputs = {
             name: source
             for name in ("train_questions", "eval_questions")
@@ -580,7 +627,12 @@ class Run:
             "question_files": {
                 name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()
             },
-            "models_served": {model: sorted(names) for model, names in sorted(served.items())},
+            "a_person_said": {
+                name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+                for name in (decisions.NAME, labels.NAME)
+                if (self.folder / name).exists()
+            },
+            "models_served": self._models_served,
             "prompts": hashlib.sha256(Path(prompts.__file__).read_bytes()).hexdigest(),
             "pages": {
                 "total": len(self.pages),
@@ -591,6 +643,15 @@ class Run:
                 ],
             },
         }
+
+    @property
+    def _models_served(self) -> dict[str, list[str]]:
+        """What each requested model called itself in the replies that this folder's log holds."""
+        served: dict[str, set[str]] = {}
+        for exchange in self.log:
+            if exchange.error is None and exchange.endpoint in {"chat.completions", "embeddings"}:
+                served.setdefault(exchange.model, set()).add(exchange.served_model)
+        return {model: sorted(names) for model, names in sorted(served.items())}
 
     def forget_results(self) -> None:
         """Remove what was found with other settings: a run that is interrupted now leaves no mix of both."""

@@ -54,7 +54,8 @@ class QueryEngine:
     """Answers questions from a store with a chat model.
 
     `top_k` chunks are retrieved; `context_window` is the largest request in tokens, of which `reply_tokens` are
-    reserved for the reply (None: no cap). Raises WindowTooSmall before anything is sent.
+    reserved for the reply (None: no cap); `system` is what the model is told of its task. Raises WindowTooSmall before
+    anything is sent.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class QueryEngine:
         top_k: int = 2,
         context_window: int | None = 2048,
         reply_tokens: int = REPLY_TOKENS,
+        system: str = prompts.ANSWER_SYSTEM,
     ) -> None:
         self.store = store
         self.chat = chat
         self.embed = embed
         self.top_k = top_k
         self.reply_tokens = reply_tokens
+        self.system = system
         self.window = Window(chat.tokenizer, context_window)
 
     def query(
@@ -95,17 +98,19 @@ class QueryEngine:
     def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
         """Draft and refine over `hits`; the last draft's text is the answer."""
         units = self._units(question, hits)
-        first = self.window.take(units, lambda given: prompts.draft(question, given), self.reply_tokens)
+        first = self.window.take(units, lambda given: prompts.draft(question, given, self.system), self.reply_tokens)
         if first < len(units):
             # a refine request holds the answer as well: it must fit at its longest before the draft is paid for
-            self.window.require(prompts.refine(question, "", []), self._reply_and_answer)
-        drafts = [self._ask("draft", prompts.draft(question, excerpts(units[:first])), units[:first], tags, 1)]
+            self.window.require(prompts.refine(question, "", [], self.system), self._reply_and_answer)
+        drafts = [
+            self._ask("draft", prompts.draft(question, excerpts(units[:first]), self.system), units[:first], tags, 1)
+        ]
         rest = units[first:]
         while rest:
             answer = drafts[-1].text
 
             def build(given: Sequence[prompts.Excerpt], answer: str = answer) -> list[Message]:
-                return prompts.refine(question, answer, given)
+                return prompts.refine(question, answer, given, self.system)
 
             count = self.window.take(rest, build, self.reply_tokens)
             if count == 0:  # only a model that writes more than it was allowed to gets here: this answer fails alone
@@ -129,8 +134,8 @@ class QueryEngine:
 
     def _units(self, question: str, hits: Sequence[Hit]) -> list[Unit]:
         """The retrieved text in order of rank, in units that fit any request; overlaps between chunks only once."""
-        room = self.window.require(prompts.draft(question, []), self.reply_tokens)
-        refining = self.window.room(prompts.refine(question, "", []), self._reply_and_answer)
+        room = self.window.require(prompts.draft(question, [], self.system), self.reply_tokens)
+        refining = self.window.room(prompts.refine(question, "", [], self.system), self._reply_and_answer)
         passages = [Passage(part, hit.chunk.page, hit.chunk.id) for hit in hits for part in _unseen(hit.chunk, hits)]
         return self.window.units(passages, min(room, max(refining, SMALLEST_EXCERPT)) - SMALLEST_EXCERPT // 2)
 

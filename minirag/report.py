@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from minirag.arms import ARMS, COMPARED
 from minirag.evaluate import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
+from minirag.trial import doubts
 from minirag.visible import visible
 
-ARMS = ("base", "tuned", "teacher")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d5dbe3; --paper: #ffffff; --card: #f4f6f9;
   --good: #1a7f4b; --bad: #b3261e; }
@@ -57,6 +58,11 @@ def html(
         _verdict(facts, comparison, bill),
         "<h2>Scores</h2>",
         _scores_table(comparison),
+        "<h2>How far to trust them</h2>",
+        _comparisons(comparison),
+        *_said(comparison),
+        "<h2>Questions on trial</h2>",
+        _on_trial(questions),
         "<h2>Money</h2>",
         _money(bill),
         "<h2>Questions</h2>",
@@ -107,6 +113,7 @@ def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapp
     lines = [
         f"<strong>{_text(comparison['verdict'])}</strong>",
         f"<strong>{_text(comparison['verdict_against_teacher'])}</strong>",
+        f"<strong>{_text(comparison['verdict_against_control'] or '')}</strong>",
         ", ".join(f"{role} {_text(settings[role])}" for role in ("teacher", "student", "judge")) + ".",
         _text(bill["payback"]),
     ]
@@ -114,25 +121,22 @@ def _verdict(facts: Mapping[str, Any], comparison: Mapping[str, Any], bill: Mapp
 
 
 def _scores_table(comparison: Mapping[str, Any]) -> str:
-    rows = []
-    for name, metric in comparison["metrics"].items():
-        means = [_number(metric["arms"].get(arm, {}).get("mean")) for arm in ARMS]
-        interval = f"[{_number(metric['low'], sign=True)}, {_number(metric['high'], sign=True)}]"
-        unscored = sum(arm["n_unscored"] for arm in metric["arms"].values())
-        rows.append(
-            [
-                _text(name.replace("_", " ")),
-                *means,
-                _number(metric["difference"], sign=True),
-                interval,
-                str(metric["n"]),
-                str(unscored),
-                _text(metric["verdict"]),
-            ]
-        )
-    ragas = [_number(comparison["ragas_score"].get(arm)) for arm in ARMS]
-    rows.append(["ragas score (harmonic mean)", *ragas, "", "", "", "", ""])
-    head = ["metric", *ARMS, "tuned − base", "95 % interval", "n", "unscored", "verdict"]
+    """The arms' means in every metric, and the tuned model against the base model."""
+    arms = list(comparison["ragas_score"])
+    rows = [
+        [
+            _text(name.replace("_", " ")),
+            *(_number(metric["arms"][arm]["mean"]) for arm in arms),
+            *_against(metric),
+            str(sum(arm["n_unscored"] for arm in metric["arms"].values())),
+            _text(metric["verdict"]),
+        ]
+        for name, metric in comparison["metrics"].items()
+    ]
+    together = comparison["ragas_score_compared"]["tuned_against_base"]
+    ragas = [_number(comparison["ragas_score"][arm]) for arm in arms]
+    rows.append(["ragas score (harmonic mean)", *ragas, *_against(together), "", _text(together["verdict"])])
+    head = ["metric", *arms, "tuned − base", "95 % interval", "n", "unscored", "verdict"]
     reasons = [
         f"<li>{_text(name.replace('_', ' '))}, {arm}: {count} × {_text(reason)}</li>"
         for name, metric in comparison["metrics"].items()
@@ -141,6 +145,72 @@ def _scores_table(comparison: Mapping[str, Any]) -> str:
     ]
     listed = f"<p>Not scored, and in no mean:</p><ul>{''.join(reasons)}</ul>" if reasons else ""
     return _table(head, rows) + listed
+
+
+def _against(found: Mapping[str, Any]) -> list[str]:
+    """A difference, its interval and how many questions are behind it."""
+    interval = f"[{_number(found['low'], sign=True)}, {_number(found['high'], sign=True)}]"
+    return [_number(found["difference"], sign=True), interval, str(found["n"])]
+
+
+def _comparisons(comparison: Mapping[str, Any]) -> str:
+    """Every comparison of the tuned model, with all that tells how far it can be trusted."""
+    found = []
+    for name, metric in comparison["metrics"].items():
+        found.append((name, "base", metric, metric["p_holm"]))
+        found += [
+            (name, arm, metric[f"tuned_against_{arm}"], None)
+            for arm in COMPARED[1:]
+            if f"tuned_against_{arm}" in metric
+        ]
+    found += [
+        ("ragas_score", pair.removeprefix("tuned_against_"), one, None)
+        for pair, one in comparison["ragas_score_compared"].items()
+    ]
+    rows = [
+        [
+            _text(name.replace("_", " ")),
+            arm,
+            _text(one["verdict"] + (f" ({one['why']})" if one["why"] else "")),
+            *_against(one),
+            *(_number(p) for p in (one["p_value"], one["p_permutation"], holm)),
+            _number(one["detectable"]),
+            "–" if one["n_needed"] is None else f"{one['n_needed']:,}",
+            f"{_number(one['worst'], sign=True)} to {_number(one['best'], sign=True)}",
+        ]
+        for name, arm, one, holm in found
+    ]
+    head = ["metric", "tuned against", "verdict", "difference", "95 % interval", "n"]
+    head += ["p (t)", "p (flips)", "p (Holm)", "detectable", "n needed", "if all were scored"]
+    return _table(head, rows, numeric=3)
+
+
+_SUBJECTS = {
+    "warnings": "Reasons for caution",
+    "several metrics": "Several metrics",
+    "the teacher's lead": "How much of the teacher's lead was closed",
+    "unscored answers": "What unscored answers could hide",
+    "flagged questions": "Without the flagged questions",
+    "the judge's noise": "The judge's noise",
+    "where the change comes from": "Where the change comes from",
+    "a person's labels": "What a person says",
+}
+
+
+def _said(comparison: Mapping[str, Any]) -> Iterable[str]:
+    """What the comparison says in words, by subject."""
+    for subject, title in _SUBJECTS.items():
+        if told := comparison["in_words"].get(subject):
+            yield f"<h3>{title}</h3><ul>{''.join(f'<li>{_text(line)}</li>' for line in told)}</ul>"
+
+
+def _on_trial(questions: Sequence[Question]) -> str:
+    """The questions that something speaks against, and what."""
+    rows = [[_text(q.id), _text(q.text), _text("; ".join(doubts(q)))] for q in questions if doubts(q)]
+    if not rows:
+        return "<p>Nothing speaks against any eval question.</p>"
+    told = f"<p>{len(rows)} of {len(questions)} eval questions are flagged; none was left out of the scores above.</p>"
+    return told + _table(["question", "text", "what speaks against it"], rows, numeric=3)
 
 
 def _money(bill: Mapping[str, Any]) -> str:

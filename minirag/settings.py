@@ -17,7 +17,8 @@ class Settings:
     """What a run is asked to do; everything here is in `run.json`. Models have no default.
 
     `train_questions` and `eval_questions` are a number to write or a file with a question a line; `tuned` names
-    a model that was trained elsewhere; `judge_window=None` caps the judge's requests like all others.
+    a model that was trained elsewhere; `control` judges the untrained student with a better prompt too;
+    `judge_window=None` caps the judge's requests like all others.
     """
 
     documents: tuple[str, ...]
@@ -39,6 +40,7 @@ class Settings:
     tokenizer: str | None = None
     judge_window: int | None = None
     metrics: tuple[str, ...] = ("faithfulness", "answer_relevancy")
+    control: bool = False
     rounds: int = 1
     margin: float | None = None
     use_eval_pages: bool = False
@@ -79,10 +81,11 @@ class Settings:
     def _check_windows(self) -> None:
         given = [(split, getattr(self, f"{split}_questions")) for split in SPLITS]
         files = [read_questions(Path(source), split) for split, source in given if isinstance(source, str)]
+        longest = prompts.CONTROL_SYSTEM if self.control else prompts.ANSWER_SYSTEM
         asked = ["?", *(question.text for file in files for question in file)]
         for model in (self.student, self.teacher, *([self.tuned] if self.tuned else [])):
             window = Window(for_model(model, self.tokenizer), self.context_window)
             for text in asked:
-                window.require(prompts.draft(text, []), self.reply_tokens)
+                window.require(prompts.draft(text, [], longest), self.reply_tokens)
         judge = Window(for_model(self.judge, self.tokenizer), self.judge_window or self.context_window)
         judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)

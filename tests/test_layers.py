@@ -11,6 +11,7 @@ PACKAGE = Path(minirag.__file__).parent
 
 ROWS = [
     {
+        "arms",
         "deadline",
         "differences",
         "errors",
@@ -41,10 +42,10 @@ ROWS = [
     },
     {"chat_file", "chat_rules", "chunker", "curation", "holdout", "models", "replay"},
     {"rehearsal", "testing", "training_file", "vector_store", "window"},
-    {"query", "questions", "rows"},
-    {"costs", "job_calls", "metrics", "shutdowns", "training"},
-    {"budget", "compare", "evaluate", "finetune", "payback", "settings", "statistics"},
-    {"pipeline", "plan", "report"},
+    {"query", "questions", "rows", "trial"},
+    {"conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
+    {"audit", "breakdown", "budget", "compare", "evaluate", "finetune", "labels", "payback", "settings", "statistics"},
+    {"comparison", "findings", "pipeline", "plan", "report"},
     {"__init__", "__main__", "arguments", "cli", "commands", "connect", "resume", "terminal", "training_table"},
 ]
 DOORS = {

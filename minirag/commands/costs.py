@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from minirag import costs
+from minirag.arms import ARMS
 from minirag.costs import Line, Prices
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import OPENAI_ADDRESS
 from minirag.payback import in_words, payback, question_costs, ratios
-from minirag.report import ARMS
 from minirag.shutdowns import shutdown
 from minirag.terminal import dollars, show, show_json, table
 
+PRICED = ("base", "tuned", "teacher")
+"""What the three of `--models` are, in their order."""
 Answers = dict[tuple[str, str, int], Exchange]
 
 
@@ -39,7 +41,7 @@ def _log(folder: Path) -> MessageLog:
 def _result(log: Iterable[Exchange], prices: Prices, given: Mapping[str, Any]) -> dict[str, Any]:
     bill, answers = costs.bill(log, prices), _answers(log)
     served = {arm: exchange.model for (arm, _, _), exchange in answers.items()}
-    models = dict(zip(ARMS, given["models"], strict=True)) if "models" in given else served
+    models = dict(zip(PRICED, given["models"], strict=True)) if "models" in given else served
     tokens = {arm: _tokens_per_question(answers, arm) for arm in ARMS if arm in served}
     each = question_costs(prices, models, tokens)
     trained = sum(line.training_tokens for line in bill)

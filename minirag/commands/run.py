@@ -10,6 +10,7 @@ from typing import Any
 
 from minirag import costs, training_table
 from minirag.commands import job
+from minirag.commands.review import review
 from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
 from minirag.pipeline import Run
@@ -54,6 +55,8 @@ def main(given: Mapping[str, Any]) -> int:
         _ = run.service  # its address is said before the first step, whatever that sends
         if "cancel" in given or "status" in given:
             return job.main(given, run)
+        if "review" in given or "editor" in given:
+            review(run, in_editor="editor" in given)
         stack.push(_let_calls_end)
         getattr(run, RESULTS.get(given["command"], "report"))
         summary = _summary(run, given["command"])
@@ -120,5 +123,18 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
         return training_table.lines(run.training_report)
     if "comparison" not in summary:
         return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
-    lines = [summary["comparison"]["verdict"], summary["comparison"]["verdict_against_teacher"]]
+    return _verdict_lines(summary)
+
+
+SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
+"""What every command with a comparison says below its verdicts; `compare` says all."""
+
+
+def _verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    comparison = summary["comparison"]
+    names = ("verdict", "verdict_against_teacher", "verdict_against_control")
+    lines = [comparison[name] for name in names if comparison[name]]
+    for subject, told in comparison["in_words"].items():
+        if subject in SHOWN or (summary["step"] == "compare" and subject != "warnings"):
+            lines += [f"{subject}: {line}" for line in told]
     return [*lines, f"report: {summary['report']}"] if "report" in summary else lines
