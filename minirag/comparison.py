@@ -44,7 +44,7 @@ def comparison_of(
     }
     return {
         "verdict": verdicts["base"],
-        "verdict_against_teacher": verdicts["teacher"],
+        "verdict_against_teacher": verdicts.get("teacher"),
         "verdict_against_control": verdicts.get("control"),
         "metrics": {metric: {**one.to_json(), "p_holm": corrected[metric]} for metric, one in found.items()},
         "ragas_score": {arm: ragas_score(of_arm) for arm, of_arm in means.items()},

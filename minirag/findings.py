@@ -90,7 +90,7 @@ class Findings:
 
 def findings(evaluation: Evaluation, metric: str) -> Findings:
     """Everything that the scores of one metric show."""
-    scores = {arm: evaluation.of(arm, metric) for arm in {*evaluation.arms, "tuned"}}
+    scores = {arm: evaluation.of(arm, metric) for arm in {*evaluation.arms, "tuned", "teacher"}}
     sound = evaluation.sound
     pages, margin = evaluation.pages, evaluation.margin
     return Findings(

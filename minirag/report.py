@@ -62,7 +62,7 @@ def html(
         _comparisons(comparison),
         *_said(comparison),
         "<h2>Questions on trial</h2>",
-        _on_trial(questions),
+        _on_trial(questions, comparison),
         "<h2>Money</h2>",
         _money(bill),
         "<h2>Questions</h2>",
@@ -171,7 +171,7 @@ def _comparisons(comparison: Mapping[str, Any]) -> str:
         [
             _text(name.replace("_", " ")),
             arm,
-            _text(one["verdict"] + (f" ({one['why']})" if one["why"] else "")),
+            _text(one["verdict"]),
             *_against(one),
             *(_number(p) for p in (one["p_value"], one["p_permutation"], holm)),
             _number(one["detectable"]),
@@ -190,7 +190,6 @@ _SUBJECTS = {
     "several metrics": "Several metrics",
     "the teacher's lead": "How much of the teacher's lead was closed",
     "unscored answers": "What unscored answers could hide",
-    "flagged questions": "Without the flagged questions",
     "the judge's noise": "The judge's noise",
     "where the change comes from": "Where the change comes from",
     "a person's labels": "What a person says",
@@ -204,13 +203,22 @@ def _said(comparison: Mapping[str, Any]) -> Iterable[str]:
             yield f"<h3>{title}</h3><ul>{''.join(f'<li>{_text(line)}</li>' for line in told)}</ul>"
 
 
-def _on_trial(questions: Sequence[Question]) -> str:
-    """The questions that something speaks against, and what."""
-    rows = [[_text(q.id), _text(q.text), _text("; ".join(doubts(q)))] for q in questions if doubts(q)]
-    if not rows:
+def _on_trial(questions: Sequence[Question], comparison: Mapping[str, Any]) -> str:
+    """The questions that something speaks against, what it is, and the comparisons with and without them."""
+    flagged = [[_text(q.id), _text(q.text), _text("; ".join(doubts(q)))] for q in questions if doubts(q)]
+    if not flagged:
         return "<p>Nothing speaks against any eval question.</p>"
-    told = f"<p>{len(rows)} of {len(questions)} eval questions are flagged; none was left out of the scores above.</p>"
-    return told + _table(["question", "text", "what speaks against it"], rows, numeric=3)
+    rows = []
+    for name, metric in comparison["metrics"].items():
+        for pair, without in metric["without_flagged"].items():
+            whole = metric if pair == "tuned_against_base" else metric[pair]
+            sides = [[*_against(one), _text(one["verdict"])] for one in (whole, without)]
+            rows.append([_text(name.replace("_", " ")), pair.removeprefix("tuned_against_"), *sides[0], *sides[1]])
+    head = ["metric", "tuned against", "all: difference", "95 % interval", "n", "verdict"]
+    head += ["without flagged: difference", "95 % interval", "n", "verdict"]
+    told = f"<p>{len(flagged)} of {len(questions)} eval questions are flagged; the scores above include them.</p>"
+    listed = _table(["question", "text", "what speaks against it"], flagged, numeric=3)
+    return told + listed + _table(head, rows, numeric=2)
 
 
 def _money(bill: Mapping[str, Any]) -> str:
