@@ -68,11 +68,8 @@ def claims(scores: Scores, questions: Collection[str] | None = None) -> list[Cla
 
     The sum of weight × supported over an arm's claims is its mean faithfulness.
     """
-    scored = [
-        row
-        for row in scores
-        if row.metric == METRIC and row.score.value is not None and (questions is None or row.question_id in questions)
-    ]
+    judged = [row for row in scores if row.metric == METRIC and row.score.value is not None and row.score.evidence]
+    scored = [row for row in judged if questions is None or row.question_id in questions]
     rounds = Counter((row.arm, row.question_id) for row in scored)
     answers = Counter(arm for arm, _ in rounds)
     weights: dict[tuple[str, str, str], list[float]] = {}

@@ -7,6 +7,7 @@ from scipy import stats
 from minirag.compare import compare
 from minirag.errors import InputError
 from minirag.statistics.attribution import by_label, in_words, label_contrast, length_effect
+from minirag.statistics.regression import clustered_line
 
 
 def test_each_label_gets_the_comparison_of_its_questions() -> None:
@@ -72,3 +73,16 @@ def test_labels_and_lengths_must_be_one_a_question() -> None:
         by_label([0.1, 0.2], [0.1, 0.2], ["a"])
     with pytest.raises(InputError, match="pair 1 scores with 2"):
         length_effect([0.1, 0.2], [0.1, 0.2], [1], [1, 2])
+
+
+def test_a_label_that_one_page_alone_has_is_not_contrasted() -> None:
+    pages = ["p1", "p1", "p2", "p2", "p3", "p3"]
+    labels = ["not retrieved"] * 2 + ["retrieved"] * 4
+    assert label_contrast([0.5] * 6, [0.9, 0.8, 0.6, 0.5, 0.4, 0.5], labels, "retrieved", clusters=pages) is None
+
+
+def test_a_line_that_one_page_decides_has_no_interval_there() -> None:
+    x, y = np.array([0.0, 0.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 0.2, 0.4, 0.3])
+    line = clustered_line(x, y, ["p1", "p1", "p2", "p3", "p4"])
+    assert line is not None
+    assert (line[0].value, line[0].low) == (pytest.approx(0.0, abs=1e-12), None)

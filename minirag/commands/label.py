@@ -53,7 +53,7 @@ def _asked(
         contexts = row.contexts or ()
         say(f"\n{number}/{total}  The question was:")
         say(wrapped(row.question))
-        say("Passages that the answer was given from, where they come nearest to the statement:")
+        say("Passages behind the answer, where they come nearest to the statement:")
         for passage in likely_sentences(claim.statement, contexts):
             say(wrapped(passage, "  | "))
         say("Statement:")

@@ -51,13 +51,16 @@ def label_contrast(
 ) -> Estimate | None:
     """How much larger the difference is with `label` than without.
 
-    None where one of the two has no scored question, or all are about fewer than three pages.
+    None where the scored questions of one of the two are about fewer than two pages (one page tells nothing of the
+    spread), or all about fewer than three.
     """
     marked = np.array([other == label for other in labels], dtype=np.float64)
     differences = numbers(tuned) - numbers(base)
     scored = ~np.isnan(differences)
-    pages = compress(cluster_names(base, tuned, clusters), scored)
-    line = clustered_line(marked[scored], differences[scored], list(pages))
+    pages = list(compress(cluster_names(base, tuned, clusters), scored))
+    if any(len(set(compress(pages, marked[scored] == side))) < 2 for side in (0.0, 1.0)):
+        return None
+    line = clustered_line(marked[scored], differences[scored], pages)
     return None if line is None else line[1]
 
 
@@ -95,8 +98,8 @@ def length_effect(
 
     A shorter answer is easier to be faithful with. Paired differences are regressed on log2(tuned length ÷ base
     length); the line at 0 is the difference at equal length. It describes and does not prove: a student may be
-    shorter because it is better. None with fewer than three clusters or where no answer changed its length unlike
-    the others.
+    shorter because it is better. None with fewer than three clusters, or where no answer changed its length unlike
+    the others, or those of one page only.
 
     >>> effect = length_effect([0.5] * 4, [0.7, 0.6, 0.5, 0.65], [80] * 4, [40, 60, 80, 50])
     >>> round(effect.difference.value, 3), round(effect.with_length.value, 3), round(effect.at_equal_length.value, 3)
@@ -109,11 +112,11 @@ def length_effect(
     scored = ~np.isnan(differences)
     names = list(compress(pages, scored))
     line = clustered_line(changes[scored], differences[scored], names)
-    if line is None:
+    if line is None or line[0].error is None or line[1].error is None:
         return None
     level, slope = line
     doublings = float(np.mean(changes[scored]))
-    error = None if slope.error is None else abs(doublings) * slope.error
+    error = abs(doublings) * line[1].error
     return LengthEffect(
         difference=clustered_mean(differences[scored], names),
         at_equal_length=level,

@@ -54,5 +54,7 @@ def _coefficient(value: float, weights: Floats, y: Floats, count: int) -> Estima
     """A coefficient whose variance is the sum of squares of `weights` (clusters, n) @ `y`."""
     error = float(np.sqrt(np.sum((weights @ y) ** 2)))
     products = weights @ weights.T
+    if np.trace(products) <= ROUNDING:  # one cluster alone decides this coefficient, and the line fits it exactly
+        return estimate(value, None, 0.0, len(y), count)
     degrees = float(np.trace(products) ** 2 / np.sum(products**2))
     return estimate(value, error if error > ROUNDING else 0.0, degrees, len(y), count)
