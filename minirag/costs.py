@@ -225,3 +225,17 @@ def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> 
 def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
     """US dollars for training on `tokens` (all epochs); None where the price is unknown."""
     return _money([tokens], [prices.training(base)])
+
+
+def dollars(value: float | None) -> str:
+    """Money with as many digits as it needs; `unknown` for None.
+
+    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(0.0), dollars(None)
+    ('$12.50', '$0.0123', '$0.000012', '$0', 'unknown')
+    """
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "$0"
+    digits = 2 if abs(value) >= 1 else max(4, 1 - math.floor(math.log10(abs(value))))
+    return f"${value:,.{digits}f}"

@@ -88,17 +88,6 @@ def cut(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
-def dollars(value: float | None) -> str:
-    """Money with as many digits as it needs; `unknown` for None.
-
-    >>> dollars(12.5), dollars(0.0123), dollars(0.0), dollars(None)
-    ('$12.50', '$0.0123', '$0', 'unknown')
-    """
-    if value is None:
-        return "unknown"
-    return "$0" if value == 0 else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
-
-
 def number(value: float | None, digits: int = 3) -> str:
     """A number with three decimals, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"

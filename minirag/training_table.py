@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minirag.terminal import dollars, table
+from minirag.costs import dollars
+from minirag.terminal import table
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:

@@ -13,8 +13,8 @@ STEM = 5
 PROSE = 0.3
 """Share of capitalised words in a source from which capitals name nothing: German nouns, headlines, shouting."""
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
 _LIST_MARK = re.compile(r"(?m)^\s*(?:\d{1,2}[.)]|[•●▪*–-])\s+")
 _CAPITALISED = re.compile(r"[^\W\d_a-z]\w*")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import loopback_only
+from browser import Browser, started
 from minirag.models import is_loopback
 
 pytest_plugins = ("recorded",)
@@ -65,3 +66,10 @@ def article(shared: Path) -> dict[str, list[float]]:
     with (shared / "nvidia-10k" / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "question"}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium for the tests of one file; they skip where there is none."""
+    with started(tmp_path_factory.mktemp("browser")) as running:
+        yield running

@@ -17,6 +17,7 @@ ROWS = [
         "errors",
         "files",
         "in_flight",
+        "markup",
         "pool",
         "prompts",
         "redact",
@@ -45,7 +46,7 @@ ROWS = [
     {"query", "questions", "rows", "trial"},
     {"conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
     {"audit", "breakdown", "budget", "compare", "evaluate", "finetune", "labels", "payback", "settings", "statistics"},
-    {"comparison", "findings", "pipeline", "plan", "report"},
+    {"charts", "comparison", "findings", "pipeline", "plan", "question_table", "report", "report_style", "word_diff"},
     {"__init__", "__main__", "arguments", "cli", "commands", "connect", "resume", "terminal", "training_table"},
 ]
 DOORS = {

@@ -6,11 +6,12 @@ from typing import Any
 
 from minirag import costs
 from minirag.chat_file import ChatFiles, Checked, curatable
+from minirag.costs import dollars
 from minirag.curation import Candidate, curate
 from minirag.prompt_parts import parts
 from minirag.questions import read_questions
 from minirag.refinement import CLASSES
-from minirag.terminal import cut, dollars, show, show_json, table
+from minirag.terminal import cut, show, show_json, table
 from minirag.training_file import default_epochs
 
 SHOWN = 20

@@ -7,13 +7,13 @@ from typing import Any
 
 from minirag import costs
 from minirag.arms import ARMS
-from minirag.costs import Line, Prices
+from minirag.costs import Line, Prices, dollars
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import OPENAI_ADDRESS
 from minirag.payback import in_words, payback, question_costs, ratios
 from minirag.shutdowns import shutdown
-from minirag.terminal import dollars, show, show_json, table
+from minirag.terminal import show, show_json, table
 
 PRICED = ("base", "tuned", "teacher")
 """What the three of `--models` are, in their order."""

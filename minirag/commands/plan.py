@@ -7,13 +7,13 @@ from typing import Any
 
 from minirag import costs
 from minirag.connect import address_of
-from minirag.costs import Line
+from minirag.costs import Line, dollars
 from minirag.documents import load
 from minirag.models import OPENAI_ADDRESS
 from minirag.plan import LENGTHS, Plan, plan
 from minirag.resume import settings_of
 from minirag.shutdowns import warnings
-from minirag.terminal import dollars, number, say, show, show_json, table
+from minirag.terminal import number, say, show, show_json, table
 
 
 def main(given: Mapping[str, Any]) -> int:
