@@ -57,7 +57,7 @@ def question_table(columns: Sequence[str], rows: Sequence[QuestionRow], name: st
     head = "".join(tag("th", text(column), scope="col", class_="n") for column in columns)
     table = tag(
         "table",
-        tag("caption", text(name)),
+        tag("caption", text(name), class_="unseen"),
         tag("thead", tag("tr", tag("th", "question", scope="col"), head)),
         *(_row(columns, row) for row in rows),
     )
@@ -92,15 +92,13 @@ def _form(kinds: Mapping[str, int], name: str) -> str:
 
 
 def _row(columns: Sequence[str], row: QuestionRow) -> str:
-    asked = tag("span", text(row.question), dir="auto")
-    notes = tag("small", text(" · ".join(filter(None, [row.id, row.notes]))))
     cells = [
         tag("td", text(cell), class_="n", data_column=column) for column, cell in zip(columns, row.cells, strict=True)
     ]
-    opened = tag("summary", "answers and evidence", tag("span", text(f" of {row.id}"), class_="unseen"))
+    opened = tag("summary", tag("small", text(" · ".join(filter(None, [row.id, row.notes, "answers and evidence"])))))
     return tag(
         "tbody",
-        tag("tr", tag("th", asked, " ", notes, scope="rowgroup"), *cells),
+        tag("tr", tag("th", text(row.question), scope="rowgroup", dir="auto"), *cells),
         tag("tr", tag("td", tag("details", opened, row.details), colspan=len(columns) + 1)),
         id=f"question-{row.id}",
         data_kind=row.kind,

@@ -34,7 +34,7 @@ ul { margin: .3rem 0; padding-left: 1.2rem; } summary { cursor: pointer; }
 _TABLES = """
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
-th, td { overflow-wrap: normal; text-align: left; font-weight: normal; padding: .35rem .7rem .35rem 0;
+th, td { overflow-wrap: normal; text-align: start; font-weight: normal; padding: .35rem .7rem .35rem 0;
   border-bottom: 1px solid var(--line); vertical-align: top; }
 thead th { font-weight: 600; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -43,7 +43,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 .questions input, .questions select, .questions button { font: inherit; color: inherit; background: var(--card);
   border: 1px solid var(--soft); border-radius: .25rem; padding: .2rem .5rem; min-height: 2rem; max-width: 100%; }
 .questions tbody th, .questions td { overflow-wrap: anywhere; }
-.questions tbody tr:first-child > * { border: 0; } .questions th small { display: block; }
+.questions tbody tr:first-child > * { border: 0; padding-bottom: 0; }
 .questions tbody tr + tr > td { padding-top: 0; }
 .questions details > :not(summary) { max-width: 60rem; }
 @media (max-width: 40rem) {
@@ -63,7 +63,8 @@ figure { margin: 1rem 0; min-width: 0; } figcaption { font-weight: 600; margin-b
 .chart text { fill: var(--ink); } .chart text.soft { fill: var(--soft); } .chart text.strong { font-weight: 600; }
 .chart .grid { stroke: var(--line); stroke-width: 1; } .chart .axis { stroke: var(--soft); stroke-width: 1; }
 .chart .turn { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
-.chart .stick { stroke: var(--stick); stroke-width: 1.2; } .chart .interval { stroke: var(--ink); stroke-width: 2; }
+.chart text { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
+.chart .stick { stroke-width: 1.2; opacity: .55; } .chart .interval { stroke: var(--ink); stroke-width: 2; }
 .chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .chart .ink { fill: var(--ink); } .chart .base { fill: var(--base); stroke: var(--base); }
 .chart .tuned { fill: var(--tuned); stroke: var(--tuned); }
@@ -71,6 +72,7 @@ figure { margin: 1rem 0; min-width: 0; } figcaption { font-weight: 600; margin-b
 .chart .ring { fill: var(--paper); stroke-width: 1.4; } .chart .bar { stroke: none; }
 .chart .curve.tuned, .chart .curve.teacher { fill: none; } .chart .curve.teacher { stroke-dasharray: 7 3; }
 .chart .dashed { stroke: var(--ink); stroke-dasharray: 2 3; }
+.chart .span { stroke: var(--stick); stroke-width: 1.2; }
 .chart .money, .chart .found { fill: var(--tuned); } .chart .lost { fill: var(--stick); }
 .chart g:hover > :is(circle, polygon, line, rect) { stroke: var(--ink); }
 """

@@ -47,6 +47,8 @@ def break_even(
     if training is None or teacher is None or tuned is None or hosting is None:
         return empty(title, why or "A price is not known.")
     each = tuned + hosting
+    if training == teacher == each == 0:
+        return empty(title, why or "These models cost nothing.")
     shown = _shown(training, teacher, questions, last)
     x = Scale(0, shown, LEFT, RIGHT)
     y = Scale(0, max(teacher * shown, training + each * shown) or 1, BOTTOM, TOP)
@@ -54,7 +56,7 @@ def break_even(
     marks = [
         *legend(12, ("teacher", "tuned")),
         *across(x, TOP, BOTTOM, plain, 4),
-        *upward(y, LEFT, dollars, 4),
+        *upward(y, LEFT, lambda usd: f"${plain(usd)}", 4),
         label(RIGHT, BOTTOM + 2 * LINE, "questions", "end"),
         _path((x, y), "teacher", 0.0, teacher, shown),
         _path((x, y), "tuned", training, each, ends),

@@ -22,7 +22,7 @@ from minirag.charts.drawing import (
 BINS = 20
 TALL = 44
 """Height of the highest bar."""
-ROW = TALL + 34
+ROW = TALL + 44
 
 
 class Arm(NamedTuple):

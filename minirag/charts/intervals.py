@@ -50,6 +50,6 @@ def _row(row: Interval, told: str, x: Scale, middle: float) -> str:
         drawn.append(line(x(row.low), middle, x(row.high), middle, "interval"))
     if row.difference is not None:
         drawn.append(mark(x(row.difference), middle, 4, "tuned"))
-    written = "unscored" if row.difference is None else f"{row.difference:+.3f}"
-    drawn.append(label(RIGHT + 8, middle + 4, shortened(f"{written} {row.verdict}", 18)))
+    written = "" if row.difference is None else f"{row.difference:+.3f} "
+    drawn.append(label(RIGHT + 8, middle + 4, shortened(written + row.verdict, 18)))
     return group(told, *drawn, name=row.name, difference=row.difference, low=row.low, high=row.high)

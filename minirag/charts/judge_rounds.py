@@ -27,7 +27,7 @@ def judge_rounds(title: str, questions: Sequence[tuple[str, Sequence[float | Non
     marks = upward(y, LEFT, plain)
     for number, (name, scores) in enumerate(seen):
         x, low, high = column(number, len(seen), LEFT), min(scores), max(scores)
-        stick = [line(x, y(low), x, y(high), "stick")] if low < high else []
+        stick = [line(x, y(low), x, y(high), "span")] if low < high else []
         dots = [mark(x, y(score), size, arm) for score in scores]
         written = ", ".join(f"{score:.3f}" for score in scores)
         marks.append(group(f"{name}: {written}", *stick, *dots, question=name, rounds=" ".join(map(str, scores))))
