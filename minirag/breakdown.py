@@ -6,10 +6,10 @@ from typing import Any
 
 from minirag.compare import Comparison
 from minirag.compare import in_words as comparison_in_words
-from minirag.curation import abstains
 from minirag.metrics.score import Score
 from minirag.query import Answer
 from minirag.questions import PageKey, Question
+from minirag.refusals import abstains
 from minirag.statistics.attribution import LengthEffect, by_label, label_contrast, length_effect
 from minirag.statistics.attribution import in_words as length_in_words
 from minirag.statistics.clustered import Estimate

@@ -32,7 +32,7 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self.prices = prices
         self.spent = 0.0
         self._reserved: list[float] = []
-        self._training: float | None = None
+        self._training = 0.0
         self._tokenizer = tokenizer
         self._jobs: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
@@ -41,8 +41,8 @@ everything finished is kept, run again with a higher --max-cost to go on.
 
     @property
     def reserved(self) -> float:
-        """What the calls in flight can cost at most."""
-        return sum(self._reserved)
+        """What the calls in flight, and the training that was started, can cost at most."""
+        return sum(self._reserved) + self._training
 
     def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float:
         """Put aside the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
@@ -51,7 +51,10 @@ everything finished is kept, run again with a higher --max-cost to go on.
         return most
 
     def hold(self, most: float) -> None:
-        """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out."""
+        """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out.
+
+        Only calls in flight are waited for: what training holds may be held for hours.
+        """
         with self._changed:
             while most and self.spent + self.reserved + most > self.limit + ROUNDING:
                 if not self._reserved:
@@ -63,9 +66,18 @@ everything finished is kept, run again with a higher --max-cost to go on.
             self._reserved.append(most)
 
     def hold_training(self, base: str, usd: float | None) -> None:
-        """Put the price of training on `base` aside, until a job says what it trained. Raises BudgetReached."""
-        self._training = self._known(base, usd)
-        self.hold(self._training)
+        """Put the price of training on `base` aside, once, until a job says what it trained. Raises BudgetReached."""
+        most = self._known(base, usd)
+        if not self._training:
+            self.hold(most)
+            self.release(most)
+            self._training = most
+
+    def release_training(self) -> None:
+        """Give back what was held for a job that will train nothing."""
+        with self._changed:
+            self._training = 0.0
+            self._changed.notify_all()
 
     def release(self, most: float) -> None:
         """Give back an amount that was put aside."""
@@ -96,10 +108,9 @@ everything finished is kept, run again with a higher --max-cost to go on.
         if not job.get("trained_tokens") or job.get("id") in self._jobs:
             return 0.0
         self._jobs.add(str(job.get("id")))
-        if self._training is not None:
-            self.release(self._training)
-            self._training = None
-        return training_cost(self.prices, str(job.get("model")), int(job["trained_tokens"])) or 0.0
+        self.release_training()
+        base = str(job.get("model"))
+        return self._known(base, training_cost(self.prices, base, int(job["trained_tokens"])))
 
     def _most(self, endpoint: str, request: Mapping[str, Any]) -> float:
         if endpoint not in {"chat.completions", "embeddings"}:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.arguments import parser
-from minirag.commands import check, costs, label, plan, rows, run, verify
+from minirag.commands import check, costs, job, label, plan, rows, run, verify
 from minirag.errors import InputError, MiniragError
 from minirag.models import KEY_NAMES
 from minirag.redact import keep_out, redact
@@ -81,6 +81,8 @@ def _run(given: Mapping[str, Any]) -> int:
         raise InputError("Rows are scored one file at a time, without documents beside it.")
     if given["command"] == "plan" or "dry_run" in given:
         return plan.main(given)
+    if "cancel" in given or "status" in given:
+        return job.main(given)
     if "out" not in given:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     return run.main(given)

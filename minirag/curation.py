@@ -4,37 +4,19 @@ The rules look at the texts alone, so they judge the log of a run and anybody's 
 model: a rule that drops an example can be checked by reading it.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from minirag.prompt_parts import Parts
-from minirag.prompts import NOT_STATED
-from minirag.refinement import ADDS, classify
+from minirag.quantities import unsupported, values
+from minirag.refinement import ADDS, REPEATS, classify
+from minirag.refusals import abstains, reference
 from minirag.seen import NearDuplicates
-from minirag.wording import numbers, unsupported_names, unsupported_numbers, words
+from minirag.wording import unsupported_names, words
 
-LONGEST_REFUSAL = 240
-"""Characters: a longer reply answers something, whatever else it says."""
 PAGE_SHARE = 0.2
 """Of the examples, that one page may give; a document of few pages may go to twice each page's even share."""
-
-_SOURCE = r"(?:document|context|text|excerpts?|passages?|source|information|filing|report)"
-_REFUSES = re.compile(
-    rf"\b{_SOURCE}s? (?:\w+ ){{0,2}}?(?:does|do|did)(?: not|n['’]t)\b"
-    r"|\bnot (?:mentioned|stated|specified|provided|given|disclosed) (?:in|by|here)\b"
-    r"|\b(?:is|are|was|were) not (?:mentioned|stated|specified|provided|disclosed)\b"
-    r"|\b(?:cannot|can['’]?t|unable to|not able to) (?:be )?(?:answer|determine|find)"
-    r"|\bno (?:such |specific |relevant )?information\b|\bI (?:do not|don['’]t) know\b",
-    re.IGNORECASE,
-)
-_REFERS = re.compile(
-    r"\b(?:the|given|provided|above|supplied) (?:given |provided |above |supplied )?"
-    r"(?:context(?: information)?|excerpts?|passages?|existing answer|original answer)\b(?! of\b| in which\b)"
-    r"|\baccording to the (?:text|provided)\b|\bbased on the (?:text|provided)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +37,22 @@ class Finding:
     refine: str | None = None
 
 
-def abstains(text: str) -> bool:
-    """Whether a reply says that it cannot answer, instead of answering.
-
-    >>> abstains("The document does not say."), abstains("The fee is 3 euros.")
-    (True, False)
-    """
-    return text.strip() == NOT_STATED or (len(text) < LONGEST_REFUSAL and _REFUSES.search(text) is not None)
-
-
-def curate(candidates: Sequence[Candidate]) -> list[Finding]:
+def curate(candidates: Sequence[Candidate], *, keep_idle: bool = False) -> list[Finding]:
     """One finding a candidate, in their order. The first rule that holds names the reason.
 
     Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
-    `unsupported name`, `near-duplicate`, `contradiction`, `too much of one page`.
+    `unsupported name` (in the answer itself, or in the one that it refines), `near-duplicate`, `contradiction`,
+    `too much of one page`. With `keep_idle` a refine step that repeats the earlier answer is no reason.
     """
-    findings = [_alone(candidate) for candidate in candidates]
-    for rule in (_doubles, _contradictions, _crowded_pages):
+    findings = [_alone(candidate, keep_idle) for candidate in candidates]
+    for rule in (_inherited, _doubles, _contradictions, _crowded_pages):
         kept = [number for number, finding in enumerate(findings) if not finding.reason]
-        for number, reason, detail in rule(candidates, kept):
+        for number, reason, detail in rule(candidates, kept, findings):
             findings[number] = Finding(reason, detail, findings[number].refine)
     return findings
 
 
-def _alone(candidate: Candidate) -> Finding:
+def _alone(candidate: Candidate, keep_idle: bool) -> Finding:
     """What is wrong with a candidate whatever the others are."""
     prompt, reply = candidate.prompt, candidate.reply
     kind = None
@@ -86,14 +60,14 @@ def _alone(candidate: Candidate) -> Finding:
         kind = classify(prompt.existing, reply, prompt.question, prompt.context)
     if abstains(reply):
         return Finding("refusal", "", kind)
-    if (said := _REFERS.search(reply)) and said[0].casefold() not in prompt.context.casefold():
-        return Finding("refers to the context", said[0], kind)
-    if kind not in {None, ADDS}:
+    if said := reference(reply, prompt.context):
+        return Finding("refers to the context", said, kind)
+    if kind not in {None, ADDS} and not (keep_idle and kind == REPEATS):
         return Finding(str(kind), "", kind)
-    source = "\n".join((prompt.context, prompt.question, prompt.existing or ""))
-    if prompt.context and (figures := unsupported_numbers(reply, source)):
+    source = "\n".join((prompt.context, prompt.existing or ""))
+    if prompt.context and (figures := unsupported(reply, source, prompt.question)):
         return Finding("unsupported number", ", ".join(figures), kind)
-    if prompt.context and (names := unsupported_names(reply, source)):
+    if prompt.context and (names := unsupported_names(reply, f"{source}\n{prompt.question}")):
         return Finding("unsupported name", ", ".join(names), kind)
     return Finding("", "", kind)
 
@@ -101,23 +75,45 @@ def _alone(candidate: Candidate) -> Finding:
 Drops = list[tuple[int, str, str]]
 
 
-def _doubles(candidates: Sequence[Candidate], kept: Sequence[int]) -> Drops:
+def _inherited(candidates: Sequence[Candidate], kept: Sequence[int], findings: Sequence[Finding]) -> Drops:
+    """Refine steps whose earlier answer, along the chain, holds what no excerpt does: they would teach it after all."""
+    spoilt = {
+        _key(candidate.reply): finding
+        for candidate, finding in zip(candidates, findings, strict=True)
+        if finding.reason.startswith("unsupported")
+    }
+    drops: Drops = []
+    for number in kept:
+        existing = candidates[number].prompt.existing
+        if existing is not None and (finding := spoilt.get(_key(existing))) is not None:
+            drops.append((number, finding.reason, f"{finding.detail}, in the answer that it refines"))
+            spoilt[_key(candidates[number].reply)] = finding
+    return drops
+
+
+def _key(text: str) -> tuple[str, ...]:
+    return tuple(words(text))
+
+
+def _doubles(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
     with NearDuplicates() as seen:
         pairs = [(number, seen.add(number, _said(candidates[number]))) for number in kept]
     return [(number, "near-duplicate", f"of example {first}") for number, first in pairs if first is not None]
 
 
 def _said(candidate: Candidate) -> str:
-    """Question and reply: two questions about one page share the rest of their prompts."""
-    return f"{candidate.prompt.question}\n{candidate.reply}"
+    """Question and reply: two questions about one page share the rest of their prompts. Drafts are no refine steps."""
+    kind = "" if candidate.prompt.existing is None else "refine "
+    return f"{kind}{candidate.prompt.question}\n{candidate.reply}"
 
 
-def _contradictions(candidates: Sequence[Candidate], kept: Sequence[int]) -> Drops:
-    """First answers to one question that differ in a number, or in yes and no: nobody knows which is right."""
+def _contradictions(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
+    """First answers to one question from one text that differ in a number, or in yes and no: which is right?"""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for number in kept:
-        if candidates[number].prompt.existing is None:
-            groups[tuple(words(candidates[number].prompt.question))].append(number)
+        prompt = candidates[number].prompt
+        if prompt.existing is None and (question := _key(prompt.question)):
+            groups[question, _key(prompt.context)].append(number)
     return [
         (one, "contradiction", f"of example {other}")
         for group in groups.values()
@@ -128,12 +124,12 @@ def _contradictions(candidates: Sequence[Candidate], kept: Sequence[int]) -> Dro
 
 
 def _contradict(one: str, other: str) -> bool:
-    figures, its_figures = numbers(one), numbers(other)
+    figures, its_figures = values(one), values(other)
     answers = {next(iter(words(reply)), "") for reply in (one, other)}
     return answers == {"yes", "no"} or bool(figures and its_figures and figures.isdisjoint(its_figures))
 
 
-def _crowded_pages(candidates: Sequence[Candidate], kept: Sequence[int]) -> Drops:
+def _crowded_pages(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
     known = [(number, page) for number in kept if (page := candidates[number].page) is not None]
     counts = Counter(page for _, page in known)
     limit = max(PAGE_SHARE, 2 / len(counts)) * len(known) if len(counts) > 1 else len(known)

@@ -90,16 +90,14 @@ class FineTuningJob:
         seed: int | None = None,
         wandb_project: str | None = None,
         path: Path | None = None,
-        start: bool = True,
         before: Callable[[], None] = lambda: None,
     ) -> Self:
         """Upload the files and start a job, or find the one that exists.
 
         `suffix` (1–64 characters) goes into the tuned model's name; `wandb_project` reports to Weights & Biases; the
-        job's last state is kept in `path`. With `start=False` a job is only looked for; `before` is called when one is
-        about to be started, and may raise. Raises InputError for an unreadable file, TrainingNotAvailable where the
-        service no longer trains, JobUnfinished where it cannot now, JobError where it refuses this job (or none is
-        found), ServiceError where it fails.
+        job's last state is kept in `path`. `before` is called when a job is about to be started, and may raise. Raises
+        InputError for an unreadable file, TrainingNotAvailable where the service no longer trains, JobUnfinished where
+        it cannot now, JobError where it refuses this job, ServiceError where it fails.
         """
         check_suffix(suffix)
         service = service or Service()
@@ -109,8 +107,6 @@ class FineTuningJob:
         content = [*(file.digest for file in files), base, chosen, suffix, seed]
         identity = hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
         state = _known(calls, identity)
-        if state is None and not start:
-            raise JobError(f"There is no job of {training_file} at {service.address}.")
         if state is None:
             before()
             uploaded = [calls.upload(file.path, file.data, file.digest) for file in files]
@@ -137,13 +133,23 @@ class FineTuningJob:
         return str(self.state.get("status"))
 
     @property
+    def is_final(self) -> bool:
+        """Whether the job has ended, with a model or without."""
+        return self.status in FINAL
+
+    @property
+    def why_failed(self) -> str:
+        """`: reason` of a job that failed; empty for any other."""
+        return f": {_why(self.state.get('error'))}" if self.status == "failed" else ""
+
+    @property
     def model(self) -> str:
         """The tuned model's name. Raises JobError that says what is missing as long as there is none."""
         name = self.state.get("fine_tuned_model")
         if self.status == "succeeded" and name:
             return str(name)
         if self.status == "failed":
-            raise JobError(f"Fine-tuning job {self.id} failed: {_why(self.state.get('error'))}.")
+            raise JobError(f"Fine-tuning job {self.id} failed{self.why_failed}.")
         if self.status == "cancelled":
             raise JobError(f"Fine-tuning job {self.id} was cancelled; run again to start a new one.")
         raise JobUnfinished(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); wait for it.")
@@ -189,7 +195,13 @@ class FineTuningJob:
         for event in self._calls.events(self.id, self._polls):
             data = event.get("data") or {}
             if isinstance(data, Mapping) and "step" in data:
-                return Progress(self.status, data["step"], data.get("total_steps"), data.get("train_loss"))
+                loss = data.get("train_loss")
+                return Progress(
+                    self.status,
+                    data["step"],
+                    data.get("total_steps"),
+                    float(loss) if isinstance(loss, int | float) else None,
+                )
         return Progress(self.status)
 
     def cancel(self) -> str:
@@ -259,15 +271,17 @@ def _known(calls: JobCalls, identity: str) -> Mapping[str, Any] | None:
     The server is asked because its reply to `create` may have been lost.
     """
     if (state := calls.logged(identity)) is not None:
-        if state["status"] == "succeeded":
+        if state.get("status") == "succeeded":
             return state
-        if state["status"] not in FINAL:
+        if state.get("status") not in FINAL:
             return calls.retrieve(state["id"])
     return _on_server(calls, identity)
 
 
 def _on_server(calls: JobCalls, identity: str) -> Mapping[str, Any] | None:
-    return next((job for job in calls.jobs() if _is_alive(job, identity)), None)
+    """The job of that identity that the service lists, asked for by itself: the log bills what it trained from that."""
+    found = next((job for job in calls.jobs() if _is_alive(job, identity)), None)
+    return None if found is None else calls.retrieve(str(found.get("id")))
 
 
 def _is_alive(job: Mapping[str, Any], identity: str) -> bool:

@@ -1,5 +1,6 @@
 """Row 3. Splits examples for validation, question by question, so that no page is on both sides."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 
@@ -15,17 +16,22 @@ def hold_out(
     >>> hold_out(["a", "a", "b", "c"], [frozenset({1}), frozenset({1, 2}), frozenset({2}), frozenset({3})], 0.25)
     ({3}, set())
     """
+    members: dict[Hashable, set[int]] = defaultdict(set)
+    showing: dict[Hashable, set[int]] = defaultdict(set)
+    for number, question in enumerate(questions):
+        members[question].add(number)
+        for page in pages[number]:
+            showing[page].add(number)
+    touched = {
+        question: set().union(own, *(showing[page] for number in own for page in pages[number]))
+        for question, own in members.items()
+    }
     held: set[int] = set()
-    lost: set[int] = set()
-    while len(held) < share * len(questions):
-        rest = dict.fromkeys(q for n, q in enumerate(questions) if n not in held)
-        choices = []
-        for question in rest:
-            chosen = held | {n for n, other in enumerate(questions) if other == question}
-            taken = frozenset().union(*(pages[n] for n in chosen))
-            choices.append((chosen, {n for n, shown in enumerate(pages) if n not in chosen and shown & taken}))
-        chosen, crossing = min(choices, key=lambda choice: len(choice[1]), default=(held, lost))
-        if len(chosen) + len(crossing) >= len(questions):
+    gone: set[int] = set()  # held, or showing a page of those that are
+    while len(held) < share * len(questions) and members:
+        best = min(members, key=lambda question: len(touched[question] - gone - members[question]))
+        if len(gone | touched[best]) >= len(questions):
             break
-        held, lost = chosen, crossing
-    return held, lost
+        held |= members.pop(best)
+        gone |= touched[best]
+    return held, gone - held

@@ -3,11 +3,12 @@
 Each is logged like any other exchange, so a job is found again after a crash, and its refusals have clear outcomes.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from minirag.errors import BadReply, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
+from minirag.errors import BadReply, JobError, JobUnfinished, ServiceError, ServiceRefused, TrainingNotAvailable
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import Service, utc_now
 
@@ -136,9 +137,10 @@ class JobCalls:
             page = self.send("poll", endpoint, request, call, repeat=repeat)
             items = page.get("data") or []
             yield from items
-            if not (items and page.get("has_more")):
+            last = items[-1].get("id") if items else None
+            if last is None or not page.get("has_more") or last == request.get("after"):
                 return
-            request = {**request, "after": items[-1]["id"]}
+            request = {**request, "after": last}
 
     def upload(self, path: Path, data: bytes, digest: str) -> str:
         """The id of a file with this content at the service: the one in the log, one whose reply was lost, or a new."""
@@ -171,6 +173,15 @@ class JobCalls:
                 state = reply
         return state
 
+    def newest(self) -> Mapping[str, Any] | None:
+        """The last state that the log holds of the job that was created or looked at last, ended or not."""
+        states = (
+            exchange.response or {}
+            for exchange in self.log or ()
+            if self._is_done(exchange, "train", "poll") and "status" in (exchange.response or {})
+        )
+        return next(iter(deque(states, maxlen=1)), None)
+
     def _is_done(self, exchange: Exchange, *stages: str) -> bool:
         return exchange.stage in stages and exchange.error is None and exchange.service == self.service.name
 
@@ -197,7 +208,7 @@ class JobCalls:
         address, said = self.service.address, str(error).rstrip(".")
         if error.code == "training_not_available":
             return TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
-        if error.status == 429:
+        if error.status == 429 and not isinstance(error, ServiceRefused):
             return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {said}.")
         if error.code in {"model_not_available", "model_not_found"} or error.status == 404:
             return JobError(f"{base} cannot be tuned at {address}, name another --student: {said}.")

@@ -28,7 +28,16 @@ from minirag.comparison import comparison_of
 from minirag.conflicts import conflicts
 from minirag.decisions import Decision, decided
 from minirag.documents import Pages, load
-from minirag.errors import InputError, JobError, LogError, ServiceError, ServiceRefused, StoreError, Unfinished
+from minirag.errors import (
+    InputError,
+    JobError,
+    JobUnfinished,
+    LogError,
+    ServiceError,
+    ServiceRefused,
+    StoreError,
+    Unfinished,
+)
 from minirag.evaluate import Scores, evaluate
 from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
 from minirag.findings import Evaluation
@@ -340,6 +349,7 @@ class Run:
             only=used,
             origin=self._origin,
             model=settings.student,
+            tokenizer=settings.tokenizer,
             keep_all=settings.keep_all,
             abstain_share=settings.abstain_share,
             idle_refines=settings.idle_refines,
@@ -394,6 +404,8 @@ class Run:
             )
             model = job.model
         except JobError as error:
+            if self.budget is not None and not isinstance(error, JobUnfinished):
+                self.budget.release_training()
             self.untrained = error
             self.say(f"finetune: {error}")
             return None
@@ -409,10 +421,10 @@ class Run:
                 f"at least {FEWEST_EXAMPLES}; ask for more --train-questions."
             )
 
-    def job(self, *, start: bool = True) -> FineTuningJob:
-        """The fine-tuning job of this run's training file: found again, or started unless `start` is False."""
+    def job(self) -> FineTuningJob:
+        """The fine-tuning job of this run's training file, found again or started; its price is held until it ends."""
         settings = self.settings
-        return FineTuningJob.create(
+        job = FineTuningJob.create(
             self.training_file.path,
             base=settings.student,
             log=self.log,
@@ -423,9 +435,11 @@ class Run:
             seed=settings.seed,
             wandb_project=settings.wandb_project,
             path=self.folder / "job.json",
-            start=start,
             before=self._before_training,
         )
+        if self.budget is not None and not job.is_final:
+            self.budget.hold_training(settings.student, self.training_usd)
+        return job
 
     def _before_training(self) -> None:
         """Say what goes off soon, and put the price aside, before money is spent; the known dates are OpenAI's own."""

@@ -6,7 +6,9 @@
 'paraphrase'
 """
 
-from minirag.wording import content, numbers, words
+from minirag.quantities import values
+from minirag.refusals import abstains
+from minirag.wording import content, words
 
 REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
 CLASSES = (REPEATS, PARAPHRASE, LOSES, ADDS)
@@ -29,14 +31,16 @@ def classify(existing: str, revised: str, question: str, context: str) -> str:
     """
     if words(existing) == words(revised):
         return REPEATS
+    if abstains(existing):
+        return REPEATS if abstains(revised) else ADDS
     asked = content(question)
     before, after = content(existing) - asked, content(revised) - asked
     gained = (after - before) & content(context)
     news = len(gained) / len(content(revised)) if gained else 0.0
     kept = len(before & after) / len(before) if before else 1.0
-    missing = numbers(existing) - numbers(revised)
+    missing = values(existing) - values(revised)
     much_changed = news >= REPLACED or len(words(revised)) < SHORTENED * len(words(existing))
     if missing or (kept < KEPT and much_changed):
         return LOSES
-    added = (numbers(revised) - numbers(existing) - numbers(question)) & numbers(context)
+    added = (values(revised) - values(existing) - values(question)) & values(context)
     return ADDS if added or news >= ADDED else PARAPHRASE

@@ -16,7 +16,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.wording import numbers, words
+from minirag.quantities import values
+from minirag.wording import words
 
 NEAR = 0.8
 BANDS, ROWS = 8, 8
@@ -78,7 +79,7 @@ class NearDuplicates(_OnDisk):
 
     def add(self, number: int, text: str) -> int | None:
         """Remember `text` as `number`; the earliest number whose text is nearly the same, or None."""
-        figures = hashlib.sha256(" ".join(sorted(numbers(text))).encode()).digest()[:8]
+        figures = hashlib.sha256(" ".join(sorted(values(text))).encode()).digest()[:8]
         hashes = _min_hashes(words(text))
         keys = [bytes([band]) + hashes[band].tobytes() for band in range(BANDS)]
         found = {

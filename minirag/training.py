@@ -14,7 +14,7 @@ from minirag.holdout import hold_out
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompt_parts import Parts, parts
 from minirag.prompts import NOT_STATED
-from minirag.refinement import PARAPHRASE, REPEATS
+from minirag.refinement import PARAPHRASE, classify
 from minirag.tokens import Tokenizer, example_limit, for_model
 from minirag.training_file import Example, Origin, TrainingFile
 
@@ -30,6 +30,7 @@ def write_training_file(
     only: Mapping[str, str] | None = None,
     origin: Callable[[str, Exchange], Origin] | None = None,
     model: str = "gpt-4.1-mini",
+    tokenizer: str | None = None,
     keep_all: bool = False,
     abstain_share: float = 0.0,
     idle_refines: str = "drop",
@@ -41,8 +42,8 @@ def write_training_file(
 
     Taken are exchanges of `stages` whose `split` tag is `split` or missing; or, with `only`, exactly those whose ids
     it maps to the ids of their questions. Left out, each with its reason: cut-off and empty replies, examples over the
-    token limit of `model`, those that `origin(question id, exchange)` calls a leak, and what `curation.curate`
-    finds; with `keep_all` only what no service would accept.
+    token limit of `model` (counted with its vocabulary, or with `tokenizer`), those that `origin(question id, exchange)`
+    calls a leak, and what `curation.curate` finds; with `keep_all` only what no service would accept.
 
     `abstain_share` of the examples may be right refusals (`NOT_STATED` where the page asked about was not shown).
     `idle_refines="verbatim"` trains on the earlier answer, word for word, where a refine step added nothing.
@@ -51,14 +52,14 @@ def write_training_file(
     in the form `{"prompt": […], "completion": […]}`, by which TRL masks, to `training.prompt-completion.jsonl`.
     Raises InputError where nothing is left.
     """
-    tokenizer, limit = for_model(model), example_limit(model)
+    counter, limit = for_model(model, tokenizer), example_limit(model)
     examples = [_unacceptable(example) for example in _candidates(log, stages, split, only, origin)]
     if not keep_all:
         examples = _curated(examples, idle_refines)
         examples = _with_refusals(examples, abstain_share)
     if same_system:
         examples = _with_one_system(examples)
-    examples = [_measured(example, tokenizer, limit) for example in examples]
+    examples = [_measured(example, counter, limit) for example in examples]
     if validation_share:
         examples = _held_out(examples, validation_share)
     file = TrainingFile(Path(path), tuple(examples), _sibling(Path(path), "validation") if validation_share else None)
@@ -121,12 +122,14 @@ def _unacceptable(example: Example) -> Example:
 
 def _curated(examples: Sequence[Example], idle_refines: str) -> list[Example]:
     """Leaks dropped first, then whatever `curate` finds among the rest."""
+    verbatim = idle_refines == "verbatim"
     examples = [replace(e, dropped=e.dropped or e.origin.leak) for e in examples]
-    if idle_refines == "verbatim":
+    if verbatim:
         examples = [_kept_verbatim(example) for example in examples]
     rest = [example for example in examples if not example.dropped]
-    findings = iter(curate([Candidate(_prompt(e.exchange), e.reply, e.origin.page) for e in rest]))
-    return [e if e.dropped else _judged(e, next(findings), idle_refines == "verbatim") for e in examples]
+    candidates = [Candidate(_prompt(e.exchange), e.reply, e.origin.page) for e in rest]
+    findings = iter(curate(candidates, keep_idle=verbatim))
+    return [e if e.dropped else _judged(e, next(findings)) for e in examples]
 
 
 def _kept_verbatim(example: Example) -> Example:
@@ -134,16 +137,14 @@ def _kept_verbatim(example: Example) -> Example:
     prompt = _prompt(example.exchange)
     if example.dropped or prompt.existing is None:
         return example
-    [finding] = curate([Candidate(prompt, example.reply)])
-    if finding.reason != PARAPHRASE:
+    if classify(prompt.existing, example.reply, prompt.question, prompt.context) != PARAPHRASE:
         return example
     reply = {"role": "assistant", "content": prompt.existing.strip()}
     return replace(example, messages=(*example.messages[:-1], reply), detail="the earlier answer word for word")
 
 
-def _judged(example: Example, finding: Finding, verbatim: bool) -> Example:
-    reason = "" if verbatim and finding.reason == REPEATS else finding.reason
-    return replace(example, dropped=reason, detail=finding.detail or example.detail, refine=finding.refine)
+def _judged(example: Example, finding: Finding) -> Example:
+    return replace(example, dropped=finding.reason, detail=finding.detail or example.detail, refine=finding.refine)
 
 
 def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
@@ -151,12 +152,17 @@ def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
     right = [
         number
         for number, e in enumerate(examples)
-        if e.dropped == "refusal" and e.reply == NOT_STATED and e.refine is None and e.origin.page not in e.origin.shown
+        if e.dropped == "refusal" and e.reply == NOT_STATED and e.refine is None and _is_right(e.origin)
     ]
     kept = sum(not e.dropped for e in examples)
     count = min(len(right), round(kept * share / (1 - share))) if share < 1 else len(right)
     chosen = {right[i * len(right) // count] for i in range(count)}
     return [replace(e, dropped="", detail="a right refusal") if n in chosen else e for n, e in enumerate(examples)]
+
+
+def _is_right(origin: Origin) -> bool:
+    """Whether nothing could be said: the page asked about is known, and was not shown."""
+    return origin.page is not None and origin.page not in origin.shown
 
 
 def _with_one_system(examples: Sequence[Example]) -> list[Example]:
@@ -187,17 +193,31 @@ def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
     for place, number in enumerate(numbers):
         dropped = "validation page in the prompt" if place in lost else ""
         result[number] = replace(result[number], held_out=place in held, dropped=dropped)
+    if not held:
+        raise InputError(
+            "No question can be held out for validation without a page on both sides; ask for more --train-questions, "
+            "or leave --validation-share out."
+        )
     return result
 
 
 def _write(file: TrainingFile, prompt_completion: bool) -> None:
-    """The chat file always, the other format beside it, and the same for the examples held out."""
-    for path, examples in ((file.path, file.kept), (file.validation, file.held_out)):
-        if path is None:
-            continue
-        write_jsonl(path, ({"messages": example.messages} for example in examples))
-        if prompt_completion:
-            write_jsonl(_sibling(path, "prompt-completion"), _prompt_completion(examples))
+    """The chat file, the other format beside it where it is wanted, and the same for the examples held out.
+
+    What an earlier run wrote and this one does not is removed: somebody might train on it.
+    """
+    validation = _sibling(file.path, "validation")
+    for path, examples in ((file.path, file.kept), (validation, file.held_out)):
+        other = _sibling(path, "prompt-completion")
+        wanted = path == file.path or file.validation is not None
+        if wanted:
+            write_jsonl(path, ({"messages": example.messages} for example in examples))
+        else:
+            path.unlink(missing_ok=True)
+        if wanted and prompt_completion:
+            write_jsonl(other, _prompt_completion(examples))
+        else:
+            other.unlink(missing_ok=True)
 
 
 def _prompt_completion(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from minirag.quantities import values
 from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, SPLITS, PageKey, Question
 from minirag.sentences import sentence_spans
-from minirag.wording import content, jaccard, numbers, words
+from minirag.wording import content, jaccard, words
 
 ACCEPTED = "accepted in review"
 """The flag of a question that a person accepted: it outweighs all others."""
@@ -124,25 +125,25 @@ def points_elsewhere(text: str) -> str | None:
 
 def asked_about(text: str) -> set[str]:
     """The content words and numbers of a question, without the words that only ask."""
-    return (content(text) - _ASKING) | numbers(text)
+    return (content(text) - _ASKING) | values(text)
 
 
 def share_on_page(text: str, page: str) -> float:
     """Share of a question's content words and numbers that stand on a page; 1.0 where it has none."""
     asked = asked_about(text)
-    return len(asked & (content(page) | numbers(page))) / len(asked) if asked else 1.0
+    return len(asked & (content(page) | values(page))) / len(asked) if asked else 1.0
 
 
 def missing_words(text: str, page: str) -> set[str]:
     """What a question asks about and its page does not hold, where that is too much for the page to answer it."""
-    return asked_about(text) - content(page) - numbers(page) if share_on_page(text, page) < ON_PAGE else set()
+    return asked_about(text) - content(page) - values(page) if share_on_page(text, page) < ON_PAGE else set()
 
 
 def _restated(text: str, page: str) -> str:
     """The sentence or heading of the page to which a question adds nothing, or ""."""
     asked, yes_or_no = asked_about(text), _YES_OR_NO.match(text) is not None
     for told in (page[a:b].strip() for a, b in sentence_spans(page)):
-        facts = content(told) | numbers(told)
+        facts = content(told) | values(told)
         confirmed = yes_or_no and len(asked) > 2 and asked <= facts and len(facts - asked) < 3 and not _denies(told)
         if confirmed or (len(facts) > 4 and facts <= asked and len(asked - facts) < 3 and told.endswith(".")):
             return " ".join(told.split())[:60]

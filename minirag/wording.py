@@ -1,4 +1,4 @@
-"""Row 1. What a text says, as sets that can be compared: its content words, its numbers, its names.
+"""Row 1. What a text says, as sets that can be compared: its content words and its names.
 
 Words are compared by their first letters, so that "reduce" and "reduction" meet; CJK text word by character.
 """
@@ -15,9 +15,7 @@ PROSE = 0.3
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
-_NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
 _LIST_MARK = re.compile(r"(?m)^\s*(?:\d{1,2}[.)]|[•●▪*–-])\s+")
-_CAPITALISED = re.compile(r"[^\W\d_a-z]\w*")
 _FUNCTION_WORDS = frozenset(
     """a about above after again against all also am an and any are as at be because been before being below between
     both but by can could did do does doing during each few for from further had has have having he her here hers him
@@ -26,10 +24,6 @@ _FUNCTION_WORDS = frozenset(
     then there these they this those through to too under until up very was we were what when where which while who
     whom why will with within would you your yours""".split()
 )
-_NUMBER_WORDS = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-}
 
 
 def words(text: str) -> list[str]:
@@ -48,36 +42,6 @@ def content(text: str) -> set[str]:
     ['fares', 'reduc']
     """
     return {w[:STEM] for w in words(text) if w not in _FUNCTION_WORDS and not w[0].isdigit()}
-
-
-def numbers(text: str) -> set[str]:
-    """The significant digits of every number: signs, separators and zeros at either end do not count.
-
-    >>> sorted(numbers("1. In 2023 revenue was $26,974 million, 0.5 % less, in seven regions."))
-    ['2023', '26974', '5', '7']
-    """
-    plain = _LIST_MARK.sub("", text)
-    written = (_NUMBER_WORDS[word] for word in words(plain) if word in _NUMBER_WORDS)
-    return {_digits(number) for number in (*_NUMBER.findall(plain), *written)} - {""}
-
-
-def _digits(number: str) -> str:
-    return re.sub(r"\D", "", number).strip("0")
-
-
-def unsupported_numbers(text: str, source: str) -> list[str]:
-    """The numbers of `text` that `source` does not hold, not even in more digits.
-
-    >>> unsupported_numbers("About $27.0 billion, up 12 %.", "Revenue was $26,974 million.")
-    ['12']
-    """
-    known = numbers(source)
-    return sorted(n for n in numbers(text) - known if not any(_rounds_to(longer, n) for longer in known))
-
-
-def _rounds_to(longer: str, shorter: str) -> bool:
-    extra = len(longer) - len(shorter)
-    return len(shorter) > 1 and extra > 0 and _digits(str(round(int(longer), -extra))) == shorter
 
 
 def names(text: str) -> set[str]:
@@ -109,7 +73,7 @@ def _inner_words(text: str) -> list[str]:
 
 
 def _is_name(word: str) -> bool:
-    return len(word) > 1 and _CAPITALISED.fullmatch(word) is not None
+    return len(word) > 1 and word[0].isupper()
 
 
 def similarity(one: str, other: str) -> float:

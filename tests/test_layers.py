@@ -27,6 +27,7 @@ ROWS = [
         "tokens",
         "visible",
         "wording",
+        "quantities",
     },
     {
         "cleaning",
@@ -38,6 +39,7 @@ ROWS = [
         "pdf_workers",
         "prompt_parts",
         "refinement",
+        "refusals",
         "seen",
         "suspicious",
     },

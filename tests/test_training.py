@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from doubles import answered
 from minirag import MessageLog, prompts, write_training_file
-from minirag.curation import abstains
 from minirag.errors import InputError
 from minirag.holdout import hold_out
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED, Excerpt
+from minirag.refusals import abstains
 from minirag.testing import completion
 from minirag.tokens import for_model
 from minirag.training_file import Origin, default_epochs

@@ -1,22 +1,39 @@
-"""Row 9. `minirag finetune --status` and `--cancel`: what became of a run's job, without starting one."""
+"""Row 9. `minirag finetune --status` and `--cancel`: what became of a run's job; nothing is computed or started."""
 
-import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from minirag.connect import OFFLINE, connect
+from minirag.errors import JobError
 from minirag.finetune import FineTuningJob
-from minirag.pipeline import Run
-from minirag.terminal import cut
+from minirag.job_calls import JobCalls
+from minirag.message_log import MessageLog
+from minirag.resume import recorded_facts
+from minirag.terminal import cut, show, show_json
 
 
-def main(given: Mapping[str, Any], run: Run) -> int:
-    """Print the job's state, events and checkpoints, cancelled first if that is asked. Raises JobError for none."""
-    job = run.job(start=False)
-    if "cancel" in given:
-        job.cancel()
-    told = {"job": job.state, "events": job.events(), "checkpoints": job.checkpoints()}
-    print(json.dumps(told, ensure_ascii=False) if given.get("json") else "\n".join(_lines(job, told)))
+def main(given: Mapping[str, Any]) -> int:
+    """Print state, events and checkpoints of the folder's newest job, cancelled first if that is asked.
+
+    A run that waits for the job in another process is not disturbed. Raises JobError where the log knows no job.
+    """
+    folder: Path = given["out"]
+    with ExitStack() as stack:
+        offline = recorded_facts(folder)["service"] == OFFLINE or "offline" in given
+        service = connect(given, stack, folder, offline=offline)
+        log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
+        state = JobCalls(service, log).newest()
+        if state is None:
+            raise JobError(f"The log of {folder} knows of no job at {service.address}.")
+        job = FineTuningJob(service, state, log=log, path=folder / "job.json")
+        if "cancel" in given:
+            job.cancel()
+        job.refresh()
+        told = {"job": job.state, "events": job.events(), "checkpoints": job.checkpoints()}
+        show_json(told) if given.get("json") else show("\n".join(_lines(job, told)))
     return 0
 
 
@@ -28,9 +45,12 @@ def _lines(job: FineTuningJob, told: Mapping[str, Any]) -> list[str]:
         for point in told["checkpoints"]
     ]
     model = job.state.get("fine_tuned_model")
-    head = f"job {job.id} {job.status}" + (f", model {model}" if model else "")
+    head = f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.why_failed
     return [head, *map(cut, events), *(["checkpoints:"] if saved else []), *map(cut, saved)]
 
 
 def _time(seconds: Any) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if isinstance(seconds, int) else "?"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "?"

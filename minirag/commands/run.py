@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 from minirag import costs, training_table
-from minirag.commands import job
 from minirag.commands.review import review
 from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
@@ -53,8 +52,6 @@ def main(given: Mapping[str, Any]) -> int:
         _tell_changes(run)
         run.record()
         _ = run.service  # its address is said before the first step, whatever that sends
-        if "cancel" in given or "status" in given:
-            return job.main(given, run)
         if "review" in given or "editor" in given:
             review(run, in_editor="editor" in given)
         stack.push(_let_calls_end)
