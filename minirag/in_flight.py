@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from minirag.errors import BudgetReached, InputError
+from minirag.errors import BudgetReached, InputError, Unfinished
 
 
 class InFlight:
@@ -25,18 +25,17 @@ class InFlight:
     def sending(self, line: bytes) -> Iterator[None]:
         """Keep `line` on disk while the block sends a call and logs its reply, and longer where it breaks off.
 
-        Raises OSError before the block where the disk is full. BudgetReached and InputError mean: nothing was sent.
+        Raises Unfinished before the block where the disk is full. BudgetReached and InputError of the block mean that
+        nothing was sent.
         """
         path = self.path.with_name(f"{self.path.name}.{uuid4().hex}.sent")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = _locked(path, line)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _write(file, line, path)
-            try:
-                yield
-            except (BudgetReached, InputError):
-                path.unlink(missing_ok=True)
-                raise
+            yield
+        except (BudgetReached, InputError):
+            path.unlink(missing_ok=True)
+            raise
+        else:
             path.unlink(missing_ok=True)
         finally:
             os.close(file)
@@ -52,12 +51,18 @@ class InFlight:
                 path.unlink()
 
 
-def _write(file: int, line: bytes, path: Path) -> None:
-    """All of the line, or no file."""
-    view = memoryview(line)
+def _locked(path: Path, line: bytes) -> int:
+    """A new file that holds the whole line, locked; or Unfinished, and no file."""
+    file = None
     try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        view = memoryview(line)
         while view:
             view = view[os.write(file, view) :]
-    except OSError:
-        path.unlink()
-        raise
+    except OSError as error:
+        if file is not None:
+            os.close(file)
+            path.unlink(missing_ok=True)
+        raise Unfinished(f"Cannot write {path}: {error.strerror}; nothing was sent, run again to resume.") from error
+    return file

@@ -286,8 +286,9 @@ class MessageLog:
         others wrote. On a full disk the log is left as it was (Unfinished).
         """
         offset = self._write(exchange.to_line())
-        self._remember(exchange.id, offset, failed=exchange.error is not None)
-        self.added += 1
+        with self._lock:
+            self._remember(exchange.id, offset, failed=exchange.error is not None)
+            self.added += 1
 
     def _write(self, line: bytes) -> int:
         """Append a line and sync it; where it begins."""
@@ -323,11 +324,8 @@ class MessageLog:
         self.recover()
         with self._lock:
             self._file()
-        try:
-            with self._calls.sending(replace(exchange, error=_INTERRUPTED).to_line()):
-                yield
-        except OSError as error:
-            raise Unfinished(f"Cannot write beside {self.path}: {error.strerror}; run again to resume.") from error
+        with self._calls.sending(replace(exchange, error=_INTERRUPTED).to_line()):
+            yield
 
     def recover(self) -> None:
         """Log the calls that were in flight when a process died. Done once, before the first call is sent."""
@@ -374,7 +372,8 @@ class MessageLog:
         """
         while True:
             if (found := self.find(id)) is not None:
-                self.taken += self._offsets[id] < self._opened_end
+                with self._lock:
+                    self.taken += self._offsets[id] < self._opened_end
                 return found
             with self._lock:
                 if id in self._offsets:

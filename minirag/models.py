@@ -359,11 +359,7 @@ def _refuse_plain_http(address: str) -> None:
 
 
 class _Model:
-    """What both kinds of model share: where they are, the log, and sending a request until it is answered.
-
-    With `replay`, a log or its path, they answer from that log only, without a key: see `Replay`. `base_url` then
-    names the recorded service, where the log holds several.
-    """
+    """What both kinds of model share: where they are, the log, and sending a request until it is answered."""
 
     endpoint: str
 
@@ -491,6 +487,9 @@ class ChatModel(_Model):
     A parameter that the service refuses is dropped or renamed once and for all, and reply formats fall back
     from json_schema to json_object to plain text. A model that was just tuned may be unknown to its service for
     minutes: it is waited for up to `served_within` seconds from the first time that this is said.
+
+    `replay`, a log or its path, answers from that log only, without a key; NotRecorded shows what it was not asked.
+    `base_url` then names the recorded service, where the log holds several.
     """
 
     endpoint = "chat.completions"
@@ -615,7 +614,7 @@ class ChatModel(_Model):
 class EmbeddingModel(_Model):
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
 
-    `dimensions=None` takes the model's own number. Vectors are asked for in base64, and as numbers where a service
+    `dimensions=None` takes the model's own number; `replay` is that of `ChatModel`. Vectors are asked for in base64, and as numbers where a service
     refuses that.
     """
 

@@ -173,7 +173,10 @@ def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytes
     assert (code, "Process 4711" in text) == (2, True)
 
 
-def test_ctrl_c_ends_a_run_whose_service_hangs_and_keeps_what_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     def reply(seen: dict[str, Any]) -> dict[str, Any]:
         if seen["path"].endswith("/chat/completions"):
             hanging.set()
@@ -198,12 +201,12 @@ def test_ctrl_c_ends_a_run_whose_service_hangs_and_keeps_what_is_done(tmp_path: 
         process = subprocess.Popen([*command, "--out", str(tmp_path / "o")], stderr=subprocess.PIPE, text=True)
         assert hanging.wait(60)
         asked = len(script.requests)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         time.sleep(1)  # the first one waits for the calls in flight; the second ends that wait
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, told = process.communicate(timeout=60)
         done.set()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert told.splitlines()[-1].startswith("minirag: interrupted")
     assert "Traceback" not in told
     assert len(script.requests) <= asked + 4
