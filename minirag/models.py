@@ -614,8 +614,8 @@ class ChatModel(_Model):
 class EmbeddingModel(_Model):
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
 
-    `dimensions=None` takes the model's own number; `replay` is that of `ChatModel`. Vectors are asked for in base64, and as numbers where a service
-    refuses that.
+    `dimensions=None` takes the model's own number; `replay` is that of `ChatModel`. Vectors are asked for in base64,
+    and as numbers where a service refuses that.
     """
 
     endpoint = "embeddings"
