@@ -67,29 +67,29 @@ def mean(text: str) -> str:
     return json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "place"),
-    [
-        ("scores.jsonl", value_of_a_score, "scores.jsonl line 2, value: 0.125 before, "),
-        ("comparison.json", mean, "comparison.json, metrics.faithfulness.arms.base.mean: 2.0 before, "),
-        ("costs.json", lambda text: text.replace('"calls": ', '"calls": 1'), "costs.json, lines[0].calls: "),
-        ("training.jsonl", lambda text: text.partition("\n")[2], "training.jsonl line 1, messages"),
-        ("report.html", lambda text: text.replace("<h2>Money", "<h2>money"), "report.html line "),
-        ("job.json", lambda text: text.replace('"succeeded"', '"failed"'), "job.json, status: "),
-        ("questions.jsonl", lambda text: text.replace("?", "!", 1), "questions.jsonl line 1, text: "),
-        ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts": 1', 1), "answers.jsonl line 1, drafts: "),
-        ("training_report.json", lambda text: text.replace('"kept": ', '"kept": 9', 1), "training_report.json, kept: "),
-        ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
-    ],
-)
-def test_every_change_to_a_file_is_named(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str, change: Callable[[str], str], place: str
-) -> None:
-    (folder / name).write_text(change((folder / name).read_text("utf-8")), "utf-8")
+CHANGES: list[tuple[str, Callable[[str], str], str]] = [
+    ("scores.jsonl", value_of_a_score, "scores.jsonl line 2, value: 0.125 before, "),
+    ("comparison.json", mean, "comparison.json, metrics.faithfulness.arms.base.mean: 2.0 before, "),
+    ("costs.json", lambda text: text.replace('"calls": ', '"calls": 1', 1), "costs.json, lines[0].calls: "),
+    ("training.jsonl", lambda text: text.partition("\n")[2], "training.jsonl line 1, messages"),
+    ("report.html", lambda text: text.replace("<h2>Money", "<h2>money"), "report.html line "),
+    ("job.json", lambda text: text.replace('"succeeded"', '"failed"'), "job.json, status: "),
+    ("questions.jsonl", lambda text: text.replace("?", "!", 1), "questions.jsonl line 1, text: "),
+    ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts": 1', 1), "answers.jsonl line 1, drafts: "),
+    ("training_report.json", lambda text: text.replace('"kept": ', '"kept": 9', 1), "training_report.json, kept: "),
+    ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
+]
+
+
+def test_every_change_to_a_file_is_named_and_no_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, change, _ in CHANGES:
+        (folder / name).write_text(change((folder / name).read_text("utf-8")), "utf-8")
     code, told = verified(folder, capsys)
-    assert code == 2
-    assert told["found"][0].startswith(place)
-    assert all(found.startswith(name) for found in told["found"])
+    assert (code, told["same"]) == (2, ["chunks.jsonl"])
+    for name, _, place in CHANGES:
+        found = [line for line in told["found"] if line.startswith(name)]
+        assert found[0].startswith(place)
+    assert [f for f in told["found"] if f.startswith("scores")] == [f for f in told["found"] if "line 2, value" in f]
 
 
 def test_a_changed_reply_with_a_right_checksum_shows_in_what_follows_from_it(
