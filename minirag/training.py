@@ -42,7 +42,7 @@ def write_training_file(
 
     Taken are exchanges of `stages` whose `split` tag is `split` or missing; or, with `only`, exactly those whose ids
     it maps to the ids of their questions. Left out, each with its reason: cut-off and empty replies, examples over the
-    token limit of `model` (counted with its vocabulary, or with `tokenizer`), those that `origin(question id, exchange)`
+    token limit of `model` (counted with `tokenizer`, or its own), those that `origin(question id, exchange)`
     calls a leak, and what `curation.curate` finds; with `keep_all` only what no service would accept.
 
     `abstain_share` of the examples may be right refusals (`NOT_STATED` where the page asked about was not shown).
