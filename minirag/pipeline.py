@@ -15,9 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from minirag import costs, decisions, labels, prompts
 from minirag.arms import ARMS
 from minirag.breakdown import traits
@@ -26,7 +23,6 @@ from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
 from minirag.comparison import comparison_of
 from minirag.conflicts import conflicts
-from minirag.decisions import Decision, decided
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -49,14 +45,12 @@ from minirag.payback import payback
 from minirag.pool import in_order
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
+from minirag.questionnaire import Questionnaire
 from minirag.questions import (
     NEAR_DUPLICATE,
     PAGE_GUESSED,
     SPLITS,
     Question,
-    generate,
-    guess_pages,
-    read_questions,
     split_pages,
 )
 from minirag.report import html
@@ -65,7 +59,7 @@ from minirag.settings import Settings
 from minirag.shutdowns import warnings
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
-from minirag.trial import ACCEPTED, doubts, on_trial
+from minirag.trial import doubts
 from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 
@@ -220,15 +214,24 @@ class Run:
     # -- questions -----------------------------------------------------------------------------------------
 
     @cached_property
+    def questionnaire(self) -> Questionnaire:
+        """What the questions are made from; a person's review works on it."""
+        return Questionnaire(
+            self.folder,
+            self.settings,
+            self.pages,
+            self.chunks,
+            self.store,
+            self.embed,
+            self.chat(self.settings.teacher),
+            self.workers,
+            self._progress("questions"),
+        )
+
+    @cached_property
     def questions(self) -> list[Question]:
         """`questions.jsonl`: train questions, then eval questions, with all that speaks against them."""
-        questions = on_trial(
-            self._untried,
-            pages=self._page_texts,
-            page_of=self._page_of,
-            retrieved=self._retrieved,
-            trained_on=self._shown_in_training if self.settings.use_eval_pages else (),
-        )
+        questions = self.questionnaire.questions
         write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
         for split in SPLITS:
             own = [q for q in questions if q.split == split]
@@ -240,91 +243,24 @@ class Run:
             )
         return questions
 
-    @cached_property
-    def _untried(self) -> list[Question]:
-        """The questions as they were written or given, without those that a person rejected."""
-        wanted = {"train": self.settings.train_questions, "eval": self.settings.eval_questions}
-        known = decisions.read_decisions(self.folder)
-        given = [
-            question
-            for split, source in wanted.items()
-            if isinstance(source, str)
-            for question in read_questions(Path(source), split)
-        ]
-        given = guess_pages(given, self.store, self.embed.embed([q.text for q in given], tags={"for": "questions"}))
-        taken = {self._page_of[q.chunk_id] for q in given if q.chunk_id}
-        written = generate(
-            [c for c in self.chunks if (c.source, c.page) not in taken],
-            self.chat(self.settings.teacher),
-            {split: source for split, source in wanted.items() if isinstance(source, int)},
-            seed=self.settings.seed,
-            workers=self.workers,
-            context_window=self.settings.context_window,
-            taken=[*(question.text for question in given), *decisions.rejected(known)],
-            progress=self._progress("questions"),
-        )
-        questions = decided(sorted(given + written, key=lambda q: SPLITS.index(q.split)), known)
-        if lost := set(wanted) - {question.split for question in questions}:
-            raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
-        return questions
-
-    @cached_property
-    def _retrieved(self) -> dict[str, set[tuple[str, int]]]:
-        """The pages of the chunks that are retrieved for each question id, nothing hidden."""
-        if not self._untried:
-            return {}
-        nearest = self.store.search(np.stack(list(self._vectors.values())), self.settings.top_k)
-        pages = ({(hit.chunk.source, hit.chunk.page) for hit in hits} for hits in nearest)
-        return dict(zip(self._vectors, pages, strict=True))
-
-    @property
-    def _shown_in_training(self) -> set[tuple[str, int]]:
-        """The pages that training prompts show where none is hidden."""
-        return {page for q in self._untried if q.split == "train" for page in self._retrieved[q.id]}
-
-    # -- a person's say on the questions -------------------------------------------------------------------
-
-    @property
-    def undecided(self) -> list[Question]:
-        """The questions that nobody has accepted yet: eval questions first, and of a split those with doubts."""
-        waiting = [question for question in self.questions if ACCEPTED not in question.flags]
-        return sorted(waiting, key=lambda q: (SPLITS.index(q.split) * -1, not doubts(q)))
-
-    def decide(self, decision: Decision) -> None:
-        """Keep a person's decision; it counts once the questions are considered again."""
-        decisions.write_decisions(self.folder, [decision])
-
     def reconsider(self) -> None:
-        """Make the questions anew: rejected ones are replaced where a model wrote them, and left out otherwise."""
-        for step in ("_untried", "_vectors", "_retrieved", "questions", "eval_pages"):
+        """Make the questions anew, by the decisions that a person has made since."""
+        for step in ("questionnaire", "questions", "eval_pages"):
             vars(self).pop(step, None)
         _ = self.questions
-
-    def page_text(self, question: Question) -> str:
-        """The text of the page that a question is about; "" where that is not known."""
-        return self._page_texts.get(self._page_of.get(question.chunk_id or "", ("", 0)), "")
 
     def of_split(self, split: str) -> list[Question]:
         """The questions of one split, in order."""
         return [question for question in self.questions if question.split == split]
 
-    @cached_property
-    def _page_of(self) -> dict[str, tuple[str, int]]:
-        return {c.id: (c.source, c.page) for c in self.chunks}
-
-    @cached_property
-    def _page_texts(self) -> dict[tuple[str, int], str]:
-        return {(page.source, page.number): page.text for page in self.pages}
+    @property
+    def _page_of(self) -> Mapping[str, tuple[str, int]]:
+        return self.questionnaire.page_of
 
     @cached_property
     def eval_pages(self) -> set[tuple[str, int]]:
         """The pages that eval questions are about: no training prompt may show them."""
         return {self._page_of[q.chunk_id] for q in self.of_split("eval") if q.chunk_id}
-
-    @cached_property
-    def _vectors(self) -> dict[str, NDArray[np.float32]]:
-        rows = self.embed.embed([q.text for q in self._untried], tags={"for": "questions"})
-        return {q.id: row for q, row in zip(self._untried, rows, strict=True)}
 
     # -- answers -------------------------------------------------------------------------------------------
 
@@ -486,7 +422,7 @@ class Run:
         hidden: set[tuple[str, int]],
     ) -> dict[tuple[str, str], Answer]:
         """Answer each (arm, question); a question whose call fails for good is left out and listed."""
-        settings, vectors = self.settings, self._vectors
+        settings, vectors = self.settings, self.questionnaire.vectors
         engines = {
             arm: QueryEngine(
                 self.store,

@@ -20,6 +20,7 @@ ROWS = [
         "markup",
         "pool",
         "prompts",
+        "quantities",
         "redact",
         "replies",
         "retry",
@@ -27,7 +28,6 @@ ROWS = [
         "tokens",
         "visible",
         "wording",
-        "quantities",
     },
     {
         "cleaning",
@@ -48,7 +48,18 @@ ROWS = [
     {"query", "questions", "rows", "trial"},
     {"conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
     {"audit", "breakdown", "budget", "compare", "evaluate", "finetune", "labels", "payback", "settings", "statistics"},
-    {"charts", "comparison", "findings", "pipeline", "plan", "question_table", "report", "report_style", "word_diff"},
+    {
+        "charts",
+        "comparison",
+        "findings",
+        "pipeline",
+        "plan",
+        "question_table",
+        "questionnaire",
+        "report",
+        "report_style",
+        "word_diff",
+    },
     {"__init__", "__main__", "arguments", "cli", "commands", "connect", "resume", "terminal", "training_table"},
 ]
 DOORS = {

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from minirag.decisions import Decision
 from minirag.errors import InputError
 from minirag.pipeline import Run
+from minirag.questionnaire import Questionnaire
 from minirag.questions import Question
 from minirag.terminal import choose, say, wrapped
 
@@ -28,18 +29,19 @@ def review(run: Run, *, in_editor: bool) -> None:
 
     Each decision is kept at once, so a review that is broken off goes on where it ended.
     """
-    while undecided := run.undecided:
+    while undecided := run.questionnaire.undecided:
         count = 0
-        for decision in _edited(undecided) if in_editor else _asked(run, undecided):
-            run.decide(decision)
+        for decision in _edited(undecided) if in_editor else _asked(run.questionnaire, undecided):
+            run.questionnaire.decide(decision)
             count += 1
         run.reconsider()
         if count < len(undecided):
             break
-    say(f"review: {len(run.questions) - len(run.undecided)} questions accepted, {len(run.undecided)} not decided")
+    waiting = len(run.questionnaire.undecided)
+    say(f"review: {len(run.questions) - waiting} questions accepted, {waiting} not decided")
 
 
-def _asked(run: Run, questions: Sequence[Question]) -> Iterator[Decision]:
+def _asked(questionnaire: Questionnaire, questions: Sequence[Question]) -> Iterator[Decision]:
     """The decisions of a person at a terminal, or of lines from a pipe, until they stop."""
     for number, question in enumerate(questions, 1):
         page = "" if question.page is None else f", page {question.page}"
@@ -51,7 +53,7 @@ def _asked(run: Run, questions: Sequence[Question]) -> Iterator[Decision]:
         while key == "p":
             key = choose("[y] accept  [n] reject  [e] reword  [p] show its page  [q] stop: ", "ynepq")
             if key == "p":
-                say(wrapped(run.page_text(question) or "Its page is not known.", "  | "))
+                say(wrapped(questionnaire.page_text(question) or "Its page is not known.", "  | "))
         if key == "q":
             return
         text = _reworded() if key == "e" else None
