@@ -11,7 +11,7 @@ from typing import Any
 from minirag.evaluate import Scores
 from minirag.labels import METRIC, Claim, Labels, claims
 from minirag.statistics.agreement import Agreement, agreement
-from minirag.statistics.clustered import Estimate
+from minirag.statistics.clustered import LEVEL, Estimate
 from minirag.statistics.ppi import Corrected, corrected_mean
 
 FEWEST = 10
@@ -97,7 +97,10 @@ def _difference(scores: Scores, arm: str, labels: Labels, pages: Mapping[str, Ha
 def _corrected(
     known: Sequence[Claim], labels: Labels, pages: Mapping[str, Hashable], lowest: float = 0.0
 ) -> Corrected | None:
-    """The weighted sum over `known` corrected; times their number, it is a mean. It lies from `lowest` to 1."""
+    """The weighted sum over `known` corrected; times their number, it is a mean. It lies from `lowest` to 1.
+
+    Where a person never disagrees with the judge there is no spread to go by, and that is no proof: see `_unseen`.
+    """
     scale = [len(known) * claim.weight for claim in known]
     person = [labels.get(claim.key) for claim in known]
     found = corrected_mean(
@@ -105,12 +108,25 @@ def _corrected(
         [None if said is None else size * said for size, said in zip(scale, person, strict=True)],
         clusters=[pages[claim.question_id] for claim in known],
     )
-    return None if found is None else replace(found, corrected=_within(found.corrected, lowest))
+    if found is None:
+        return None
+    agreed = all(said in (None, claim.supported) for said, claim in zip(person, known, strict=True))
+    unseen = _unseen(found.person.n) * sum(map(abs, scale)) / len(scale) if agreed else 0.0
+    return replace(found, corrected=_widened(found.corrected, unseen, lowest))
 
 
-def _within(found: Estimate, lowest: float) -> Estimate:
-    """A figure and an interval that hold only what can be."""
+def _unseen(labels: int) -> float:
+    """The share of disagreements that so many labels may have missed where they show none (Clopper and Pearson 1934).
+
+    >>> round(_unseen(10), 3), round(_unseen(100), 3)
+    (0.308, 0.036)
+    """
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / labels))
+
+
+def _widened(found: Estimate, by: float, lowest: float) -> Estimate:
+    """A figure and its interval, wider on both sides, that hold only what can be."""
     if found.low is None or found.high is None:
         return found
-    value, low, high = (min(1.0, max(lowest, figure)) for figure in (found.value, found.low, found.high))
+    value, low, high = (min(1.0, max(lowest, end)) for end in (found.value, found.low - by, found.high + by))
     return replace(found, value=value, low=low, high=high)

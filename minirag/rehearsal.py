@@ -98,7 +98,7 @@ class Rehearsal(Service):
         tokenizer = for_model(request["model"])
         messages, shape = request["messages"], request.get("response_format")
         if shape is None:
-            text = self._answer(parts(messages), request["model"])
+            text = self._answer(parts(messages), request["model"], messages[0]["content"])
         else:
             text = json.dumps(_structured(messages, shape["json_schema"]["schema"]))
         usage = {"prompt_tokens": tokenizer.count_messages(messages), "completion_tokens": tokenizer.count(text)}
@@ -106,12 +106,16 @@ class Rehearsal(Service):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return {"id": "rehearsed", "model": request["model"], "choices": [choice], "usage": usage}
 
-    def _answer(self, prompt: Parts, model: str) -> str:
-        """The earlier answer, if there is one, and words of the excerpts up to the usual length."""
+    def _answer(self, prompt: Parts, model: str, system: str) -> str:
+        """The earlier answer, if there is one, and words of the excerpts up to the usual length.
+
+        The control's prompt makes the same model choose other words: its answers are judged apart.
+        """
         known = re.sub(r"(ft:[^:]+):.*", r"\1", model)
         habits = HABITS.get(known, USUAL._replace(voice=known))
         wanted = habits.sentences if prompt.existing is None else habits.added
-        said = _quoted(prompt.context, wanted * self.length, habits.voice)
+        voice = habits.voice if system != prompts.CONTROL_SYSTEM else f"{habits.voice}, told better"
+        said = _quoted(prompt.context, wanted * self.length, voice)
         return f"{prompt.existing or ''} {said}".strip()
 
 

@@ -102,3 +102,16 @@ def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_int
     assert np.mean(biased) > 0.05
     assert 0.92 <= np.mean(covered) <= 0.99
     assert np.mean(wide) < 0.7
+
+
+def test_a_few_labels_that_all_agree_with_the_judge_do_not_prove_it_right() -> None:
+    scores = judged({(arm, f"q{i}"): [True, True] for arm in ("base", "tuned") for i in range(30)})
+    labels = {claim.key: True for claim in sample(claims(scores), 20)}
+    found = audit(scores, labels, {f"q{i}": i for i in range(30)}, ["base"])
+    assert found is not None
+    base, difference = found.arms["base"], found.differences["base"]
+    assert base is not None
+    assert difference is not None
+    assert base.corrected.low == pytest.approx(0.025 ** (1 / base.person.n))
+    assert base.corrected.high == 1.0
+    assert difference.corrected.high == pytest.approx(2 * (1 - 0.025 ** (1 / 20)))
