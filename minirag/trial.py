@@ -92,7 +92,7 @@ def alone(text: str, page: str | None) -> list[str]:
     """What speaks against a question whatever is retrieved for it; `page` is the text that should answer it.
 
     >>> alone("What is the fee in this section?", "The fee is 3 euros.")
-    ['not stand-alone: “in this section”']
+    ['not stand-alone: “this section”']
     >>> alone("Who founded the Bern zoo?", "The fee is 3 euros.")
     ['not answerable from its page: bern, found, zoo not on it']
     """
