@@ -5,7 +5,7 @@ calls, the windows, the refine steps and the training file are those that the co
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from minirag.rehearsal import Rehearsal
 from minirag.settings import Settings
 from minirag.statistics.power import plan_detectable
 
-LENGTHS = {"low": 0.5, "expected": 1.0, "high": 2.0}
+LENGTHS = {"short": 0.5, "usual": 1.0, "long": 2.0}
 """Of the invented answers, against what is usual."""
 
 SPREAD = 0.26
@@ -30,7 +30,7 @@ CORRELATION = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Three bills by name (`low`, `expected`, `high`), and what the expected rehearsal saw on its way."""
+    """Three bills, of rehearsals with `short`, `usual` and `long` answers, and what the usual one saw on its way."""
 
     bills: Mapping[str, list[Line]]
     training_examples: int
@@ -41,25 +41,36 @@ class Plan:
     prices_of: str
     detectable: float | None
 
-    def usd(self, name: str) -> float | None:
-        """The money of one of the bills; None where a price is not known."""
-        return costs.total(self.bills[name])
+    def usd(self) -> tuple[float | None, float | None, float | None]:
+        """The least, the expected and the most money; None where a price is not known."""
+        return spread({name: costs.total(bill) for name, bill in self.bills.items()})
 
     def to_json(self) -> dict[str, Any]:
         """The bills line by line, their totals, and the facts beside them."""
-        return {**asdict(self), "total_usd": {name: self.usd(name) for name in self.bills}}
+        return {**asdict(self), "total_usd": dict(zip(("low", "expected", "high"), self.usd(), strict=True))}
+
+
+def spread(amounts: Mapping[str, float | None]) -> tuple[float | None, float | None, float | None]:
+    """The least, the usual and the most of what the rehearsals gave; None where one is not known.
+
+    >>> spread({"short": 2.0, "usual": 1.0, "long": 3.0})
+    (1.0, 1.0, 3.0)
+    """
+    known = [amount for amount in amounts.values() if amount is not None]
+    if len(known) < len(amounts):
+        return None, None, None
+    return min(known), amounts["usual"], max(known)
 
 
 def plan(settings: Settings, prices: Prices, address: str, pages: Pages) -> Plan:
     """Rehearse the run of `settings` on `pages`; no request is sent. Raises InputError where the run would."""
     plans = {name: _rehearsed(settings, prices, address, pages, length) for name, length in LENGTHS.items()}
-    expected = plans["expected"]
-    return Plan({name: one.bills["only"] for name, one in plans.items()}, *list(asdict(expected).values())[1:])
+    return replace(plans["usual"], bills={name: one.bills["only"] for name, one in plans.items()})
 
 
 def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, length: float) -> Plan:
     with TemporaryDirectory(prefix="minirag-plan-") as folder:
-        service = Rehearsal(address, length)
+        service = Rehearsal(address, length, settings.tokenizer)
         elsewhere = service if settings.tuned is not None else None
         with Run(Path(folder), settings, lambda: service, elsewhere, workers=1, prices=prices) as run:
             run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)

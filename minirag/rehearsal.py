@@ -28,6 +28,7 @@ from minirag.wording import STEM, content, words
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."
 QUESTION_WORDS = 5
+OPENINGS = "indeed overall notably plainly briefly clearly mainly chiefly broadly simply largely mostly surely".split()
 _ITEM = re.compile(r"(?m)^\d+\. ")
 _EXCERPT = re.compile(r"(?m)^<excerpt-")
 _WANTED = re.compile(r"Write (\d+) different questions")
@@ -52,11 +53,15 @@ USUAL = Habits(2.5, 0.0, "")
 
 
 class Rehearsal(Service):
-    """Answers every call by itself; its answers are `length` times as long as the models' habits say."""
+    """Answers every call by itself; its answers are `length` times as long as the models' habits say.
 
-    def __init__(self, address: str, length: float = 1.0) -> None:
+    `tokenizer` is the user's word for the vocabulary of unknown models.
+    """
+
+    def __init__(self, address: str, length: float = 1.0, tokenizer: str | None = None) -> None:
         super().__init__(address, "none", insecure_http=True)  # nothing is sent
         self.length = length
+        self.tokenizer = tokenizer
 
     def shutdown_date(self, model: str) -> None:
         """Nothing is known, and nobody is asked."""
@@ -79,7 +84,7 @@ class Rehearsal(Service):
 
     def _vectors(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Texts that share words lie near each other."""
-        tokenizer = for_model(request["model"])
+        tokenizer = for_model(request["model"], self.tokenizer)
         rows = np.zeros((len(request["input"]), DIMENSIONS), "<f4")
         for row, text in zip(rows, request["input"], strict=True):
             meaning = content(text)
@@ -95,7 +100,7 @@ class Rehearsal(Service):
         }
 
     def _completion(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        tokenizer = for_model(request["model"])
+        tokenizer = for_model(request["model"], self.tokenizer)
         messages, shape = request["messages"], request.get("response_format")
         if shape is None:
             text = self._answer(parts(messages), request["model"], messages[0]["content"])
@@ -107,16 +112,19 @@ class Rehearsal(Service):
         return {"id": "rehearsed", "model": request["model"], "choices": [choice], "usage": usage}
 
     def _answer(self, prompt: Parts, model: str, system: str) -> str:
-        """The earlier answer, if there is one, and words of the excerpts up to the usual length.
+        """The earlier answer, if there is one, and sentences of the excerpts, as many as usual.
 
-        The control's prompt makes the same model choose other words: its answers are judged apart.
+        Each voice opens in its own way, the control's too: two models rarely say the very same, and what is said twice
+        is judged once.
         """
         known = re.sub(r"(ft:[^:]+):.*", r"\1", model)
         habits = HABITS.get(known, USUAL._replace(voice=known))
         wanted = habits.sentences if prompt.existing is None else habits.added
         voice = habits.voice if system != prompts.CONTROL_SYSTEM else f"{habits.voice}, told better"
         said = _quoted(prompt.context, wanted * self.length, voice)
-        return f"{prompt.existing or ''} {said}".strip()
+        if prompt.existing is None:
+            return f"{OPENINGS[zlib.crc32(voice.encode()) % len(OPENINGS)]}: {said or prompt.context[:80]}"
+        return f"{prompt.existing} {said}".strip()
 
 
 def _quoted(context: str, wanted: float, voice: str) -> str:

@@ -85,7 +85,7 @@ def test_the_plan_of_the_filing_is_within_a_fifth_of_what_the_run_used(
         '[models."ft:offline"]\ninput = 2.0\noutput = 8.0\ntraining = 0.2\n'
     )
     assert main(["plan", "--out", str(article), "--prices", str(prices), "--json"]) == 0
-    expected = json.loads(capsys.readouterr().out)["bills"]["expected"]
+    expected = json.loads(capsys.readouterr().out)["bills"]["usual"]
     assert main(["costs", str(article), "--prices", str(prices), "--json"]) == 0
     used = json.loads(capsys.readouterr().out)["lines"]
     for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):

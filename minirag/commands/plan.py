@@ -1,6 +1,6 @@
 """Row 9. `minirag plan DOC…` (or `run --dry-run`): calls, tokens and money before a request is sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from minirag.connect import address_of
 from minirag.costs import Line, dollars
 from minirag.documents import load
 from minirag.models import OPENAI_ADDRESS
-from minirag.plan import LENGTHS, Plan, plan
+from minirag.plan import LENGTHS, Plan, plan, spread
 from minirag.resume import settings_of
 from minirag.shutdowns import warnings
 from minirag.terminal import number, say, show, show_json, table
@@ -37,13 +37,13 @@ def lines(planned: Plan) -> list[str]:
     """The plan as a table of at most 79 columns, with what the evaluation could show below."""
     by_key = {name: {(li.stage, li.arm, li.model): li for li in bill} for name, bill in planned.bills.items()}
     keys = sorted({key for bill in by_key.values() for key in bill})
-    rows = [_row(key, [by_key[name].get(key, Line(*key)) for name in LENGTHS]) for key in keys]
-    calls = f"{sum(line.calls for line in planned.bills['expected']):,}"
-    rows.append(["total", "", calls, "", "", *(dollars(planned.usd(name)) for name in LENGTHS)])
+    rows = [_row(key, {name: by_key[name].get(key, Line(*key)) for name in LENGTHS}) for key in keys]
+    calls = f"{sum(line.calls for line in planned.bills['usual']):,}"
+    rows.append(["total", "", calls, "", "", *map(dollars, planned.usd())])
     head = ["stage", "arm", "calls", "tokens in", "tokens out", "low", "expected", "high"]
     return [
         table(head, rows, 2),
-        "US dollars for answers half as long as usual, as usual, and twice as long;",
+        "US dollars: the least and the most of short, usual and long answers;",
         f"prices of {planned.prices_of}.",
         f"training: about {planned.training_examples} examples, {planned.tokens_an_epoch:,} tokens an epoch, "
         f"{planned.epochs} epochs",
@@ -52,9 +52,10 @@ def lines(planned: Plan) -> list[str]:
     ]
 
 
-def _row(key: tuple[str, str, str], found: Sequence[Line]) -> list[str]:
+def _row(key: tuple[str, str, str], found: Mapping[str, Line]) -> list[str]:
     stage, arm, _ = key
-    line = found[1]
+    line = found["usual"]
     tokens = line.input_tokens + line.cached_tokens + line.training_tokens
     counts = [f"{count:,}" for count in (line.calls, tokens, line.output_tokens)]
-    return [stage, arm, *counts, *(dollars(line.usd) for line in found)]
+    usd = spread({name: each.usd for name, each in found.items()})
+    return [stage, arm, *counts, *map(dollars, usd)]
