@@ -1,6 +1,7 @@
 """Faults of the machine: what a run that is killed, interrupted or out of room has paid for is not lost, nor hidden."""
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles import Script
-from minirag import ChatModel, EmbeddingModel, MessageLog, VectorStore, costs, offline
+from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, VectorStore, costs, offline
 from minirag.chunker import Chunk
 from minirag.cli import main
 from minirag.costs import Price, Prices, bill
 from minirag.errors import LogError, Unfinished
+from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange
 from minirag.models import Service
 from minirag.pipeline import Run
@@ -119,6 +122,25 @@ def test_a_process_killed_between_the_log_and_the_note_has_lost_nothing(tmp_path
     with MessageLog(log.path) as again:
         again.recover()
         assert (list(again), list(tmp_path.glob("*.sent"))) == ([exchange], [])
+
+
+def test_an_upload_whose_reply_was_lost_is_found_at_the_service_and_not_repeated(tmp_path: Path) -> None:
+    line = '{"messages":[{"role":"user","content":"%d?"},{"role":"assistant","content":"%d trams."}]}\n'
+    file, path = tmp_path / "training.jsonl", tmp_path / "log.jsonl"
+    file.write_text("".join(line % (n, n) for n in range(12)))
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        with MessageLog(path) as log:
+            upload = JobCalls(service, log).upload(
+                file, file.read_bytes(), hashlib.sha256(file.read_bytes()).hexdigest()
+            )
+        done = next(iter(MessageLog(path)))
+        path.unlink()
+        with MessageLog(path) as log, pytest.raises(KeyboardInterrupt), log.sending(replace(done, response=None)):
+            raise KeyboardInterrupt  # as if the process had ended before the reply was logged
+        with MessageLog(path) as log:
+            job = FineTuningJob.create(file, base="offline-student", log=log, service=service)
+        assert job.state["training_file"] == upload
+        assert server.requests["POST", "/v1/files"] == 1
 
 
 class Dies(EmbeddingModel):
