@@ -15,7 +15,6 @@ from pathlib import Path
 from time import sleep
 from typing import Any, NamedTuple
 
-import openai
 import pytest
 
 from doubles import Clock
@@ -87,15 +86,15 @@ class Source:
     @contextmanager
     def connect(self, *faults: Rule, key: str = "") -> Iterator[Service]:
         """The service under OpenAI's address; `faults` are how the embedded server is to fail, `key` is a wrong one."""
-        if not self.records or self.address:
-            with self._service(self.address, key) as service:
-                yield service
-        else:
+        if self.records and not self.address:
             with (
                 Server(_settled(Faults(OfflineService(None), faults))) as server,
-                self._service(server.base_url, key) as s,
+                self._service(server.base_url, key) as service,
             ):
-                yield s
+                yield service
+        else:
+            with self._service(self.address, key) as service:
+                yield service
 
     def hold_training(self, file: TrainingFile) -> None:
         """Put the price of training aside before a job is created. Raises BudgetReached."""
@@ -105,6 +104,8 @@ class Source:
 
     @contextmanager
     def _service(self, address: str, key: str) -> Iterator[Service]:
+        import openai
+
         def send_to_address(request: Any) -> None:
             if address:
                 request.url = request.url.join(address + str(request.url).removeprefix(OPENAI_ADDRESS))

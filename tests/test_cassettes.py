@@ -36,6 +36,8 @@ QUESTIONS = (
 )
 TOP_K, WINDOW, REPLY = 5, 1280, 128
 VOCABULARY = "o200k_base"  # for models that minirag does not know; their windows are counted by it
+SUFFIX = "story-1"
+"""Raise the number before a service that has trained this story is recorded again: it would find its old job."""
 STATES = ["validating_files", "queued", "running", "paused", "succeeded"]
 
 
@@ -91,7 +93,12 @@ def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: 
         path, student = tmp_path / "training.jsonl", source.models.student
         file = minirag.write_training_file(log, path, model=student, keep_all=True)
         job = FineTuningJob.create(
-            path, base=student, log=log, service=service, before=lambda: source.hold_training(file)
+            path,
+            base=student,
+            suffix=SUFFIX,
+            log=log,
+            service=service,
+            before=lambda: source.hold_training(file),
         )
         seen: list[Progress] = []
         job.wait(progress=seen.append, sleep=source.sleep)

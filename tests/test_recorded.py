@@ -63,8 +63,9 @@ def test_every_story_has_a_cassette_and_every_cassette_a_story() -> None:
 
 @pytest.mark.parametrize("path", cassettes(), ids=lambda path: path.stem)
 def test_a_cassette_says_where_it_is_from_and_holds_nothing_private(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert text.startswith("# Recorded ")
+    origin, models, text = path.read_text("utf-8").split("\n", 2)
+    assert origin.startswith("# Recorded ")
+    assert models.startswith("# models: {")
     assert not LEAKS.search(text)
     assert str(Path.home()) not in text
     for each in interactions(path):
