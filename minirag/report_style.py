@@ -1,18 +1,19 @@
 """Row 8. How the report looks: one style sheet for screens from 400 pixels on, light and dark, and for paper.
 
-Colours of arms are Okabe and Ito's (2008), made darker or lighter until each stands out from its ground: 3 : 1 for
-marks, 4.5 : 1 for text (WCAG 2.2). Arms differ by shape as well (`charts.drawing.mark`).
+Text and the arms' marks stand out from their ground by 4.5 : 1 (WCAG 2.2). The arms' colours were searched for, so that
+two of them are far apart (45 in CIE L*a*b*) for people without red, green or blue cones too; their marks differ by
+shape as well (`charts.drawing.mark`).
 """
 
 _LIGHT = """
   --ink: #1c2430; --soft: #566170; --line: #d5dbe3; --paper: #ffffff; --card: #f4f6f9; --link: #0b5394;
   --good: #17714a; --bad: #b3261e; --gone: #fbe3e1; --come: #dcf2e6;
-  --base: #8a5a00; --tuned: #0072b2; --teacher: #0a8060; --stick: #8b96a5;
+  --base: #b24b00; --tuned: #0073e6; --teacher: #501452; --stick: #7d8896;
 """
 _DARK = """
   --ink: #e6eaf0; --soft: #a3afbd; --line: #35404e; --paper: #14191f; --card: #1d242c; --link: #8ac2f5;
   --good: #5fd39a; --bad: #ff9a91; --gone: #50262a; --come: #1c4534;
-  --base: #e69f00; --tuned: #56b4e9; --teacher: #3fd0a0; --stick: #76828f;
+  --base: #f26d0d; --tuned: #3d87f5; --teacher: #fcc5df; --stick: #76828f;
 """
 _PAGE = """
 * { box-sizing: border-box; }
