@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -109,7 +110,7 @@ def _add_label(commands: Any) -> None:
     command = _add(commands, "label", text, "label out --sample 50")
     command.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
     command.add_argument("--sample", type=_positive, metavar="N", help="statements, over all arms (default 50)")
-    command.add_argument("--seed", type=int, metavar="N", help="of the sample (default 0)")
+    command.add_argument("--seed", type=_seed, metavar="N", help="of the sample (default 0)")
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
@@ -175,7 +176,7 @@ def _add_settings(command: Any) -> None:
             type=_count_or_file,
             help="how many to write, or a file (default 40)",
         )
-    questions.add_argument("--seed", type=int, metavar="N", help="of the choice of pages, and of the job (default 0)")
+    questions.add_argument("--seed", type=_seed, metavar="N", help="of the choice of pages, and of the job (default 0)")
     questions.add_argument(
         "--use-eval-pages", action="store_true", help="do not hide the eval questions' pages from training"
     )
@@ -229,24 +230,36 @@ def _add_training(training: Any) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
+    if not re.fullmatch(r"[1-9]\d{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 upwards")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text) or int(text) >= 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {(1 << 31) - 1}")
+    return int(text)
 
 
 def _not_negative(text: str) -> float:
-    number = float(text)
+    number = _number(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0 upwards")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 upwards")
     return number
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    share = _number(text)
     if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to below 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
     return share
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _three(text: str) -> list[str]:

@@ -94,6 +94,7 @@ class ChatFiles:
 
         Raises InputError for a file that cannot be read.
         """
+        _require_file(path)
         checked = Checked(path)
         self._starts.append((self._number, path))
         try:
@@ -184,6 +185,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(MOST_LINE_BYTES)
         yield line.rstrip(b"\r\n")
+
+
+def _require_file(path: Path) -> None:
+    """A pipe or a device may never end, and is gone once it was read."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"Cannot read {path}: it is no file.")
 
 
 def curatable(path: Path) -> Iterator[tuple[int, Messages]]:

@@ -46,6 +46,11 @@ def breaches(line: bytes) -> tuple[list[Mapping[str, Any]], list[Breach]]:
         if not isinstance(message, dict):
             return [], [*found, Breach("message", f"message {number} is not an object")]
         found += _of_message(message, f"message {number}")
+    learned = [m.get("weight") != 0 for m in messages if m.get("role") == "assistant"]
+    if learned and not any(learned):
+        found.append(
+            Breach("weight", "all of the assistant's messages have the weight 0, so there is nothing to learn")
+        )
     return messages, [*found, *_of_order([message.get("role") for message in messages])]
 
 
@@ -69,9 +74,8 @@ def _row(line: bytes) -> dict[str, Any]:
     try:
         row = strict_json(text)
         if "\\u" in text:
-            json.dumps(
-                row, ensure_ascii=False
-            ).encode()  # an escape may stand for half a character, which no service takes
+            # an escape may stand for half a character, which no service takes
+            json.dumps(row, ensure_ascii=False).encode()
     except NotJSON as error:
         raise _Unreadable("json", str(error)) from None
     except UnicodeEncodeError:
@@ -82,6 +86,9 @@ def _row(line: bytes) -> dict[str, Any]:
 
 
 def _of_row(row: Mapping[str, Any]) -> Iterator[Breach]:
+    for key in ("tools", "functions"):
+        if key in row and not isinstance(row[key], list):
+            yield Breach("tools", f"{key!r} is not a list")
     for key in sorted(row.keys() - LINE_KEYS):
         yield Breach(
             "unknown key", f"{key[:40]!r} is no part of a chat example; services may refuse it", is_error=False
@@ -95,9 +102,15 @@ def _of_message(message: Mapping[str, Any], which: str) -> Iterator[Breach]:
         yield Breach("role", f"{which} {said}; roles are {', '.join(ROLES[:4])} and {ROLES[4]}")
     for key in sorted(message.keys() - MESSAGE_KEYS):
         yield Breach("message key", f"{which} has a key {key[:40]!r}, which no message has")
-    is_call = any(message.get(key) for key in ("tool_calls", "function_call"))
-    if not (is_call and content is None):
+    calls = message.get("tool_calls") or message.get("function_call")
+    if calls and (role != "assistant" or not isinstance(calls, list | dict)):
+        yield Breach("calls", f"{which} has calls that are no list, or are not the assistant's")
+    elif not (calls and content is None):
         yield from _of_content(content, which)
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        yield Breach("calls", f"{which} is a tool's and names no tool_call_id")
+    if "name" in message and not isinstance(message["name"], str):
+        yield Breach("name", f"{which} has a name that is no text")
     weight = message.get("weight")
     if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
         yield Breach("weight", f"{which} has the weight {str(weight)[:20]}; it must be 0 or 1")

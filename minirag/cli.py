@@ -1,5 +1,6 @@
 """Row 9. The command line: arguments in, one command, and the exit code that its failure means."""
 
+import io
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 bug, 2 bad input, 3 resumable, 4 budget, 130 interrupted, 143 terminated.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows codes
     for name in KEY_NAMES:
         keep_out(os.environ.get(name, ""))
     try:

@@ -75,7 +75,9 @@ def load_prices(source: str | Path | None = None) -> Prices:
         tables.append(_read(Path(source)))
     models: dict[str, Price] = {}
     for table in tables:
-        for name, entry in (table.get("models") or {}).items():
+        if table.keys() - {"date", "models"} or not isinstance(table.get("models"), dict):
+            raise InputError(f'{source} is no table of prices: it needs [models."NAME"] and may have a date.')
+        for name, entry in table["models"].items():
             models[name] = _price(name, entry, source)
     return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
 
@@ -85,22 +87,32 @@ def _packed(name: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise InputError(f"Cannot read the prices in {path}: it is no file.")
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Cannot read the prices in {path}: {error}.") from error
 
 
 def _price(name: str, entry: Any, source: str | Path | None) -> Price:
     try:
-        price = Price(**{key: float(value) for key, value in entry.items()})
-    except (TypeError, ValueError, AttributeError):
+        price = Price(**{key: _number(value) for key, value in entry.items()})
+    except (TypeError, ValueError, AttributeError, OverflowError):
         raise InputError(
             f"The price of {name!r} in {source} is not a table of input, cached, output, training and batch."
         ) from None
     if any(value is not None and not 0 <= value < math.inf for value in astuple(price)):
         raise InputError(f"A price of {name!r} in {source} is negative or no number.")
+    if price.batch is not None and price.batch > 1:
+        raise InputError(f"The batch share of {name!r} in {source} is {price.batch:g}; it must be from 0 to 1.")
     return price
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError("a boolean is no price")
+    return float(value)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from minirag.models import Service, utc_now
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 FILE_WAITS = 20
-"""Tries to create a job whose file the service is still processing: about eight minutes."""
+"""Tries to create a job whose file the service is still processing: about seven minutes."""
 CLOSED = (
     "{address} no longer trains models for this account. OpenAI takes no jobs of organisations that never tuned a "
     "model since 2026-05-07, of those without recent use since 2026-07-02, and of anyone from 2027-01-06 (check the "

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from minirag.costs import Price, Prices, price_of
 
@@ -23,6 +22,7 @@ class Payback:
     days: float | None = None
     reason: str = ""
     never: bool = False
+    off: date | None = None
 
 
 def payback(
@@ -63,7 +63,7 @@ def payback(
         return _never(f"the tuned model is off since {off}")
     if left is not None and days is not None and days > left:
         return _never(f"the tuned model is off on {off}, {math.ceil(days) - left} days before")
-    return Payback(questions, days)
+    return Payback(questions, days, off=off)
 
 
 def _never(reason: str) -> Payback:
@@ -80,7 +80,8 @@ def in_words(result: Payback) -> str:
         told = "Training never pays for itself" if result.never else "Whether training pays for itself is not known"
         return f"{told}: {result.reason}."
     days = "" if result.days is None else f", in {math.ceil(result.days):,} days"
-    return f"Training has paid for itself after {math.ceil(result.questions):,} questions{days}."
+    off = f"; the tuned model goes off on {result.off}" if result.off and result.days is None else ""
+    return f"Training has paid for itself after {math.ceil(result.questions):,} questions{days}{off}."
 
 
 def ratios(prices: Prices, models: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
@@ -106,8 +107,3 @@ def question_costs(
 ) -> dict[str, float | None]:
     """US dollars of one question by arm, for its mean new input, cached input and output tokens."""
     return {arm: price_of(tokens[arm], prices.of(model)) for arm, model in models.items() if arm in tokens}
-
-
-def as_json(result: Payback) -> dict[str, Any]:
-    """What `costs.json` holds of it."""
-    return {**asdict(result), "in_words": in_words(result)}

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from minirag.arguments import ROLES
 from minirag.connect import OFFLINE
+from minirag.costs import DATED
 from minirag.differences import changed_fields
 from minirag.errors import InputError
 from minirag.replies import no_constant
@@ -31,8 +32,8 @@ def settings_of(given: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]
     known = {f.name for f in fields(Settings)}
     options = {name: value for name, value in given.items() if name in known}
     options["documents"] = tuple(given.get("documents", ()))
-    for name in ("documents", "train_questions", "eval_questions"):
-        if name in options:
+    for name in ("documents", "train_questions", "eval_questions", "prices"):
+        if name in options and options[name] not in DATED:
             options[name] = _absolute(options[name])  # a run is resumed from any folder
     is_offline = "offline" in given
     if not options["documents"]:

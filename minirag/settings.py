@@ -54,6 +54,8 @@ class Settings:
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
     wandb_project: str | None = None
+    prices: str | None = None
+    max_cost: float | None = None
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -70,6 +72,8 @@ class Settings:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1.")
         _ = self.hyperparameters
         check_suffix(self.suffix)
+        if tuned_elsewhere and self.tuned is None:
+            raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
         if self.tuned == self.student and not tuned_elsewhere:
             raise InputError("--tuned names the untrained student itself; name the tuned model.")
         if self.teacher == self.student:

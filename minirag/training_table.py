@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minirag.costs import dollars
-from minirag.terminal import table
+from minirag.terminal import cut, table
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
@@ -33,4 +33,4 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         f"{report['epochs']} epochs, {report['tokens_billed']:,} tokens billed: "
         f"{dollars(report['usd'])} on {report['student']}"
     )
-    return told
+    return [cut(line) for line in told]

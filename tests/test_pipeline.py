@@ -333,8 +333,11 @@ def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with offline.serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
-        assert main([*finetune, "--cancel"]) == 2
-        assert "There is no job of" in capsys.readouterr().err
+        assert main(["collect", *finetune[1:]]) == 0
+        before = (tmp_path / "out" / "run.json").read_bytes()
+        assert main([*finetune, "--cancel", "--epochs", "7"]) == 2
+        assert "knows of no job" in capsys.readouterr().err
+        assert (tmp_path / "out" / "run.json").read_bytes() == before
         with MessageLog(tmp_path / "out" / "messages.jsonl") as log, Service(server.base_url, "k") as service:
             job = FineTuningJob.create(
                 tmp_path / "out" / "training.jsonl", base="offline-student", seed=0, log=log, service=service

@@ -31,7 +31,8 @@ def main(given: Mapping[str, Any]) -> int:
         job = FineTuningJob(service, state, log=log, path=folder / "job.json")
         if "cancel" in given:
             job.cancel()
-        job.refresh()
+        else:
+            job.refresh()
         told = {"job": job.state, "events": job.events(), "checkpoints": job.checkpoints()}
         show_json(told) if given.get("json") else show("\n".join(_lines(job, told)))
     return 0

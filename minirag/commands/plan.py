@@ -21,7 +21,7 @@ def main(given: Mapping[str, Any]) -> int:
     settings, offline = settings_of(given, given.get("out", Path()))
     settings.check(tuned_elsewhere="tuned_base_url" in given)
     address = "http://127.0.0.1/v1" if offline else address_of(given)
-    planned = plan(settings, costs.load_prices(given.get("prices")), address, load(*settings.documents))
+    planned = plan(settings, costs.load_prices(settings.prices), address, load(*settings.documents))
     if given.get("json"):
         show_json(planned.to_json())
     else:

@@ -28,9 +28,14 @@ RESULTS = {
 """The step of a `Run` that a command asks for; all others ask for the report."""
 
 
+JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "wandb_project", "suffix", "job_minutes")
+"""What only a job needs."""
+
+
 def main(given: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
     folder: Path = given["out"]
+    _require_no_job_options(given)
     documents: Sequence[str] = given.get("documents", ())
     settings, offline = settings_of(given, folder)
     with ExitStack() as stack:
@@ -40,8 +45,8 @@ def main(given: Mapping[str, Any]) -> int:
             lambda: connect(given, stack, folder, offline=offline),
             tuned_service(given, stack),
             workers=positive(given, "workers", 8),
-            prices=costs.load_prices(given.get("prices")),
-            max_cost=given.get("max_cost"),
+            prices=costs.load_prices(settings.prices),
+            max_cost=settings.max_cost,
             job_timeout=60 * given["job_minutes"] if "job_minutes" in given else None,
             say=say,
             progress=Progress(),
@@ -60,6 +65,13 @@ def main(given: Mapping[str, Any]) -> int:
         show_json(summary) if given.get("json") else show("\n".join(_lines(run, summary)))
         run.finish()
     return 0
+
+
+def _require_no_job_options(given: Mapping[str, Any]) -> None:
+    """An option that would do nothing is a mistake."""
+    idle = [name for name in JOB_OPTIONS if name in given]
+    if "tuned" in given and idle:
+        raise InputError(f"--tuned names a model that is trained already: leave out --{idle[0].replace('_', '-')}.")
 
 
 def _let_calls_end(_kind: object, _error: object, trace: TracebackType | None) -> None:

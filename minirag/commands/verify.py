@@ -54,7 +54,7 @@ def main(given: Mapping[str, Any]) -> int:
     log = MessageLog(folder / "messages.jsonl")
     found = list(_forged(log))
     with TemporaryDirectory(prefix="minirag-verify-") as temporary:
-        verified = _repeated(folder, Path(temporary), costs.load_prices(given.get("prices")))
+        verified = _repeated(folder, Path(temporary), given.get("prices"))
     verified.found[:0] = found
     result = {"exchanges": len(log), **verified._asdict()}
     print(json.dumps(result, ensure_ascii=False) if given.get("json") else "\n".join(_lines(len(log), verified)))
@@ -68,12 +68,13 @@ def _forged(log: MessageLog) -> Iterator[str]:
             yield f"{log.path.name} line {number}, id: does not follow from the line's request"
 
 
-def _repeated(folder: Path, temporary: Path, prices: costs.Prices) -> Verified:
+def _repeated(folder: Path, temporary: Path, source: str | None) -> Verified:
     """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
     for name in ("messages.jsonl", *INDEX):
         (temporary / name).symlink_to((folder / name).resolve())
+    prices = costs.load_prices(source or settings.prices)
     run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
     if facts.get("tuned_service"):
         run.tuned_service = Service(replay=Replay(run.log, facts["tuned_service"]))
