@@ -205,7 +205,7 @@ class _Writer:
 def read_questions(path: Path, split: str) -> list[Question]:
     """The questions of a text file, one a line, as they stand; blank lines are skipped. Raises InputError."""
     try:
-        if path.exists() and not path.is_file():
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"The question file {path} is no ordinary file; save the questions in one.")
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
