@@ -240,14 +240,13 @@ def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
 
 
 def dollars(value: float | None) -> str:
-    """Money with as many digits as it needs; `unknown` for None.
+    """Money to the cent from a dollar on, to a hundredth of a cent below; `unknown` for None.
 
     >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(0.0), dollars(None)
-    ('$12.50', '$0.0123', '$0.000012', '$0', 'unknown')
+    ('$12.50', '$0.0123', '<$0.0001', '$0', 'unknown')
     """
     if value is None:
         return "unknown"
-    if value == 0:
-        return "$0"
-    digits = 2 if abs(value) >= 1 else max(4, 1 - math.floor(math.log10(abs(value))))
-    return f"${value:,.{digits}f}"
+    if 0 < value < 0.00005:
+        return "<$0.0001"
+    return "$0" if value == 0 else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
