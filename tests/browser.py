@@ -75,14 +75,21 @@ class Browser:
         context = self.chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=script
         )
-        opened = Opened(context.new_page())
-        opened.page.on("console", lambda message: opened.said.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
-        opened.page.on("request", lambda request: opened.asked.append(request.url))
-        opened.page.goto(path.as_uri())
-        opened.asked.remove(path.as_uri())
-        yield opened
-        context.close()
+        try:
+            yield _opened(context.new_page(), path.as_uri())
+        finally:
+            context.close()
+
+
+def _opened(page: Any, address: str) -> Opened:
+    """The page, loaded, with ears open from the start."""
+    opened = Opened(page)
+    page.on("console", lambda message: opened.said.append(message.text))
+    page.on("pageerror", lambda error: opened.said.append(str(error)))
+    page.on("request", lambda request: opened.asked.append(request.url))
+    page.goto(address)
+    opened.asked.remove(address)
+    return opened
 
 
 @contextmanager

@@ -104,6 +104,21 @@ def test_any_number_of_questions_makes_a_page(browser: Browser, n: int) -> None:
         assert shown(opened) == n
 
 
+def test_what_a_page_must_not_do_is_noticed(browser: Browser) -> None:
+    svg = '<svg role="img" viewBox="0 0 9 9" width="50"><text x="5">too long</text></svg>'
+    body = f'<img src="http://127.0.0.1:9/x.png"><p style="width: 2000px">wide</p>{svg}<script>no()</script>'
+    with browser.open(f"<!doctype html><html><body>{body}</body></html>") as opened:
+        assert any("no is not defined" in line for line in opened.said)
+        assert opened.asked == ["http://127.0.0.1:9/x.png"]
+        assert [fault.split()[0] for fault in opened.faults()] == [
+            "document-title",
+            "html-has-lang",
+            "image-alt",
+            "svg-img-alt",
+        ]
+        assert (opened.overflow() > 0, opened.outside()) == (True, ["too long"])
+
+
 def test_the_policy_stops_any_other_script(browser: Browser) -> None:
     html, script = question_table(["base", "tuned", "difference"], rows(1))
     with browser.open(document([html, "<script>document.title = 'taken'</script>"], f"'{script}'")) as opened:

@@ -98,7 +98,8 @@ def _drawn(stick: _Stick, number: int, n: int, arms: tuple[str, str], scales: tu
     x, step = column(number, n, LEFT), (WIDTH - 6 - LEFT) / n
     size = max(0.8, min(4.0, 0.4 * step))
     ahead = arm_class(arms[second > first])
-    marks = [mark(x, y(first), size, arms[0]), mark(x, y(second), size, arms[1])]
+    inner = 0.6 * size if first == second else size  # both can be seen where they lie on each other
+    marks = [mark(x, y(first), size, arms[0]), mark(x, y(second), inner, arms[1])]
     if first != second:
         top, wide = min(lower(0), lower(stick.difference)), min(10.0, 0.8 * step)
         marks.insert(0, line(x, y(first), x, y(second), f"stick {ahead}"))
