@@ -91,7 +91,7 @@ def _in_words(text: str) -> Iterable[Decimal]:
 def unsupported(text: str, source: str, asked: str = "") -> list[str]:
     """The numbers of `text` that neither `source` nor the question `asked` gives, in any form.
 
-    A number may be rounded, be a sum, difference, ratio or percentage of others that `text` states, or be a month or
+    Zero needs no support. A number may be rounded, be a sum, difference, ratio or percentage of others that `text` states, or be a month or
     an hour that the source spells out.
 
     >>> unsupported("About $27.0 billion, up 12 %.", "Revenue was $26,974 million.")
@@ -102,7 +102,7 @@ def unsupported(text: str, source: str, asked: str = "") -> list[str]:
     []
     """
     known = [*quantities(source), *quantities(asked), *map(_plain, _spelt_out(f"{source}\n{asked}"))]
-    stated = quantities(text)
+    stated = [quantity for quantity in quantities(text) if any(quantity.values)]
     given = [q for q in stated if any(_supports(other, q) for other in known)]
     return [q.text for q in stated if q not in given and not any(_equals(v, q) for v in _derived(given))]
 

@@ -1,6 +1,7 @@
 """Checking chat files of any origin: the right line, the right rule, and never a traceback."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -85,6 +86,10 @@ BROKEN = [
     ("weight", spoilt(lambda m: m[2].update(weight=True))),
     ("weight", spoilt(lambda m: m[1].update(weight=1))),
     ("weight", spoilt(lambda m: m[2].update(weight="1"))),
+    ("weight", spoilt(lambda m: m[2].update(weight=0))),
+    ("name", spoilt(lambda m: m[1].update(name=7))),
+    ("calls", spoilt(lambda m: m[1].update(tool_calls=[{"id": "c"}]))),
+    ("calls", spoilt(lambda m: m.insert(2, {"role": "tool", "content": "Here."}))),
     ("message key", spoilt(lambda m: m[2].update(confidence=1))),
     ("no assistant", spoilt(lambda m: m.pop())),
     ("last message", spoilt(lambda m: m.append({"role": "user", "content": "Thanks"}))),
@@ -244,3 +249,10 @@ def test_check_curates_the_article_s_file(shared: Path, capsys: pytest.CaptureFi
     assert {"index": 22, "class": "adds"} in result["refine"]
     assert main(["check", "--curate", path]) == 0
     assert all(len(text) < 80 for text in capsys.readouterr().out.splitlines()[1:])
+
+
+def test_a_pipe_or_a_folder_is_no_file_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        assert main(["check", str(tmp_path / name)]) == 2
+        assert "it is no file" in capsys.readouterr().err

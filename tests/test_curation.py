@@ -65,6 +65,13 @@ FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord
         ("Trams are run by Verkehrsverbund Sued.", "unsupported name"),
         ("The fare was three euros, said NORD.", ""),
         ("In the context of inflation, children pay half.", ""),
+        ("Damage by water is not provided for; the fare is 3 euros.", ""),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("According to the document, children pay half.", "refers to the context"),
+        ("Das Dokument sagt dazu nichts, der Text nennt keinen Preis.", "refusal"),
+        ("文档中没有提到票价。", "refusal"),
+        ("The fare is 30 euros.", "unsupported number"),
+        ("Children pay 50 %, so 1.5 of 3 euros.", "unsupported number"),
     ],
 )
 def test_each_rule_names_its_reason(reply: str, reason: str) -> None:
@@ -109,6 +116,8 @@ def test_one_page_gives_no_more_than_its_share() -> None:
             "loses facts",
         ),
         ("", "Closing time is 17.", "Closing time is 17.", "adds"),
+        ("The document does not say.", "It opens at 9 for adults.", "It opens at 9 for adults.", "adds"),
+        ("It says nothing of that.", "It costs 5 euros.", "It costs 50 euros.", "loses facts"),
     ],
 )
 def test_a_refine_step_is_classed_by_what_became_of_the_answer(
@@ -162,3 +171,41 @@ def test_the_prompts_of_other_tools_are_taken_apart() -> None:
     chain = "Use the context.\n\nThe city runs it.\n\nQuestion: Who runs it?\nHelpful Answer:"
     assert parts([{"role": "user", "content": chain}]).question == "Who runs it?"
     assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None, ())
+
+
+def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> None:
+    bad = "The fare is 99 euros."
+    drafted = draft("What is the fare?", FARE, bad)
+    refined = Candidate(Parts("What is the fare?", "Trams run daily.", bad, ()), f"{bad} Trams run daily.")
+    again = Candidate(
+        Parts("What is the fare?", "They are red.", refined.reply, ()), f"{refined.reply} The trams are red."
+    )
+    assert [finding.reason for finding in curate([drafted, refined, again])] == ["unsupported number"] * 3
+
+
+def test_one_question_of_two_texts_is_no_contradiction() -> None:
+    pair = [
+        draft("What was revenue?", f"At {n} revenue was {v} euros.", f"It was {v} euros.")
+        for n, v in (("A", 5), ("B", 7))
+    ]
+    assert [finding.reason for finding in curate(pair)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("reply", "source", "found"),
+    [
+        ("$30 million", "$3 million", ["30 million"]),
+        ("0.2 percent", "2 percent", ["0.2"]),
+        ("1.234,5 Euro", "1,234.50 euros", []),
+        ("It rose by 25 %, from 8 to 10.", "8 in May, 10 in June", []),
+        ("On 2023-05-03 at 17:00.", "On 3 May 2023 at 5 p.m.", []),
+        ("25 people came.", "Twenty-five people came.", []),
+        ("It fell by 26 %, from 8 to 10.", "8 in May, 10 in June", ["26"]),
+    ],
+)
+def test_a_number_is_held_against_the_values_of_its_source(reply: str, source: str, found: list[str]) -> None:
+    assert unsupported(reply, source) == found
+
+
+def test_signs_without_case_are_no_names() -> None:
+    assert unsupported_names("公司没有提到其他公司。", "The company says little of anything else here.") == []

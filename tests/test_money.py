@@ -1,6 +1,9 @@
 """Money told before and after: the plan, the cap, payback, shutdown dates."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import date
 from pathlib import Path
@@ -10,12 +13,14 @@ import httpx
 import pytest
 
 from doubles import answered
-from minirag import MessageLog, offline
+from minirag import FineTuningJob, MessageLog, offline
 from minirag.budget import Budget
 from minirag.cli import main
 from minirag.costs import Price, Prices, bill, load_prices, total
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
+from minirag.models import Service
+from minirag.offline import job_faults
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request
 from minirag.payback import in_words, payback, ratios
@@ -308,3 +313,72 @@ def test_batched_calls_cost_their_share_and_an_unknown_share_is_unknown(tmp_path
     path.write_text('[models."m"]\ninput = -1\n')
     with pytest.raises(InputError, match="negative"):
         load_prices(path)
+
+
+def test_what_training_holds_is_never_waited_for() -> None:
+    budget = Budget(1.0, DEAR, [])
+    budget.hold_training("m", 0.9)
+    with pytest.raises(BudgetReached):
+        budget.reserve("chat.completions", call(200, 0).request)
+    budget.release_training()
+    assert budget.reserve("chat.completions", call(200, 0).request) == pytest.approx(0.2)
+
+
+def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
+        run = ["run", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--prices", prices]
+        assert main([*run, "--max-cost", "0.8", "--out", str(tmp_path / "out")]) == 2
+    assert "no longer trains" in capsys.readouterr().err
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_job_that_is_found_on_the_server_is_billed_too(tmp_path: Path) -> None:
+    file = tmp_path / "training.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": f"What of {n}?"}, {"role": "assistant", "content": f"It is {n}."}]}
+        for n in range(12)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        FineTuningJob.create(file, base="offline-student", service=service).wait(sleep=lambda _: None)
+        log = MessageLog(tmp_path / "log.jsonl")
+        FineTuningJob.create(file, base="offline-student", service=service, log=log)
+        [line] = bill(log, load_prices())
+    assert (line.stage, line.training_tokens > 0) == ("train", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[model."x"]\ninput = 1\n', "no table of prices"),
+        ("models = 3\n", "no table of prices"),
+        ("", "no table of prices"),
+        ('[models."x"]\nbatch = 7\n', "batch share"),
+        ('[models."x"]\ninput = true\n', "not a table of"),
+        (f'[models."x"]\ninput = {"9" * 400}\n', "not a table of"),
+        ('[models."x"]\nin = 1\n', "not a table of"),
+        ("a = " + "[" * 3000, "Cannot read the prices"),
+    ],
+)
+def test_a_wrong_table_of_prices_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_prices(path)
+
+
+def test_options_that_would_do_nothing_are_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["run", SAMPLE, "--offline", "--out", str(tmp_path / "out")]
+    assert main([*run, "--tuned", "m", "--epochs", "3"]) == 2
+    assert "leave out --epochs" in capsys.readouterr().err
+    assert main([*run, "--tuned-base-url", "http://127.0.0.1:9/v1"]) == 2
+    assert "needs --tuned MODEL" in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_shows_codes_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "a,b,c"]
+    run = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert b"\\u2013" in run.stdout

@@ -175,3 +175,25 @@ def test_no_page_is_on_both_sides_of_a_split(rows: list[tuple[int, frozenset[int
     assert not {questions[n] for n in held} & {questions[n] for n in rest | lost}
     shown = [frozenset().union(*(pages[n] for n in side)) for side in (held, rest)]
     assert not shown[0] & shown[1]
+
+
+def test_what_an_earlier_run_wrote_and_this_one_does_not_is_removed(log: MessageLog, tmp_path: Path) -> None:
+    for number, word in enumerate("amber basalt cedar delta".split()):
+        exchange = asked(f"What of {word}?", f"It is {word}.")
+        log.append(replace(exchange, tags={**exchange.tags, "question": f"q{number}"}))
+
+    def origin(question: str, _: Exchange) -> Origin:
+        return Origin(("a.pdf", int(question[1:])), frozenset({("a.pdf", int(question[1:]))}))
+
+    path = tmp_path / "training.jsonl"
+    write_training_file(log, path, origin=origin, validation_share=0.25, prompt_completion=True)
+    assert len(list(tmp_path.glob("training*.jsonl"))) == 4
+    write_training_file(log, path, origin=origin)
+    assert list(tmp_path.glob("training*.jsonl")) == [path]
+
+
+def test_a_split_that_cannot_be_is_a_sentence(log: MessageLog, tmp_path: Path) -> None:
+    for word in ("amber", "basalt", "cedar"):
+        log.append(asked(f"What of {word}?", f"It is {word}."))
+    with pytest.raises(InputError, match="No question can be held out"):
+        write_training_file(log, tmp_path / "t.jsonl", validation_share=0.3)
