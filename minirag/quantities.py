@@ -91,8 +91,8 @@ def _in_words(text: str) -> Iterable[Decimal]:
 def unsupported(text: str, source: str, asked: str = "") -> list[str]:
     """The numbers of `text` that neither `source` nor the question `asked` gives, in any form.
 
-    Zero needs no support. A number may be rounded, be a sum, difference, ratio or percentage of others that `text` states, or be a month or
-    an hour that the source spells out.
+    Zero needs no support. A number may be rounded, be a sum, difference, ratio or percentage of others that `text`
+    states, or be a month or an hour that the source spells out.
 
     >>> unsupported("About $27.0 billion, up 12 %.", "Revenue was $26,974 million.")
     ['12']
