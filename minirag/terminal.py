@@ -21,6 +21,15 @@ def say(line: str) -> None:
     print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
+def quote(text: str, margin: str = "  ") -> None:
+    """Somebody's text as talk: one paragraph of lines that fit, each behind a margin.
+
+    It is folded before it is shown, so the line ends are ours.
+    """
+    for line in textwrap.wrap(" ".join(visible(redact(text)).split()), WIDTH - len(margin)):
+        say(f"{margin}{line}")
+
+
 def show(text: str) -> None:
     """Data for a person; its line ends are ours, since `table` and `cut` leave none of a document or a model."""
     print(visible(redact(text), keep="\n"))
@@ -58,15 +67,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def wrapped(text: str, margin: str = "  ") -> str:
-    """A text as one paragraph of lines that fit, each behind a margin.
-
-    >>> wrapped("one two", "| ")
-    '| one two'
-    """
-    return textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=margin, subsequent_indent=margin)
 
 
 def choose(prompt: str, keys: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag.chat_file import ChatFiles, Checked
@@ -167,12 +167,14 @@ def test_calls_need_no_content(tmp_path: Path) -> None:
     assert breaches(line({"messages": messages, "tools": []})) == (messages, [])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_raise_anything(data: bytes) -> None:
     messages, found = breaches(data)
     assert messages == [] or found == [] or all(breach.message for breach in found)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
@@ -126,6 +126,7 @@ def test_a_refine_step_is_classed_by_what_became_of_the_answer(
     assert classify(existing, revised, "When is it open?", context) == kind
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, question: str, context: str) -> None:
     assert classify(existing, revised, question, context) in CLASSES
@@ -133,6 +134,7 @@ def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, quest
     assert isinstance(abstains(revised), bool)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_what_a_text_says_itself_supports_it(text: str, more: str) -> None:
     assert unsupported(text, f"{more} {text} {more}") == []
@@ -145,6 +147,7 @@ def test_numbers_in_other_forms_are_the_same_number() -> None:
     assert unsupported("28 billion", "26,974 million") == ["28 billion"]
 
 
+@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=40).filter(str.strip),
     st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=3),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles import answered
@@ -162,6 +162,7 @@ def test_all_rows_have_one_system_message_unless_that_is_not_wanted(log: Message
     assert [e.messages[0]["role"] for e in as_sent.kept].count("user") == 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.frozensets(st.integers(0, 12), max_size=3)), min_size=1, max_size=25),
     st.floats(0.05, 0.6),

@@ -13,7 +13,7 @@ from minirag.labels import Claim, claims, read_labels, sample, write_labels
 from minirag.metrics.evidence import likely_sentences
 from minirag.resume import positive
 from minirag.rows import Row, read_rows
-from minirag.terminal import choose, say, wrapped
+from minirag.terminal import choose, quote, say
 
 ANSWERS = {"y": True, "n": False, "s": None}
 
@@ -51,18 +51,20 @@ def _asked(
     for number, claim in enumerate(waiting, total - len(waiting) + 1):
         row = by_answer[claim.question_id, claim.arm]
         contexts = row.contexts or ()
-        say(f"\n{number}/{total}  The question was:")
-        say(wrapped(row.question))
+        say("")
+        say(f"{number}/{total}  The question was:")
+        quote(row.question)
         say("Passages behind the answer, where they come nearest to the statement:")
         for passage in likely_sentences(claim.statement, contexts):
-            say(wrapped(passage, "  | "))
+            quote(passage, "  | ")
         say("Statement:")
-        say(wrapped(claim.statement, "  > "))
+        quote(claim.statement, "  > ")
         key = "a"
         while key == "a":
             key = choose("supported? [y] yes  [n] no  [s] skip  [a] all passages  [q] stop: ", "ynsaq")
             for context in contexts if key == "a" else ():
-                say(wrapped(context, "  | ") + "\n")
+                quote(context, "  | ")
+                say("")
         if key == "q":
             return
         yield claim, ANSWERS[key]

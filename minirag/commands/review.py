@@ -14,7 +14,7 @@ from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.questionnaire import Questionnaire
 from minirag.questions import Question
-from minirag.terminal import choose, say, wrapped
+from minirag.terminal import choose, quote, say
 
 _HEAD = """\
 # One question a line: accept, reject, or skip, its number, its text.
@@ -45,15 +45,16 @@ def _asked(questionnaire: Questionnaire, questions: Sequence[Question]) -> Itera
     """The decisions of a person at a terminal, or of lines from a pipe, until they stop."""
     for number, question in enumerate(questions, 1):
         page = "" if question.page is None else f", page {question.page}"
-        say(f"\n{number}/{len(questions)}  {question.id}{page}")
-        say(wrapped(question.text))
+        say("")
+        say(f"{number}/{len(questions)}  {question.id}{page}")
+        quote(question.text)
         for flag in question.flags:
-            say(wrapped(flag, "  ! "))
+            quote(flag, "  ! ")
         key = "p"
         while key == "p":
             key = choose("[y] accept  [n] reject  [e] reword  [p] show its page  [q] stop: ", "ynepq")
             if key == "p":
-                say(wrapped(questionnaire.page_text(question) or "Its page is not known.", "  | "))
+                quote(questionnaire.page_text(question) or "Its page is not known.", "  | ")
         if key == "q":
             return
         text = _reworded() if key == "e" else None

@@ -6,19 +6,23 @@ to their checksum, and to the retrieval that every recorded request shows.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from minirag import costs
+from minirag.chunker import Chunk
 from minirag.differences import differences
+from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError
 from minirag.message_log import MessageLog, exchange_id
 from minirag.models import Service
 from minirag.pipeline import Run
 from minirag.replay import Replay
 from minirag.resume import recorded_facts, settings_of
+from minirag.terminal import show, show_json
 from minirag.vector_store import VectorStore
 
 INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
@@ -57,7 +61,7 @@ def main(given: Mapping[str, Any]) -> int:
         verified = _repeated(folder, Path(temporary), given.get("prices"))
     verified.found[:0] = found
     result = {"exchanges": len(log), **verified._asdict()}
-    print(json.dumps(result, ensure_ascii=False) if given.get("json") else "\n".join(_lines(len(log), verified)))
+    show_json(result) if given.get("json") else show("\n".join(_lines(len(log), verified)))
     return 2 if verified.found else 0
 
 
@@ -100,6 +104,7 @@ def _take_documents(run: Run, facts: Mapping[str, Any], verified: Verified) -> N
         digests = dict(run.pages.sha256)
     except DocumentError as error:
         verified.skipped.update(dict.fromkeys(("chunks.jsonl", "run.json", "report.html"), str(error)))
+        run.pages = Pages(_pages_of(chunks), sha256=facts["documents"])
     else:
         for name in dict.fromkeys((*facts["documents"], *digests)):
             if digests.get(name) != facts["documents"].get(name):
@@ -109,6 +114,16 @@ def _take_documents(run: Run, facts: Mapping[str, Any], verified: Verified) -> N
         else:
             verified.same.append("chunks.jsonl")
     run.chunks = chunks
+
+
+def _pages_of(chunks: Sequence[Chunk]) -> Iterator[Page]:
+    """The pages that the chunks were cut from: each chunk's text behind what the one before holds already."""
+    for (source, number), group in groupby(chunks, key=lambda chunk: (chunk.source, chunk.page)):
+        text, end = "", 0
+        for piece in group:
+            text += piece.text[max(0, end - piece.start) if text else 0 :]
+            end = piece.end
+        yield Page(number, source, text)
 
 
 def _compare(folder: Path, temporary: Path, verified: Verified) -> None:
