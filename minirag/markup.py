@@ -2,18 +2,18 @@
 
 from html import escape
 
-_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F))
-_CONTROL = dict.fromkeys([*(set(range(0x20)) - {0x09, 0x0A, 0x0D}), *range(0x7F, 0xA0)])
+from minirag.visible import visible
+
 _VOID = {"br", "hr", "img", "input", "meta"}
 
 
 def text(value: object) -> str:
-    """A value as text of a page: escaped, without marks that turn the direction of writing and without control bytes.
+    r"""A value as text of a page: escaped, and its controls and marks that turn the direction of writing as codes.
 
-    >>> text('<b> & "c"')
-    '&lt;b&gt; &amp; &quot;c&quot;'
+    >>> text('<b> & "c"'), text("\u202e")
+    ('&lt;b&gt; &amp; &quot;c&quot;', '\\u{202e}')
     """
-    return escape(str(value).translate(_TURNING).translate(_CONTROL))
+    return escape(visible(str(value), keep="\t\n"))
 
 
 def tag(name: str, /, *content: str, **attributes: object) -> str:

@@ -38,6 +38,7 @@ from minirag.evaluate import Scores, evaluate
 from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
 from minirag.findings import Evaluation
 from minirag.finetune import FineTuningJob
+from minirag.job_history import job_history
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import OPENAI_ADDRESS, ChatModel, EmbeddingModel, Service
 from minirag.payback import in_words as payback_in_words
@@ -54,6 +55,7 @@ from minirag.questions import (
     split_pages,
 )
 from minirag.report import html
+from minirag.report.results import Results
 from minirag.rows import Row
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
@@ -95,6 +97,7 @@ class Run:
     job_timeout: float | None = None
     failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
+    job_id: str | None = None
     training_report: dict[str, Any] = field(default_factory=dict)
     _lock: int | None = None
 
@@ -333,6 +336,7 @@ class Run:
         self._require_enough_examples()
         try:
             job = self.job()
+            self.job_id = job.id
             job.wait(
                 timeout=self.job_timeout,
                 progress=lambda now: self.progress(f"finetune ({now})", 0, 0),
@@ -547,13 +551,22 @@ class Run:
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
         path, comparison, bill = self.folder / "report.html", self.comparison, self.costs
+        questions = self.of_split("eval")
         page = html(
-            facts=self.facts(),  # last: it looks at the log that the steps before have written
-            questions=self.of_split("eval"),
-            answers=self.answers,
-            scores=self.scores,
-            comparison=comparison,
-            bill=bill,
+            Results(
+                facts=self.facts(),  # last: it looks at the log that the steps before have written
+                questions=questions,
+                answers=self.answers,
+                scores=self.scores,
+                comparison=comparison,
+                bill=bill,
+                source_pages={q.id: self._page_of[q.chunk_id] for q in questions if q.chunk_id},
+                usd={
+                    key: costs.per_answer([[draft.exchange for draft in answer.drafts]], self.prices)
+                    for key, answer in self.answers.items()
+                },
+                job=None if self.job_id is None else job_history(self.log, self.job_id),
+            )
         )
         write_atomically(path, page.encode("utf-8", "replace"))
         return path

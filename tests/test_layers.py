@@ -47,7 +47,7 @@ ROWS = [
     {"rehearsal", "testing", "training_file", "vector_store", "window"},
     {"query", "questions", "rows", "trial"},
     {"conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
-    {"audit", "breakdown", "budget", "compare", "evaluate", "finetune", "labels", "payback", "settings", "statistics"},
+    {"audit", "breakdown", "budget", "compare", "evaluate", "finetune", "job_history", "labels", "payback", "settings", "statistics"},
     {
         "charts",
         "comparison",
