@@ -24,7 +24,8 @@ h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 a { color: var(--link); } :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .verdict { background: var(--card); border-left: .3rem solid var(--soft); padding: 1rem; border-radius: .3rem; }
 .verdict.better { border-color: var(--good); } .verdict.worse { border-color: var(--bad); }
-.verdict strong { font-size: 1.15rem; }
+.verdict h2 { font-size: 1.05rem; margin: 1rem 0 .25rem; } .verdict h2:first-child { margin-top: 0; }
+h3 small { font-weight: normal; margin-inline-start: .5rem; }
 .no { color: var(--bad); } .yes { color: var(--good); } .soft, small { color: var(--soft); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 blockquote { margin: .5rem 0; padding: .5rem .8rem; background: var(--card); white-space: pre-wrap; }
@@ -44,6 +45,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 .questions input, .questions select, .questions button { font: inherit; color: inherit; background: var(--card);
   border: 1px solid var(--soft); border-radius: .25rem; padding: .2rem .5rem; min-height: 2rem; max-width: 100%; }
 .questions tbody th, .questions td { overflow-wrap: anywhere; }
+.questions thead th { white-space: normal; vertical-align: bottom; } .questions thead th:first-child { width: 40%; }
 .questions tbody tr:first-child > * { border: 0; padding-bottom: 0; }
 .questions tbody tr + tr > td { padding-top: 0; }
 .questions details > :not(summary) { max-width: 60rem; }

@@ -22,13 +22,15 @@ from minirag.report.verdict import verdict
 from minirag.report_style import STYLE
 
 TITLE = "Can the small model replace the large one?"
+ROOM = 1_400_000
+"""Bytes: the passages take what the rest leaves of it, so that a report of 200 questions can be sent by mail."""
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 
 def html(results: Results) -> str:
     """The report as one HTML document; the same results give the same bytes."""
     asked, script = questions(results)
-    parts = [
+    before = [
         tag("h1", TITLE),
         verdict(results),
         scores(results),
@@ -38,9 +40,9 @@ def html(results: Results) -> str:
         training(results),
         noise(results),
         caution(results),
-        passages(results),
-        about(results),
     ]
+    room = ROOM - sum(len(part.encode("utf-8", "replace")) for part in before)
+    parts = [*before, passages(results, room), about(results)]
     head = [
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),

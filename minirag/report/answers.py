@@ -15,6 +15,9 @@ from minirag.report.retrieval import given
 from minirag.report.traced import Traced, number
 from minirag.word_diff import word_diff
 
+BRIEF = 80
+"""Characters by which a sentence is found in the answer above."""
+
 
 def details(results: Results, question: Question) -> str:
     """The passages with their cosines, then the arms' answers; the tuned one with its changes against base."""
@@ -31,10 +34,10 @@ def _arm(results: Results, question: Question, arm: str) -> str:
     base = results.answers.get(("base", question.id)) if arm == "tuned" else None
     calls = "1 call" if len(answer.drafts) == 1 else f"{len(answer.drafts)} calls"
     usd = dollars(results.usd.get((arm, question.id)))
-    notes = f" {calls}, {usd}" + (", what changed against base is marked" if base else "")
+    notes = f"{calls}, {usd}" + (", what changed against base is marked" if base else "")
     evidence = (_evidence(line, row, answer) for line, row in results.scored.get((arm, question.id), ()))
     quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
-    head = tag("h3", text(arm), tag("small", text(notes)))
+    head = tag("h3", text(arm), " ", tag("small", text(notes)))
     return head + tag("blockquote", quoted, dir="auto") + "".join(evidence)
 
 
@@ -54,9 +57,14 @@ def _items(evidence: Sequence[Mapping[str, Any]], answer: Answer) -> Iterator[st
         mark = "" if found is None else tag("b", "yes" if found else "no", class_="yes" if found else "no") + ": "
         cosine = f"{item['cosine']:.3f}: " if item.get("cosine") is not None else ""
         about = next((item[key] for key in ("statement", "question", "sentence") if key in item), None)
-        content = text(f"passage {item['context'] + 1}" if about is None else about)
+        content = text(f"passage {item['context'] + 1}" if about is None else _brief(str(about), answer.text))
         evasive = " (noncommittal)" if item.get("noncommittal") else ""
         yield f"{mark}{cosine}{content}{evasive}{_why(item, answer)}"
+
+
+def _brief(statement: str, answer: str) -> str:
+    """A statement; of one that stands in the answer above word for word its beginning."""
+    return f"{statement[:BRIEF]} …" if len(statement) > BRIEF + 20 and statement in answer else statement
 
 
 def _why(item: Mapping[str, Any], answer: Answer) -> str:

@@ -1,7 +1,7 @@
 """The passages that were given for questions, each once: a question names them by page and points here."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from minirag.chunker import Chunk
@@ -10,8 +10,8 @@ from minirag.report.layout import section
 from minirag.report.results import Results
 from minirag.report.retrieval import given
 
-CHARACTERS = 300_000
-"""Of all passages together: beyond that each is cut to its share, so that the report stays small enough to send."""
+SHORTEST = 200
+"""Bytes of a passage that are shown however little room there is."""
 
 
 def link(chunk: Chunk) -> str:
@@ -19,8 +19,11 @@ def link(chunk: Chunk) -> str:
     return tag("a", text(f"page {chunk.page}"), href=f"#passage-{chunk.id}")
 
 
-def passages(results: Results) -> str:
-    """Every passage that was given for an eval question, in the order of the documents."""
+def passages(results: Results, room: int) -> str:
+    """Every passage that was given for an eval question, in the order of the documents, in about `room` bytes.
+
+    Where there are more, the long ones are cut to one length, and each says what is left out.
+    """
     given_for: Counter[str] = Counter()
     chunks: dict[str, Chunk] = {}
     for question in results.questions:
@@ -30,26 +33,34 @@ def passages(results: Results) -> str:
             given_for[hit.chunk.id] += 1
     if not chunks:
         return ""
-    most = _most({id: len(chunk.text) for id, chunk in chunks.items()})
+    most = max(SHORTEST, _most([_size(chunk.text) for chunk in chunks.values()], room))
     ordered = sorted(chunks.values(), key=lambda chunk: (chunk.source, chunk.start))
     return section("Passages", *(_passage(chunk, given_for[chunk.id], most) for chunk in ordered))
 
 
-def _most(lengths: Mapping[str, int]) -> int:
-    """Characters that each may have: what the short ones leave, the long ones share."""
-    left, most = CHARACTERS, CHARACTERS
-    for rest, length in zip(range(len(lengths), 0, -1), sorted(lengths.values()), strict=True):
-        most = left // rest
-        if length > most:
+def _size(content: str) -> int:
+    return len(text(content).encode())
+
+
+def _most(sizes: Sequence[int], room: int) -> int:
+    """What each may have of the room: what the short ones leave, the long ones share.
+
+    >>> _most([10, 50, 90], 90), _most([10, 20], 90)
+    (40, 20)
+    """
+    for number, size in enumerate(sorted(sizes)):
+        most = room // (len(sizes) - number)
+        if size > most:
             return most
-        left -= length
-    return max(lengths.values())
+        room -= size
+    return max(sizes)
 
 
 def _passage(chunk: Chunk, times: int, most: int) -> str:
-    left_out = len(chunk.text) - most
-    more = tag("p", text(f"… and {left_out:,} characters: chunks.jsonl, {chunk.id}"), class_="soft")
+    size = _size(chunk.text)
+    kept = len(chunk.text) if size <= most else len(chunk.text) * most // size
+    more = tag("p", text(f"… and {len(chunk.text) - kept:,} characters: chunks.jsonl, {chunk.id}"), class_="soft")
     asked = "1 question" if times == 1 else f"{times} questions"
     name = f"{Path(chunk.source).name}, page {chunk.page}, given for {asked}"
-    quoted = tag("blockquote", text(chunk.text[:most]), id=f"passage-{chunk.id}", dir="auto")
-    return tag("details", tag("summary", text(name)), quoted, more if left_out > 0 else "")
+    quoted = tag("blockquote", text(chunk.text[:kept]), id=f"passage-{chunk.id}", dir="auto")
+    return tag("details", tag("summary", text(name)), quoted, more if kept < len(chunk.text) else "")

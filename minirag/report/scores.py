@@ -14,6 +14,7 @@ def scores(results: Results) -> str:
         (f"{named(metric)}: {arm} and tuned", _paired(results, metric, arm))
         for metric in metrics
         for arm in results.against
+        if arm != "control"
     ]
     spread = [(named(metric), _distributions(results, metric)) for metric in metrics]
     told = tag("p", "A stick a question, from one model's score to the other's.", class_="soft")

@@ -44,7 +44,7 @@ def _line(name: str, found: Traced) -> str:
     if found.value["difference"] is None:
         return told
     seen = f"{count(found['n'])} questions"
-    if found.value["detectable"] is not None:
+    if found.value["detectable"]:
         seen += f", which would show a difference from {number(found['detectable'])} on"
     return f"{told}: {number(found['difference'], sign=True)} {interval(found)}, {seen}"
 
