@@ -20,7 +20,7 @@ def test_the_reading_table_names_every_module_of_the_core() -> None:
     named = set(re.findall(r"`([a-z_]+)/?`", table))
     package = Path(minirag.__file__).parent
     modules = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
-    assert named == modules | {"metrics", "offline", "statistics", "commands", "charts"}
+    assert named == modules | {"metrics", "offline", "statistics", "commands", "charts", "report"}
 
 
 def test_every_script_it_names_exists() -> None:
