@@ -67,6 +67,9 @@ class Settings:
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("train_questions", "eval_questions"):
+            if isinstance(count := getattr(self, name), int) and count < 0:
+                raise InputError(f"--{name.replace('_', '-')} is {count}; it must not be negative.")
         for name in ("abstain_share", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1.")

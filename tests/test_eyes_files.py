@@ -206,6 +206,14 @@ def test_a_recorded_setting_of_another_kind_is_a_sentence(tmp_path: Path, name: 
         settings_of({}, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["train_questions", "eval_questions"])
+def test_a_recorded_number_of_questions_below_nought_is_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, name: -1}, "service": "s"}))
+    settings, _ = settings_of({}, tmp_path)
+    with pytest.raises(InputError, match="must not be negative"):
+        settings.check()
+
+
 def test_recorded_settings_of_the_right_kinds_are_taken(tmp_path: Path) -> None:
     more = {"temperature": None, "margin": 1, "epochs": 3, "suffix": "x", "train_questions": "q.txt", "newer": [1]}
     (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, **more}, "service": "s"}))
