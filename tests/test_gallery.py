@@ -96,7 +96,7 @@ def test_on_paper_the_answers_are_unfolded(table: Opened) -> None:
     assert table.page.locator("form").is_hidden()
 
 
-@pytest.mark.parametrize("n", [0, 1, 200])
+@pytest.mark.parametrize("n", [0, 1, 500])
 def test_any_number_of_questions_makes_a_page(browser: Browser, n: int) -> None:
     html, script = question_table(["base", "tuned", "difference"], rows(n))
     with browser.open(document([html], f"'{script}'"), size="narrow") as opened:
