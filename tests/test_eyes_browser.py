@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from doubles import Script, answered
-from minirag.chunker import Chunk
-from minirag.evaluate import ScoredRow, Scores
-from minirag.metrics.score import Score
-from minirag.prompts import Excerpt
-from minirag.query import Answer, Draft
-from minirag.questions import Question
+from doubles import Script
+from made_results import made
+from minirag.question_table import script_hash
 from minirag.report import html
-from minirag.vector_store import Hit
 from payloads import ESCAPES, SPRUNG, markup
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -51,47 +46,7 @@ def has_sprung(dom: str) -> bool:
 
 def report(texts: Sequence[str]) -> str:
     """A report in which each text is planted as document, question, answer, judge's reason, model and more."""
-    questions = [Question(f"e{n}", "eval", text, f"c{n}", n, (text,)) for n, text in enumerate(texts)]
-    answers, scores = {}, Scores()
-    for number, (question, text) in enumerate(zip(questions, texts, strict=True)):
-        hit = Hit(Chunk(f"c{number}", text, number, 0, len(text), 1, text), 0.5)
-        exchange = answered(question.id, text, split="eval")
-        for arm in ("base", "tuned", "teacher"):
-            answers[arm, question.id] = Answer(text, text, (Draft(text, (Excerpt(text),), exchange),), (hit,))
-            evidence = {"statement": text, "supported": False, "reason": text, "span": text, "question": text}
-            scores.append(ScoredRow(question.id, arm, "faithfulness", 0, Score(None, text, (evidence,))))
-    arms = {arm: {"mean": 0.5, "n": 1, "n_unscored": 1, "unscored": {texts[0]: 1}} for arm in ("base", "tuned")}
-    metric = {"arms": arms, "difference": 0.0, "low": 0.0, "high": 0.0, "n": 1, "verdict": texts[0]}
-    line = {"stage": texts[0], "arm": texts[0], "model": texts[0], "calls": 1, "failed": 0, "input_tokens": 1}
-    more = {"cached_tokens": 0, "output_tokens": 1, "training_tokens": 0, "usd": None}
-    return html(
-        facts={
-            "minirag": "0",
-            "service": texts[0],
-            "settings": dict.fromkeys(("teacher", "student", "judge", "suffix"), texts[0]),
-            "documents": dict.fromkeys(texts, texts[0]),
-            "models_served": {text: [text] for text in texts},
-            "pages": {
-                "suspicious": [{"source": t, "page": 1, "reason": "instruction", "excerpt": t} for t in texts],
-            },
-        },
-        questions=questions,
-        answers=answers,
-        scores=scores,
-        comparison={
-            "metrics": {"faithfulness": metric},
-            "ragas_score": {},
-            "verdict": texts[0],
-            "verdict_against_teacher": texts[-1],
-        },
-        bill={
-            "lines": [{**line, **more}],
-            "total_usd": None,
-            "usd_per_question": {},
-            "prices_of": texts[0],
-            "payback": texts[0],
-        },
-    )
+    return html(made(texts, names=texts[0], scored=False))
 
 
 def unescaped(page: str) -> str:
@@ -109,8 +64,12 @@ def test_sixty_payloads_planted_everywhere_run_never_and_ask_for_nothing(tmp_pat
     dom = seen_in_browser(page, tmp_path)
     assert not has_sprung(dom)
     assert elsewhere.requests == []
-    assert dom.count("<details>") == 60
-    assert not re.search(r"<(?:script|img|svg|iframe|object|embed|video|audio|input|link|base)\b", dom)
+    assert dom.count("<details>") == 60 + len(set(texts))  # a question and a passage each
+    assert not re.search(r"<(?:img|iframe|object|embed|video|audio|link|base)\b", dom)
+    own = report(["plain"])
+    assert [len(re.findall(rf"<{name}\b", dom)) for name in ("script", "input", "svg")] == [
+        len(re.findall(rf"<{name}\b", own)) for name in ("script", "input", "svg")
+    ]
 
 
 @needs_browser
@@ -142,7 +101,7 @@ def test_the_reports_own_style_applies_and_no_other(tmp_path: Path) -> None:
         "</body>", f"{measured}</body>"
     )
     dom = seen_in_browser(page, tmp_path)
-    assert re.search(r'<html[^>]*data-look="rgb\((?!1, 2, 3)[^"]* 1088px"', dom), dom[:300]
+    assert re.search(r'<html[^>]*data-look="rgb\((?!1, 2, 3)[^"]* 1120px"', dom), dom[:300]
 
 
 def test_the_report_has_a_strict_policy_and_names_no_address_of_its_own() -> None:
@@ -151,7 +110,9 @@ def test_the_report_has_a_strict_policy_and_names_no_address_of_its_own() -> Non
     assert policy
     assert "default-src 'none'" in policy[0]
     assert "unsafe" not in policy[0]
-    assert not re.search(r"<script|https?://|\bsrc=|\bhref=|url\(|@import|\bstyle=|\bon\w+=", page)
+    assert re.findall(r"script-src ([^;]*);", policy[0]) == [f"'{script_hash()}'"]
+    assert page.count("<script") == 1
+    assert not re.search(r"https?://|\bsrc=|\bhref=(?!\"#)|url\(|@import|\bstyle=|\bon\w+=", page)
 
 
 @pytest.mark.parametrize("text", ESCAPES)

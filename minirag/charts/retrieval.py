@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from minirag.charts.drawing import WIDTH, Scale, bar, empty, group, label, line, picture
 
-LEFT, RIGHT, ROW = 92, WIDTH - 128, 22
+LEFT, RIGHT, ROW = 92, WIDTH - 136, 22
 
 
 def retrieval(title: str, ranks: Sequence[int | None], top_k: int) -> str:

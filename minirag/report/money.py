@@ -20,10 +20,10 @@ def bill(results: Results) -> str:
         for line in costs["lines"]
     ]
     rows.append(["total", "", "", *[""] * len(COUNTED), money(costs["total_usd"])])
-    head = ["stage", "arm", "model", *(name.replace("_", " ") for name in COUNTED), "US dollars"]
+    head = ["stage", "arm", "model", *(name.removesuffix("_tokens") for name in COUNTED), "US dollars"]
     counted = tag("p", "Tokens as the service counted them; prices of ", words(costs["prices_of"]), ".", class_="soft")
     drawn = [("Cost by stage", _by_stage(results)), ("Break-even", _break_even(costs))]
-    return section("Money", figures(drawn), table("The bill", head, rows, numeric=3), counted)
+    return section("Money", figures(drawn), table("The bill, in tokens and US dollars", head, rows, numeric=3), counted)
 
 
 def _by_stage(results: Results) -> str:

@@ -78,6 +78,8 @@ def _missing(scores: Pairs, values: Floats, arms: tuple[str, str]) -> Missing:
     """What is unscored by question, for the reason of its first unscored metric; `values` is (2, metrics, n)."""
     rows = [zip(*(pair[arm] for pair in scores.values()), strict=True) for arm in (0, 1)]
     base, tuned = ([next((score for score in row if number(score) is None), 1.0) for row in arm] for arm in rows)
+    if not base:
+        return missing(base, tuned, arms)
     worst, best = (_filled(values[1], low) - _filled(values[0], 1 - low) for low in (0.0, 1.0))
     return replace(missing(base, tuned, arms), worst=worst, best=best)
 
