@@ -13,6 +13,7 @@ from minirag.training import IDLE_REFINES
 from minirag.visible import visible
 
 PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
+FORMATS = ("csv", "md")
 ROLES = ("teacher", "student", "judge", "embedding")
 STEPS = {
     "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
@@ -138,13 +139,20 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         "A folder that holds a run is resumed; without DOC its own settings are\nused, changed by the options given.",
         argument_default=argparse.SUPPRESS,
     )
-    rows = ", or rows to score (.jsonl, .csv, a run's folder)" if name == "evaluate" else ""
+    others = {
+        "evaluate": ", or rows to score (.jsonl, .csv, a run's folder)",
+        "compare": ", or the folders of two runs: does the one replicate the other?",
+    }
     command.add_argument(
-        "documents", nargs="*", metavar="DOC", help=f"PDF, text, Markdown, or an http(s) address{rows}"
+        "documents", nargs="*", metavar="DOC", help=f"PDF, text, Markdown, or an http(s) address{others.get(name, '')}"
     )
-    command.add_argument("--out", required=name != "evaluate", type=Path, metavar="DIR", help="the run's folder")
+    command.add_argument(
+        "--out", required=name not in {"evaluate", "compare"}, type=Path, metavar="DIR", help="the run's folder"
+    )
     if name == "run":
         command.add_argument("--dry-run", action="store_true", help="only say what it would take, like plan")
+    if name == "report":
+        command.add_argument("--format", choices=FORMATS, dest="tables", help="and scores and comparison as tables")
     if name == "questions":
         command.add_argument("--review", action="store_true", help="accept, reject or reword each in the terminal")
         command.add_argument("--editor", action="store_true", help="the same in $EDITOR")
@@ -153,11 +161,11 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         command.add_argument("--cancel", action="store_true", help="cancel this run's job")
     command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
-    _add_settings(command)
+    _add_settings(command, formats=name != "report")
 
 
-def _add_settings(command: Any) -> None:
-    """What a run is asked to do, in groups."""
+def _add_settings(command: Any, *, formats: bool = True) -> None:
+    """What a run is asked to do, in groups; `formats` of the training file, unless the command has its own."""
     models = command.add_argument_group("models")
     models.add_argument("--offline", action="store_true", help="the embedded models: no key, no network")
     for role in ROLES:
@@ -189,7 +197,7 @@ def _add_settings(command: Any) -> None:
         ("--chunk-overlap", "N", "tokens two chunks may share (default 128)"),
     ):
         answers.add_argument(option, type=int, metavar=metavar, help=help_text)
-    _add_training(command.add_argument_group("training"))
+    _add_training(command.add_argument_group("training"), formats=formats)
     judging = command.add_argument_group("judging and money")
     judging.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")
     judging.add_argument("--control", action="store_true", help="judge the untrained student with a better prompt too")
@@ -200,7 +208,7 @@ def _add_settings(command: Any) -> None:
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
-def _add_training(training: Any) -> None:
+def _add_training(training: Any, *, formats: bool) -> None:
     training.add_argument("--keep-all", action="store_true", help="train on everything a service accepts")
     training.add_argument(
         "--abstain-share", type=_share, metavar="X", help="right refusals among the examples (default 0)"
@@ -216,9 +224,10 @@ def _add_training(training: Any) -> None:
     training.add_argument(
         "--validation-share", type=_share, metavar="X", help="examples held out, no page on both sides (default 0)"
     )
-    training.add_argument(
-        "--format", choices=("chat", "prompt-completion"), help="the second is written beside the first"
-    )
+    if formats:
+        training.add_argument(
+            "--format", choices=("chat", "prompt-completion"), help="the second is written beside the first"
+        )
     training.add_argument("--suffix", metavar="TEXT", help="part of the tuned model's name")
     training.add_argument("--epochs", type=int, metavar="N", help="1 to 50 (default: the service's choice)")
     training.add_argument("--batch-size", type=int, metavar="N", help="1 to 256 (default: the service's choice)")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.arguments import parser
-from minirag.commands import check, costs, job, label, plan, rows, run, verify
+from minirag.commands import check, costs, job, label, plan, replicate, rows, run, verify
 from minirag.errors import InputError, MiniragError
 from minirag.models import KEY_NAMES
 from minirag.redact import keep_out, redact
@@ -87,6 +87,8 @@ def _run(given: Mapping[str, Any]) -> int:
         return plan.main(given)
     if "cancel" in given or "status" in given:
         return job.main(given)
+    if given["command"] == "compare" and "out" not in given:
+        return replicate.main(given)
     if "out" not in given:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     return run.main(given)

@@ -57,8 +57,10 @@ from minirag.questions import (
 from minirag.report import html
 from minirag.report.results import Results
 from minirag.rows import Row
+from minirag.saved_run import SavedRun
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
+from minirag.tables import comparison_table, score_table
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
 from minirag.trial import doubts
@@ -66,7 +68,10 @@ from minirag.vector_store import VectorStore
 from minirag.wording import similarity
 
 VERSION = "0.1.0"
-RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
+RESULTS = (
+    *("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html"),
+    *("report.md", "scores.csv", "comparison.csv"),
+)
 """What the evaluation writes; the log gives it again for free."""
 SERVED_WITHIN = 600.0
 """Seconds that a new model may answer 404 before it is given up."""
@@ -552,24 +557,39 @@ class Run:
         """`report.html`: one self-contained file."""
         path, comparison, bill = self.folder / "report.html", self.comparison, self.costs
         questions = self.of_split("eval")
-        page = html(
-            Results(
-                facts=self.facts(),  # last: it looks at the log that the steps before have written
-                questions=questions,
-                answers=self.answers,
-                scores=self.scores,
-                comparison=comparison,
-                bill=bill,
-                source_pages={q.id: self._page_of[q.chunk_id] for q in questions if q.chunk_id},
-                usd={
-                    key: costs.per_answer([[draft.exchange for draft in answer.drafts]], self.prices)
-                    for key, answer in self.answers.items()
-                },
-                job=None if self.job_id is None else job_history(self.log, self.job_id),
-            )
+        results = Results(
+            facts=self.facts(),  # last: it looks at the log that the steps before have written
+            questions=questions,
+            answers=self.answers,
+            scores=self.scores,
+            comparison=comparison,
+            bill=bill,
+            source_pages={q.id: self._page_of[q.chunk_id] for q in questions if q.chunk_id},
+            usd={
+                key: costs.per_answer([[draft.exchange for draft in answer.drafts]], self.prices)
+                for key, answer in self.answers.items()
+            },
+            job=None if self.job_id is None else job_history(self.log, self.job_id),
         )
-        write_atomically(path, page.encode("utf-8", "replace"))
+        write_atomically(path, html(results).encode("utf-8", "replace"))
         return path
+
+    def write_tables(self, kind: str) -> list[Path]:
+        """Scores and comparison as `scores.csv` and `comparison.csv`, or both in `report.md`; the files' paths."""
+        scores = score_table({question.id: question.text for question in self.of_split("eval")}, self.scores)
+        tables = {"comparison": comparison_table(self.comparison), "scores": scores}
+        files = {f"{name}.csv": table.csv() for name, table in tables.items()}
+        if kind == "md":
+            told = (f"## {name.capitalize()}\n\n{table.markdown()}" for name, table in tables.items())
+            files = {"report.md": "\n".join(told)}
+        for name, content in files.items():
+            write_atomically(self.folder / name, content.encode("utf-8", "replace"))
+        return [self.folder / name for name in files]
+
+    @staticmethod
+    def open(folder: str | os.PathLike[str]) -> SavedRun:
+        """A finished run to look at: nothing is computed, sent or written."""
+        return SavedRun(Path(folder))
 
     # -- what the run is -----------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """The report of a run: the numbers of its files and no others, whatever the data, on every screen."""
 
+import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -191,6 +193,21 @@ def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
     capsys.readouterr()
     assert main(["verify", str(folder), "--prices", str(prices), "--json"]) == 0
     assert "report.html" in json.loads(capsys.readouterr().out)["same"]
+
+
+def test_the_tables_are_written_where_they_are_asked_for_and_hold_the_scores(
+    folder: Path, prices: Path, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(folder, tmp_path / "out")
+    options = ["--prices", str(prices), "--out", str(out)]
+    assert main(["report", *options, "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"table: {out / 'scores.csv'}"
+    with (out / "scores.csv").open(newline="") as file:
+        written = [(row["question_id"], row["arm"], float(row["value"])) for row in csv.DictReader(file)]
+    assert written == [(row["question_id"], row["arm"], row["value"]) for row in rows(folder / "scores.jsonl")]
+    assert main(["report", *options, "--format", "md"]) == 0
+    assert "## Comparison" in (out / "report.md").read_text("utf-8")
+    assert (out / "report.html").read_text("utf-8") == page
 
 
 # -- what people see ---------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ def main(given: Mapping[str, Any]) -> int:
         stack.push(_let_calls_end)
         getattr(run, RESULTS.get(given["command"], "report"))
         summary = _summary(run, given["command"])
+        if "tables" in given:
+            summary["tables"] = [str(path) for path in run.write_tables(given["tables"])]
         show_json(summary) if given.get("json") else show("\n".join(_lines(run, summary)))
         run.finish()
     return 0
@@ -146,4 +148,5 @@ def _verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     for subject, told in comparison["in_words"].items():
         if subject in SHOWN or (summary["step"] == "compare" and subject != "warnings"):
             lines += [f"{subject}: {line}" for line in told]
-    return [*lines, f"report: {summary['report']}"] if "report" in summary else lines
+    lines += [f"report: {summary['report']}"] if "report" in summary else []
+    return lines + [f"table: {path}" for path in summary.get("tables", ())]
