@@ -186,6 +186,7 @@ class FineTuningJob:
             pause = min(LONGEST_WAIT, pause * 1.5)
             self.refresh()
         progress(Progress(self.status))
+        self._calls.look_back(self.id)
         return self
 
     def _progress(self) -> Progress:

@@ -5,14 +5,18 @@ Each is logged like any other exchange, so a job is found again after a crash, a
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from minirag.errors import BadReply, JobError, JobUnfinished, ServiceError, ServiceRefused, TrainingNotAvailable
-from minirag.message_log import Exchange, MessageLog
+from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.models import Service, utc_now
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+PAGE = 100
+LOOKING_BACK = -1
+"""The repeat number of the one look at the events of a job that has ended."""
 FILE_WAITS = 20
 """Tries to create a job whose file the service is still processing: about seven minutes."""
 CLOSED = (
@@ -105,6 +109,15 @@ class JobCalls:
             repeat,
         )
 
+    def look_back(self, id: str) -> None:
+        """Have the log hold all events of a job that has ended, once: what it told while nobody looked is there too."""
+        request = {"fine_tuning_job_id": id, "limit": PAGE}
+        known = exchange_id(self.service.name, "fine_tuning.jobs.events", request, LOOKING_BACK)
+        if self.log is None or self.log.find(known) is not None:
+            return
+        with suppress(ServiceError):  # a service need not tell
+            deque(self.events(id, LOOKING_BACK), maxlen=0)
+
     def checkpoints(self, id: str) -> Iterator[dict[str, Any]]:
         """The models that the job has saved on its way, newest first."""
         return self._pages(
@@ -132,7 +145,7 @@ class JobCalls:
         call: Callable[[Any, Mapping[str, Any]], Any],
         repeat: int = 0,
     ) -> Iterator[dict[str, Any]]:
-        request = {**request, "limit": 100}
+        request = {**request, "limit": PAGE}
         while True:
             page = self.send("poll", endpoint, request, call, repeat=repeat)
             items = page.get("data") or []

@@ -13,8 +13,7 @@ from minirag.message_log import Exchange
 class JobHistory:
     """A job's states with the time each was first seen, when it ended or was last seen, and its losses by step.
 
-    Times are seconds since 1970. Losses are those that the service told while the job ran, so the last steps may
-    be missing.
+    Times are seconds since 1970. Losses are those of all events that the log holds.
     """
 
     states: Sequence[tuple[str, float]]
