@@ -241,10 +241,20 @@ class MessageLog:
 
     def __iter__(self) -> Iterator[Exchange]:
         """All exchanges in the order they were written, read from disk one at a time."""
+        return self.between(0, None)
+
+    @property
+    def end(self) -> int:
+        """Bytes of the log as far as it is known here."""
+        return self._end
+
+    def between(self, start: int, end: int | None) -> Iterator[Exchange]:
+        """The exchanges from byte `start`, an `end` of before, up to another (None: that of now, as it grows)."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
-            while file.tell() < self._end:
+            file.seek(start)
+            while file.tell() < (self._end if end is None else end):
                 yield self._exchange(file.readline())
 
     def find(self, id: str) -> Exchange | None:

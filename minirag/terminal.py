@@ -6,13 +6,21 @@ Everything goes out through here, without keys and with what a terminal would ob
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from minirag.charts.training_job import duration
+from minirag.costs import dollars
 from minirag.redact import redact
+from minirag.tally import Tally
 from minirag.visible import visible, visible_json
 
 WIDTH = 79
+EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+SOON = 3.0
+"""Seconds after which a step can tell how long it will take."""
 
 
 def say(line: str) -> None:
@@ -41,12 +49,39 @@ def show_json(value: Any) -> None:
 
 
 class Progress:
-    """One line on a terminal, rewritten; nothing where there is none (each step says a line of its own)."""
+    """How far a step is: on a terminal one line, rewritten; elsewhere a plain line now and then.
+
+    Hears (step, done, total); `clock` is in seconds. Where there is a `tally`, failed calls and money are in it.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, on_terminal: Callable[[], bool] | None = None
+    ) -> None:
+        self.tally: Tally | None = None
+        self._clock = clock
+        self._on_terminal = on_terminal or sys.stderr.isatty
+        self._step, self._began, self._first, self._said = "", 0.0, 0, 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            count = f" {done}/{total}" if total else " …"
-            print(f"\r\033[K{visible(redact(step))}{count}"[:90], end="", file=sys.stderr, flush=True)
+        name, now = step.partition(" (")[0], self._clock()
+        if name != self._step:
+            self._step, self._began, self._first, self._said = name, now, done, now
+        if self._on_terminal():
+            print(f"\r\033[K{self._line(step, done, total, now)}", end="", file=sys.stderr, flush=True)
+        elif now - self._said >= EVERY:
+            self._said = now
+            print(self._line(step, done, total, now), file=sys.stderr, flush=True)
+
+    def _line(self, step: str, done: int, total: int, now: float) -> str:
+        parts = [f"{step} {done}/{total}" if total else f"{step} …"]
+        if self.tally is not None:
+            usd, failed = self.tally.look()
+            parts += [f"{failed} failed"] if failed else []
+            parts += [dollars(usd)] if usd else []
+        past, ran = done - self._first, now - self._began
+        if past > 0 and ran >= SOON and done < total:
+            parts.append(f"about {duration(ran / past * (total - done))} left")
+        return cut(", ".join(parts))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:

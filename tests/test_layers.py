@@ -59,6 +59,7 @@ ROWS = [
         "payback",
         "settings",
         "statistics",
+        "tally",
     },
     {
         "charts",

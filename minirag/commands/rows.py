@@ -28,6 +28,7 @@ def main(given: Mapping[str, Any], path: Path) -> int:
     folder = given.get("out", Path(f"{path.name}-scores"))
     if (folder / "scores.jsonl").resolve() == path.resolve():
         raise InputError(f"The scores would replace {path}; give another folder with --out.")
+    progress = Progress()
     with ExitStack() as stack:
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
         service = connect(given, stack, folder, offline=is_offline)
@@ -46,7 +47,7 @@ def main(given: Mapping[str, Any], path: Path) -> int:
             rounds=positive(given, "rounds", 1),
             workers=positive(given, "workers", 8),
             window=given.get("judge_window"),
-            progress=lambda done, total: Progress()("evaluate", done, total),
+            progress=lambda done, total: progress("evaluate", done, total),
         )
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")

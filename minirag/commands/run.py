@@ -14,6 +14,7 @@ from minirag.connect import connect, tuned_service
 from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.resume import changes, positive, recorded_facts, settings_of
+from minirag.tally import Tally
 from minirag.terminal import Progress, say, show, show_json
 
 RESULTS = {
@@ -38,6 +39,7 @@ def main(given: Mapping[str, Any]) -> int:
     _require_no_job_options(given)
     documents: Sequence[str] = given.get("documents", ())
     settings, offline = settings_of(given, folder)
+    progress = Progress()
     with ExitStack() as stack:
         run = Run(
             folder,
@@ -49,10 +51,11 @@ def main(given: Mapping[str, Any]) -> int:
             max_cost=settings.max_cost,
             job_timeout=60 * given["job_minutes"] if "job_minutes" in given else None,
             say=say,
-            progress=Progress(),
+            progress=progress,
         )
         run.check()
         stack.enter_context(run)
+        progress.tally = Tally(run.log, run.prices)
         _require_same_services(run, documents)
         _tell_changes(run)
         run.record()
