@@ -38,7 +38,7 @@ _TABLES = """
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
 th, td { overflow-wrap: normal; text-align: start; font-weight: normal; padding: .35rem .7rem .35rem 0;
   border-bottom: 1px solid var(--line); vertical-align: top; }
-thead th { font-weight: 600; }
+thead th { font-weight: 600; } .breaks td { overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .questions form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; padding: .5rem 0; }
 .questions [hidden] { display: none; }
@@ -54,7 +54,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
   .questions table, .questions tbody { display: block; }
   .questions tr { display: flex; flex-wrap: wrap; gap: 0 1rem; }
   .questions tr > * { padding: .2rem 0; } .questions th, .questions td[colspan] { flex: 1 0 100%; max-width: 100%; }
-  .questions td.n { white-space: normal; }
+  .questions td.n { white-space: normal; text-align: start; }
   .questions td.n::before { content: attr(data-column) " "; color: var(--soft); }
 }
 """

@@ -56,12 +56,12 @@ def page(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def ten_k(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of 40 questions of the article's filing."""
+    """The report of 200 questions about the article's filing."""
     if not TEN_K.is_dir():
         pytest.skip("the 10-K is not beside the project")
     out = tmp_path_factory.mktemp("filing")
-    files = [w for s in ("train", "eval") for w in (f"--{s}-questions", str(TEN_K / f"{s}_questions.txt"))]
-    assert main(["run", str(TEN_K / "nvidia-sec-10k-2022.pdf"), "--offline", *files, "--out", str(out)]) == 0
+    document = str(TEN_K / "nvidia-sec-10k-2022.pdf")
+    assert main(["run", document, "--offline", "--eval-questions", "200", "--out", str(out)]) == 0
     return (out / "report.html").read_text("utf-8")
 
 
@@ -223,7 +223,9 @@ def test_the_report_of_the_sample_is_quiet_alone_accessible_and_fits(
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_so_is_that_of_the_filing(ten_k: str, browser: Browser, size: str, scheme: str) -> None:
+def test_so_is_that_of_200_questions_about_the_filing_and_within_the_limit(
+    ten_k: str, browser: Browser, size: str, scheme: str
+) -> None:
     assert len(ten_k.encode()) < LIMIT
     _is_fit(ten_k, browser, size, scheme)
 
@@ -302,7 +304,7 @@ def test_a_run_without_questions_says_so() -> None:
     assert "<script" not in told
 
 
-def test_200_questions_with_long_passages_are_within_the_limit_and_what_is_left_out_is_said() -> None:
+def test_where_there_is_no_room_passages_are_cut_and_what_is_left_out_is_said() -> None:
     told = html(made([f"{text} {LONG[:4000]}" for text in MANY[:200]]))
     left_out = [int(n.replace(",", "")) for n in re.findall(r"… and ([\d,]+) characters: chunks.jsonl", told)]
     assert len(left_out) == 200

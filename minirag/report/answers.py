@@ -57,7 +57,9 @@ def _items(evidence: Sequence[Mapping[str, Any]], answer: Answer) -> Iterator[st
         mark = "" if found is None else tag("b", "yes" if found else "no", class_="yes" if found else "no") + ": "
         cosine = f"{item['cosine']:.3f}: " if item.get("cosine") is not None else ""
         about = next((item[key] for key in ("statement", "question", "sentence") if key in item), None)
-        content = text(f"passage {item['context'] + 1}" if about is None else _brief(str(about), answer.text))
+        content = tag(
+            "bdi", text(f"passage {item['context'] + 1}" if about is None else _brief(str(about), answer.text))
+        )
         evasive = " (noncommittal)" if item.get("noncommittal") else ""
         yield f"{mark}{cosine}{content}{evasive}{_why(item, answer)}"
 
@@ -72,4 +74,4 @@ def _why(item: Mapping[str, Any], answer: Answer) -> str:
     span = item.get("span")
     page = f"page {answer.hits[span[0]].chunk.page}" if isinstance(span, list | tuple) and span else ""
     told = "; ".join(filter(None, [str(item.get("reason") or ""), page]))
-    return " " + tag("small", text(told)) if told else ""
+    return " " + tag("small", tag("bdi", text(told))) if told else ""

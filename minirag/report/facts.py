@@ -14,7 +14,7 @@ def about(results: Results) -> str:
     rows += [["sha256 of " + text(name), text(digest)] for name, digest in facts["documents"].items()]
     rows += [[f"{text(model)} served as", text(", ".join(names))] for model, names in facts["models_served"].items()]
     rows += [["service", text(facts["service"])], ["minirag", text(facts["minirag"])]]
-    return section("About this run", table("Settings and sources", ["setting", "value"], rows, numeric=2))
+    return section("About this run", table("Settings and sources", ["setting", "value"], rows, numeric=2, breaks=True))
 
 
 def _setting(value: Any) -> str:

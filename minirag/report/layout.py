@@ -34,8 +34,13 @@ def listed(items: Iterable[str]) -> str:
     return tag("ul", lines) if lines else ""
 
 
-def table(name: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: int = 1) -> str:
-    """A table whose columns from `numeric` on are numbers; one that is too wide is scrolled, by keyboard too."""
+def table(
+    name: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: int = 1, *, breaks: bool = False
+) -> str:
+    """A table whose columns from `numeric` on are numbers; one that is too wide is scrolled, by keyboard too.
+
+    `breaks` lets long words break instead: paths, hashes.
+    """
 
     def kind(column: int) -> str | None:
         return "n" if column >= numeric else None
@@ -43,4 +48,4 @@ def table(name: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric
     top = "".join(tag("th", text(title), scope="col", class_=kind(i)) for i, title in enumerate(head))
     body = (tag("tr", *(tag("td", cell, class_=kind(i)) for i, cell in enumerate(row))) for row in rows)
     content = tag("table", tag("caption", text(name)), tag("thead", tag("tr", top)), tag("tbody", *body))
-    return tag("div", content, class_="wide", tabindex="0", role="region", aria_label=name)
+    return tag("div", content, class_="wide breaks" if breaks else "wide", tabindex="0", role="region", aria_label=name)

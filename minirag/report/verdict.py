@@ -15,14 +15,23 @@ def verdict(results: Results) -> str:
         told = tag("p", tag("strong", words(compared["verdict"])))
         return tag("div", told, _money(results), tag("p", roles, class_="soft"), class_="verdict")
     pairs = [_pair(results, arm) for arm in sorted(results.against, key=["teacher", "base", "control"].index)]
-    kinds = {metric["verdict"] for metric in results.comparison["metrics"].values()}
-    kind = kinds.pop() if len(kinds) == 1 else ""
-    card = tag("div", *pairs, _money(results), tag("p", roles, class_="soft"), class_=f"verdict {kind}".strip())
+    card = tag(
+        "div", *pairs, _money(results), tag("p", roles, class_="soft"), class_=f"verdict {_kind(results)}".strip()
+    )
     drawn = [
         (f"{named(name)}: tuned minus …", _intervals(results, name, metric))
         for name, metric in compared["metrics"].items()
     ]
     return card + figures(drawn) + _means(results)
+
+
+def _kind(results: Results) -> str:
+    """The card's colour: of a loss where there is any, of a gain where all metrics are better than untrained."""
+    metrics = results.compared["metrics"]
+    found = {arm: {pair(one, arm).value["verdict"] for _, one in metrics.items()} for arm in results.against}
+    if any("worse" in verdicts for verdicts in found.values()):
+        return "worse"
+    return "better" if found["base"] == {"better"} else ""
 
 
 def _pair(results: Results, arm: str) -> str:
