@@ -14,8 +14,8 @@ from typing import Any
 from minirag.arguments import parser
 from minirag.commands import check, costs, job, label, plan, replicate, rows, run, verify
 from minirag.errors import InputError, MiniragError
-from minirag.models import KEY_NAMES
 from minirag.redact import keep_out, redact
+from minirag.service import KEY_NAMES
 from minirag.terminal import say
 
 

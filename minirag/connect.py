@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.errors import InputError
-from minirag.models import OPENAI_ADDRESS, TUNED_KEY, Service
+from minirag.service import OPENAI_ADDRESS, TUNED_KEY, Service
 from minirag.terminal import say
 
 OFFLINE = "offline"

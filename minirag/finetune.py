@@ -12,7 +12,7 @@ from minirag.errors import InputError, JobError, JobUnfinished, ServiceError
 from minirag.files import write_json
 from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
 from minirag.message_log import MessageLog, canonical
-from minirag.models import Service
+from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
 

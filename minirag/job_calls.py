@@ -11,7 +11,7 @@ from typing import Any
 
 from minirag.errors import BadReply, JobError, JobUnfinished, ServiceError, ServiceRefused, TrainingNotAvailable
 from minirag.message_log import Exchange, MessageLog, exchange_id
-from minirag.models import Service, utc_now
+from minirag.service import Service, utc_now
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 PAGE = 100

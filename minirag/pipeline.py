@@ -40,7 +40,7 @@ from minirag.findings import Evaluation
 from minirag.finetune import FineTuningJob
 from minirag.job_history import job_history
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import OPENAI_ADDRESS, ChatModel, EmbeddingModel, Service
+from minirag.models import ChatModel, EmbeddingModel
 from minirag.payback import in_words as payback_in_words
 from minirag.payback import payback
 from minirag.pool import in_order
@@ -58,6 +58,7 @@ from minirag.report import html
 from minirag.report.results import Results
 from minirag.rows import Row
 from minirag.saved_run import SavedRun
+from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
 from minirag.tables import comparison_table, score_table

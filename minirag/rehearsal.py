@@ -1,6 +1,6 @@
 """Row 4. A service that invents replies of typical length: the whole run can be rehearsed without one request.
 
-`Rehearsal` stands in the place of `models.Service`. Its replies quote the excerpts they were given, so everything
+`Rehearsal` stands in the place of `service.Service`. Its replies quote the excerpts they were given, so everything
 above works as it will: retrieval, windows, refine steps, judging, the training file, the job. What the rehearsal logs
 is what a run will send, and what it counts is what a run will cost.
 """
@@ -19,9 +19,9 @@ import numpy as np
 from minirag import prompts
 from minirag.errors import ServiceError
 from minirag.message_log import Exchange
-from minirag.models import Service
 from minirag.prompt_parts import Parts, parts
 from minirag.sentences import sentence_spans
+from minirag.service import Service
 from minirag.tokens import for_model
 from minirag.wording import STEM, content, words
 

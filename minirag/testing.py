@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.message_log import Exchange, canonical
-from minirag.models import OPENAI_ADDRESS
 from minirag.prompts import Message
 from minirag.redact import redact
+from minirag.service import OPENAI_ADDRESS
 from minirag.tokens import Tokenizer, for_model
 
 _LOOPBACK = r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/v1"

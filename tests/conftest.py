@@ -9,7 +9,7 @@ import pytest
 
 import loopback_only
 from browser import Browser, started
-from minirag.models import is_loopback
+from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"

@@ -20,12 +20,12 @@ import pytest
 from doubles import Clock
 from minirag.budget import Budget
 from minirag.costs import load_prices, training_cost
-from minirag.models import OPENAI_ADDRESS, Service, is_loopback
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, Server
 from minirag.offline.faults import Faults
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request
 from minirag.retry import Retry
+from minirag.service import OPENAI_ADDRESS, Service, is_loopback
 from minirag.testing import vcr_config as cassette_settings
 from minirag.training import TrainingFile
 

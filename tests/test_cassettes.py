@@ -12,8 +12,9 @@ import minirag
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore
 from minirag.costs import bill, load_prices
 from minirag.finetune import Progress
-from minirag.models import Service, vectors
+from minirag.models import vectors
 from minirag.questions import generate
+from minirag.service import Service
 from recorded import Models, Source
 
 pytestmark = pytest.mark.vcr

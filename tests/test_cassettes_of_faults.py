@@ -10,8 +10,8 @@ import pytest
 
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, prompts
 from minirag.errors import JobUnfinished, ServiceError, ServiceRefused, TrainingNotAvailable
-from minirag.models import Service
 from minirag.offline import EMBEDDING_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, job_faults
+from minirag.service import Service
 from recorded import Source
 
 pytestmark = pytest.mark.vcr

@@ -13,9 +13,10 @@ from doubles import Script, refusal
 from minirag import QueryEngine, VectorStore, chunk, faithfulness, load, prompts
 from minirag.cli import main
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import ChatModel, EmbeddingModel, Service
+from minirag.models import ChatModel, EmbeddingModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, TEACHER_MODEL, Server, serve
 from minirag.prompts import Excerpt, Message
+from minirag.service import Service
 from minirag.terminal import cut, say, show, show_json, table
 from minirag.testing import FunctionChat
 from payloads import ESCAPES, FORMULAS, TOLD

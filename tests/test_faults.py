@@ -27,12 +27,13 @@ from minirag import evaluate, prompts
 from minirag.cli import main
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
-from minirag.models import ChatModel, EmbeddingModel, Service
+from minirag.models import ChatModel, EmbeddingModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, Server, job_faults, serve
 from minirag.offline.faults import Faults
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request, json_reply
 from minirag.retry import CALLS_GIVEN_UP, REST, Retry
+from minirag.service import Service
 
 CHAT, EMBEDDINGS = ("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")
 HELLO = prompts.draft("When did it open?", [prompts.Excerpt("It opened in 1901.", 1)])

@@ -13,10 +13,11 @@ from doubles import Script, refusal
 from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
 from minirag.finetune import Hyperparameters, Progress
-from minirag.models import ChatModel, Service
+from minirag.models import ChatModel
 from minirag.offline import job_faults
 from minirag.prompts import Excerpt
 from minirag.retry import Retry
+from minirag.service import Service
 
 
 @pytest.fixture

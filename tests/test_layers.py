@@ -43,7 +43,7 @@ ROWS = [
         "seen",
         "suspicious",
     },
-    {"chat_file", "chat_rules", "chunker", "curation", "holdout", "models", "replay"},
+    {"chat_file", "chat_rules", "chunker", "curation", "holdout", "models", "replay", "service"},
     {"rehearsal", "testing", "training_file", "vector_store", "window"},
     {"query", "questions", "rows", "trial"},
     {"conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
@@ -79,7 +79,7 @@ ROWS = [
     {"__init__", "__main__", "arguments", "cli", "commands", "connect", "resume", "terminal", "training_table"},
 ]
 DOORS = {
-    "openai": {"models", "finetune"},
+    "openai": {"models", "service", "finetune"},
     "pypdf": {"pdf_child"},
     "tiktoken": {"tokens"},
     "httpx": {"download"},

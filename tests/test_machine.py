@@ -29,9 +29,9 @@ from minirag.costs import Price, Prices, bill
 from minirag.errors import LogError, Unfinished
 from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange
-from minirag.models import Service
 from minirag.pipeline import Run
 from minirag.pool import check_interrupted, in_order
+from minirag.service import Service
 from minirag.settings import Settings
 from minirag.testing import completion
 
@@ -43,7 +43,7 @@ FAULTS = runpy.run_path(str(ROOT / "scripts" / "faults"))
 KILLED = """
 import os, signal, sys
 from minirag import ChatModel, MessageLog
-from minirag.models import Service
+from minirag.service import Service
 chat = ChatModel("m", log=MessageLog(sys.argv[1]), service=Service(sys.argv[2], "k"))
 chat.complete([{"role": "user", "content": "hello"}], stage="draft")
 """

@@ -14,8 +14,9 @@ import pytest
 from doubles import Clock, Script, refusal
 from minirag.errors import BadReply, InputError, MiniragError, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
-from minirag.models import ChatModel, EmbeddingModel, Service, vectors
+from minirag.models import ChatModel, EmbeddingModel, vectors
 from minirag.retry import Retry
+from minirag.service import Service
 from minirag.testing import completion
 
 HELLO = [{"role": "user", "content": "hello"}]

@@ -19,11 +19,11 @@ from minirag.cli import main
 from minirag.costs import Price, Prices, bill, load_prices, total
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
-from minirag.models import Service
 from minirag.offline import job_faults
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request
 from minirag.payback import in_words, payback, ratios
+from minirag.service import Service
 from minirag.shutdowns import shutdown, warnings
 
 SAMPLE = str(Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf")

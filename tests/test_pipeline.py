@@ -11,9 +11,9 @@ import pytest
 from doubles import Script
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli import main
-from minirag.models import Service
 from minirag.offline import job_faults
 from minirag.prompt_parts import parts
+from minirag.service import Service
 from minirag.tokens import for_model
 
 SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"

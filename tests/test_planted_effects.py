@@ -11,10 +11,10 @@ from minirag.breakdown import Traits
 from minirag.cli import main
 from minirag.evaluate import evaluate
 from minirag.findings import Evaluation, Findings, findings
-from minirag.models import Service
 from minirag.questions import Question
 from minirag.rows import Row, read_rows
 from minirag.sentences import sentence_spans
+from minirag.service import Service
 from minirag.wording import words
 
 SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"

@@ -21,10 +21,10 @@ from minirag import ChatModel
 from minirag.budget import Budget
 from minirag.costs import load_prices
 from minirag.errors import BudgetReached, ServiceRefused
-from minirag.models import OPENAI_ADDRESS, Service
 from minirag.offline.server import Server
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request
+from minirag.service import OPENAI_ADDRESS, Service
 from minirag.testing import completion, vcr_config
 from recorded import CASSETTES, Models, Source, models_of
 

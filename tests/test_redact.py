@@ -15,10 +15,10 @@ from minirag.cli import main
 from minirag.errors import InputError
 from minirag.files import write_atomically, write_json
 from minirag.message_log import Exchange, MessageLog, exchange_id
-from minirag.models import Service
 from minirag.offline import Server
 from minirag.offline.service import Service as OfflineService
 from minirag.offline.wire import Reply, Request, json_reply
+from minirag.service import Service
 
 SAMPLE = str(Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf")
 MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]

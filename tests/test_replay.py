@@ -11,9 +11,9 @@ from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryE
 from minirag.documents import Page
 from minirag.errors import NotRecorded, ServiceError, ServiceRefused
 from minirag.message_log import Exchange
-from minirag.models import Service
 from minirag.replay import Replay
 from minirag.retry import Retry
+from minirag.service import Service
 from minirag.testing import completion
 
 HELLO = [{"role": "user", "content": "hello"}]

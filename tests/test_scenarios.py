@@ -13,8 +13,9 @@ import pytest
 
 from doubles import Script
 from minirag import EmbeddingModel, evaluate
-from minirag.models import ChatModel, Service
+from minirag.models import ChatModel
 from minirag.offline.reading import parse
+from minirag.service import Service
 from minirag.testing import FunctionChat, completion
 
 METRICS = ["faithfulness", "answer_relevancy", "context_precision", "context_recall"]

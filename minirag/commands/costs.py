@@ -10,8 +10,8 @@ from minirag.arms import ARMS
 from minirag.costs import Line, Prices, dollars
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import OPENAI_ADDRESS
 from minirag.payback import in_words, payback, question_costs, ratios
+from minirag.service import OPENAI_ADDRESS
 from minirag.shutdowns import shutdown
 from minirag.terminal import show, show_json, table
 

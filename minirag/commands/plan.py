@@ -9,9 +9,9 @@ from minirag import costs
 from minirag.connect import address_of
 from minirag.costs import Line, dollars
 from minirag.documents import load
-from minirag.models import OPENAI_ADDRESS
 from minirag.plan import LENGTHS, Plan, plan, spread
 from minirag.resume import settings_of
+from minirag.service import OPENAI_ADDRESS
 from minirag.shutdowns import warnings
 from minirag.terminal import number, say, show, show_json, table
 

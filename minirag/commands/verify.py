@@ -18,10 +18,10 @@ from minirag.differences import differences
 from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError
 from minirag.message_log import MessageLog, exchange_id
-from minirag.models import Service
 from minirag.pipeline import Run
 from minirag.replay import Replay
 from minirag.resume import recorded_facts, settings_of
+from minirag.service import Service
 from minirag.terminal import show, show_json
 from minirag.vector_store import VectorStore
 
