@@ -1,0 +1,125 @@
+"""Judging many rows with a slow service, against the ideal: all calls' latency divided by the workers.
+
+Rows of two contexts of 1,024 tokens, faithfulness and answer relevancy, on a loopback service (a process of its own)
+that takes LATENCY per call and answers at once otherwise. Tokens are counted in the requests as they were sent.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import Line
+from minirag import EmbeddingModel, MessageLog, evaluate
+from minirag.models import ChatModel
+from minirag.offline.reading import parse
+from minirag.offline.server import Server
+from minirag.offline.wire import Reply, Request
+from minirag.service import Service
+from minirag.testing import completion
+from minirag.tokens import encoding
+
+SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md"
+CONTEXT_TOKENS = 1024
+
+
+def instant_reply(request: Request) -> bytes:
+    """What a judge says that does not think: three statements, all supported, three questions, one vector."""
+    body = json.loads(request.body)
+    if request.path.endswith("/embeddings"):
+        data = [{"object": "embedding", "index": i, "embedding": [1.0, i]} for i in range(len(body["input"]))]
+        reply: Any = {"object": "list", "model": "e", "data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+        return json.dumps(reply).encode()
+    prompt = parse(body["messages"])
+    said: dict[str, Any] = {"questions": [{"question": f"Number {i}?", "noncommittal": False} for i in range(3)]}
+    if prompt.task == "statements":
+        said = {"statements": ["One thing.", "Another thing.", "A third thing."]}
+    if prompt.task == "verdicts":
+        numbers = range(1, len(prompt.statements) + 1)
+        said = {"verdicts": [{"index": i, "reason": "as stated", "supported": True} for i in numbers]}
+    return json.dumps(completion(json.dumps(said))).encode()
+
+
+def serve(latency: float, addresses: "multiprocessing.Queue[str]") -> None:
+    """Run the slow service until the process is ended."""
+
+    def service(request: Request) -> Reply:
+        started = time.monotonic()
+        reply = Reply(200, instant_reply(request))
+        time.sleep(max(0.0, latency - (time.monotonic() - started)))
+        return reply
+
+    with Server(service) as server:
+        addresses.put(server.base_url)
+        time.sleep(3600)
+
+
+@contextmanager
+def slow_service(latency: float) -> Iterator[str]:
+    context = multiprocessing.get_context("fork")
+    addresses: multiprocessing.Queue[str] = context.Queue()
+    process = context.Process(target=serve, args=(latency, addresses), daemon=True)
+    process.start()
+    try:
+        yield addresses.get(timeout=30)
+    finally:
+        process.terminate()
+
+
+def contexts() -> list[str]:
+    """Two texts of exactly so many tokens from the sample report."""
+    tokenizer = encoding("o200k_base")
+    text, found = SAMPLE.read_text("utf-8"), []
+    for _ in range(2):
+        end = 4 * CONTEXT_TOKENS
+        while tokenizer.count(text[:end]) > CONTEXT_TOKENS:
+            end -= 1
+        found.append(text[:end])
+        text = text[end:]
+    return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--latency", type=float, default=200.0, help="milliseconds")
+
+
+def measure(options: argparse.Namespace) -> list[Line]:
+    rows, workers, latency = options.rows, options.workers, options.latency / 1000
+    given = contexts()
+    questions = [
+        {
+            "question": f"What did the company of row {n} do in the year?",
+            "answer": f"It sold instruments. It opened hall {n}. Its revenue rose by nine per cent.",
+            "contexts": [f"Row {n}. {given[0]}", given[1]],
+        }
+        for n in range(rows)
+    ]
+    with tempfile.TemporaryDirectory() as folder, slow_service(latency) as address, Service(address, "k") as service:
+        log = MessageLog(Path(folder) / "messages.jsonl")
+        model = ChatModel("gpt-4o", log=log, service=service)
+        embed = EmbeddingModel("text-embedding-3-small", log=log, service=service)
+        model.complete([{"role": "user", "content": "warm up"}], stage="reverse")
+        started = time.monotonic()
+        evaluate(questions, ["faithfulness", "answer_relevancy"], model, embed, workers=workers)
+        wall = time.monotonic() - started
+        exchanges = list(log)[1:]
+        log.close()
+    calls = Counter(exchange.endpoint for exchange in exchanges)
+    prompts = [e for e in exchanges if e.endpoint == "chat.completions"]
+    ideal = len(exchanges) * latency / workers
+    tokens = sum(model.tokenizer.count_messages(e.request["messages"]) for e in prompts)
+    setting = f"{rows} rows, {workers} workers, {options.latency:g} ms"
+    return [
+        Line(f"wall, {setting}", wall / ideal, "x", f"the ideal, {ideal:.2f} s", 1.5),
+        Line("chat calls a row", calls["chat.completions"] / rows, "calls"),
+        Line("embedding calls a row", calls["embeddings"] / rows, "calls"),
+        Line("prompt tokens a row", tokens / rows, "tokens", f"{2 * CONTEXT_TOKENS} of them contexts"),
+    ]
