@@ -27,7 +27,11 @@ for (const root of document.querySelectorAll(".questions")) {
   };
   form.addEventListener("input", show);
   form.addEventListener("submit", event => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(show));
+  form.addEventListener("reset", event => {
+    event.preventDefault();
+    form.search.value = form.kind.value = "";
+    show();
+  });
   form.hidden = false;
   show();
 }
