@@ -2,36 +2,35 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from planted import FOREIGN, Planter, first_sentence, rambling, rates, teacher_answers
 
 from minirag import ChatModel, offline
 from minirag.breakdown import Traits
-from minirag.cli import main
 from minirag.evaluate import evaluate
 from minirag.findings import Evaluation, Findings, findings
 from minirag.questions import Question
-from minirag.rows import Row, read_rows
-from minirag.sentences import sentence_spans
+from minirag.rows import Row
 from minirag.service import Service
 from minirag.wording import words
 
-SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
-FOREIGN = "The harbour of Rotterdam closed in 1871. Two whales swam up the Thames. Chess has 64 squares.".split(". ")
 Plant = Callable[[int, str], str]
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """The teacher's answers in a run over the sample report."""
-    out = tmp_path_factory.mktemp("run")
-    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "40"]
-    assert main(["evaluate", str(SAMPLE), *options, "--metrics", "faithfulness", "--out", str(out)]) == 0
-    rows = [row for row in read_rows(out) if row.arm == "teacher" and len(words(row.answer)) > 5]
-    assert len(rows) >= 30
-    assert len({row.page for row in rows}) >= 8
-    return rows[:30]
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+    """The teacher's answers to 60 questions of the sample report."""
+    rows = teacher_answers(tmp_path_factory.mktemp("run"), 60)
+    assert len(rows) >= 55
+    return rows
+
+
+@pytest.fixture(scope="module")
+def answered(answers: list[Row]) -> list[Row]:
+    """Thirty of them."""
+    assert len({row.page for row in answers[::2][:30]}) >= 8
+    return answers[::2][:30]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +68,6 @@ def spoilt(number: int, answer: str) -> str:
     return f"{answer} {FOREIGN[0]}." if number % 3 else answer
 
 
-def first_sentence(answer: str) -> str:
-    start, end = sentence_spans(answer)[0]
-    return answer[start:end].strip()
-
-
 def test_an_arm_that_makes_nothing_up_is_better_and_the_other_worse(answered: list[Row], judge: ChatModel) -> None:
     up, down = judged(answered, judge, spoilt, as_it_is), judged(answered, judge, as_it_is, spoilt)
     assert (up.against["base"].verdict, down.against["base"].verdict) == ("better", "worse")
@@ -96,10 +90,9 @@ def test_an_arm_that_loses_a_tenth_of_its_answers_gets_no_verdict(answered: list
 
 
 def test_a_gain_that_comes_from_shorter_answers_is_put_down_to_length(answered: list[Row], judge: ChatModel) -> None:
-    def rambling(number: int, answer: str) -> str:
-        return " ".join([first_sentence(answer), *(f"{said}." for said in FOREIGN[: number % 4])])
-
-    found = judged(answered, judge, rambling, lambda _, answer: first_sentence(answer))
+    found = judged(
+        answered, judge, lambda number, answer: rambling(answer, number % 4), lambda _, answer: first_sentence(answer)
+    )
     assert found.against["base"].verdict == "better"
     assert found.breakdown.length is not None
     assert found.breakdown.length.mostly_length
@@ -118,3 +111,12 @@ def test_a_gain_of_some_questions_only_is_found_where_it_is(answered: list[Row],
     assert found.contrasts["half"] is not None
     assert not found.contrasts["half"].holds(0.0)
     assert "first differs from the rest by +0." in found.in_words()[0]
+
+
+def test_whatever_is_planted_in_many_evaluations_is_read_rightly_in_nearly_all(
+    answers: list[Row], judge: ChatModel
+) -> None:
+    """`scripts/planted_effects` draws hundreds."""
+    found = rates(Planter(answers, judge), 8)
+    assert len(found) == 6
+    assert all(rate >= 7 / 8 for rate in found.values()), found
