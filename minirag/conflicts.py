@@ -1,7 +1,10 @@
-"""Row 6. What makes a verdict suspect whatever its numbers say: a judge with a stake in it, a model that changed."""
+"""Row 6. What makes a verdict suspect whatever its numbers say: a judge with a stake, another model, answers cut off."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+
+from minirag.query import Answer
 
 _SIBLINGS = {
     "chatgpt": "gpt",
@@ -43,3 +46,13 @@ def conflicts(teacher: str, student: str, judge: str, served: Mapping[str, Seque
         if len(names) > 1:
             found.append(f"{model} was served as {', '.join(names)}: the model changed within the run.")
     return found
+
+
+def cut_off(answers: Mapping[tuple[str, str], Answer]) -> list[str]:
+    """One sentence for each arm of whose answers, by (arm, question id), some end at the reply's limit."""
+    asked = Counter(arm for arm, _ in answers)
+    cut = Counter(arm for (arm, _), answer in answers.items() if answer.cut_off)
+    return [
+        f"{count} of {asked[arm]} answers of {arm} end at the reply's limit of tokens, and were judged as they are."
+        for arm, count in cut.items()
+    ]

@@ -22,7 +22,7 @@ from minirag.budget import Budget
 from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
 from minirag.comparison import comparison_of
-from minirag.conflicts import conflicts
+from minirag.conflicts import conflicts, cut_off
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -524,7 +524,10 @@ class Run:
         comparison = comparison_of(
             evaluation,
             labels=labels.read_labels(self.folder),
-            warnings=conflicts(settings.teacher, settings.student, settings.judge, self._models_served),
+            warnings=[
+                *conflicts(settings.teacher, settings.student, settings.judge, self._models_served),
+                *cut_off(self.answers),
+            ],
             untrained=None if self.untrained is None else str(self.untrained),
         )
         for warning in comparison["in_words"]["warnings"]:

@@ -49,6 +49,11 @@ class Answer:
         """The retrieved text, best chunk first."""
         return [hit.chunk.text for hit in self.hits]
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the text ends where the reply's limit was, and not where the model would have ended it."""
+        return self.drafts[-1].exchange.finish_reason == "length"
+
 
 class QueryEngine:
     """Answers questions from a store with a chat model.

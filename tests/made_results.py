@@ -32,10 +32,11 @@ def made(
     usd: float | None = 0.5,
     names: str = "",
     rounds: int = 1,
+    finish: str = "stop",
 ) -> Results:
     """One question for each text, which is its answer, evidence, reason, flag and document too; `names` also."""
     questions = [Question(f"e{n}", "eval", text, f"c{n}", n, (text,)) for n, text in enumerate(texts)]
-    answers = {(arm, q.id): _answer(q, arm) for q in questions for arm in arms}
+    answers = {(arm, q.id): _answer(q, arm, finish) for q in questions for arm in arms}
     scores = _scores(questions, arms, scored, rounds)
     page_of = {q.chunk_id or "": (q.text, q.page or 0) for q in questions}
     evaluation = Evaluation(
@@ -79,11 +80,11 @@ def made(
     )
 
 
-def _answer(question: Question, arm: str) -> Answer:
+def _answer(question: Question, arm: str, finish: str) -> Answer:
     content = question.text
     hit = Hit(Chunk(str(question.chunk_id), content, question.page or 0, 0, len(content), 1, content), 0.5)
     answer = content if arm == "base" else f"{content} More of {arm}."
-    draft = Draft(answer, (Excerpt(content),), answered(question.id, answer, split="eval"))
+    draft = Draft(answer, (Excerpt(content),), answered(question.id, answer, split="eval", finish=finish))
     return Answer(content, answer, (draft,), (hit,))
 
 

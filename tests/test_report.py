@@ -332,3 +332,8 @@ def test_an_unknown_price_is_never_shown_as_nothing() -> None:
     told = html(CASES["unknown prices"])
     assert "$" not in re.sub(r"<style>.*?</style>|<script>.*?</script>", "", told, flags=re.DOTALL)
     assert {text for given, text in Walk(told).with_data("at") if given["data-at"].endswith("usd")} == {"unknown"}
+
+
+def test_answers_that_end_at_the_limit_of_a_reply_are_marked() -> None:
+    assert html(made(["Why?"], finish="length")).count(", cut off at the reply&#x27;s limit") == 3
+    assert "cut off" not in html(made(["Why?"]))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from made_results import made
 from minirag import MessageLog
 from minirag.arms import ARMS
 from minirag.breakdown import Traits
 from minirag.cli import main
 from minirag.comparison import comparison_of
-from minirag.conflicts import conflicts, family
+from minirag.conflicts import conflicts, cut_off, family
 from minirag.evaluate import ScoredRow, Scores
 from minirag.findings import Evaluation
 from minirag.labels import read_labels
@@ -78,6 +79,14 @@ def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
             assert line.replace("'", "&#x27;") in page
     for arm in ("", "_against_teacher", "_against_control"):
         assert comparison(folder)[f"verdict{arm}"] in printed.out
+
+
+def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
+    whole, cut = made(["Why?", "How?"]).answers, made(["Why?"], finish="length").answers
+    assert cut_off(whole) == []
+    assert cut_off({**whole, ("tuned", "e0"): cut["tuned", "e0"]}) == [
+        "1 of 2 answers of tuned end at the reply's limit of tokens, and were judged as they are."
+    ]
 
 
 def test_a_judge_with_a_stake_and_a_model_that_changed_are_named() -> None:

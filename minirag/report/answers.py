@@ -34,7 +34,10 @@ def _arm(results: Results, question: Question, arm: str) -> str:
     base = results.answers.get(("base", question.id)) if arm == "tuned" else None
     calls = "1 call" if len(answer.drafts) == 1 else f"{len(answer.drafts)} calls"
     usd = dollars(results.usd.get((arm, question.id)))
-    notes = f"{calls}, {usd}" + (", what changed against base is marked" if base else "")
+    notes = ", ".join(
+        [calls, usd, *["cut off at the reply's limit"] * answer.cut_off]
+        + ["what changed against base is marked"] * (base is not None)
+    )
     evidence = (_evidence(line, row, answer) for line, row in results.scored.get((arm, question.id), ()))
     quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
     head = tag("h3", text(arm), " ", tag("small", text(notes)))
