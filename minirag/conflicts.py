@@ -1,4 +1,4 @@
-"""Row 6. What makes a verdict suspect whatever its numbers say: a judge with a stake, another model, answers cut off."""
+"""Row 6. What makes a verdict suspect whatever its numbers: a judge with a stake, another model, answers cut off."""
 
 import re
 from collections import Counter
