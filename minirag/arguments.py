@@ -141,7 +141,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     )
     others = {
         "evaluate": ", or rows to score (.jsonl, .csv, a run's folder)",
-        "compare": ", or the folders of two runs: does the one replicate the other?",
+        "compare": ", or the folders of several runs: does what the first found hold in the others?",
     }
     command.add_argument(
         "documents", nargs="*", metavar="DOC", help=f"PDF, text, Markdown, or an http(s) address{others.get(name, '')}"
@@ -153,6 +153,8 @@ def _add_step(commands: Any, name: str, text: str) -> None:
         command.add_argument("--dry-run", action="store_true", help="only say what it would take, like plan")
     if name == "report":
         command.add_argument("--format", choices=FORMATS, dest="tables", help="and scores and comparison as tables")
+    if name == "compare":
+        command.add_argument("--html", type=Path, metavar="FILE", help="a report of the several runs")
     if name == "questions":
         command.add_argument("--review", action="store_true", help="accept, reject or reword each in the terminal")
         command.add_argument("--editor", action="store_true", help="the same in $EDITOR")

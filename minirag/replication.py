@@ -1,6 +1,6 @@
-"""Row 8. Two runs side by side: does what one of them found hold in the other, and do their shared questions agree?"""
+"""Row 8. Several runs side by side: does what one found hold in the others, and do their shared questions agree?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,65 +15,75 @@ CLEAR = {"better", "worse", "no meaningful difference"}
 
 
 @dataclass(frozen=True, slots=True)
-class Replication:
-    """One comparison in both runs (None: not made there), and what the second says of the first.
+class Change:
+    """A run's difference minus the first run's on the `shared` questions: same text, scored in both. None without."""
 
-    `outcome` is `replicates` (both say the same, and something), `contradicts` (they say different things), `not
-    shown` (one of them cannot tell) or `undecided` (neither can). `shared` counts the questions with the same text
-    that are scored in both, and `change` is the second run's difference minus the first's on those.
-    """
+    shared: int
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """One comparison in each of the `runs` (None: not made there), what they say of each other, and how the first
+    run's questions moved in each later one."""
 
     metric: str
     against: str
-    first: Mapping[str, Any] | None
-    second: Mapping[str, Any] | None
+    runs: Sequence[Mapping[str, Any] | None]
     outcome: str
-    shared: int
-    change: Estimate | None
+    changes: Sequence[Change]
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` says it."""
         return asdict(self)
 
 
-def replication(first: SavedRun, second: SavedRun) -> list[Replication]:
+def replication(runs: Sequence[SavedRun]) -> list[Replication]:
     """Every comparison that one of the runs has, in the order of the first."""
-    found = [{(metric, arm): one for metric, arm, one in pairs(run.comparison)} for run in (first, second)]
+    found = [{(metric, arm): one for metric, arm, one in pairs(run.comparison)} for run in runs]
     return [
-        _replication(first, second, key, found[0].get(key), found[1].get(key))
-        for key in dict.fromkeys([*found[0], *found[1]])
+        Replication(
+            *key,
+            runs=[each.get(key) for each in found],
+            outcome=outcome([str(one["verdict"]) for each in found if (one := each.get(key)) is not None]),
+            changes=[_change(runs[0], later, *key) for later in runs[1:]],
+        )
+        for key in dict.fromkeys(key for each in found for key in each)
     ]
 
 
-def outcome(first: str | None, second: str | None) -> str:
-    """What two verdicts say of each other.
+def names_of(runs: Sequence[SavedRun]) -> list[str]:
+    """What to call each run: its folder's name, or its whole path where two are alike."""
+    names = [run.folder.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
 
-    >>> outcome("better", "better"), outcome("better", "worse"), outcome("better", "cannot tell")
+
+def outcome(verdicts: Sequence[str]) -> str:
+    """What verdicts say of each other.
+
+    `replicates`: at least two say something, all of those the same, and none cannot tell. `contradicts`: they say
+    different things. `not shown`: some say the same, others cannot tell or were not made. `undecided`: none says
+    anything.
+
+    >>> outcome(["better", "better"]), outcome(["better", "worse"]), outcome(["better", "cannot tell"])
     ('replicates', 'contradicts', 'not shown')
     """
-    clear = [verdict for verdict in (first, second) if verdict in CLEAR]
-    if len(clear) < 2:
-        return "not shown" if clear else "undecided"
-    return "replicates" if clear[0] == clear[1] else "contradicts"
+    clear = [verdict for verdict in verdicts if verdict in CLEAR]
+    if len(set(clear)) > 1:
+        return "contradicts"
+    if not clear:
+        return "undecided"
+    return "replicates" if len(clear) == len(verdicts) > 1 else "not shown"
 
 
-def _replication(
-    first: SavedRun,
-    second: SavedRun,
-    key: tuple[str, str],
-    one: Mapping[str, Any] | None,
-    other: Mapping[str, Any] | None,
-) -> Replication:
-    metric, arm = key
-    before, after = (_differences(run, metric, arm) for run in (first, second))
+def _change(first: SavedRun, later: SavedRun, metric: str, arm: str) -> Change:
+    before, after = (_differences(run, metric, arm) for run in (first, later))
     shared = [text for text in before if text in after]
-    change = None
-    if shared:
-        moved = np.array([after[text] - before[text] for text in shared])
-        pages = {question.text: question.page for question in first.evaluated}
-        change = clustered_mean(moved, [text if pages[text] is None else pages[text] for text in shared])
-    verdicts = [None if found is None else str(found["verdict"]) for found in (one, other)]
-    return Replication(metric, arm, one, other, outcome(*verdicts), len(shared), change)
+    if not shared:
+        return Change(0, None)
+    moved = np.array([after[text] - before[text] for text in shared])
+    pages = {question.text: question.page for question in first.evaluated}
+    return Change(len(shared), clustered_mean(moved, [text if pages[text] is None else pages[text] for text in shared]))
 
 
 def _differences(run: SavedRun, metric: str, arm: str) -> dict[str, float]:

@@ -1,50 +1,54 @@
-"""Row 9. `minirag compare DIR_A DIR_B`: whether what one run found holds in another."""
+"""Row 9. `minirag compare DIR_A DIR_B …`: whether what one run found holds in the others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minirag.errors import InputError
-from minirag.replication import Replication, replication
+from minirag.files import write_atomically
+from minirag.replication import Replication, names_of, replication
+from minirag.report.several import html
 from minirag.saved_run import SavedRun
-from minirag.terminal import show, show_json, table
+from minirag.terminal import say, show, show_json, table
 
 
 def main(given: Mapping[str, Any]) -> int:
-    """Print both runs' comparisons side by side, and how they differ on the questions that they share."""
+    """Print the runs' comparisons side by side, and how the first run's questions moved in the others."""
     folders = [Path(name) for name in given["documents"]]
-    if len(folders) != 2 or not all(folder.is_dir() for folder in folders):
-        raise InputError("Name the run's folder with --out DIR, or the folders of two finished runs to compare.")
-    found = replication(*map(SavedRun, folders))
+    if len(folders) < 2 or not all(folder.is_dir() for folder in folders):
+        raise InputError(
+            "Name the run's folder with --out DIR, or the folders of two or more finished runs to compare."
+        )
+    runs = [SavedRun(folder) for folder in folders]
+    found = replication(runs)
+    if "html" in given:
+        write_atomically(given["html"], html(runs, found).encode("utf-8", "replace"))
+        say(f"report: {given['html']}")
     if given.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [one.to_json() for one in found]})
     else:
-        show("\n".join(_lines(found)))
+        told = [_lines(one, names_of(runs)) for one in found]
+        show("\n\n".join(told) or "No run compares a tuned model with anything.")
     return 0
 
 
-def _lines(found: list[Replication]) -> list[str]:
-    if not found:
-        return ["Neither run compares a tuned model with anything."]
-    told = []
-    for one in found:
-        told.append(f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}")
-        rows = [_row(name, run) for name, run in (("first", one.first), ("second", one.second))]
-        if one.change is not None:
-            change = one.change
-            rows.append(
-                [f"change on {one.shared} shared questions", "", *_figures(change.value, change.low, change.high)]
-            )
-        told.append(table(["run", "verdict", "difference", "low", "high"], rows, text_columns=2))
-        told.append("")
-    return told[:-1]
+def _lines(one: Replication, names: Sequence[str]) -> str:
+    rows = [*map(_row, names, one.runs), *_changes(one, names[1:])]
+    told = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
+    return f"{told}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
 
 
 def _row(name: str, run: Mapping[str, Any] | None) -> list[str]:
     if run is None:
         return [name, "not compared", "–", "–", "–"]
-    n = f"{name}, {run['n']} questions"
-    return [n, str(run["verdict"]), *_figures(run["difference"], run["low"], run["high"])]
+    figures = _figures(run["difference"], run["low"], run["high"])
+    return [f"{name}, {run['n']} questions", str(run["verdict"]), *figures]
+
+
+def _changes(one: Replication, later: Sequence[str]) -> Iterator[list[str]]:
+    for name, change in zip(later, one.changes, strict=True):
+        if (moved := change.estimate) is not None:
+            yield [f"change in {name}, {change.shared} shared", "", *_figures(moved.value, moved.low, moved.high)]
 
 
 def _figures(*values: float | None) -> list[str]:
