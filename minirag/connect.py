@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from minirag.errors import InputError
-from minirag.service import OPENAI_ADDRESS, TUNED_KEY, Service
+from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 from minirag.terminal import say
 
 OFFLINE = "offline"
 """Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
+KEYS = {"student": STUDENT_KEY, "tuned": TUNED_KEY}
+"""The variables of the environment with the keys of services that serve one model."""
 
 
 def address_of(given: Mapping[str, Any]) -> str:
@@ -39,11 +41,14 @@ def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline
     return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
 
 
-def tuned_service(given: Mapping[str, Any], stack: ExitStack) -> Service | None:
-    """Another provider, where one is named, gets a key of its own, never the main service's."""
-    if "tuned_base_url" not in given:
+def service_of(model: str, given: Mapping[str, Any], stack: ExitStack) -> Service | None:
+    """The service of the `student` or the `tuned` model alone, where an option names one.
+
+    Another provider gets a key of its own, never the main service's.
+    """
+    if f"{model}_base_url" not in given:
         return None
-    key, insecure = os.environ.get(TUNED_KEY) or "none", "insecure_http" in given
-    service = stack.enter_context(Service(given["tuned_base_url"], key, say=say, insecure_http=insecure))
-    say(f"service of the tuned model: {service.address}")
+    key, insecure = os.environ.get(KEYS[model]) or "none", "insecure_http" in given
+    service = stack.enter_context(Service(given[f"{model}_base_url"], key, say=say, insecure_http=insecure))
+    say(f"service of the {model} model: {service.address}")
     return service

@@ -86,14 +86,15 @@ def silent(_: str) -> None:
 class Run:
     """A run folder: `Run(folder, settings, Service)`, then the step you want, e.g. `run.comparison`.
 
-    `connect` gives the service once the first call is due; `tuned_service` is where a tuned model from elsewhere
-    is served. `say` hears one line a step, `progress` hears (step, done, total). Use it as a context manager: two
-    processes must not share a folder.
+    `connect` gives the service once the first call is due; `student_service` serves and trains the student,
+    `tuned_service` serves a tuned model from elsewhere, if that one does not. `say` hears one line a step, `progress`
+    hears (step, done, total). Use it as a context manager: two processes must not share a folder.
     """
 
     folder: Path
     settings: Settings
     connect: Callable[[], Service]
+    student_service: Service | None = None
     tuned_service: Service | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
@@ -164,9 +165,15 @@ class Run:
     def service(self) -> Service:
         service = self.connect()
         service.meter = self.budget
-        if self.tuned_service is not None:
-            self.tuned_service.meter = self.budget
+        for other in (self.student_service, self.tuned_service):
+            if other is not None:
+                other.meter = self.budget
         return service
+
+    @property
+    def training_service(self) -> Service:
+        """Where the student is trained."""
+        return self.student_service or self.service
 
     def chat(self, model: str, service: Service | None = None, *, served_within: float = 0.0) -> ChatModel:
         settings = self.settings
@@ -346,7 +353,7 @@ class Run:
             job.wait(
                 timeout=self.job_timeout,
                 progress=lambda now: self.progress(f"finetune ({now})", 0, 0),
-                sleep=self.service.retry.sleep,
+                sleep=self.training_service.retry.sleep,
             )
             model = job.model
         except JobError as error:
@@ -374,7 +381,7 @@ class Run:
             self.training_file.path,
             base=settings.student,
             log=self.log,
-            service=self.service,
+            service=self.training_service,
             validation_file=self.training_file.validation,
             hyperparameters=settings.hyperparameters,
             suffix=settings.suffix,
@@ -391,20 +398,21 @@ class Run:
         """Say what goes off soon, and put the price aside, before money is spent; the known dates are OpenAI's own."""
         if self.budget is not None:
             self.budget.hold_training(self.settings.student, self.training_usd)
-        if self.service.address == OPENAI_ADDRESS:
+        service = self.training_service
+        if service.address == OPENAI_ADDRESS:
             for warning in warnings([self.settings.student], date.today(), trains=True):
                 self.say(f"warning: {warning}")
-        if (day := self.service.shutdown_date(self.settings.student)) is not None:
-            self.say(f"warning: {self.service.address} switches {self.settings.student} off on {day}.")
+        if (day := service.shutdown_date(self.settings.student)) is not None:
+            self.say(f"warning: {service.address} switches {self.settings.student} off on {day}.")
 
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        student = self.chat(self.settings.student)
+        student = self.chat(self.settings.student, self.student_service)
         models = {"base": student, "control": student, "teacher": self.chat(self.settings.teacher)}
         if self.tuned is not None:
-            elsewhere = self.tuned_service if self.settings.tuned else None
-            models["tuned"] = self.chat(self.tuned, elsewhere, served_within=SERVED_WITHIN)
+            place = (self.tuned_service if self.settings.tuned else None) or self.student_service
+            models["tuned"] = self.chat(self.tuned, place, served_within=SERVED_WITHIN)
         models = {arm: models[arm] for arm in self.arms}
         tasks = [(arm, question) for arm in models for question in self.of_split("eval")]
         answers = self._ask(models, tasks, set())
@@ -609,6 +617,7 @@ class Run:
             "versions": _versions(),
             "settings": asdict(self.settings),
             "service": self.service.name,
+            "student_service": None if self.student_service is None else self.student_service.name,
             "tuned_service": None if self.tuned_service is None else self.tuned_service.name,
             "documents": dict(self.pages.sha256),
             "question_files": {

@@ -66,7 +66,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for kind, noun in (("documents", "document"), ("question_files", "question file")):
         same_names = before.get(kind, {}).keys() & now.get(kind, {}).keys()
         told += [f"{noun} {Path(n).name} changed" for n in sorted(same_names) if before[kind][n] != now[kind][n]]
-    for name in ("service", "tuned_service", "minirag", "versions"):
+    for name in ("service", "student_service", "tuned_service", "minirag", "versions"):
         told += [f"{place} {old} → {new}" for place, old, new in _fields(name, before, now)]
     if "prompts" in before and before["prompts"] != now.get("prompts"):
         told.append("the prompts changed")

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
-OPENAI_KEY, TUNED_KEY = KEY_NAMES = ("OPENAI_API_KEY", "MINIRAG_TUNED_API_KEY")
+OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = (
+    "OPENAI_API_KEY",
+    "MINIRAG_STUDENT_API_KEY",
+    "MINIRAG_TUNED_API_KEY",
+)
 """The variables of the environment that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""

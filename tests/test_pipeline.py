@@ -324,6 +324,33 @@ def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_els
         assert server.requests["POST", "/v1/files"] == before
 
 
+def test_a_student_of_another_service_is_asked_trained_and_verified_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
+    out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
+    with offline.serve() as main_service, offline.serve() as students:
+        given = served(main_service, out, "--student-base-url", students.base_url)
+        assert main(given) == 0
+        assert students.requests["POST", "/v1/fine_tuning/jobs"] == 1
+        assert main_service.requests["POST", "/v1/fine_tuning/jobs"] == 0
+        with MessageLog(out / "messages.jsonl") as log:
+            arms = {(e.tags["arm"], e.service) for e in log if e.stage == "draft" and e.tags["split"] == "eval"}
+        assert arms == {
+            ("base", students.base_url),
+            ("tuned", students.base_url),
+            ("teacher", main_service.base_url),
+        }
+        sent = main_service.requests[chats], students.requests[chats]
+        assert main(["run", "--out", str(out), "--base-url", main_service.base_url]) == 2
+        assert f"give --student-base-url {students.base_url} again" in capsys.readouterr().err
+        assert main(["finetune", "--out", str(out), *given[-2:], "--base-url", main_service.base_url, "--status"]) == 0
+        assert "succeeded" in capsys.readouterr().out
+        assert main(given) == 0
+        assert (main_service.requests[chats], students.requests[chats]) == sent
+    assert main(["verify", str(out)]) == 0
+
+
 def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with offline.serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
         assert main(served(server, tmp_path / "out")) == 0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.connect import OFFLINE, connect
+from minirag.connect import OFFLINE, connect, service_of
 from minirag.errors import JobError
 from minirag.finetune import FineTuningJob
 from minirag.job_calls import JobCalls
@@ -23,7 +23,7 @@ def main(given: Mapping[str, Any]) -> int:
     folder: Path = given["out"]
     with ExitStack() as stack:
         offline = recorded_facts(folder)["service"] == OFFLINE or "offline" in given
-        service = connect(given, stack, folder, offline=offline)
+        service = service_of("student", given, stack) or connect(given, stack, folder, offline=offline)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
         state = JobCalls(service, log).newest()
         if state is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from minirag import costs, training_table
 from minirag.commands.review import review
-from minirag.connect import connect, tuned_service
+from minirag.connect import connect, service_of
 from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.resume import changes, positive, recorded_facts, settings_of
@@ -45,7 +45,8 @@ def main(given: Mapping[str, Any]) -> int:
             folder,
             settings,
             lambda: connect(given, stack, folder, offline=offline),
-            tuned_service(given, stack),
+            student_service=service_of("student", given, stack),
+            tuned_service=service_of("tuned", given, stack),
             workers=positive(given, "workers", 8),
             prices=costs.load_prices(settings.prices),
             max_cost=settings.max_cost,
@@ -104,6 +105,7 @@ def _require_same_services(run: Run, documents: Sequence[str]) -> None:
     recorded = recorded_facts(run.folder)
     for name, service, flag in (
         ("service", run.service, "--base-url"),
+        ("student_service", run.student_service, "--student-base-url"),
         ("tuned_service", run.tuned_service, "--tuned-base-url"),
     ):
         address = recorded.get(name)

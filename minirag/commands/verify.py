@@ -80,8 +80,9 @@ def _repeated(folder: Path, temporary: Path, source: str | None) -> Verified:
         (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(source or settings.prices)
     run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
-    if facts.get("tuned_service"):
-        run.tuned_service = Service(replay=Replay(run.log, facts["tuned_service"]))
+    for name in ("student_service", "tuned_service"):
+        if facts.get(name):
+            setattr(run, name, Service(replay=Replay(run.log, facts[name])))
     verified = Verified([], {}, [])
     step = "the index"
     try:
