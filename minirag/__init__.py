@@ -1,51 +1,74 @@
 """Is a small model, tuned on a large one's answers over your documents, good enough to replace it?
 
-Each public name is one idea; the module that holds it says more. Importing this costs the standard library and
-numpy: the SDK, pypdf, tiktoken and httpx are loaded where they are first used.
+Each public name is one idea; the module that holds it says more. A module is loaded when the first of its names is
+used, so importing this costs nothing, and the command line does not wait for what a command does not need. The SDK,
+pypdf, tiktoken and httpx are loaded later still, where they are first used.
 """
 
-from minirag.chunker import Chunk, chunk
-from minirag.compare import Comparison, compare
-from minirag.documents import Page, load
-from minirag.errors import MiniragError
-from minirag.evaluate import evaluate
-from minirag.finetune import FineTuningJob
-from minirag.message_log import Exchange, MessageLog
-from minirag.metrics import (
-    Score,
-    answer_relevancy,
-    context_precision,
-    context_recall,
-    context_relevancy,
-    faithfulness,
-)
-from minirag.models import ChatModel, EmbeddingModel
-from minirag.query import Answer, QueryEngine
-from minirag.training import write_training_file
-from minirag.vector_store import VectorStore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Answer",
-    "ChatModel",
-    "Chunk",
-    "Comparison",
-    "EmbeddingModel",
-    "Exchange",
-    "FineTuningJob",
-    "MessageLog",
-    "MiniragError",
-    "Page",
-    "QueryEngine",
-    "Score",
-    "VectorStore",
-    "answer_relevancy",
-    "chunk",
-    "compare",
-    "context_precision",
-    "context_recall",
-    "context_relevancy",
-    "evaluate",
-    "faithfulness",
-    "load",
-    "write_training_file",
-]
+if TYPE_CHECKING:  # what editors and type checkers read: the names below, which cannot be seen there
+    from minirag.chunker import Chunk as Chunk
+    from minirag.chunker import chunk as chunk
+    from minirag.documents import Page as Page
+    from minirag.documents import load as load
+    from minirag.errors import MiniragError as MiniragError
+    from minirag.evaluation import evaluate as evaluate
+    from minirag.finetune import FineTuningJob as FineTuningJob
+    from minirag.message_log import Exchange as Exchange
+    from minirag.message_log import MessageLog as MessageLog
+    from minirag.metrics.answer_relevancy import answer_relevancy as answer_relevancy
+    from minirag.metrics.context_precision import context_precision as context_precision
+    from minirag.metrics.context_recall import context_recall as context_recall
+    from minirag.metrics.context_relevancy import context_relevancy as context_relevancy
+    from minirag.metrics.faithfulness import faithfulness as faithfulness
+    from minirag.metrics.score import Score as Score
+    from minirag.models import ChatModel as ChatModel
+    from minirag.models import EmbeddingModel as EmbeddingModel
+    from minirag.paired import Comparison as Comparison
+    from minirag.paired import compare as compare
+    from minirag.query import Answer as Answer
+    from minirag.query import QueryEngine as QueryEngine
+    from minirag.training import write_training_file as write_training_file
+    from minirag.vector_store import VectorStore as VectorStore
+
+_MODULES = {
+    "Answer": "query",
+    "ChatModel": "models",
+    "Chunk": "chunker",
+    "Comparison": "paired",
+    "EmbeddingModel": "models",
+    "Exchange": "message_log",
+    "FineTuningJob": "finetune",
+    "MessageLog": "message_log",
+    "MiniragError": "errors",
+    "Page": "documents",
+    "QueryEngine": "query",
+    "Score": "metrics.score",
+    "VectorStore": "vector_store",
+    "answer_relevancy": "metrics.answer_relevancy",
+    "chunk": "chunker",
+    "compare": "paired",
+    "context_precision": "metrics.context_precision",
+    "context_recall": "metrics.context_recall",
+    "context_relevancy": "metrics.context_relevancy",
+    "evaluate": "evaluation",
+    "faithfulness": "metrics.faithfulness",
+    "load": "documents",
+    "write_training_file": "training",
+}
+"""The public names and their modules, none of which has a public name itself: `minirag.compare` is the function."""
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name at its first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'minirag' has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f"minirag.{_MODULES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.labels import METRIC, Claim, Labels, claims
 from minirag.statistics.agreement import Agreement, agreement
 from minirag.statistics.clustered import LEVEL, Estimate

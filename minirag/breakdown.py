@@ -4,9 +4,9 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from minirag.compare import Comparison
-from minirag.compare import in_words as comparison_in_words
 from minirag.metrics.score import Score
+from minirag.paired import Comparison
+from minirag.paired import in_words as comparison_in_words
 from minirag.query import Answer
 from minirag.questions import PageKey, Question
 from minirag.refusals import abstains

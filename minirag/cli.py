@@ -8,15 +8,18 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from minirag.arguments import parser
-from minirag.commands import check, costs, job, label, plan, replicate, rows, run, verify
 from minirag.errors import InputError, MiniragError
 from minirag.redact import keep_out, redact
 from minirag.service import KEY_NAMES
 from minirag.terminal import say
+
+ROWS = {".jsonl", ".csv"}
+"""How the name of a file of rows ends."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -38,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "offline" in given and "base_url" in given:
             raise InputError("--offline and --base-url exclude each other; give one of them.")
         with _terminable():
-            return _run(given)
+            # loaded only now: help and mistakes are answered without numpy, and no command waits for another's modules
+            command = import_module(f"minirag.commands.{_module(given)}")
+            return int(command.main(given))
     except MiniragError as error:
         say(f"minirag: {error}")
         return error.exit_code
@@ -74,29 +79,29 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(given: Mapping[str, Any]) -> int:
-    apart = {"check": check.main, "costs": costs.main, "label": label.main, "verify": verify.main}.get(given["command"])
-    if apart is not None:
-        return apart(given)
-    documents = given.get("documents", [])
-    if given["command"] == "evaluate" and len(documents) == 1 and _holds_rows(Path(documents[0])):
-        return rows.main(given, Path(documents[0]))
-    if given["command"] == "evaluate" and any(Path(name).suffix.lower() in {".jsonl", ".csv"} for name in documents):
+def _module(given: Mapping[str, Any]) -> str:
+    """Which module of `commands` does what is asked."""
+    name, documents = given["command"], given.get("documents", [])
+    if name in {"check", "costs", "label", "verify"}:
+        return str(name)
+    if name == "evaluate" and len(documents) == 1 and _holds_rows(Path(documents[0])):
+        return "rows"
+    if name == "evaluate" and any(Path(document).suffix.lower() in ROWS for document in documents):
         raise InputError("Rows are scored one file at a time, without documents beside it.")
-    if given["command"] == "plan" or "dry_run" in given:
-        return plan.main(given)
+    if name == "plan" or "dry_run" in given:
+        return "plan"
     if "cancel" in given or "status" in given:
-        return job.main(given)
-    if given["command"] == "compare" and "out" not in given:
-        return replicate.main(given)
+        return "job"
+    if name == "compare" and "out" not in given:
+        return "replicate"
     if "out" not in given:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
-    return run.main(given)
+    return "run"
 
 
 def _holds_rows(path: Path) -> bool:
     """Whether a path is a file of rows, or the folder of a run, and no document."""
-    return path.suffix.lower() in {".jsonl", ".csv"} or (path / "answers.jsonl").exists()
+    return path.suffix.lower() in ROWS or (path / "answers.jsonl").exists()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from minirag.audit import Audit, audit
-from minirag.compare import Comparison
-from minirag.compare import in_words as comparison_in_words
-from minirag.evaluate import ragas_score
+from minirag.evaluation import ragas_score
 from minirag.findings import Evaluation, Findings, findings
 from minirag.labels import Labels
+from minirag.paired import Comparison
+from minirag.paired import in_words as comparison_in_words
 from minirag.statistics.ceiling import in_words as ceiling_in_words
 from minirag.statistics.composite import compare_ragas_score
 from minirag.statistics.holm import holm

@@ -9,9 +9,9 @@ from typing import Any
 
 from minirag.arms import COMPARED
 from minirag.breakdown import Breakdown, Traits, breakdown
-from minirag.compare import Comparison, compare
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.metrics.score import Score
+from minirag.paired import Comparison, compare
 from minirag.questions import Question
 from minirag.statistics.ceiling import GapClosed, gap_closed
 from minirag.statistics.noise import Noise, flip_rate, judge_noise

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from minirag.errors import InputError
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.files import write_jsonl
 
 NAME = "labels.jsonl"

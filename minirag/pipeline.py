@@ -34,7 +34,7 @@ from minirag.errors import (
     StoreError,
     Unfinished,
 )
-from minirag.evaluate import Scores, evaluate
+from minirag.evaluation import Scores, evaluate
 from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
 from minirag.findings import Evaluation
 from minirag.finetune import FineTuningJob
@@ -66,9 +66,9 @@ from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
 from minirag.trial import doubts
 from minirag.vector_store import VectorStore
+from minirag.version import VERSION
 from minirag.wording import similarity
 
-VERSION = "0.1.0"
 RESULTS = (
     *("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html"),
     *("report.md", "scores.csv", "comparison.csv"),

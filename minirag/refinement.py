@@ -12,6 +12,8 @@ from minirag.wording import content, words
 
 REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
 CLASSES = (REPEATS, PARAPHRASE, LOSES, ADDS)
+IDLE_REFINES = ("drop", "verbatim")
+"""What a training file may do with steps that added nothing: leave them out, or teach the earlier answer unchanged."""
 
 ADDED = 0.15
 """Share of an answer's content words that must be new and in the new excerpts, if no new number is."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minirag.errors import InputError
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.markup import tag, text
 from minirag.questions import Question
 from minirag.tables import comparison_table

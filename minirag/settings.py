@@ -5,6 +5,7 @@ from pathlib import Path
 
 from minirag import prompts
 from minirag.errors import InputError
+from minirag.evaluation import check_metrics
 from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
 from minirag.questions import SPLITS, read_questions
@@ -73,6 +74,7 @@ class Settings:
         for name in ("abstain_share", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1.")
+        check_metrics(self.metrics)
         _ = self.hyperparameters
         check_suffix(self.suffix)
         if tuned_elsewhere and self.tuned is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirag.arms import COMPARED
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.metrics.score import Score
 from minirag.visible import visible
 

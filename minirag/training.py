@@ -18,8 +18,6 @@ from minirag.refinement import PARAPHRASE, classify
 from minirag.tokens import Tokenizer, example_limit, for_model
 from minirag.training_file import Example, Origin, TrainingFile
 
-IDLE_REFINES = ("drop", "verbatim")
-
 
 def write_training_file(
     log: MessageLog,

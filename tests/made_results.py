@@ -9,7 +9,7 @@ from minirag.breakdown import traits
 from minirag.chunker import Chunk
 from minirag.comparison import comparison_of
 from minirag.costs import Line, Prices
-from minirag.evaluate import ScoredRow, Scores
+from minirag.evaluation import ScoredRow, Scores
 from minirag.findings import Evaluation
 from minirag.job_history import JobHistory
 from minirag.metrics.score import Score

@@ -14,7 +14,7 @@ import numpy as np
 from minirag import ChatModel
 from minirag.breakdown import Traits
 from minirag.cli import main
-from minirag.evaluate import ScoredRow, Scores, evaluate
+from minirag.evaluation import ScoredRow, Scores, evaluate
 from minirag.findings import Evaluation, Findings, findings
 from minirag.questions import Question
 from minirag.rows import Row, read_rows

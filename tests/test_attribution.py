@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minirag.compare import compare
 from minirag.errors import InputError
+from minirag.paired import compare
 from minirag.statistics.attribution import by_label, in_words, label_contrast, length_effect
 from minirag.statistics.regression import clustered_line
 

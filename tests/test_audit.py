@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minirag.audit import audit
-from minirag.evaluate import ScoredRow, Scores
+from minirag.evaluation import ScoredRow, Scores
 from minirag.labels import claims, read_labels, sample, write_labels
 from minirag.metrics import Score
 from minirag.statistics.agreement import agreement

@@ -93,6 +93,7 @@ def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFi
         ["--base-url", "http://127.0.0.1:1/v1"],
         ["--suffix", "x" * 65],
         ["--judge-window", "200"],
+        ["--metrics", "faithfulness,charm"],
         ["--tuned", "offline-student"],
     ],
 )

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from minirag.compare import compare, in_words
 from minirag.errors import InputError
-from minirag.evaluate import ragas_score
+from minirag.evaluation import ragas_score
 from minirag.metrics import Score
+from minirag.paired import compare, in_words
 from minirag.statistics.composite import compare_ragas_score
 
 

@@ -1,9 +1,15 @@
-"""The architecture: modules import only from rows above their own, and the door to each library is one module."""
+"""The architecture: modules import only from rows above their own, and the door to each library is one module.
+
+First-party imports stand at the top of modules. Two places load a module by its name when it is needed: `__init__`,
+which looks a public name up at its first use, and `cli`, which runs one command and needs no other.
+"""
 
 import ast
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import minirag
 
@@ -26,6 +32,7 @@ ROWS = [
         "retry",
         "sentences",
         "tokens",
+        "version",
         "visible",
         "wording",
     },
@@ -51,11 +58,11 @@ ROWS = [
         "audit",
         "breakdown",
         "budget",
-        "compare",
-        "evaluate",
+        "evaluation",
         "finetune",
         "job_history",
         "labels",
+        "paired",
         "payback",
         "settings",
         "statistics",
@@ -158,13 +165,47 @@ def test_first_party_imports_stand_at_the_top_of_modules() -> None:
                     assert not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minirag")), name
 
 
-def test_importing_minirag_loads_no_library_but_numpy() -> None:
-    code = (
-        "import sys, minirag; "
-        "print(sorted({'openai', 'pypdf', 'tiktoken', 'httpx', 'httpx2', 'pandas', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_only_the_package_and_the_command_line_load_modules_by_name() -> None:
+    loading = {name for name, path in modules().items() if "import_module(" in path.read_text("utf-8")}
+    assert loading == {"__init__", "cli"}
+
+
+def loaded(code: str) -> set[str]:
+    """The libraries that a process has loaded when it has run `code`."""
+    libraries = {"numpy", "openai", "pypdf", "tiktoken", "httpx", "httpx2", "pandas", "scipy"}
+    tell = f"import atexit, sys; atexit.register(lambda: print(*({libraries} & set(sys.modules)), file=sys.stderr))"
+    done = subprocess.run([sys.executable, "-c", f"{tell}; {code}"], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_importing_minirag_loads_no_library() -> None:
+    assert loaded("import minirag") == set()
+
+
+def test_using_all_of_its_public_names_loads_no_library_but_numpy() -> None:
+    assert loaded("from minirag import *") == {"numpy"}
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["evaluate"], ["costs"], ["check"]])
+def test_help_loads_no_library(command: list[str]) -> None:
+    assert loaded(f"import minirag.cli; minirag.cli.main({[*command, '--help']})") == set()
+
+
+def test_a_bill_loads_no_library() -> None:
+    assert loaded("import minirag.cli; minirag.cli.main(['costs', '--models', 'gpt-4.1-mini,x,gpt-4.1'])") == set()
+
+
+def test_a_public_name_is_not_hidden_by_a_module_of_that_name() -> None:
+    assert set(minirag.__all__).isdisjoint({name.split(".")[0] for name in modules()})
+
+
+def test_what_type_checkers_see_are_the_public_names() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = [
+        (alias.name, node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    assert sorted(seen) == [(name, f"minirag.{minirag._MODULES[name]}") for name in minirag.__all__]
 
 
 def test_the_public_names_are_these() -> None:

@@ -8,7 +8,7 @@ from planted import FOREIGN, Planter, first_sentence, rambling, rates, teacher_a
 
 from minirag import ChatModel, offline
 from minirag.breakdown import Traits
-from minirag.evaluate import evaluate
+from minirag.evaluation import evaluate
 from minirag.findings import Evaluation, Findings, findings
 from minirag.questions import Question
 from minirag.rows import Row

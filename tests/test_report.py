@@ -15,7 +15,7 @@ from browser import SCHEMES, SIZES, Browser
 from gallery import ARABIC, CHINESE, LONG, UNBROKEN
 from made_results import made
 from minirag.cli import main
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.report import html
 from minirag.report.results import Results
 

@@ -14,7 +14,7 @@ from minirag.breakdown import Traits
 from minirag.cli import main
 from minirag.comparison import comparison_of
 from minirag.conflicts import conflicts, cut_off, family
-from minirag.evaluate import ScoredRow, Scores
+from minirag.evaluation import ScoredRow, Scores
 from minirag.findings import Evaluation
 from minirag.labels import read_labels
 from minirag.metrics import Score

@@ -8,7 +8,7 @@ from typing import Any
 from minirag.arms import COMPARED
 from minirag.audit import FEWEST, audit
 from minirag.errors import InputError
-from minirag.evaluate import Scores
+from minirag.evaluation import Scores
 from minirag.labels import Claim, claims, read_labels, sample, write_labels
 from minirag.metrics.evidence import likely_sentences
 from minirag.resume import positive

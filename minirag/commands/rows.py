@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.connect import connect
 from minirag.errors import InputError, Unfinished
-from minirag.evaluate import evaluate
+from minirag.evaluation import evaluate
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
@@ -17,8 +17,9 @@ from minirag.terminal import Progress, cut, number, say, show, show_json
 from minirag.visible import visible
 
 
-def main(given: Mapping[str, Any], path: Path) -> int:
+def main(given: Mapping[str, Any]) -> int:
     """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
+    path = Path(given["documents"][0])
     rows = read_rows(path)
     metrics = given.get("metrics", ("faithfulness", "answer_relevancy"))
     is_offline = "offline" in given

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from minirag.costs import dollars
-from minirag.evaluate import ScoredRow
+from minirag.evaluation import ScoredRow
 from minirag.markup import tag, text
 from minirag.query import Answer
 from minirag.questions import Question

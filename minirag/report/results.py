@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from minirag.arms import ARMS
-from minirag.evaluate import ScoredRow, Scores
+from minirag.evaluation import ScoredRow, Scores
 from minirag.job_history import JobHistory
 from minirag.query import Answer
 from minirag.questions import PageKey, Question

@@ -11,7 +11,7 @@ import pytest
 from minirag import evaluate
 from minirag.cli import main
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.evaluate import ragas_score
+from minirag.evaluation import ragas_score
 from minirag.metrics.judging import read_verdicts
 from minirag.replies import NotJSON, json_value
 from minirag.rows import Row, as_row, read_rows

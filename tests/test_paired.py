@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from minirag.compare import compare, in_words
 from minirag.errors import InputError
 from minirag.metrics import Score
+from minirag.paired import compare, in_words
 
 
 def test_with_single_questions_it_is_the_paired_t_test() -> None:

@@ -29,6 +29,13 @@ NO_ANSWER = "there is no answer: the call failed"
 """Why a question that an arm could not answer has no score."""
 
 
+def check_metrics(names: Sequence[str]) -> None:
+    """Raise InputError unless these are names of metrics, and at least one."""
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
     """One score and what it belongs to."""
@@ -166,9 +173,7 @@ def evaluate(
     >>> evaluate(rows, ["context_relevancy"], ScriptedChat({"needed": [1]})).mean("", "context_relevancy")
     (0.5, 1, 0)
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
-        raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
+    check_metrics(metrics)
     if embed is None and "answer_relevancy" in metrics:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
     if isinstance(rows, str | os.PathLike):
