@@ -34,6 +34,10 @@ ROUTES = [  # method, path, schema of the request, schema of a successful reply
     ("POST", "/v1/fine_tuning/jobs/[^/]+/cancel", None, "FineTuningJob"),
     ("GET", "/v1/fine_tuning/jobs/[^/]+/events", None, "ListFineTuningJobEventsResponse"),
     ("GET", "/v1/fine_tuning/jobs/[^/]+/checkpoints", None, "ListFineTuningJobCheckpointsResponse"),
+    ("POST", "/v1/batches", "CreateBatchRequest", "Batch"),
+    ("GET", "/v1/batches", None, "ListBatchesResponse"),
+    ("GET", "/v1/batches/[^/]+", None, "Batch"),
+    ("POST", "/v1/batches/[^/]+/cancel", None, "Batch"),
 ]
 
 
@@ -106,6 +110,7 @@ def talk(client: openai.OpenAI) -> None:
         jobs.list_events(job.id, limit=5)
         jobs.checkpoints.list(job.id)
     jobs.list(limit=2)
+    talk_in_batches(client)
     client.models.list()
     client.models.retrieve(str(jobs.retrieve(job.id).fine_tuned_model))
     client.files.delete(file.id)
@@ -114,6 +119,24 @@ def talk(client: openai.OpenAI) -> None:
             chat(model=model, messages=DRAFT)
     with pytest.raises(openai.NotFoundError):
         client.get("/nowhere", cast_to=object)
+
+
+def talk_in_batches(client: openai.OpenAI) -> None:
+    """A batch that completes, one that fails its validation, and one that is cancelled."""
+    body = {"model": TEACHER_MODEL, "messages": DRAFT}
+    line = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body})
+    good, bad = (client.files.create(file=("lines.jsonl", text.encode()), purpose="batch") for text in (line, "{"))
+    endpoint: Any = "/v1/chat/completions"
+    ids = [
+        client.batches.create(
+            input_file_id=file.id, endpoint=endpoint, completion_window="24h", metadata={"input": "abc"}
+        ).id
+        for file in (good, bad, good)
+    ]
+    client.batches.cancel(ids[2])
+    states = [[client.batches.retrieve(id).status for _ in range(4)] for id in ids]
+    assert states == [["in_progress", "finalizing", "completed", "completed"], ["failed"] * 4, ["cancelled"] * 4]
+    client.batches.list(limit=2)
 
 
 def test_every_request_and_reply_follows_its_schema() -> None:

@@ -27,7 +27,7 @@ def new_job(body: Json, model: str, training_file: str, validation_file: str | N
         "seed": integer(body, "seed", 0, 2**31 - 1) or 0,
         "estimated_finish": None,
         "integrations": _integrations(body),
-        "metadata": _metadata(body),
+        "metadata": metadata(body),
         "method": method(settings),
     }
 
@@ -80,7 +80,8 @@ def _integrations(body: Json) -> list[Json]:
     return wanted
 
 
-def _metadata(body: Json) -> dict[str, str] | None:
+def metadata(body: Json) -> dict[str, str] | None:
+    """What a client wants to find its job or batch by."""
     metadata = body.get("metadata")
     if metadata is None:
         return None

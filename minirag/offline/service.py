@@ -9,8 +9,10 @@ b'{"error":{"message":"The model \\'gpt-5\\' does not exist",\
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from minirag.offline.batches import Batches
 from minirag.offline.catalogue import Catalogue
 from minirag.offline.completions import chat
 from minirag.offline.files import Files
@@ -20,15 +22,20 @@ from minirag.offline.wire import Json, Refused, Reply, Request, json_body, json_
 
 
 class Service:
-    """Models, files and jobs behind one call; safe to use from many threads.
+    """Models, files, jobs and batches behind one call; safe to use from many threads.
 
-    `state` is the folder that keeps files, jobs and tuned models; None keeps them as long as the process.
+    `state` is the folder that keeps files, jobs, batches and tuned models; None keeps them as long as the process.
     """
 
     def __init__(self, state: Path | None) -> None:
         self._models = Catalogue(state and state / "models")
         self._files = Files(state and state / "files")
         self._jobs = Jobs(state and state / "jobs", self._files, self._models)
+        self._batches = Batches(state and state / "batches", self._files, self)
+
+    def answer_lines(self, answer: Callable[[Request], Reply]) -> None:
+        """Send the lines of batches to `answer`, this service wrapped in something that breaks replies."""
+        self._batches.answer = answer
 
     def __call__(self, request: Request) -> Reply:
         """The reply to a request, an error reply included."""
@@ -40,7 +47,7 @@ class Service:
         return Reply(200, found, "application/octet-stream") if isinstance(found, bytes) else json_reply(found)
 
     def _act(self, request: Request) -> Json | bytes:  # noqa: PLR0912  one line per route
-        models, files, jobs = self._models, self._files, self._jobs
+        models, files, jobs, batches = self._models, self._files, self._jobs, self._batches
         match request.method, request.path.split("/")[1:]:
             case "POST", ["v1", "chat", "completions"]:
                 return chat(json_body(request), models)
@@ -74,6 +81,14 @@ class Service:
                 return jobs.checkpoints(job_id, request.query)
             case "POST", ["v1", "fine_tuning", "jobs", job_id, "cancel"]:
                 return jobs.cancel(job_id)
+            case "POST", ["v1", "batches"]:
+                return batches.create(json_body(request))
+            case "GET", ["v1", "batches"]:
+                return batches.all(request.query)
+            case "GET", ["v1", "batches", batch_id]:
+                return batches.get(batch_id)
+            case "POST", ["v1", "batches", batch_id, "cancel"]:
+                return batches.cancel(batch_id)
         raise Refused(404, f"Invalid URL ({request.method} {request.path})")
 
 

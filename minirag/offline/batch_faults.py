@@ -1,0 +1,52 @@
+"""Apart. What the real service does to batches, as rules: in its recorded words where there are any."""
+
+from typing import Any
+
+from minirag.offline.batches import EXPIRED
+from minirag.offline.faults import Rule
+
+_LINE: Any = {"method": "POST", "path": "/(chat/completions|embeddings)$"}
+
+
+def lines_fail(share: float, seed: int = 0) -> Rule:
+    """Some of the lines, others each time, end in the error file: the service had an error."""
+    message = "The server had an error while processing your request. Sorry about that!"
+    return Rule(**_LINE, share=share, seed=seed, status=500, error={"message": message, "type": "server_error"})
+
+
+def lines_missing(share: float, seed: int = 0) -> Rule:
+    """Some of the lines, others each time, are in neither of the two files."""
+    return Rule(**_LINE, share=share, seed=seed, cut=0)
+
+
+def expires_at_line(number: int) -> Rule:
+    """The batch that has the `number`-th of all lines expires there: what it did before is in its output file."""
+    return Rule(**_LINE, first=number, last=number, status=408, error={"code": EXPIRED})
+
+
+def lost_reply() -> Rule:
+    """The first batch is created, and its reply never arrives."""
+    return Rule(method="POST", path="/batches$", last=1, cut=0)
+
+
+def fails_validation(looks: int = 1, code: str = "invalid_input_file", message: str = "The file is empty.") -> Rule:
+    """The first looks at a batch show that its file was refused; no line of it is done."""
+    wrong = {"code": code, "message": message, "param": None, "line": None}
+    return batch_shows(1, looks, status="failed", errors={"object": "list", "data": [wrong]})
+
+
+def enqueued_too_much(looks: int = 1) -> Rule:
+    """The first batches are refused because too many tokens wait already."""
+    message = (
+        "Enqueued token limit reached for offline-judge in organization org-minirag. Limit: 2,000,000 enqueued "
+        "tokens. Please try again once some in_progress batches have been completed."
+    )
+    return fails_validation(looks, "token_limit_exceeded", message)
+
+
+def batch_shows(first: int, last: int | None = None, **fields: Any) -> Rule:
+    """The `first` to the `last` look at a batch shows these fields; behind them it moves on as ever.
+
+    >>> odd = batch_shows(2, 3, status="reticulating")
+    """
+    return Rule(method="GET", path="/batches/[^/]+$", first=first, last=last, fields=fields)
