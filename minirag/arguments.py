@@ -12,6 +12,7 @@ from minirag.version import VERSION
 from minirag.visible import visible
 
 PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
+BATCH_HELP = "model calls through the Batch API: half the price, slower"
 FORMATS = ("csv", "md")
 ROLES = ("teacher", "student", "judge", "embedding")
 STEPS = {
@@ -160,6 +161,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     if name == "finetune":
         command.add_argument("--status", action="store_true", help="show this run's job, its events and checkpoints")
         command.add_argument("--cancel", action="store_true", help="cancel this run's job")
+    command.add_argument("--batch", action="store_true", help=BATCH_HELP)
     command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
     _add_settings(command, formats=name != "report")

@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from minirag.costs import Line, Price, Prices, price_of, training_cost
+from minirag.costs import Line, Prices, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
 from minirag.tokens import for_model
@@ -50,6 +51,22 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self.hold(most)
         return most
 
+    def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]:
+        """Put aside the most that a batch can cost, and return how many of the calls that is for, from the first on.
+
+        Raises BudgetReached where not even the first fits.
+        """
+        with self._changed:
+            room, held, count = self.limit + ROUNDING - self.spent - self.reserved, 0.0, 0
+            for call in calls:
+                most = self._most(call.endpoint, call.request, batched=True)
+                if held + most > room and count:
+                    break
+                held += most
+                count += 1
+            self.hold(held)
+            return count, held
+
     def hold(self, most: float) -> None:
         """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out.
 
@@ -85,10 +102,10 @@ everything finished is kept, run again with a higher --max-cost to go on.
             self._reserved.remove(most)
             self._changed.notify_all()
 
-    def settle(self, most: float, exchange: Exchange) -> None:
-        """Replace what was put aside for a call by what it cost."""
+    def settle(self, most: float, *exchanges: Exchange) -> None:
+        """Replace what was put aside for a call, or a batch of them, by what it cost."""
         with self._changed:
-            self.spent += self._cost(exchange)
+            self.spent += sum(map(self._cost, exchanges))
             self.release(most)
 
     def _cost(self, exchange: Exchange) -> float:
@@ -96,12 +113,13 @@ everything finished is kept, run again with a higher --max-cost to go on.
         reply = exchange.response or {}
         if exchange.endpoint not in {"chat.completions", "embeddings"}:
             return self._trained(reply)
+        batched = "batch" in exchange.tags
         if exchange.error is not None and not exchange.usage:
-            lost = exchange.error.get("status") is None
-            return self._most(exchange.endpoint, exchange.request) if lost else 0.0
+            lost = exchange.error.get("status") is None and not (batched and exchange.response is None)
+            return self._most(exchange.endpoint, exchange.request, batched=batched) if lost else 0.0
         line = Line("", "", "")
         line.add(exchange, self.prices)
-        return self._most(exchange.endpoint, exchange.request) if line.usd is None else line.usd
+        return self._most(exchange.endpoint, exchange.request, batched=batched) if line.usd is None else line.usd
 
     def _trained(self, job: Mapping[str, Any]) -> float:
         """What a job cost, once, when it first says how much it trained."""
@@ -112,19 +130,19 @@ everything finished is kept, run again with a higher --max-cost to go on.
         base = str(job.get("model"))
         return self._known(base, training_cost(self.prices, base, int(job["trained_tokens"])))
 
-    def _most(self, endpoint: str, request: Mapping[str, Any]) -> float:
+    def _most(self, endpoint: str, request: Mapping[str, Any], *, batched: bool = False) -> float:
         if endpoint not in {"chat.completions", "embeddings"}:
             return 0.0  # jobs are held by what they train on, before they are created
         model = str(request["model"])
         tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
         if endpoint == "embeddings":
             tokens = sum(map(tokenizer.count, request["input"]))
-            return self._known(model, price_of((tokens, 0, 0), price))
+            return self._known(model, price_of((tokens, 0, 0), price, batched=batched))
         schema = request.get("response_format")
         tokens = tokenizer.count_messages(request["messages"]) + (tokenizer.count(json.dumps(schema)) if schema else 0)
         reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
-        dear = Price(input=price.input, output=price.output)  # nothing is cached in the worst case
-        return self._known(model, price_of((tokens, 0, reply), dear))
+        dear = replace(price, cached=price.input)  # nothing is cached in the worst case
+        return self._known(model, price_of((tokens, 0, reply), dear, batched=batched))
 
     def _known(self, model: str, money: float | None) -> float:
         if money is None:

@@ -152,10 +152,11 @@ def price_of(tokens: tuple[float, float, float], price: Price, *, batched: bool 
     >>> price_of((1_000_000, 0, 500_000), Price(input=2.0, output=8.0))
     6.0
     """
-    share = price.batch if batched else 1.0
     cached = price.input if price.cached is None else price.cached
     money = _money(tokens, (price.input, cached, price.output))
-    return None if money is None or share is None else money * share
+    if not money or not batched:
+        return money
+    return None if price.batch is None else money * price.batch
 
 
 def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int] | None:

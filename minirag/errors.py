@@ -15,6 +15,7 @@
     │   ├── TrainingNotAvailable    2   the service no longer trains models
     │   └── JobUnfinished           3   there may be a model later
     ├── Unfinished                  3   part of the work is done and kept; run again to resume
+    ├── Waiting                     3   a reply comes with a batch: whoever collects batches asks again then
     └── BudgetReached               4   the money cap refused a call
 
 Each message is one sentence that says what to do; NotRecorded's goes on with a diff. Anything else that escapes is a
@@ -115,6 +116,12 @@ class JobUnfinished(JobError):
 
 class Unfinished(MiniragError):
     """Part of the work failed; everything finished is kept, and running again resumes."""
+
+    exit_code = 3
+
+
+class Waiting(MiniragError):
+    """No failure: the request is noted for a batch, and asking again after that batch gives the reply."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""Row 6. The calls behind a fine-tuning job: what creates something is sent once, what only looks is tried again.
+"""Row 6. The calls behind jobs and batches: what creates something is sent once, what only looks is tried again.
 
 Each is logged like any other exchange, so a job is found again after a crash, and its refusals have clear outcomes.
 """
@@ -79,7 +79,7 @@ class JobCalls:
 
     def _check(self, reply: Mapping[str, Any]) -> None:
         if "id" not in reply and "data" not in reply:
-            raise BadReply(f"{self.service.address} answered with something that is neither a file nor a job.")
+            raise BadReply(f"{self.service.address} answered with something that is no file, job or batch.")
 
     def retrieve(self, id: str, repeat: int = 0) -> dict[str, Any]:
         """The job's state now."""
@@ -128,9 +128,10 @@ class JobCalls:
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """The jobs of the account, newest first; none where the service cannot list them."""
-        return self._listed("fine_tuning.jobs.list", {}, lambda client: client.fine_tuning.jobs)
+        return self.listed("fine_tuning.jobs.list", {}, lambda client: client.fine_tuning.jobs)
 
-    def _listed(self, endpoint: str, request: Mapping[str, Any], of: Callable[[Any], Any]) -> Iterator[dict[str, Any]]:
+    def listed(self, endpoint: str, request: Mapping[str, Any], of: Callable[[Any], Any]) -> Iterator[dict[str, Any]]:
+        """What the service lists of a kind, the newest first; nothing where it cannot list."""
         try:
             yield from self._pages(endpoint, request, lambda client, sent: of(client).with_raw_response.list(**sent))
         except ServiceError as error:
@@ -164,14 +165,18 @@ class JobCalls:
         if self.log is not None:
             self.log.recover()
             if any(lost.request.get("sha256") == digest for lost in self.log.failures() if lost.interrupted):
-                for file in self._listed("files.list", {"purpose": "fine-tune"}, lambda client: client.files):
+                for file in self.listed("files.list", {"purpose": "fine-tune"}, lambda client: client.files):
                     if file.get("filename") == name:
                         return str(file["id"])
+        return self.put(name, data, digest, "fine-tune")
+
+    def put(self, name: str, data: bytes, digest: str, purpose: str) -> str:
+        """The id of a new file at the service."""
         reply = self.send(
             "upload",
             "files",
-            {"file": name, "bytes": len(data), "sha256": digest, "purpose": "fine-tune"},
-            lambda client, _: client.files.with_raw_response.create(file=(name, data), purpose="fine-tune"),
+            {"file": name, "bytes": len(data), "sha256": digest, "purpose": purpose},
+            lambda client, _: client.files.with_raw_response.create(file=(name, data), purpose=purpose),
         )
         return str(reply["id"])
 
@@ -191,7 +196,9 @@ class JobCalls:
         states = (
             exchange.response or {}
             for exchange in self.log or ()
-            if self._is_done(exchange, "train", "poll") and "status" in (exchange.response or {})
+            if self._is_done(exchange, "train", "poll")
+            and exchange.endpoint.startswith("fine_tuning.")
+            and "status" in (exchange.response or {})
         )
         return next(iter(deque(states, maxlen=1)), None)
 

@@ -267,9 +267,9 @@ class MessageLog:
         last = self._offsets.get(id)
         return [] if last is None else [self._read(offset) for offset in (*self._earlier.get(id, ()), last)]
 
-    def failures(self) -> Iterator[Exchange]:
-        """The failed exchanges, oldest first."""
-        for offset in list(self._failed):
+    def failures(self, since: int = 0) -> Iterator[Exchange]:
+        """The failed exchanges, oldest first, without the first `since` of them."""
+        for offset in self._failed[since:]:
             yield self._read(offset)
 
     def interrupted(self) -> int:

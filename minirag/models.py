@@ -20,7 +20,7 @@ from minirag.errors import BadReply, ServiceError
 from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.pool import check_interrupted, in_order
 from minirag.prompts import Message, with_shape
-from minirag.redact import redact
+from minirag.redact import redact, redact_json
 from minirag.replay import Replay
 from minirag.service import OPENAI_ADDRESS, Service, described, utc_now
 from minirag.tokens import Tokenizer, for_model
@@ -99,7 +99,7 @@ class _Model:
         self.model = model
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
-        self._learned = False
+        self._learned: int | None = None
         self._adapting = threading.Lock()
         self._learning = threading.Lock()
 
@@ -113,25 +113,30 @@ class _Model:
             try:
                 return call(request)
             except ServiceError as error:
-                self._adapt(request, described(error), say=self.service.tell)
+                self._adapt(request, described(error), self.service.tell)
                 if build() == request:
                     raise
 
     def _learn_from_log(self) -> None:
-        """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for."""
+        """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for.
+
+        Failures that the log gained since, from batches, are learned from as well.
+        """
         with self._learning:
             log = self.service.replay.log if self.service.replay is not None else self.log
-            if self._learned or log is None:
-                return
-            for failed in log.failures():
+            say = (lambda _: None) if self._learned is None else self.service.tell
+            self._learned = self._learned or 0
+            for failed in () if log is None else log.failures(self._learned):
+                self._learned += 1
                 if (failed.service, failed.model) == (self.service.name, self.model):
-                    self._adapt(failed.request, failed.error or {})
-            self._learned = True
+                    self._adapt(failed.request, failed.error or {}, say)
 
     def _send(
         self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
     ) -> Exchange:
         """Try until there is a usable reply; log every reply and every failure. Raises ServiceError."""
+        if self.service.queue is not None:
+            self.service.queue.wait_for(self._begun(request, stage, tags, repeat), keep)
         retry, failures = self.service.retry, 0
         while True:
             retry.wait_turn()
@@ -164,20 +169,36 @@ class _Model:
 
         if self.log is None or self.service.replay is not None:
             return attempt()
-        with self.log.sending(
-            Exchange(stage, self.endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
-        ):
+        with self.log.sending(self._begun(request, stage, tags, repeat)):
             exchange, failure = attempt()
             self._record(self.log, exchange, keep or failure is not None)
         return exchange, failure
+
+    def _begun(self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
+        """A call as far as it is known before its reply."""
+        return Exchange(stage, self.endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
+
+    def take(self, exchange: Exchange, keep: bool = True) -> BadReply | None:
+        """Log what came of a request by another road than a call; why its reply cannot be used, if it cannot.
+
+        With `keep=False` the log does not keep its vectors, as in `embed`.
+        """
+        failure = None
+        if exchange.error is None:
+            try:
+                self._check(exchange.response or {}, exchange.request)
+            except BadReply as bad:
+                failure = bad
+                exchange = replace(exchange, response=redact_json(exchange.response), error=described(bad))
+        if self.log is not None:
+            self._record(self.log, exchange, keep or exchange.error is not None)
+        return failure
 
     def _is_awaited(self, failure: ServiceError) -> bool:
         """Whether a failure is one that only time mends, and that is no failed attempt; the wait is arranged."""
         return False
 
-    def _adapt(
-        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
         """Change the one thing in `request` that a 400 does not support, and say so; nothing is ever changed back."""
         raise NotImplementedError
 
@@ -292,9 +313,7 @@ class ChatModel(_Model):
             request["response_format"] = {"type": "json_object"}
         return request
 
-    def _adapt(
-        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
         said = f"{error.get('param')} {error.get('code')} {error.get('message')}"
         if error.get("status") not in (400, 422) or not _UNSUPPORTED.search(said):
             return
@@ -399,9 +418,7 @@ class EmbeddingModel(_Model):
         exchange = self.log.once(id, send)
         return exchange if (exchange.response or {}).get("data") else send()  # else a store has kept the vectors itself
 
-    def _adapt(
-        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
         said, sent = f"{error.get('param')} {error.get('message')}", request.get("encoding_format")
         if error.get("status") in (400, 422) and "encoding_format" in said and sent == "base64":
             self._encoding = "float"

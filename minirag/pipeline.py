@@ -470,14 +470,16 @@ class Run:
 
         step = self._progress("ask")
         answers: dict[tuple[str, str], Answer] = {}
+        failures = []
         for done, ((arm, question), result) in enumerate(
             zip(tasks, in_order(ask, tasks, self.workers), strict=True), 1
         ):
             step(done, len(tasks))
             if isinstance(result, ServiceError):
-                self.failures.append(f"{question.id} ({arm}): {result}")
+                failures.append(f"{question.id} ({arm}): {result}")
             else:
                 answers[arm, question.id] = result
+        self.failures += failures
         calls = sum(len(answer.drafts) for answer in answers.values())
         self.say(f"ask: {len(answers)} answers by {', '.join(models)}, {calls - len(answers)} of {calls} calls refine")
         return answers

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from minirag.errors import Waiting
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,8 +32,9 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
     """`call(item)` for each item, in the items' order, in at most `workers` threads.
 
     The first exception stops the feeding: calls in flight are finished, so that what they paid for is kept, and
-    then it is raised. After Ctrl-C, or where nobody wants more results, they get ten seconds and start nothing new
-    (`check_interrupted`), neither here nor in pools that their calls have begun; a second Ctrl-C ends the wait.
+    then it is raised. Waiting stops nothing: it is raised when all items have had their turn, and the results
+    behind it are dropped. After Ctrl-C, or where nobody wants more results, calls in flight get ten seconds and start
+    nothing new (`check_interrupted`), neither here nor in pools that they have begun; a second Ctrl-C ends the wait.
     """
     outer: threading.Event | None = getattr(_here, "interrupted", None)
     free = threading.Semaphore(workers)
@@ -41,6 +44,8 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
         _here.interrupted = outer or interrupted
         try:
             return call(item)
+        except Waiting:
+            raise
         except BaseException:
             stopped.set()
             raise
@@ -49,6 +54,20 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
 
     pool = ThreadPoolExecutor(workers)
     running: deque[Future[R]] = deque()
+    waiting: Waiting | None = None
+
+    def results(*, all_of_them: bool) -> Iterator[R]:
+        """The results at the front that are there, or all as they come; none behind one that has to be waited for."""
+        nonlocal waiting
+        while running and (all_of_them or running[0].done()):
+            try:
+                result = running[0].result()  # not taken out before: an interruption waits for those that are in
+            except Waiting as error:
+                waiting = error
+            running.popleft()
+            if waiting is None:
+                yield result
+
     patient = True
     try:
         for item in items:
@@ -56,12 +75,10 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
             if stopped.is_set():
                 break
             running.append(pool.submit(work, item))
-            while running and running[0].done():
-                yield running.popleft().result()
-        while running:
-            result = running[0].result()  # not taken out before: an interruption waits for those that are in
-            running.popleft()
-            yield result
+            yield from results(all_of_them=False)
+        yield from results(all_of_them=True)
+        if waiting is not None:
+            raise waiting
     except (KeyboardInterrupt, GeneratorExit):
         interrupted.set()
         patient = False

@@ -10,9 +10,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from minirag.deadline import DeadlinePassed, within
@@ -35,7 +35,7 @@ OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = (
 """The variables of the environment that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
-UPLOAD_RATE = 125_000.0
+TRANSFER_RATE = 125_000.0
 """Bytes of a file that have one second more: a line of 1 Mbit/s."""
 _TRANSIENT = {408, 409, 425, 429}
 
@@ -45,7 +45,15 @@ class Meter(Protocol):
 
     def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float: ...
 
-    def settle(self, most: float, exchange: Exchange) -> None: ...
+    def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]: ...
+
+    def settle(self, most: float, *exchanges: Exchange) -> None: ...
+
+
+class Queue(Protocol):
+    """Where requests wait for a batch in place of being sent; `passes.Passes` is one."""
+
+    def wait_for(self, exchange: Exchange, keep: bool) -> NoReturn: ...
 
 
 def utc_now() -> str:
@@ -105,6 +113,7 @@ class Service:
         self.timeout = timeout
         self.answered = False
         self.meter: Meter | None = None
+        self.queue: Queue | None = None
         self._say = say
         self._said: set[str] = set()
         self._lock = threading.Lock()
@@ -161,14 +170,7 @@ class Service:
         `send` is given the SDK's client and returns one of its raw responses, within `seconds` (default: the
         service's timeout). A reply that comes later is never seen.
         """
-        client = self.client
-        seconds = seconds or self.timeout
-        try:
-            raw = within(seconds, lambda: send(client))
-        except DeadlinePassed:
-            raise ServiceError(f"{self.address} did not answer within {seconds:g} s.", transient=True) from None
-        except Exception as error:
-            raise self.failure(error, model) from error
+        raw = self._raw(send, model, seconds or self.timeout)
         try:
             # a service may send the key back, and what it sends goes into the log, answers and prompts
             reply = json.loads(without_keys(raw.content), parse_constant=no_constant)
@@ -179,6 +181,29 @@ class Service:
             raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
         self.answered = True
         return reply
+
+    def _raw(self, send: Callable[[Any], Any], model: str, seconds: float) -> Any:
+        """The SDK's raw response to one request that is sent once, or a ServiceError that says what happened."""
+        client = self.client
+        try:
+            return within(seconds, lambda: send(client))
+        except DeadlinePassed:
+            raise ServiceError(f"{self.address} did not answer within {seconds:g} s.", transient=True) from None
+        except Exception as error:
+            raise self.failure(error, model) from error
+
+    def download(self, file_id: str, most_bytes: int) -> bytes:
+        """The content of a file at the service, without keys; tried again like any call that only looks."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                allowed = self.timeout + most_bytes / TRANSFER_RATE
+                raw = self._raw(lambda client: client.files.with_raw_response.content(file_id), "", allowed)
+                return without_keys(raw.content)
+            except ServiceError as error:
+                if not error.transient or not self.retry.after_failure(attempt, error.wait):
+                    raise
 
     def shutdown_date(self, model: str) -> str | None:
         """The day on which the service switches a model off, as far as it says anything about that."""
@@ -214,7 +239,7 @@ class Service:
         started, clock = utc_now(), time.monotonic()
         response: Mapping[str, Any] | None = None
         failure = None
-        allowed = self.timeout + int(request.get("bytes", 0)) / UPLOAD_RATE
+        allowed = self.timeout + int(request.get("bytes", 0)) / TRANSFER_RATE
         try:
             response = self.call(send, str(request.get("model", "")), allowed)
             check(response)
@@ -235,7 +260,8 @@ class Service:
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            return self._refusal(error, model)
+            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            return self.refusal(error.status_code, error.body, headers, model)
         if isinstance(error, openai.APITimeoutError):
             return ServiceError(f"{self.address} did not answer within {self.timeout:g} s.", transient=True)
         if isinstance(error, openai.APIConnectionError):
@@ -250,10 +276,11 @@ class Service:
             return InputError(redact(str(error)).rstrip(".") + ".")
         return error
 
-    def _refusal(self, error: Any, model: str) -> ServiceError:
-        body = error.body if isinstance(error.body, dict) else {}
-        code, param, status = body.get("code"), body.get("param"), int(error.status_code)
-        said = redact(str(body.get("message") or error.body or "no reason given")).strip().rstrip(".")[:300]
+    def refusal(self, status: int, error: Any, headers: Mapping[str, str], model: str) -> ServiceError:
+        """What a reply that is no success means: its status, its `error` object if it has one, its headers."""
+        body = error if isinstance(error, dict) else {}
+        code, param = body.get("code"), body.get("param")
+        said = redact(str(body.get("message") or error or "no reason given")).strip().rstrip(".")[:300]
         told: dict[str, Any] = {
             "status": status,
             "code": None if code is None else redact(str(code)),
@@ -270,7 +297,7 @@ class Service:
         if 300 <= status < 400:
             return ServiceRefused(f"{self.address} redirects elsewhere; give the final address as --base-url.", **told)
         transient = status in _TRANSIENT or status >= 500
-        wait = retry_after({k.lower(): v for k, v in error.response.headers.items()}) if transient else None
+        wait = retry_after(headers) if transient else None
         return ServiceError(f"{self.address} answered {status}: {said}.", transient=transient, wait=wait, **told)
 
 

@@ -17,6 +17,7 @@ from minirag.chunker import Chunk
 from minirag.errors import StoreError
 from minirag.files import write_atomically, write_json
 from minirag.models import Embedder
+from minirag.pool import in_order
 
 BATCH = 256
 BLOCK = 1 << 22
@@ -82,11 +83,13 @@ class VectorStore:
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         matrix: NDArray[np.float32] | None = None
-        for start in range(0, len(chunks), batch):
-            part = chunks[start : start + batch]
-            rows = np.asarray(
-                embed.embed([chunk.text for chunk in part], tags={"for": "index"}, keep=False), np.float32
-            )
+        starts = range(0, len(chunks), batch)
+        parts = [chunks[start : start + batch] for start in starts]
+
+        def embedded(part: Sequence[Chunk]) -> NDArray[np.float32]:
+            return np.asarray(embed.embed([c.text for c in part], tags={"for": "index"}, keep=False), np.float32)
+
+        for start, part, rows in zip(starts, parts, in_order(embedded, parts, 1), strict=True):
             if rows.ndim != 2 or len(rows) != len(part) or (matrix is not None and rows.shape[1] != matrix.shape[1]):
                 raise StoreError(
                     f"{embed.model} gave vectors of shape {rows.shape} for the {len(part)} chunks from {part[0].id} "

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from minirag.batch import Batches
 from minirag.connect import connect
 from minirag.errors import InputError, Unfinished
-from minirag.evaluation import evaluate
+from minirag.evaluation import Scores, evaluate
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
@@ -40,16 +41,21 @@ def main(given: Mapping[str, Any]) -> int:
             log=log,
             service=service,
         )
-        scores = evaluate(
-            rows,
-            metrics,
-            judge,
-            EmbeddingModel(given.get("embedding", "offline-embedding"), log=log, service=service),
-            rounds=positive(given, "rounds", 1),
-            workers=positive(given, "workers", 8),
-            window=given.get("judge_window"),
-            progress=lambda done, total: progress("evaluate", done, total),
-        )
+        embed = EmbeddingModel(given.get("embedding", "offline-embedding"), log=log, service=service)
+
+        def scored() -> Scores:
+            return evaluate(
+                rows,
+                metrics,
+                judge,
+                embed,
+                rounds=positive(given, "rounds", 1),
+                workers=positive(given, "workers", 8),
+                window=given.get("judge_window"),
+                progress=lambda done, total: progress("evaluate", done, total),
+            )
+
+        scores = Batches(service, log, say=say, progress=progress).run(scored, batched="batch" in given)
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
     summary = scores.summary()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from minirag import costs, training_table
+from minirag.batch import Batches
 from minirag.commands.review import review
 from minirag.connect import connect, service_of
 from minirag.errors import InputError
@@ -60,11 +61,12 @@ def main(given: Mapping[str, Any]) -> int:
         _require_same_services(run, documents)
         _tell_changes(run)
         run.record()
-        _ = run.service  # its address is said before the first step, whatever that sends
+        # the service's address is said before the first step, whatever that sends
+        batches = Batches(run.service, run.log, say=say, progress=progress)
         if "review" in given or "editor" in given:
-            review(run, in_editor="editor" in given)
+            batches.run(lambda: review(run, in_editor="editor" in given), batched="batch" in given)
         stack.push(_let_calls_end)
-        getattr(run, RESULTS.get(given["command"], "report"))
+        batches.run(lambda: getattr(run, RESULTS.get(given["command"], "report")), batched="batch" in given)
         summary = _summary(run, given["command"])
         if "tables" in given:
             summary["tables"] = [str(path) for path in run.write_tables(given["tables"])]

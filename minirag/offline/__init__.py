@@ -21,9 +21,9 @@ __all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "
 def serve(state: Path | None = None, port: int = 0, faults: Sequence[Rule] = ()) -> Server:
     """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
 
-    `state` is a folder that keeps uploaded files, jobs, batches and tuned models for the next start; without it they end with
-    the process. `port` 0 takes a free one. `faults` are rules by which replies fail. Close the server, or use it in
-    a `with` block. Raises InputError if the port or the folder cannot be used.
+    `state` is a folder that keeps uploaded files, jobs, batches and tuned models for the next start; without it they
+    end with the process. `port` 0 takes a free one. `faults` are rules by which replies fail. Close the server, or use
+    it in a `with` block. Raises InputError if the port or the folder cannot be used.
     """
     service = Service(state)
     if not faults:

@@ -1,6 +1,7 @@
 """Apart. The input file of a batch, checked line by line as the real service does before it begins.
 
->>> read_lines(b'{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "m"}}', "/v1/embeddings")
+>>> row = b'{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"model": "m"}}'
+>>> read_lines(row, "/v1/embeddings")
 ([Line(custom_id='a', body={'model': 'm'})], [])
 """
 

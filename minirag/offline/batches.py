@@ -59,12 +59,13 @@ class Batches:
         """GET /v1/batches/{batch_id}; moves the batch on."""
         with self._lock:
             record = self._record(batch_id)
-            move = {
+            moves: Mapping[str, Callable[[Json], Json]] = {
                 "validating": self._validated,
                 "in_progress": self._worked,
                 "finalizing": lambda record: self._ended(record, "completed"),
                 "cancelling": lambda record: self._ended(record, "cancelled"),
-            }.get(record["batch"]["status"])
+            }
+            move = moves.get(record["batch"]["status"])
             return _public(self._records.put(move(record)) if move else record)
 
     def cancel(self, batch_id: str) -> Json:

@@ -1,0 +1,327 @@
+"""Row 7. Model calls through the Batch API: half the price and a quota of its own, for replies within a day.
+
+Each pass of a step (`passes`) is sent as batches, one file for each endpoint and model; their replies enter the log as
+if they had been called for. A batch that was submitted is on disk before, one file beside the log that holds the lines
+which the log is to get; it is removed when the log has them. So a run that dies at any moment finds its batches again,
+by the name in that file, in the log or on the server, and submits no line twice.
+"""
+
+import glob
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from minirag.batch_files import BYTES, PATHS, Result, portions, request_line, results
+from minirag.errors import BadReply, BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
+from minirag.files import write_atomically
+from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import ChatModel, EmbeddingModel
+from minirag.passes import Noted, Passes
+from minirag.service import Service, described
+
+T = TypeVar("T")
+
+ENDED = {"completed", "failed", "expired", "cancelled"}
+DAY = 86_400
+_MODELS = {"chat.completions": ChatModel, "embeddings": EmbeddingModel}
+
+
+@dataclass
+class _Batch:
+    """The requests of one batch, and what the service says of it once it is submitted."""
+
+    name: str
+    keep: bool
+    calls: Sequence[Exchange]
+    state: Mapping[str, Any] = field(default_factory=dict)
+    held: float = 0.0
+    """US dollars put aside for it."""
+
+    @property
+    def id(self) -> str:
+        return str(self.state.get("id"))
+
+    @property
+    def status(self) -> str:
+        """`validating`, `in_progress`, `finalizing`, `cancelling`, one of `ENDED`, or a newer one."""
+        return str(self.state.get("status"))
+
+
+class Batches:
+    """The batches of one log at `service`; `run` takes a step through them.
+
+    `say` hears what is submitted and what is odd, `progress` (step, done, total). `passes` counts.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        log: MessageLog,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        progress: Callable[[str, int, int], None] = lambda *_: None,
+    ) -> None:
+        self.passes = Passes(self._settle)
+        self._service = service
+        self._log = log
+        self._calls = JobCalls(service, log)
+        self._say = say
+        self._progress = progress
+
+    def run(self, step: Callable[[], T], *, batched: bool = True) -> T:
+        """What `step` returns; its model calls go into batches if they are to be `batched`, and directly if not.
+
+        Batches that an earlier run has left are collected first, in either case: they are paid for. Raises Unfinished
+        where somebody cancelled a batch, and BudgetReached where not even one more request fits.
+        """
+        self._collect_left()
+        self._service.queue = self.passes if batched else None
+        try:
+            return self.passes.run(step)
+        finally:
+            self._service.queue = None
+
+    # -- submitting ----------------------------------------------------------------------------------------
+
+    def _settle(self, noted: Sequence[Noted]) -> dict[str, ServiceError]:
+        """Submit what was noted, as far as the money goes, and log what comes of it; the failures by exchange id."""
+        submitted: list[_Batch] = []
+        for portion in portions(noted):
+            try:
+                submitted.append(self._submitted(portion))
+            except BudgetReached:
+                if not submitted:
+                    raise
+                break  # what the others turn out to cost may leave room
+        return self._collected(submitted)
+
+    def _submitted(self, portion: Sequence[Noted]) -> _Batch:
+        meter, held = self._service.meter, 0.0
+        if meter is not None:
+            count, held = meter.reserve_batch([each.exchange for each in portion])
+            portion = portion[:count]
+        batch = _Batch(uuid4().hex, portion[0].keep, [each.exchange for each in portion], held=held)
+        write_atomically(self._path(batch.name), _to_file(batch))
+        data = b"".join(map(request_line, batch.calls))
+        digest = hashlib.sha256(data).hexdigest()
+        first = batch.calls[0]
+        try:
+            file_id = self._calls.put(f"batch-{batch.name}.jsonl", data, digest, "batch")
+            request = {
+                "input_file_id": file_id,
+                "endpoint": PATHS[first.endpoint],
+                "completion_window": "24h",
+                "metadata": {"minirag": batch.name, "input_sha256": digest},
+            }
+            batch.state = self._created(request, batch.name)
+        except ServiceError as error:
+            if error.status in {404, 405, 501}:
+                said = str(error).rstrip(".")
+                raise ServiceRefused(f"{self._service.address} takes no batches, leave out --batch: {said}.") from error
+            raise
+        self._say(f"batch: {len(batch.calls):,} requests to {first.model} in {batch.id}")
+        return batch
+
+    def _created(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """The new batch; where the reply was lost, the one that was created all the same."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._calls.send(
+                    "batch",
+                    "batches",
+                    request,
+                    lambda client, sent: client.batches.with_raw_response.create(**sent),
+                    repeat=attempt - 1,
+                )
+            except ServiceError as error:
+                if not error.transient:
+                    raise
+                if (state := self._on_server(name)) is not None:
+                    return state
+                # a service that did not answer may still create it
+                if error.status is None or not self._service.retry.after_failure(attempt, error.wait):
+                    raise
+
+    # -- finding again -------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> Path:
+        return self._log.path.with_name(f"{self._log.path.name}.{name}.batch")
+
+    def _collect_left(self) -> None:
+        """Log what the batches of a run that has died came to; those that were not submitted are forgotten."""
+        found = []
+        for path in sorted(self._log.path.parent.glob(f"{glob.escape(self._log.path.name)}.*.batch")):
+            batch = _from_file(path)
+            state = self._in_log(batch.name) or self._on_server(batch.name, path.stat().st_mtime)
+            if state is None:
+                path.unlink()
+                continue
+            batch.state = state
+            self._say(f"batch: {len(batch.calls):,} requests of an earlier run are in {batch.id}")
+            found.append(replace(batch, calls=list(self._unlogged(batch))))
+        self._collected(found)
+
+    def _in_log(self, name: str) -> Mapping[str, Any] | None:
+        """The batch of that name as it was when it was created, if the log knows it."""
+        for exchange in self._log:
+            created = exchange.endpoint == "batches" and exchange.error is None
+            if created and exchange.request.get("metadata", {}).get("minirag") == name:
+                return exchange.response
+        return None
+
+    def _on_server(self, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
+        """The batch of that name, if the server lists it among those of the day before `since` and later."""
+        for state in self._calls.listed("batches.list", {}, lambda client: client.batches):
+            if (state.get("metadata") or {}).get("minirag") == name:
+                return state
+            if int(state.get("created_at") or 0) < since - DAY:
+                break
+        return None
+
+    def _unlogged(self, batch: _Batch) -> Iterator[Exchange]:
+        """The requests of a batch whose outcome the log does not hold yet."""
+        logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
+        return (call for call in batch.calls if call.id not in logged)
+
+    # -- collecting ----------------------------------------------------------------------------------------
+
+    def _collected(self, batches: Sequence[_Batch]) -> dict[str, ServiceError]:
+        """Wait for batches and log what came of their requests; the failures by exchange id."""
+        failures: dict[str, ServiceError] = {}
+        for batch in batches:
+            self._wait(batch)
+            failures |= self._logged(batch)
+            self._path(batch.name).unlink()
+        if cancelled := [batch.id for batch in batches if batch.status == "cancelled"]:
+            raise Unfinished(
+                f"Batch {cancelled[0]} was cancelled; what it had done is kept, run again to submit the rest."
+            )
+        return failures
+
+    def _wait(self, batch: _Batch) -> None:
+        """Poll until a batch has ended; states that are not known are waited for like any other."""
+        pause, polls = FIRST_WAIT, 0
+        while batch.status not in ENDED:
+            counts = batch.state.get("request_counts") or {}
+            done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
+            self._progress(f"batch ({batch.status})", done, len(batch.calls))
+            self._service.retry.sleep(pause)
+            pause, polls = min(LONGEST_WAIT, pause * 1.5), polls + 1
+            batch.state = self._calls.send(
+                "poll",
+                "batches.retrieve",
+                {"batch_id": batch.id},
+                lambda client, sent: client.batches.with_raw_response.retrieve(**sent),
+                repeat=polls,
+            )
+
+    def _logged(self, batch: _Batch) -> dict[str, ServiceError]:
+        """Log what became of each request; the failures by exchange id."""
+        found, lost = self._results(batch), _Lost(batch)
+        failures: dict[str, ServiceError] = {}
+        exchanges = []
+        for number, call in enumerate(batch.calls, 1):
+            failure = self._failure(found[call.id], call.model) if call.id in found else lost.at_line(number)
+            exchange = replace(
+                call,
+                response=found[call.id].body if failure is None else None,
+                error=None if failure is None else described(failure),
+                tags={**call.tags, "batch": batch.id},
+                **_times(batch.state),
+            )
+            model = _MODELS[call.endpoint](call.model, log=self._log, service=self._service)
+            if (failure := model.take(exchange, batch.keep) or failure) is not None:
+                failures[call.id] = failure
+            exchanges.append(exchange)
+        if self._service.meter is not None:
+            self._service.meter.settle(batch.held, *exchanges)
+        if failures:
+            self._say(
+                f"batch: {len(failures):,} of {len(batch.calls):,} requests in {batch.id} ({batch.status}) failed"
+            )
+        return failures
+
+    def _results(self, batch: _Batch) -> dict[str, Result]:
+        """What both files of a batch say, by exchange id; what they say of nothing, or say twice, is told."""
+        known = {call.id for call in batch.calls}
+        found: dict[str, Result] = {}
+        odd = {"cannot be read": 0, "have an unknown custom_id": 0, "have the custom_id of another": 0}
+        for name in ("output_file_id", "error_file_id"):
+            if batch.state.get(name):
+                lines, unreadable = results(self._service.download(str(batch.state[name]), BYTES))
+                odd["cannot be read"] += unreadable
+                for line in lines:
+                    odd["have an unknown custom_id"] += line.custom_id not in known
+                    odd["have the custom_id of another"] += line.custom_id in found
+                    found.setdefault(line.custom_id, line)
+        for what, count in odd.items():
+            if count:
+                self._say(f"warning: {count:,} lines in the results of {batch.id} {what}")
+        return found
+
+    def _failure(self, result: Result, model: str) -> ServiceError | None:
+        """Why a request was not answered; None where it was."""
+        if result.status is None:
+            told = result.error or {}
+            return ServiceError(f"The batch did not send this request: {_said(told)}.", transient=True)
+        if result.status != 200:
+            error = result.body.get("error") if isinstance(result.body, dict) else result.body
+            return self._service.refusal(result.status, error, {}, model)
+        if not isinstance(result.body, dict):
+            return BadReply(f"{self._service.address} answered 200 with something that is no object.", transient=True)
+        return None
+
+
+class _Lost:
+    """Why the requests of a batch that are in no result file have no reply."""
+
+    def __init__(self, batch: _Batch) -> None:
+        wrong = ((batch.state.get("errors") or {}).get("data") or []) if batch.status == "failed" else []
+        self._of_line = {error.get("line"): error for error in wrong if error.get("line") is not None}
+        self._why = f": {_said(wrong[0])}" if wrong else ""
+        self._batch = batch
+
+    def at_line(self, number: int) -> ServiceError:
+        """The failure of the request in that line of the file; one that was named is not worth asking again."""
+        named = self._of_line.get(number)
+        why = self._why if named is None else f": {_said(named)}"
+        text = f"Batch {self._batch.id} is {self._batch.status} without a reply to this request{why}."
+        return ServiceError(text, transient=named is None)
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    return str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
+
+
+def _times(state: Mapping[str, Any]) -> dict[str, Any]:
+    """When a batch began, and the seconds until it ended: all that is known of when its requests were answered."""
+    began = int(state.get("created_at") or 0)
+    ended = next((int(state[f"{name}_at"]) for name in ENDED if state.get(f"{name}_at")), began)
+    return {
+        "started": datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": float(max(0, ended - began)),
+    }
+
+
+def _to_file(batch: _Batch) -> bytes:
+    """A batch on disk: its name, and the lines that the log is to get, without their replies yet."""
+    head = json.dumps({"batch": batch.name, "keep": batch.keep}).encode() + b"\n"
+    return head + b"".join(call.to_line() for call in batch.calls)
+
+
+def _from_file(path: Path) -> _Batch:
+    """The batch that `_to_file` wrote."""
+    try:
+        head, *lines = path.read_bytes().splitlines()
+        told = json.loads(head)
+        return _Batch(str(told["batch"]), bool(told["keep"]), [Exchange.from_line(line) for line in lines])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LogError(f"{path} cannot be read ({error}); remove it to ask for what it holds again.") from error
