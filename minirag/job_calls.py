@@ -79,7 +79,9 @@ class JobCalls:
 
     def _check(self, reply: Mapping[str, Any]) -> None:
         if "id" not in reply and "data" not in reply:
-            raise BadReply(f"{self.service.address} answered with something that is no file, job or batch.")
+            raise BadReply(
+                f"{self.service.address} answered with something that is neither a file nor a job nor a batch."
+            )
 
     def retrieve(self, id: str, repeat: int = 0) -> dict[str, Any]:
         """The job's state now."""

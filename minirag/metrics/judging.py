@@ -7,6 +7,7 @@ from minirag import prompts
 from minirag.errors import WindowTooSmall
 from minirag.metrics.evidence import supporting_span
 from minirag.metrics.score import Asker, Reply, Score, Unscored
+from minirag.pool import in_order
 from minirag.prompts import Excerpt, Message
 from minirag.replies import listed
 from minirag.window import Passage, Unit, Window, excerpts
@@ -43,11 +44,16 @@ def support(asker: Asker, contexts: Sequence[str], statements: Sequence[str], st
     One request where everything fits; else contexts and statements go piece by piece, and a statement is
     supported if any piece of the contexts supports it.
     """
-    verdicts: list[Verdict] = []
-    while len(verdicts) < len(statements):
-        rest = statements[len(verdicts) :]
-        verdicts += _of_batch(asker, contexts, rest[: _batch_size(asker.window, rest)], stage)
-    return verdicts
+    batches: list[Sequence[str]] = []
+    rest = statements
+    while rest:
+        batches.append(rest[: _batch_size(asker.window, rest)])
+        rest = rest[len(batches[-1]) :]
+    return [
+        verdict
+        for verdicts in in_order(lambda batch: _of_batch(asker, contexts, batch, stage), batches, 1)
+        for verdict in verdicts
+    ]
 
 
 def _batch_size(window: Window, statements: Sequence[str]) -> int:
@@ -70,15 +76,19 @@ def _of_batch(asker: Asker, contexts: Sequence[str], statements: Sequence[str], 
         return prompts.verdicts(given, statements)
 
     reply = reply_tokens(len(statements))
-    merged: list[Verdict] = []
-    for messages in fitted(asker.window, contexts, build, reply, prompts.VERDICTS_SCHEMA):
-        new = asker.ask(
+
+    def judged(messages: list[Message]) -> list[Verdict]:
+        return asker.ask(
             messages,
             lambda found: read_verdicts(found, statements, "supported"),
             stage=stage,
             schema=prompts.VERDICTS_SCHEMA,
             max_tokens=reply,
         )
+
+    merged: list[Verdict] = []
+    # one after the other: a second chance is due before the next request, and after a fault none
+    for new in in_order(judged, fitted(asker.window, contexts, build, reply, prompts.VERDICTS_SCHEMA), 1):
         merged = [old if old.positive else found for old, found in zip(merged, new, strict=True)] if merged else new
     return merged
 
