@@ -13,6 +13,7 @@ from minirag.visible import visible
 
 PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
 BATCH_HELP = "model calls through the Batch API: half the price, slower"
+STORE_HELP = "keep the index in a database: postgresql://HOST/NAME"
 FORMATS = ("csv", "md")
 ROLES = ("teacher", "student", "judge", "embedding")
 STEPS = {
@@ -103,6 +104,7 @@ def _add_verify(commands: Any) -> None:
     command = _add(commands, "verify", text, "verify out")
     command.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
     command.add_argument("--prices", metavar="FILE", help="the prices that the run was given")
+    command.add_argument("--store", metavar="URL", help=STORE_HELP)
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
@@ -164,6 +166,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     command.add_argument("--batch", action="store_true", help=BATCH_HELP)
     command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
+    command.add_argument("--store", metavar="URL", help=STORE_HELP)
     _add_settings(command, formats=name != "report")
 
 
@@ -201,6 +204,9 @@ def _add_settings(command: Any, *, formats: bool = True) -> None:
         ("--chunk-overlap", "N", "tokens two chunks may share (default 128)"),
     ):
         answers.add_argument(option, type=int, metavar=metavar, help=help_text)
+    answers.add_argument(
+        "--ef-search", type=_positive, metavar="N", help="with --store: HNSW with N candidates (default exact)"
+    )
     _add_training(command.add_argument_group("training"), formats=formats)
     judging = command.add_argument_group("judging and money")
     judging.add_argument("--judge-window", type=_positive, metavar="N", help="the judge's largest request")

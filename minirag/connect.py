@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.errors import InputError
+from minirag.postgres import Database
 from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 from minirag.terminal import say
 
@@ -39,6 +40,20 @@ def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline
         raise InputError("The embedded server did not start; see above.")
     say(f"service: {address} (embedded)")
     return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
+
+
+def database(given: Mapping[str, Any], *, recorded: object = None, approximate: bool = False) -> Database | None:
+    """The database that keeps the index, where one is named; its address never comes from a folder.
+
+    Raises InputError where the run that `recorded` a store is resumed without, and for an option that would do nothing.
+    """
+    if "store" in given:
+        return Database(given["store"])
+    if recorded is not None:
+        raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
+    if approximate:
+        raise InputError("--ef-search is about a store in a database: name one with --store, or leave it out.")
+    return None
 
 
 def service_of(model: str, given: Mapping[str, Any], stack: ExitStack) -> Service | None:

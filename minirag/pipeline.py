@@ -44,6 +44,8 @@ from minirag.models import ChatModel, EmbeddingModel
 from minirag.payback import in_words as payback_in_words
 from minirag.payback import payback
 from minirag.pool import in_order
+from minirag.postgres import Database
+from minirag.postgres_store import PostgresVectorStore
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questionnaire import Questionnaire
@@ -65,7 +67,7 @@ from minirag.tables import comparison_table, score_table
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
 from minirag.trial import doubts
-from minirag.vector_store import VectorStore
+from minirag.vector_store import Store, VectorStore, chunks_digest
 from minirag.version import VERSION
 from minirag.wording import similarity
 
@@ -74,6 +76,8 @@ RESULTS = (
     *("report.md", "scores.csv", "comparison.csv"),
 )
 """What the evaluation writes; the log gives it again for free."""
+POSTGRESQL = "postgresql"
+"""What `run.json` says of a store in a database: never where that is."""
 SERVED_WITHIN = 600.0
 """Seconds that a new model may answer 404 before it is given up."""
 
@@ -87,8 +91,9 @@ class Run:
     """A run folder: `Run(folder, settings, Service)`, then the step you want, e.g. `run.comparison`.
 
     `connect` gives the service once the first call is due; `student_service` serves and trains the student,
-    `tuned_service` serves a tuned model from elsewhere, if that one does not. `say` hears one line a step, `progress`
-    hears (step, done, total). Use it as a context manager: two processes must not share a folder.
+    `tuned_service` serves a tuned model from elsewhere, if that one does not; `database` keeps the index, where it is
+    not to be kept in the folder. `say` hears one line a step, `progress` hears (step, done, total). Use it as a context
+    manager: two processes must not share a folder.
     """
 
     folder: Path
@@ -96,6 +101,7 @@ class Run:
     connect: Callable[[], Service]
     student_service: Service | None = None
     tuned_service: Service | None = None
+    database: Database | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
     max_cost: float | None = None
@@ -206,8 +212,10 @@ class Run:
         return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
 
     @cached_property
-    def store(self) -> VectorStore:
+    def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
+        if self.database is not None:
+            return self._store_in(self.database)
         with suppress(StoreError):
             store = VectorStore.open(self.folder, model=self._index_name)
             if list(store.chunks) == self.chunks:
@@ -221,6 +229,19 @@ class Run:
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return VectorStore.open(self.folder, verify=False)  # mapped from the disk, where it has just been written
+
+    def _store_in(self, database: Database) -> Store:
+        """`chunks.jsonl`, and the index in a database, where runs over the same chunks by the same model share it."""
+        name = hashlib.sha256(f"{self._index_name}\0{chunks_digest(self.chunks)}".encode()).hexdigest()[:16]
+        store = PostgresVectorStore(database, name=name, ef_search=self.settings.ef_search)
+        store.build(self.chunks, self.embed, model=self._index_name)
+        write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
+        self.log.forget_aside()
+        self.say(
+            f"index: {_counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens, "
+            f"{store.dimensions} dimensions, {name} in {database.address}"
+        )
+        return store
 
     @property
     def _index_name(self) -> str:
@@ -621,6 +642,7 @@ class Run:
             "service": self.service.name,
             "student_service": None if self.student_service is None else self.student_service.name,
             "tuned_service": None if self.tuned_service is None else self.tuned_service.name,
+            **({} if self.database is None else {"store": POSTGRESQL}),
             "documents": dict(self.pages.sha256),
             "question_files": {
                 name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()

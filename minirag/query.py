@@ -18,7 +18,7 @@ from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Message
-from minirag.vector_store import Hit, VectorStore
+from minirag.vector_store import Hit, Store
 from minirag.window import SMALLEST_EXCERPT, Passage, Unit, Window, excerpts
 
 REPLY_TOKENS = 256
@@ -65,7 +65,7 @@ class QueryEngine:
 
     def __init__(
         self,
-        store: VectorStore,
+        store: Store,
         chat: Chat,
         embed: Embedder,
         *,

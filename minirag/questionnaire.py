@@ -16,7 +16,7 @@ from minirag.models import Chat, Embedder
 from minirag.questions import SPLITS, PageKey, Question, generate, guess_pages, read_questions
 from minirag.settings import Settings
 from minirag.trial import ACCEPTED, doubts, on_trial
-from minirag.vector_store import VectorStore
+from minirag.vector_store import Store
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Questionnaire:
     settings: Settings
     pages: Sequence[Page]
     chunks: Sequence[Chunk]
-    store: VectorStore
+    store: Store
     embed: Embedder
     writer: Chat
     workers: int = 8

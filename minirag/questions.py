@@ -21,7 +21,7 @@ from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
 from minirag.replies import NotJSON, json_value, listed
-from minirag.vector_store import VectorStore
+from minirag.vector_store import Store
 from minirag.window import Passage, Window, excerpts
 from minirag.wording import similarity
 
@@ -221,7 +221,7 @@ def read_questions(path: Path, split: str) -> list[Question]:
     return [Question(f"{split[0]}{number:03d}", split, text) for number, text in enumerate(texts, 1)]
 
 
-def guess_pages(questions: Sequence[Question], store: VectorStore, vectors: NDArray[np.float32]) -> list[Question]:
+def guess_pages(questions: Sequence[Question], store: Store, vectors: NDArray[np.float32]) -> list[Question]:
     """The questions with the nearest chunk as their likely source, flagged `page guessed`.
 
     `vectors` has one row a question. Questions that know their chunk come back as they are.

@@ -17,6 +17,7 @@ _SECRET = re.compile(
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|\b(?:org|proj)[-_][A-Za-z0-9]{12,}"
     r"|(?<=://)[^\s/@?#'\"]+(?=@)"  # the name and password of an address
+    r"|(?<=password=)[^\s&#'\"]+"
 )
 _NO_SECRET = re.compile(r".{0,7}|[A-Za-z_-]{0,19}")
 """What local services are given in place of a key: EMPTY, ollama, lm-studio, no-key-required."""

@@ -8,6 +8,7 @@ from minirag.errors import InputError
 from minirag.evaluation import check_metrics
 from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
+from minirag.postgres_table import MOST_CANDIDATES
 from minirag.questions import SPLITS, read_questions
 from minirag.tokens import for_model
 from minirag.window import Window
@@ -36,6 +37,7 @@ class Settings:
     chunk_overlap: int = 128
     temperature: float | None = 0.0
     seed: int = 0
+    ef_search: int | None = None
     suffix: str | None = None
     tuned: str | None = None
     tokenizer: str | None = None
@@ -68,6 +70,8 @@ class Settings:
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
+        if self.ef_search is not None and not 1 <= self.ef_search <= MOST_CANDIDATES:
+            raise InputError(f"--ef-search is {self.ef_search}; it must be from 1 to {MOST_CANDIDATES:,}.")
         for name in ("train_questions", "eval_questions"):
             if isinstance(count := getattr(self, name), int) and count < 0:
                 raise InputError(f"--{name.replace('_', '-')} is {count}; it must not be negative.")

@@ -5,10 +5,10 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,22 @@ class Hit(NamedTuple):
 
     chunk: Chunk
     score: float
+
+
+class Store(Protocol):
+    """What retrieval asks of an index, wherever it is kept."""
+
+    @property
+    def chunks(self) -> Sequence[Chunk]: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
+    ) -> list[list[Hit]]: ...
 
 
 class VectorStore:
@@ -83,22 +99,10 @@ class VectorStore:
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         matrix: NDArray[np.float32] | None = None
-        starts = range(0, len(chunks), batch)
-        parts = [chunks[start : start + batch] for start in starts]
-
-        def embedded(part: Sequence[Chunk]) -> NDArray[np.float32]:
-            return np.asarray(embed.embed([c.text for c in part], tags={"for": "index"}, keep=False), np.float32)
-
-        for start, part, rows in zip(starts, parts, in_order(embedded, parts, 1), strict=True):
-            if rows.ndim != 2 or len(rows) != len(part) or (matrix is not None and rows.shape[1] != matrix.shape[1]):
-                raise StoreError(
-                    f"{embed.model} gave vectors of shape {rows.shape} for the {len(part)} chunks from {part[0].id} "
-                    "on; check the embedding model."
-                )
+        for start, rows in embedded(chunks, embed, batch):
             if matrix is None:
                 matrix = np.empty((len(chunks), rows.shape[1]), np.float32)
-            matrix[start : start + len(part)] = rows
-            _normalise(matrix[start : start + len(part)], part)
+            matrix[start : start + len(rows)] = rows
         assert matrix is not None
         return cls(chunks, matrix, embed.model)
 
@@ -113,16 +117,7 @@ class VectorStore:
         Only chunks for which `where` is true are looked at. Equal scores keep the chunks' order. A vector of zeros
         scores 0 everywhere. Raises StoreError for other dimensions than the index has, and for NaN or infinity.
         """
-        given = np.atleast_2d(np.asarray(vectors, np.float64))
-        if given.ndim != 2 or given.shape[1] != self.dimensions:
-            raise StoreError(
-                f"A question's vector has {given.shape[-1]} dimensions and the index {self.dimensions}: "
-                "use the model that made the index."
-            )
-        if not np.isfinite(given).all():
-            raise StoreError("A question's vector holds NaN or infinity; check the embedding model.")
-        norms = np.linalg.norm(given, axis=1, keepdims=True)
-        queries = (given / np.where(norms > 0, norms, 1)).astype(np.float32)
+        queries = unit_queries(vectors, self.dimensions)
         rows = None if where is None else np.flatnonzero([where(chunk) for chunk in self.chunks])
         return [
             [Hit(self.chunks[row], score) for row, score in found] for found in self._nearest(queries, max(k, 0), rows)
@@ -153,8 +148,7 @@ class VectorStore:
         path = Path(folder)
         with suppress(FileNotFoundError):  # a crash between the files must not leave an index that vouches for a mix
             (path / "index.json").unlink()
-        rows = (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in self.chunks)
-        lines = "".join(rows).encode("utf-8", "surrogatepass")
+        lines = b"".join(_lines(self.chunks))
         write_atomically(path / "chunks.jsonl", lines)
         array = np.ascontiguousarray(self.vectors)
         write_atomically(path / "vectors.npy", lambda stream: np.save(stream, array, allow_pickle=False))
@@ -196,6 +190,61 @@ class VectorStore:
             raise StoreError(f"vectors.npy in {path} is damaged (its checksum does not match); build the index again.")
         vectors = np.memmap(path / "vectors.npy", np.float32, "r", start, (count, dimensions))
         return cls(chunks, vectors, made_by)
+
+
+def embedded(
+    chunks: Sequence[Chunk], embed: Embedder, batch: int = BATCH, start: int = 0, dimensions: int | None = None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(position of the first, vectors) of the chunks from `start` on, `batch` at a time: unit float32 rows.
+
+    Raises StoreError if they are not as many as the chunks, not all of one length (`dimensions`, if given), or if one
+    is zero or not finite.
+    """
+    starts = range(start, len(chunks), batch)
+    parts = [chunks[first : first + batch] for first in starts]
+
+    def given(part: Sequence[Chunk]) -> NDArray[np.float32]:
+        return embed.embed([chunk.text for chunk in part], tags={"for": "index"}, keep=False)
+
+    # in a pool: every part is asked for, even where the first has to wait for its reply
+    for first, part, vectors in zip(starts, parts, in_order(given, parts, 1), strict=True):
+        rows = np.array(vectors, np.float32, order="C")
+        if rows.ndim != 2 or len(rows) != len(part) or dimensions not in {None, rows.shape[1]}:
+            raise StoreError(
+                f"{embed.model} gave vectors of shape {rows.shape} for the {len(part)} chunks from {part[0].id} "
+                "on; check the embedding model."
+            )
+        dimensions = rows.shape[1]
+        _normalise(rows, part)
+        yield first, rows
+
+
+def unit_queries(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Questions' vectors, shape (q, d) or (d,), as unit rows of shape (q, d); zeros stay zeros. Raises StoreError."""
+    given = np.atleast_2d(np.asarray(vectors, np.float64))
+    if given.ndim != 2 or given.shape[1] != dimensions:
+        raise StoreError(
+            f"A question's vector has {given.shape[-1]} dimensions and the index {dimensions}: "
+            "use the model that made the index."
+        )
+    if not np.isfinite(given).all():
+        raise StoreError("A question's vector holds NaN or infinity; check the embedding model.")
+    norms = np.linalg.norm(given, axis=1, keepdims=True)
+    return (given / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def chunks_digest(chunks: Iterable[Chunk]) -> str:
+    """The sha256 of the `chunks.jsonl` that these chunks make, which stands in `index.json`."""
+    digest = hashlib.sha256()
+    for line in _lines(chunks):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def _lines(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    """The lines of `chunks.jsonl`."""
+    for chunk in chunks:
+        yield (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _start_of_rows(file: BinaryIO, shape: tuple[int, int]) -> int | None:

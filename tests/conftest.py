@@ -9,6 +9,7 @@ import pytest
 
 import loopback_only
 from browser import Browser, started
+from database import served
 from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
@@ -73,3 +74,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A headless Chromium for the tests of one file; they skip where there is none."""
     with started(tmp_path_factory.mktemp("browser")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server with pgvector, for all tests that need one."""
+    with served(tmp_path_factory.mktemp("postgres")) as url:
+        yield url

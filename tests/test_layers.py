@@ -44,6 +44,7 @@ ROWS = [
         "pdf",
         "pdf_child",
         "pdf_workers",
+        "postgres",
         "prompt_parts",
         "refinement",
         "refusals",
@@ -51,7 +52,16 @@ ROWS = [
         "suspicious",
     },
     {"chat_file", "chat_rules", "chunker", "curation", "holdout", "models", "replay", "service"},
-    {"passes", "rehearsal", "testing", "training_file", "vector_store", "window"},
+    {
+        "passes",
+        "postgres_store",
+        "postgres_table",
+        "rehearsal",
+        "testing",
+        "training_file",
+        "vector_store",
+        "window",
+    },
     {"query", "questions", "rows", "trial"},
     {"batch_files", "conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
     {
@@ -91,6 +101,8 @@ DOORS = {
     "pypdf": {"pdf_child"},
     "tiktoken": {"tokens"},
     "httpx": {"download"},
+    "psycopg": {"postgres", "postgres_store", "postgres_table"},
+    "pgvector": {"postgres"},
 }
 
 
@@ -173,7 +185,7 @@ def test_only_the_package_and_the_command_line_load_modules_by_name() -> None:
 
 def loaded(code: str) -> set[str]:
     """The libraries that a process has loaded when it has run `code`."""
-    libraries = {"numpy", "openai", "pypdf", "tiktoken", "httpx", "httpx2", "pandas", "scipy"}
+    libraries = {"numpy", "openai", "pypdf", "tiktoken", "httpx", "httpx2", "pandas", "scipy", "psycopg", "pgvector"}
     tell = f"import atexit, sys; atexit.register(lambda: print(*({libraries} & set(sys.modules)), file=sys.stderr))"
     done = subprocess.run([sys.executable, "-c", f"{tell}; {code}"], capture_output=True, text=True, check=True)
     return set(done.stderr.split())

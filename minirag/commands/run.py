@@ -11,7 +11,7 @@ from typing import Any
 from minirag import costs, training_table
 from minirag.batch import Batches
 from minirag.commands.review import review
-from minirag.connect import connect, service_of
+from minirag.connect import connect, database, service_of
 from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.resume import changes, positive, recorded_facts, settings_of
@@ -48,6 +48,9 @@ def main(given: Mapping[str, Any]) -> int:
             lambda: connect(given, stack, folder, offline=offline),
             student_service=service_of("student", given, stack),
             tuned_service=service_of("tuned", given, stack),
+            database=database(
+                given, recorded=_recorded_store(folder, documents), approximate=settings.ef_search is not None
+            ),
             workers=positive(given, "workers", 8),
             prices=costs.load_prices(settings.prices),
             max_cost=settings.max_cost,
@@ -113,6 +116,11 @@ def _require_same_services(run: Run, documents: Sequence[str]) -> None:
         address = recorded.get(name)
         if address is not None and (service is None or service.name != address):
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
+
+
+def _recorded_store(folder: Path, documents: Sequence[str]) -> object:
+    """What a run that is resumed says of its store."""
+    return None if documents else recorded_facts(folder).get("store")
 
 
 def _summary(run: Run, command: str) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from minirag import costs
 from minirag.chunker import Chunk
+from minirag.connect import database
 from minirag.differences import differences
 from minirag.documents import Page, Pages
-from minirag.errors import DocumentError, InputError, MiniragError
+from minirag.errors import DocumentError, InputError, MiniragError, StoreError
 from minirag.message_log import MessageLog, exchange_id
 from minirag.pipeline import Run
+from minirag.postgres import Database
 from minirag.replay import Replay
 from minirag.resume import recorded_facts, settings_of
 from minirag.service import Service
@@ -58,7 +60,7 @@ def main(given: Mapping[str, Any]) -> int:
     log = MessageLog(folder / "messages.jsonl")
     found = list(_forged(log))
     with TemporaryDirectory(prefix="minirag-verify-") as temporary:
-        verified = _repeated(folder, Path(temporary), given.get("prices"))
+        verified = _repeated(folder, Path(temporary), given)
     verified.found[:0] = found
     result = {"exchanges": len(log), **verified._asdict()}
     show_json(result) if given.get("json") else show("\n".join(_lines(len(log), verified)))
@@ -72,21 +74,23 @@ def _forged(log: MessageLog) -> Iterator[str]:
             yield f"{log.path.name} line {number}, id: does not follow from the line's request"
 
 
-def _repeated(folder: Path, temporary: Path, source: str | None) -> Verified:
+def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any]) -> Verified:
     """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
-    for name in ("messages.jsonl", *INDEX):
+    kept_in = database(given, recorded=facts.get("store"))
+    for name in ("messages.jsonl", *(INDEX if kept_in is None else ())):
         (temporary / name).symlink_to((folder / name).resolve())
-    prices = costs.load_prices(source or settings.prices)
+    prices = costs.load_prices(given.get("prices") or settings.prices)
     run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
+    run.database = kept_in
     for name in ("student_service", "tuned_service"):
         if facts.get(name):
             setattr(run, name, Service(replay=Replay(run.log, facts[name])))
     verified = Verified([], {}, [])
     step = "the index"
     try:
-        _take_documents(run, facts, verified)
+        _take_documents(run, _indexed(folder, kept_in), facts, verified)
         for name, step in STEPS.items():
             if (folder / name).is_file() and name not in verified.skipped:
                 getattr(run, step)
@@ -98,9 +102,19 @@ def _repeated(folder: Path, temporary: Path, source: str | None) -> Verified:
     return verified
 
 
-def _take_documents(run: Run, facts: Mapping[str, Any], verified: Verified) -> None:
+def _indexed(folder: Path, kept_in: Database | None) -> list[Chunk]:
+    """The chunks of the run's index; a database has them under a name that follows from them all."""
+    if kept_in is None:
+        return list(VectorStore.open(folder).chunks)
+    try:
+        lines = (folder / "chunks.jsonl").read_bytes().splitlines()
+        return [Chunk.from_json(json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"chunks.jsonl in {folder} cannot be read ({type(error).__name__}).") from error
+
+
+def _take_documents(run: Run, chunks: list[Chunk], facts: Mapping[str, Any], verified: Verified) -> None:
     """Cut the documents into chunks again, or, where they are gone or others by now, take the chunks of the index."""
-    chunks = list(VectorStore.open(run.folder).chunks)
     try:
         digests = dict(run.pages.sha256)
     except DocumentError as error:
@@ -130,7 +144,7 @@ def _pages_of(chunks: Sequence[Chunk]) -> Iterator[Page]:
 def _compare(folder: Path, temporary: Path, verified: Verified) -> None:
     for path in sorted(temporary.iterdir()):
         name, recorded = path.name, folder / path.name
-        if path.is_symlink() or name in verified.skipped:
+        if path.is_symlink() or name in verified.skipped or name in verified.same:
             continue
         if not recorded.is_file():
             verified.skipped[name] = "it is not there; a run writes it again for free"

