@@ -1,5 +1,6 @@
 """Row 2. Connections to a PostgreSQL server: shared by threads, never showing a password, failing in one sentence."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -35,13 +36,13 @@ class Database:
             if not url.startswith(("postgresql://", "postgres://")):
                 raise InputError("The address of a store must begin with postgresql://.")
             self._settings: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, **conninfo_to_dict(url)}
+            if not re.fullmatch(r"[\d,]*", str(self._settings.get("port", ""))):
+                raise psycopg.ProgrammingError("the port is no number")
         except psycopg.ProgrammingError:  # its text may quote a password
             raise InputError("The store's address is no PostgreSQL address: postgresql://host/database.") from None
         for secret in ("password", "sslpassword"):
             keep_out(str(self._settings.get(secret, "")))
-        host, port = (self._settings.get(name, "") for name in ("host", "port"))
-        place = f"{host}{f':{port}' if port else ''}"
-        self.address = f"postgresql://{place}/{self._settings.get('dbname', '')}"
+        self.address = _shown(**self._settings)
         self._idle: list[Connection[Any]] = []
 
     def __repr__(self) -> str:
@@ -102,6 +103,15 @@ class Database:
         with suppress(psycopg.ProgrammingError):  # a database without pgvector holds no index either
             register_vector(connection)
         return connection
+
+
+def _shown(host: str = "", port: str = "", dbname: str = "", **_: Any) -> str:
+    """Host, port and database; of a password with an unescaped @ the rest would stand before the host.
+
+    >>> _shown("word@db.example", "5432", "chunks", user="me", password="pass")
+    'postgresql://db.example:5432/chunks'
+    """
+    return f"postgresql://{host.rpartition('@')[2]}{f':{port}' if port else ''}/{dbname}"
 
 
 def run(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":

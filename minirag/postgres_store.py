@@ -139,6 +139,16 @@ class PostgresVectorStore:
         """Write the index into a folder that `VectorStore.open` opens; all of it is in memory meanwhile."""
         VectorStore(list(self.chunks), self.vectors, self.model).save(folder)
 
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        self.database.close()
+
+    def __enter__(self) -> "PostgresVectorStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def drop(self) -> None:
         """Remove the index, if there is one, and what unfinished builds of it have left."""
         with suppress(TableMissing), self.database.session() as connection, connection.transaction():

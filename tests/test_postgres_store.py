@@ -80,7 +80,7 @@ def new(postgres):
     yield make
     for store in made:
         store.drop()
-        store.database.close()
+        store.close()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -115,7 +115,7 @@ def test_HNSW_finds_98_of_100_of_the_nearest_ten_and_does_not_compare_all(new):
     queries = matrix[::60] + 0.1 * rows_of(100, 64, seed=1)
     found, true = ([{hit.chunk.page for hit in row} for row in index.search(queries, 10)] for index in (store, exact))
     assert sum(len(a & b) for a, b in zip(found, true, strict=True)) >= 980
-    fewer = PostgresVectorStore(store.database, name=store.name, ef_search=1).search(queries, 1)
+    fewer = new(name=store.name, ef_search=1).search(queries, 1)
     assert [row[0].chunk for row in fewer] != [row[0].chunk for row in exact.search(queries, 1)]
 
 
@@ -160,10 +160,14 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
     assert (len(new(name=store.name).build(chunks, again)), again.asked) == (50, 0)
     graph = new(name=store.name, ef_search=9).build(chunks, again)  # the graph alone is added
     assert (graph.search(matrix[3], 1)[0][0].chunk, again.asked) == (chunks[3], 0)
-    for other, changed in ((Table(chunks, matrix, "another"), chunks), (Table(chunks[1:], matrix[1:]), chunks[1:])):
-        new(name=store.name).build(changed, other)
-        assert (other.asked, len(store.search(matrix[0], 99)[0])) == (len(changed), len(changed))
-        store.open()
+    fewer = Table(chunks[1:], matrix[1:])
+    new(name=store.name).build(chunks[1:], fewer)
+    assert (fewer.asked, len(store.search(matrix[0], 99)[0])) == (49, 49)
+    another = Table(chunks, matrix, "another")
+    new(name=store.name).build(chunks, another)
+    assert another.asked == 50
+    with pytest.raises(StoreError, match="was made by 'another', not by 'table'"):
+        store.search(matrix[0], 1)
 
 
 def test_another_models_vectors_are_refused(new):
@@ -250,9 +254,10 @@ def test_a_second_build_of_an_index_at_the_same_time_is_refused(new):
 
 def words_until(url, name, last):
     """All that a reader sees, search by search, until it sees `last`: the first words of ten chunks each."""
-    store, seen = PostgresVectorStore(url, name=name), []
-    while not seen or seen[-1] != {last}:
-        seen.append({hit.chunk.text.split()[0] for hit in store.search(np.ones(8), 10)[0]})
+    seen = []
+    with PostgresVectorStore(url, name=name) as store:
+        while not seen or seen[-1] != {last}:
+            seen.append({hit.chunk.text.split()[0] for hit in store.search(np.ones(8), 10)[0]})
     return seen
 
 
@@ -289,21 +294,20 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with(
     require_server()
     if "DATABASE_URL" in os.environ:
         pytest.skip("only a server of the test's own is killed; leave DATABASE_URL out")
-    server = OwnServer(tmp_path)
     old, chunks, matrix = chunks_of(30, "old"), chunks_of(400), rows_of(400, 8)
-    store = PostgresVectorStore(server.url).build(old, Table(old, matrix[:30]))
-    with pytest.raises(Unfinished, match="what it has stored is kept, run again to resume") as failure:
-        PostgresVectorStore(server.url).build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
-    assert "\n" not in str(failure.value)
-    with pytest.raises(StoreError, match="Cannot reach the database at postgresql://"):
-        PostgresVectorStore(server.url).open()
-    server.start_again()
-    assert {hit.chunk.text.split()[0] for hit in PostgresVectorStore(server.url).search(matrix[0], 99)[0]} == {"old"}
-    rest = Table(chunks, matrix)
-    resumed = PostgresVectorStore(server.url).build(chunks, rest, batch=50)
-    assert rest.asked == 400 - 250
-    assert list(resumed.chunks) == chunks
-    assert len(store.search(matrix[0], 999)[0]) == 400
+    server = OwnServer(tmp_path)
+    with PostgresVectorStore(server.url) as store:
+        store.build(old, Table(old, matrix[:30]))
+        with pytest.raises(Unfinished, match="what it has stored is kept, run again to resume") as failure:
+            store.build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
+        assert "\n" not in str(failure.value)
+        with pytest.raises(StoreError, match="Cannot reach the database at postgresql://"):
+            PostgresVectorStore(server.url).open()
+        server.start_again()
+        assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
+        rest = Table(chunks, matrix)
+        assert list(store.build(chunks, rest, batch=50).chunks) == chunks
+        assert rest.asked == 400 - 250
     server.stop()
 
 

@@ -1,6 +1,7 @@
 """The case that started this project: the article's 169-page filing, with its questions and with generated ones."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ def test_a_second_run_makes_no_request_and_changes_no_result(article: Path) -> N
     before = {p.name: p.read_bytes() for p in article.iterdir() if p.is_file() and p.name != ".lock"}
     assert main(["run", "--out", str(article)]) == 0
     assert {p.name: p.read_bytes() for p in article.iterdir() if p.is_file() and p.name != ".lock"} == before
+
+
+def test_the_comparison_is_the_same_where_a_database_keeps_the_vectors(
+    article: Path, tmp_path: Path, postgres: str
+) -> None:
+    for name in ("messages.jsonl", "run.json"):  # what was asked and answered: only the vectors are to be made anew
+        shutil.copy(article / name, tmp_path)
+    facts = json.loads((article / "run.json").read_text("utf-8"))
+    (tmp_path / "run.json").write_text(json.dumps({**facts, "store": "postgresql"}))
+    assert main(["compare", "--out", str(tmp_path), "--store", postgres]) == 0
+    assert (tmp_path / "comparison.json").read_bytes() == (article / "comparison.json").read_bytes()
+    assert not (tmp_path / "vectors.npy").exists()
 
 
 def test_generated_questions_cover_the_filing_and_no_eval_page_is_trained_on(tmp_path: Path) -> None:
