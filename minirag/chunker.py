@@ -17,16 +17,24 @@ p7-afaf3782 77 126 11
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.sentences import sentence_spans
+from minirag.spread import IN_FLIGHT, spread
 from minirag.tokens import Tokenizer, encoding
 
 MIN_SIZE = 16
+PAGES_PER_PART = 32
+
+Span = tuple[int, int, int]
+"""Start, end and tokens of a chunk in its page's text."""
 
 # The vocabularies' patterns split a text here whatever stands further left or right: before a space that follows a
 # word, between a line end and what follows it, and before a CJK mark that follows a CJK letter. ("/" may stay with
@@ -68,31 +76,61 @@ class Chunk:
         return found
 
 
-def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base") -> list[Chunk]:
+def chunk(
+    pages: Iterable[Page],
+    *,
+    size: int = 1024,
+    overlap: int = 128,
+    tokenizer: str = "o200k_base",
+    executor: Executor | None = None,
+    in_flight: int = IN_FLIGHT,
+) -> list[Chunk]:
     """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
     Blank pages give no chunk. Each text is encoded about once, so this takes hardly longer than counting.
 
-    Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`.
+    With an `executor` (any of `concurrent.futures`) its workers, where minirag must be installed, cut 32 pages at a
+    time, at most `in_flight` such parts at once; the chunks are the same.
+
+    Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`; Unfinished if
+    the executor fails.
     """
     if size < MIN_SIZE:
         raise InputError(f"The chunk size of {size} tokens is too small: take {MIN_SIZE} or more.")
     if not 0 <= overlap <= size // 2:
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
-    counter = encoding(tokenizer)
+    if in_flight < 1:
+        raise InputError(f"in_flight is {in_flight}; give at least 1.")
+    encoding(tokenizer)  # is known
+    cut = partial(_cut, size=size, overlap=overlap, tokenizer=tokenizer)
+    parts = _parts(pages)
+    done = map(cut, parts) if executor is None else spread(executor, cut, parts, in_flight)
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
-    for page in pages:
+    for page, spans in chain.from_iterable(done):
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
-        for start, end, tokens in _spans(page.text, counter, size, overlap):
+        for start, end, tokens in spans:
             text = page.text[start:end]
             if text.strip():  # a blank chunk would answer nothing, and services refuse to embed it
                 name = _name(page, offset + start, text, ids)
                 chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
     return chunks
+
+
+def _parts(pages: Iterable[Page]) -> Iterator[list[Page]]:
+    """The pages, as many at a time as are worth the way to another process."""
+    rest = iter(pages)
+    while part := list(islice(rest, PAGES_PER_PART)):
+        yield part
+
+
+def _cut(pages: Sequence[Page], size: int, overlap: int, tokenizer: str) -> list[tuple[Page, list[Span]]]:
+    """Each page with the spans of its chunks."""
+    counter = encoding(tokenizer)
+    return [(page, list(_spans(page.text, counter, size, overlap))) for page in pages]
 
 
 def _name(page: Page, start: int, text: str, taken: set[str]) -> str:
@@ -154,7 +192,7 @@ class _Counted:
         return self.joints[max(bisect_left(self.totals, self.totals[last] - tokens) - 1, 0)]
 
 
-def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[Span]:
     """The (start, end, tokens) of a page's chunks."""
     if len(text) <= 4 * size and (tokens := tokenizer.count(text)) <= size:  # most likely it fits whole
         yield 0, len(text), tokens

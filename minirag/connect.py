@@ -42,13 +42,17 @@ def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline
     return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
 
 
-def database(given: Mapping[str, Any], *, recorded: object = None, approximate: bool = False) -> Database | None:
+def database(
+    given: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, approximate: bool = False
+) -> Database | None:
     """The database that keeps the index, where one is named; its address never comes from a folder.
 
     Raises InputError where the run that `recorded` a store is resumed without, and for an option that would do nothing.
     """
     if "store" in given:
-        return Database(given["store"])
+        found = Database(given["store"])
+        stack.callback(found.close)
+        return found
     if recorded is not None:
         raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
     if approximate:

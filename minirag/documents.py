@@ -11,7 +11,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from minirag.download import download
 from minirag.errors import DocumentError, InputError
 from minirag.pdf import pdf_pages
 from minirag.pdf_workers import MEMORY, MOST_PAGES, PAGE_SECONDS, RawPage
+from minirag.spread import IN_FLIGHT, spread
 from minirag.suspicious import suspicious
 
 Source = str | os.PathLike[str]
@@ -90,6 +93,23 @@ class Pages(list[Page]):
         self.suspicious = list(suspicious)
         self.sha256 = dict(sha256 or {})
 
+    def add(self, others: "Pages") -> None:
+        """Append the pages of other documents, and all that is known of them."""
+        self += others
+        self.removed += others.removed
+        self.empty += others.empty
+        self.suspicious += others.suspicious
+        self.sha256 |= others.sha256
+
+
+class _Limits(NamedTuple):
+    """How a document is read: see `load`."""
+
+    workers: int | None
+    cache: Path | bool | None
+    page_seconds: float
+    page_memory: int
+
 
 class _Document(NamedTuple):
     """The bytes of a source, and what is known of their kind."""
@@ -109,6 +129,8 @@ def load(
     max_bytes: int = 256 * 2**20,
     page_seconds: float = PAGE_SECONDS,
     page_memory: int = MEMORY,
+    executor: Executor | None = None,
+    in_flight: int = IN_FLIGHT,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
 
@@ -121,14 +143,20 @@ def load(
     address that the user names may be in a private network; a redirect may not lead from a public address into one,
     nor from https to http. No more than the address is sent anywhere.
 
-    `workers`       processes to read a PDF with; default one a core
+    With an `executor` (any of `concurrent.futures`, or another library's, on this machine or others) each document is
+    read by one of its workers, where minirag must be installed; a PDF by child processes of that worker, within the
+    same limits. The pages are the same. Documents are opened and addresses fetched here.
+
+    `workers`       processes to read a PDF with; default one a core, with an executor one
     `cache`         the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
     `timeout`       seconds that an address may take
     `max_bytes`     what a file may hold or an address send
     `page_seconds`  of computing that a page of a PDF may take; opening the file may take three times as long
     `page_memory`   bytes that a process may take for it
+    `in_flight`     documents that an executor has at a time
 
-    Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
+    Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text, Unfinished
+    if the executor fails.
 
     >>> load("no-such-file.pdf")
     Traceback (most recent call last):
@@ -138,28 +166,46 @@ def load(
         raise InputError(f"workers is {workers}; give at least 1.")
     if not 0 < page_seconds < math.inf or page_memory < 1:
         raise InputError(f"A page may take {page_seconds} seconds and {page_memory} bytes; give more than 0 of both.")
-    folder = _user_cache() if cache is True else Path(cache) if cache else None
+    if in_flight < 1:
+        raise InputError(f"in_flight is {in_flight}; give at least 1.")
     pages = Pages()
-    for source in _flat(sources):
+    documents = _opened(_flat(sources), timeout, max_bytes, pages.sha256)
+    folder = cache if isinstance(cache, bool | None) else Path(cache).absolute()  # workers may start elsewhere
+    limits = _Limits(workers if executor is None else workers or 1, folder, page_seconds, page_memory)
+    read = partial(_pages_of, limits=limits)
+    found = map(read, documents) if executor is None else spread(executor, read, documents, in_flight)
+    for each in found:
+        pages.add(each)
+    return pages
+
+
+def _opened(sources: Iterable[Source], timeout: float, max_bytes: int, sha256: dict[str, str]) -> Iterator[_Document]:
+    """The documents, one after the other, their hashes noted in `sha256`; InputError if one is there twice."""
+    seen: dict[str, str] = {}
+    for source in sources:
         document = _fetch(source, timeout, max_bytes) if _is_address(source) else _read(source, max_bytes)
         digest = hashlib.sha256(document.data).hexdigest()
-        for other, known in pages.sha256.items():
-            if digest == known:
-                raise InputError(f"{other} and {document.source} are the same document; name it once.")
-        pages.sha256[document.source] = digest
-        kind = _kind(document)
-        if kind == "pdf":
-            raw = pdf_pages(
-                document.data,
-                document.source,
-                workers=workers,
-                cache=folder,
-                page_seconds=page_seconds,
-                memory=page_memory,
-            )
-            _add_pdf(pages, document, raw)
-        else:
-            _add_text(pages, document, markdown=kind == "markdown")
+        if digest in seen:
+            raise InputError(f"{seen[digest]} and {document.source} are the same document; name it once.")
+        sha256[document.source], seen[digest] = digest, document.source
+        yield document
+
+
+def _pages_of(document: _Document, limits: _Limits) -> Pages:
+    """The pages of one document."""
+    pages, kind = Pages(), _kind(document)
+    if kind == "pdf":
+        raw = pdf_pages(
+            document.data,
+            document.source,
+            workers=limits.workers,
+            cache=_user_cache() if limits.cache is True else limits.cache or None,
+            page_seconds=limits.page_seconds,
+            memory=limits.page_memory,
+        )
+        _add_pdf(pages, document, raw)
+    else:
+        _add_text(pages, document, markdown=kind == "markdown")
     return pages
 
 

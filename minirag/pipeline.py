@@ -137,8 +137,6 @@ class Run:
     def __exit__(self, *_: object) -> None:
         if "log" in vars(self):
             self.log.close()
-        if self.database is not None:
-            self.database.close()
         if self._lock is not None:
             os.close(self._lock)
 

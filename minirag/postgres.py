@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 """How long a server may take to answer at all, where the address does not say."""
+LATER = ("53", "57")
+"""Classes of what a server says where it may work later: no room or memory, or somebody stops it."""
 
 
 class TableMissing(StoreError):
@@ -65,12 +67,12 @@ class Database:
             raise TableMissing(
                 f"A table at {self.address} is gone, dropped or built anew meanwhile; open the index again."
             ) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unfinished(
-                f"The database at {self.address} failed ({_first_line(error)}); what it has stored is kept, "
-                "run again to resume."
-            ) from error
         except psycopg.Error as error:
+            if connection.closed or (error.sqlstate or "").startswith(LATER):
+                raise Unfinished(
+                    f"The database at {self.address} failed ({_first_line(error)}); what it has stored is kept, "
+                    "run again to resume."
+                ) from error
             raise StoreError(f"The database at {self.address} refused: {_first_line(error)}.") from error
         finally:
             if alone or connection.closed:

@@ -20,13 +20,13 @@ from minirag.models import Embedder
 from minirag.postgres import Database, TableMissing, run
 from minirag.postgres_table import (
     MOST_CANDIDATES,
-    MOST_HALF,
     Generation,
     Ranking,
     StoredChunks,
     copy_rows,
     create,
     make_hnsw,
+    require_few,
     require_storable,
     streamed,
 )
@@ -201,11 +201,8 @@ class PostgresVectorStore:
 
     def _begin(self, connection: "Connection[Any]", wanted: tuple[str, str], dimensions: int, size: int) -> Generation:
         """An empty table for a new build; what an unfinished one has left goes."""
-        if self.ef_search is not None and dimensions > MOST_HALF:
-            raise StoreError(
-                f"HNSW takes vectors of at most {MOST_HALF:,} dimensions and these have {dimensions:,}: "
-                "search exactly (no --ef-search), or use another embedding model."
-            )
+        if self.ef_search is not None:
+            require_few(dimensions)
         self._forget(connection, 0, unfinished=True)
         statement = (
             "insert into minirag_indexes (name, model, dimensions, chunks_sha256, size) "

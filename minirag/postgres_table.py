@@ -162,8 +162,18 @@ def require_storable(chunks: Sequence[Chunk]) -> None:
             )
 
 
+def require_few(dimensions: int) -> None:
+    """Raise StoreError for more dimensions than HNSW takes."""
+    if dimensions > MOST_HALF:
+        raise StoreError(
+            f"HNSW takes vectors of at most {MOST_HALF:,} dimensions and these have {dimensions:,}: "
+            "search exactly (no --ef-search), or use another embedding model."
+        )
+
+
 def make_hnsw(connection: "Connection[Any]", generation: Generation) -> None:
-    """Build the graph of a filled table; the inner product of unit vectors is their cosine."""
+    """Build the graph of a filled table; the inner product of unit vectors is their cosine. Raises StoreError."""
+    require_few(generation.dimensions)
     statement = f"create index on {generation.table} using hnsw ({_indexed(generation)} {_kind(generation)}_ip_ops)"
     with connection.transaction():
         run(connection, f"{statement} with (m = {HNSW_NEIGHBOURS}, ef_construction = {HNSW_CANDIDATES})")

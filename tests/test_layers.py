@@ -31,6 +31,7 @@ ROWS = [
         "replies",
         "retry",
         "sentences",
+        "spread",
         "tokens",
         "version",
         "visible",

@@ -40,6 +40,7 @@ def main(given: Mapping[str, Any]) -> int:
     _require_no_job_options(given)
     documents: Sequence[str] = given.get("documents", ())
     settings, offline = settings_of(given, folder)
+    recorded = None if documents else recorded_facts(folder).get("store")
     progress = Progress()
     with ExitStack() as stack:
         run = Run(
@@ -48,9 +49,7 @@ def main(given: Mapping[str, Any]) -> int:
             lambda: connect(given, stack, folder, offline=offline),
             student_service=service_of("student", given, stack),
             tuned_service=service_of("tuned", given, stack),
-            database=database(
-                given, recorded=_recorded_store(folder, documents), approximate=settings.ef_search is not None
-            ),
+            database=database(given, stack, recorded=recorded, approximate=settings.ef_search is not None),
             workers=positive(given, "workers", 8),
             prices=costs.load_prices(settings.prices),
             max_cost=settings.max_cost,
@@ -116,11 +115,6 @@ def _require_same_services(run: Run, documents: Sequence[str]) -> None:
         address = recorded.get(name)
         if address is not None and (service is None or service.name != address):
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
-
-
-def _recorded_store(folder: Path, documents: Sequence[str]) -> object:
-    """What a run that is resumed says of its store."""
-    return None if documents else recorded_facts(folder).get("store")
 
 
 def _summary(run: Run, command: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ to their checksum, and to the retrieval that every recorded request shows.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,8 +60,8 @@ def main(given: Mapping[str, Any]) -> int:
             raise InputError(f"There is no run in {folder} ({name} is missing); name the folder of a run.")
     log = MessageLog(folder / "messages.jsonl")
     found = list(_forged(log))
-    with TemporaryDirectory(prefix="minirag-verify-") as temporary:
-        verified = _repeated(folder, Path(temporary), given)
+    with TemporaryDirectory(prefix="minirag-verify-") as temporary, ExitStack() as stack:
+        verified = _repeated(folder, Path(temporary), given, stack)
     verified.found[:0] = found
     result = {"exchanges": len(log), **verified._asdict()}
     show_json(result) if given.get("json") else show("\n".join(_lines(len(log), verified)))
@@ -74,11 +75,11 @@ def _forged(log: MessageLog) -> Iterator[str]:
             yield f"{log.path.name} line {number}, id: does not follow from the line's request"
 
 
-def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any]) -> Verified:
+def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: ExitStack) -> Verified:
     """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
-    kept_in = database(given, recorded=facts.get("store"))
+    kept_in = database(given, stack, recorded=facts.get("store"))
     for name in ("messages.jsonl", *(INDEX if kept_in is None else ())):
         (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)
