@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 ENDED = {"completed", "failed", "expired", "cancelled"}
 DAY = 86_400
-_MODELS = {"chat.completions": ChatModel, "embeddings": EmbeddingModel}
 
 
 @dataclass
@@ -228,6 +227,7 @@ class Batches:
         found, lost = self._results(batch), _Lost(batch)
         failures: dict[str, ServiceError] = {}
         exchanges = []
+        model = self._model(batch)
         for number, call in enumerate(batch.calls, 1):
             failure = self._failure(found[call.id], call.model) if call.id in found else lost.at_line(number)
             exchange = replace(
@@ -237,7 +237,6 @@ class Batches:
                 tags={**call.tags, "batch": batch.id},
                 **_times(batch.state),
             )
-            model = _MODELS[call.endpoint](call.model, log=self._log, service=self._service)
             if (failure := model.take(exchange, batch.keep) or failure) is not None:
                 failures[call.id] = failure
             exchanges.append(exchange)
@@ -248,6 +247,12 @@ class Batches:
                 f"batch: {len(failures):,} of {len(batch.calls):,} requests in {batch.id} ({batch.status}) failed"
             )
         return failures
+
+    def _model(self, batch: _Batch) -> ChatModel | EmbeddingModel:
+        """The one model of a batch, to check and log its replies."""
+        first = batch.calls[0]
+        kind = ChatModel if first.endpoint == "chat.completions" else EmbeddingModel
+        return kind(first.model, log=self._log, service=self._service)
 
     def _results(self, batch: _Batch) -> dict[str, Result]:
         """What both files of a batch say, by exchange id; what they say of nothing, or say twice, is told."""

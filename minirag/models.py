@@ -113,14 +113,14 @@ class _Model:
             try:
                 return call(request)
             except ServiceError as error:
-                self._adapt(request, described(error), self.service.tell)
+                self._adapt(request, described(error), say=self.service.tell)
                 if build() == request:
                     raise
 
     def _learn_from_log(self) -> None:
         """Repeat the adaptations of earlier runs, so that a resumed run asks for what it has already paid for.
 
-        Failures that the log gained since, from batches, are learned from as well.
+        Later it learns from what the log has gained since, by batches and other threads.
         """
         with self._learning:
             log = self.service.replay.log if self.service.replay is not None else self.log
@@ -129,7 +129,7 @@ class _Model:
             for failed in () if log is None else log.failures(self._learned):
                 self._learned += 1
                 if (failed.service, failed.model) == (self.service.name, self.model):
-                    self._adapt(failed.request, failed.error or {}, say)
+                    self._adapt(failed.request, failed.error or {}, say=say)
 
     def _send(
         self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
@@ -184,7 +184,9 @@ class _Model:
         With `keep=False` the log does not keep its vectors, as in `embed`.
         """
         failure = None
-        if exchange.error is None:
+        if exchange.error is not None:
+            self._adapt(exchange.request, exchange.error, say=self.service.tell)
+        else:
             try:
                 self._check(exchange.response or {}, exchange.request)
             except BadReply as bad:
@@ -198,7 +200,9 @@ class _Model:
         """Whether a failure is one that only time mends, and that is no failed attempt; the wait is arranged."""
         return False
 
-    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Change the one thing in `request` that a 400 does not support, and say so; nothing is ever changed back."""
         raise NotImplementedError
 
@@ -313,7 +317,9 @@ class ChatModel(_Model):
             request["response_format"] = {"type": "json_object"}
         return request
 
-    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
         said = f"{error.get('param')} {error.get('code')} {error.get('message')}"
         if error.get("status") not in (400, 422) or not _UNSUPPORTED.search(said):
             return
@@ -418,7 +424,9 @@ class EmbeddingModel(_Model):
         exchange = self.log.once(id, send)
         return exchange if (exchange.response or {}).get("data") else send()  # else a store has kept the vectors itself
 
-    def _adapt(self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    def _adapt(
+        self, request: Mapping[str, Any], error: Mapping[str, Any], say: Callable[[str], None] = lambda _: None
+    ) -> None:
         said, sent = f"{error.get('param')} {error.get('message')}", request.get("encoding_format")
         if error.get("status") in (400, 422) and "encoding_format" in said and sent == "base64":
             self._encoding = "float"
