@@ -83,6 +83,7 @@ def _add_plan(commands: Any) -> None:
     )
     command.add_argument("documents", nargs="*", metavar="DOC", help="as for run")
     command.add_argument("--out", type=Path, metavar="DIR", help="a run's folder, for its settings")
+    command.add_argument("--batch", action="store_true", help=BATCH_HELP)
     _add_settings(command)
 
 

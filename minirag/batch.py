@@ -21,7 +21,7 @@ from minirag.errors import BadReply, BudgetReached, LogError, ServiceError, Serv
 from minirag.files import write_atomically
 from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import ChatModel, EmbeddingModel
+from minirag.models import model_of
 from minirag.passes import Noted, Passes
 from minirag.service import Service, described
 
@@ -124,7 +124,7 @@ class Batches:
                 said = str(error).rstrip(".")
                 raise ServiceRefused(f"{self._service.address} takes no batches, leave out --batch: {said}.") from error
             raise
-        self._say(f"batch: {len(batch.calls):,} requests to {first.model} in {batch.id}")
+        self._say(f"batch: {_counted(batch)} to {first.model} in {batch.id}")
         return batch
 
     def _created(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -164,7 +164,7 @@ class Batches:
                 path.unlink()
                 continue
             batch.state = state
-            self._say(f"batch: {len(batch.calls):,} requests of an earlier run are in {batch.id}")
+            self._say(f"batch: {_counted(batch)} of an earlier run in {batch.id}")
             found.append(replace(batch, calls=list(self._unlogged(batch))))
         self._collected(found)
 
@@ -227,7 +227,7 @@ class Batches:
         found, lost = self._results(batch), _Lost(batch)
         failures: dict[str, ServiceError] = {}
         exchanges = []
-        model = self._model(batch)
+        model = model_of(batch.calls[0], self._log, self._service)
         for number, call in enumerate(batch.calls, 1):
             failure = self._failure(found[call.id], call.model) if call.id in found else lost.at_line(number)
             exchange = replace(
@@ -243,16 +243,8 @@ class Batches:
         if self._service.meter is not None:
             self._service.meter.settle(batch.held, *exchanges)
         if failures:
-            self._say(
-                f"batch: {len(failures):,} of {len(batch.calls):,} requests in {batch.id} ({batch.status}) failed"
-            )
+            self._say(f"batch: {len(failures):,} of {_counted(batch)} in {batch.id} ({batch.status}) failed")
         return failures
-
-    def _model(self, batch: _Batch) -> ChatModel | EmbeddingModel:
-        """The one model of a batch, to check and log its replies."""
-        first = batch.calls[0]
-        kind = ChatModel if first.endpoint == "chat.completions" else EmbeddingModel
-        return kind(first.model, log=self._log, service=self._service)
 
     def _results(self, batch: _Batch) -> dict[str, Result]:
         """What both files of a batch say, by exchange id; what they say of nothing, or say twice, is told."""
@@ -300,6 +292,10 @@ class _Lost:
         why = self._why if named is None else f": {_said(named)}"
         text = f"Batch {self._batch.id} is {self._batch.status} without a reply to this request{why}."
         return ServiceError(text, transient=named is None)
+
+
+def _counted(batch: _Batch) -> str:
+    return f"{len(batch.calls):,} request{'' if len(batch.calls) == 1 else 's'}"
 
 
 def _said(error: Mapping[str, Any]) -> str:

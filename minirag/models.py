@@ -449,6 +449,12 @@ class EmbeddingModel(_Model):
         log.append(exchange)
 
 
+def model_of(call: Exchange, log: MessageLog, service: Service) -> ChatModel | EmbeddingModel:
+    """The model that a call is for, to take its reply."""
+    kind = ChatModel if call.endpoint == ChatModel.endpoint else EmbeddingModel
+    return kind(call.model, log=log, service=service)
+
+
 def _without_vectors(exchange: Exchange) -> Exchange:
     return replace(exchange, response={**(exchange.response or {}), "data": []})
 

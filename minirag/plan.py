@@ -4,7 +4,7 @@ A rehearsal is the run itself, over the real documents, with a service that inve
 calls, the windows, the refine steps and the training file are those that the code will make, not those of a formula.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,10 @@ from typing import Any
 from minirag import costs
 from minirag.costs import Line, Prices
 from minirag.documents import Pages
+from minirag.errors import ServiceError
 from minirag.message_log import MessageLog
+from minirag.models import model_of
+from minirag.passes import Noted, Passes
 from minirag.pipeline import Run
 from minirag.rehearsal import Rehearsal
 from minirag.settings import Settings
@@ -40,6 +43,10 @@ class Plan:
     eval_pages: int
     prices_of: str
     detectable: float | None
+    passes: int | None = None
+    """Batches that must follow each other, where calls go through the Batch API."""
+    saved: float | None = None
+    """US dollars that these batches save of the expected money; None where a price is not known."""
 
     def usd(self) -> tuple[float | None, float | None, float | None]:
         """The least, the expected and the most money; None where a price is not known."""
@@ -62,19 +69,24 @@ def spread(amounts: Mapping[str, float | None]) -> tuple[float | None, float | N
     return min(known), amounts["usual"], max(known)
 
 
-def plan(settings: Settings, prices: Prices, address: str, pages: Pages) -> Plan:
-    """Rehearse the run of `settings` on `pages`; no request is sent. Raises InputError where the run would."""
-    plans = {name: _rehearsed(settings, prices, address, pages, length) for name, length in LENGTHS.items()}
+def plan(settings: Settings, prices: Prices, address: str, pages: Pages, *, batched: bool = False) -> Plan:
+    """Rehearse the run of `settings` on `pages`, its calls in batches if they are to be `batched`; nothing is sent.
+
+    Raises InputError where the run would.
+    """
+    plans = {n: _rehearsed(settings, prices, address, pages, length, batched=batched) for n, length in LENGTHS.items()}
     return replace(plans["usual"], bills={name: one.bills["only"] for name, one in plans.items()})
 
 
-def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, length: float) -> Plan:
+def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, length: float, *, batched: bool) -> Plan:
     with TemporaryDirectory(prefix="minirag-plan-") as folder:
         service = Rehearsal(address, length, settings.tokenizer)
         elsewhere = service if settings.tuned is not None else None
         with Run(Path(folder), settings, lambda: service, elsewhere, workers=1, prices=prices) as run:
             run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)
-            _ = run.scores
+            passes = Passes(lambda noted: _answered(noted, service, run.log))
+            service.queue = passes if batched else None
+            passes.run(lambda: run.scores)
             lines = costs.bill(run.log, prices)
             file = run.training_file
             if settings.tuned is None:
@@ -88,7 +100,23 @@ def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, l
                 len(run.eval_pages),
                 prices.date,
                 _detectable(len(run.of_split("eval")), len(run.eval_pages)),
+                *((passes.count, _saved(run.log, prices)) if batched else ()),
             )
+
+
+def _answered(noted: Sequence[Noted], service: Rehearsal, log: MessageLog) -> dict[str, ServiceError]:
+    """Have the log hold the replies that a pass waits for, as of batches; none fails."""
+    for call, keep in noted:
+        exchange = replace(service.reply(call), tags={**call.tags, "batch": "rehearsed"})
+        model_of(call, log, service).take(exchange, keep)
+    return {}
+
+
+def _saved(log: MessageLog, prices: Prices) -> float | None:
+    """What the calls of a log would cost directly, less what they cost in batches."""
+    direct = replace(prices, models={name: replace(price, batch=1.0) for name, price in prices.models.items()})
+    usd, usd_direct = (costs.total(costs.bill(log, table)) for table in (prices, direct))
+    return None if usd is None or usd_direct is None else usd_direct - usd
 
 
 def _detectable(questions: int, pages: int) -> float | None:

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,9 +79,12 @@ class Rehearsal(Service):
         repeat: int,
     ) -> tuple[Exchange, ServiceError | None]:
         """The exchange that a call would have been; it never fails."""
-        invent = {"embeddings": self._vectors, "chat.completions": self._completion}.get(endpoint, _job)
-        reply = invent(request)
-        return Exchange(stage, endpoint, self.name, request, reply, None, repeat, tags), None
+        return self.reply(Exchange(stage, endpoint, self.name, request, None, None, repeat, tags)), None
+
+    def reply(self, call: Exchange) -> Exchange:
+        """The call with its reply."""
+        invent = {"embeddings": self._vectors, "chat.completions": self._completion}.get(call.endpoint, _job)
+        return replace(call, response=invent(call.request))
 
     def _vectors(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Texts that share words lie near each other."""

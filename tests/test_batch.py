@@ -346,7 +346,7 @@ def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in apart}
 
     batched = files(tmp_path / "batched", "--batch")
-    assert batched == files(tmp_path / "direct")
+    assert batched == files(tmp_path / "direct", "--workers", "1")
     assert main(["verify", str(tmp_path / "batched")]) == 0
     log = MessageLog(tmp_path / "batched" / "messages.jsonl")
     assert all("batch" in e.tags for e in answered(log))

@@ -21,7 +21,8 @@ def main(given: Mapping[str, Any]) -> int:
     settings, offline = settings_of(given, given.get("out", Path()))
     settings.check(tuned_elsewhere="tuned_base_url" in given)
     address = "http://127.0.0.1/v1" if offline else address_of(given)
-    planned = plan(settings, costs.load_prices(settings.prices), address, load(*settings.documents))
+    prices, batched = costs.load_prices(settings.prices), "batch" in given
+    planned = plan(settings, prices, address, load(*settings.documents), batched=batched)
     if given.get("json"):
         show_json(planned.to_json())
     else:
@@ -49,7 +50,14 @@ def lines(planned: Plan) -> list[str]:
         f"{planned.epochs} epochs",
         f"evaluation: {planned.eval_questions} questions from {planned.eval_pages} pages can show a difference of "
         f"about {number(planned.detectable, 2)}",
+        *_batches(planned),
     ]
+
+
+def _batches(planned: Plan) -> list[str]:
+    if planned.passes is None:
+        return []
+    return [f"batches: {planned.passes} passes, each within 24 hours; they save {dollars(planned.saved)}"]
 
 
 def _row(key: tuple[str, str, str], found: Mapping[str, Line]) -> list[str]:

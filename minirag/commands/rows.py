@@ -50,7 +50,7 @@ def main(given: Mapping[str, Any]) -> int:
                 judge,
                 embed,
                 rounds=positive(given, "rounds", 1),
-                workers=positive(given, "workers", 8),
+                workers=1 if "batch" in given else positive(given, "workers", 8),
                 window=given.get("judge_window"),
                 progress=lambda done, total: progress("evaluate", done, total),
             )
