@@ -1,6 +1,6 @@
 """Row 2. What a child process runs: it holds one PDF open and answers a page's index with what stands on that page.
 
-It is started as a file, `python -P pdf_child.py`, and imports nothing of minirag: it is ready in half the time. The
+It is started without `minirag/__init__`, and imports nothing that needs it: it is ready in half the time. The
 kernel holds it to its limits, because a loop inside a regular expression or a decoder cannot be interrupted from
 Python: it is ended by SIGPROF when it has computed for too long, and refused memory beyond its share.
 
@@ -19,6 +19,8 @@ import sys
 from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minirag.content_stream import parse_contents
 
 if TYPE_CHECKING:
     import pypdf
@@ -112,6 +114,7 @@ def _read(reader: "pypdf.PdfReader | None", index: int) -> dict[str, Any]:
         if _drawing(page) > LONGEST_DRAWING:
             text, hidden = page.extract_text(), []
         else:
+            parse_contents(page)
             watch = HiddenText(_box(page))
             text = page.extract_text(
                 visitor_operand_before=watch.before, visitor_operand_after=watch.after, visitor_text=watch.flush
@@ -280,7 +283,3 @@ def _times(first: "list[float] | Matrix", then: "list[float] | Matrix") -> Matri
     a, b, c, d, e, f = first
     g, h, i, j, k, m = then
     return a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + m
-
-
-if __name__ == "__main__":
-    main()

@@ -38,7 +38,15 @@ MOST_TEXT = 2**26
 PAGES_PER_CHILD = 8
 """Fewer pages than this take less time than a process takes to start."""
 
-_CHILD = Path(__file__).with_name("pdf_child.py")
+_CHILD = """
+import sys, types
+minirag = types.ModuleType("minirag")
+minirag.__path__ = sys.argv[1:]
+sys.modules["minirag"] = minirag
+from minirag.pdf_child import main
+main()
+"""
+"""Starts `pdf_child` out of the folder of minirag, without the package's `__init__`, which loads numpy and the rest."""
 
 
 class RawPage(NamedTuple):
@@ -198,7 +206,7 @@ def _start() -> "subprocess.Popen[bytes]":
         raise OSError(None, "this application is without a Python to start")
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-P", str(_CHILD)],
+        [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parent)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

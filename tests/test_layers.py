@@ -39,6 +39,7 @@ ROWS = [
     },
     {
         "cleaning",
+        "content_stream",
         "documents",
         "download",
         "message_log",
@@ -99,7 +100,7 @@ ROWS = [
 ]
 DOORS = {
     "openai": {"models", "service", "finetune"},
-    "pypdf": {"pdf_child"},
+    "pypdf": {"content_stream", "pdf_child"},
     "tiktoken": {"tokens"},
     "httpx": {"download"},
     "psycopg": {"postgres", "postgres_store", "postgres_table"},
