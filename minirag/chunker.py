@@ -19,7 +19,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -64,16 +64,19 @@ class Chunk:
 
     def to_json(self) -> dict[str, Any]:
         """The fields in order, as one line of `chunks.jsonl` holds them."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _TYPES}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Chunk":
         """The chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
         found = cls(**line)
-        for field in fields(cls):
-            if type(getattr(found, field.name)) is not field.type:
-                raise ValueError(f"{field.name} of a chunk is {getattr(found, field.name)!r:.40}")
+        for name, kind in _TYPES.items():
+            if type(getattr(found, name)) is not kind:
+                raise ValueError(f"{name} of a chunk is {getattr(found, name)!r:.40}")
         return found
+
+
+_TYPES = {field.name: field.type for field in fields(Chunk)}
 
 
 def chunk(

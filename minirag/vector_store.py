@@ -18,10 +18,13 @@ from minirag.errors import StoreError
 from minirag.files import write_atomically, write_json
 from minirag.models import Embedder
 from minirag.pool import in_order
+from minirag.redact import without_keys
 
 BATCH = 256
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32: a sum of d products of unit vectors is off by at most d of these, in whatever order it is added up."""
 
 LONGEST_HEADER = 1024
 _HEADER_START = 10
@@ -118,45 +121,61 @@ class VectorStore:
         scores 0 everywhere. Raises StoreError for other dimensions than the index has, and for NaN or infinity.
         """
         queries = unit_queries(vectors, self.dimensions)
-        rows = None if where is None else np.flatnonzero([where(chunk) for chunk in self.chunks])
-        return [
-            [Hit(self.chunks[row], score) for row, score in found] for found in self._nearest(queries, max(k, 0), rows)
-        ]
+        if k < 1:
+            return [[] for _ in queries]
+        allowed = None if where is None else np.array([where(chunk) for chunk in self.chunks], bool)
+        return [[Hit(self.chunks[row], score) for score, row in found] for found in self._nearest(queries, k, allowed)]
 
     def _nearest(
-        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.intp] | None
-    ) -> list[list[tuple[int, float]]]:
-        total = len(self) if rows is None else len(rows)
-        best: list[list[tuple[int, float]]] = [[] for _ in queries]
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
+    ) -> list[list[tuple[float, int]]]:
+        """Score and row of the `k` best of each query.
+
+        A matrix product finds the rows that rounding leaves in question, and those alone are scored exactly: so a
+        question's hits depend neither on the others asked with it nor on how the product was computed.
+        """
+        best: list[list[tuple[float, int]]] = [[] for _ in queries]
         step = max(1, BLOCK // max(1, len(queries)))
-        for start in range(0, total, step):
-            chosen = None if rows is None else rows[start : start + step]
-            matrix = self.vectors[start : start + step] if chosen is None else self.vectors[chosen]
-            scores = queries @ matrix.T
+        for start in range(0, len(self), step):
+            scores = self.vectors[start : start + step] @ queries.T
             if not np.isfinite(scores).all():
                 raise StoreError("vectors.npy holds NaN or infinity; build the index again.")
-            np.clip(scores, -1, 1, out=scores)  # rounding can pass 1 by a hair
-            for query, row_scores in enumerate(scores):
-                top = _top(row_scores, k)
-                names = top + start if chosen is None else chosen[top]
-                found = [*best[query], *zip(names.tolist(), row_scores[top].tolist(), strict=True)]
-                best[query] = sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
+            if allowed is not None:
+                scores[~allowed[start : start + step]] = -np.inf
+            for query, row_scores, found in zip(queries, np.ascontiguousarray(scores.T), best, strict=True):
+                least = found[-1][0] if len(found) == k else -1.0
+                rows = _near(row_scores, k, least, slack=2 * self.dimensions * UNIT_ROUNDOFF) + start
+                found.extend(zip(self._cosines(rows, query), rows.tolist(), strict=True))
+                found.sort(key=lambda pair: (-pair[0], pair[1]))
+                del found[k:]
         return best
+
+    def _cosines(self, rows: NDArray[np.intp], query: NDArray[np.float32]) -> list[float]:
+        """The scores of some rows, each added up in double precision in the same order whatever the others are."""
+        parts = (self.vectors[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
+        sums = [(part * query.astype(np.float64)).sum(axis=1) for part in parts]
+        return np.clip(np.concatenate(sums), -1, 1).tolist() if sums else []  # rounding can pass 1 by a hair
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which vouches for the other two."""
         path = Path(folder)
         with suppress(FileNotFoundError):  # a crash between the files must not leave an index that vouches for a mix
             (path / "index.json").unlink()
-        lines = b"".join(_lines(self.chunks))
-        write_atomically(path / "chunks.jsonl", lines)
+        digest = hashlib.sha256()
+
+        def write_chunks(stream: BinaryIO) -> None:
+            for line in _lines(self.chunks):
+                digest.update(line)
+                stream.write(line)
+
+        write_atomically(path / "chunks.jsonl", write_chunks)
         array = np.ascontiguousarray(self.vectors)
         write_atomically(path / "vectors.npy", lambda stream: np.save(stream, array, allow_pickle=False))
         facts = {
             "model": self.model,
             "dimensions": self.dimensions,
             "count": len(self),
-            "chunks_sha256": _digest(lines),
+            "chunks_sha256": digest.hexdigest(),
             "vectors_crc32": _checksum(self.vectors),
         }
         write_json(path / "index.json", facts)
@@ -182,7 +201,7 @@ class VectorStore:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
         if not isinstance(made_by, str) or (model is not None and made_by != model):
             raise StoreError(f"The index in {path} was made by {made_by!r:.80}, not by {model!r}; build it again.")
-        if digest != _digest(lines) or len(chunks) != count:
+        if digest != hashlib.sha256(lines).hexdigest() or len(chunks) != count:
             raise StoreError(f"chunks.jsonl in {path} is not the one that was indexed; build the index again.")
         if start is None:
             raise StoreError(f"vectors.npy in {path} is not the array that was saved; build the index again.")
@@ -244,7 +263,8 @@ def chunks_digest(chunks: Iterable[Chunk]) -> str:
 def _lines(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """The lines of `chunks.jsonl`."""
     for chunk in chunks:
-        yield (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+        line = json.dumps(chunk.to_json(), ensure_ascii=False) + "\n"
+        yield without_keys(line.encode("utf-8", "surrogatepass"))
 
 
 def _start_of_rows(file: BinaryIO, shape: tuple[int, int]) -> int | None:
@@ -288,16 +308,10 @@ def _normalise(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> None:
     np.divide(rows, norms, out=rows, casting="same_kind")
 
 
-def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Indices of the k largest scores, the earlier of two equal ones; in no order."""
-    if k >= len(scores):
-        return np.arange(len(scores))
-    if k == 0:
-        return np.empty(0, np.intp)
-    edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above = np.flatnonzero(scores > edge)
-    return np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _near(scores: NDArray[np.float32], k: int, least: float, slack: float) -> NDArray[np.intp]:
+    """Indices of all scores that may be among the `k` largest and not below `least`, each being off by half the slack."""
+    near = np.flatnonzero(scores >= least - slack)
+    if k < len(near):
+        edge = np.partition(scores[near], len(near) - k)[len(near) - k]
+        near = near[scores[near] >= edge - slack]
+    return near

@@ -74,6 +74,22 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     assert [[hit.chunk.id for hit in hits] for hits in blocks] == [[hit.chunk.id for hit in hits] for hits in whole]
 
 
+@given(st.integers(1, 120), st.integers(1, 70), st.integers(1, 9), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_a_question_gets_the_same_hits_alone_and_among_others(n: int, d: int, q: int, k: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    matrix = random.normal(size=(n, d)).astype(np.float32)[random.integers(0, n, n)]  # some rows more than once
+    store, queries = VectorStore(chunks_of(n), matrix, "m"), random.normal(size=(q, d)).astype(np.float32)
+    assert store.search(queries, k) == [store.search(query, k)[0] for query in queries]
+
+
+def test_rows_that_single_precision_cannot_tell_apart_are_ordered_by_their_true_cosines():
+    angles = 0.7 + 1e-7 * np.random.default_rng(5).permutation(200)
+    store = VectorStore(chunks_of(200), np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32), "m")
+    query = np.float32([1, 0])
+    expected = sorted(range(200), key=lambda row: (-float(store.vectors[row] @ query.astype(float)), row))
+    assert [hit.chunk.page for hit in store.search(query, 20)[0]] == expected[:20]
+
+
 def test_no_chunk_left_or_asked_for_gives_no_hit():
     store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
     assert store.search(np.array([1.0, 0.0]), 3, lambda _: False) == [[]]

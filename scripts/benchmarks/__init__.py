@@ -4,7 +4,12 @@ Each module here has `add_arguments(parser)` and `measure(options) -> list[Line]
 Absolute times on a shared machine are noise, so what a line is judged by is a ratio: the median of several.
 """
 
+import statistics
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,29 @@ class Line:
     @property
     def reached(self) -> bool | None:
         return None if self.reach is None else self.value <= self.reach
+
+
+def is_installed(module: str) -> bool:
+    """Whether a peer is there; one that is not is named and left out."""
+    found = find_spec(module.partition(".")[0]) is not None
+    if not found:
+        print(f"{module} is not installed and left out: pip install 'minirag[bench]'", file=sys.stderr)
+    return found
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes, by the wall clock."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def ratio(ours: Callable[[], object], other: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median of `repeats` ratios of the two calls' times, taken in turns, and the other's median in seconds.
+
+    Both are called once before, so that what only the first call costs is not in it.
+    """
+    ours()
+    other()
+    pairs = [(seconds(ours), seconds(other)) for _ in range(repeats)]
+    return statistics.median(a / b for a, b in pairs), statistics.median(b for _, b in pairs)
