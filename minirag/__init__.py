@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.models import EmbeddingModel as EmbeddingModel
     from minirag.paired import Comparison as Comparison
     from minirag.paired import compare as compare
+    from minirag.pipeline import Run as Run
     from minirag.query import Answer as Answer
     from minirag.query import QueryEngine as QueryEngine
     from minirag.training import write_training_file as write_training_file
@@ -45,6 +46,7 @@ _MODULES = {
     "MiniragError": "errors",
     "Page": "documents",
     "QueryEngine": "query",
+    "Run": "pipeline",
     "Score": "metrics.score",
     "VectorStore": "vector_store",
     "answer_relevancy": "metrics.answer_relevancy",

@@ -309,7 +309,7 @@ def _normalise(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> None:
 
 
 def _near(scores: NDArray[np.float32], k: int, least: float, slack: float) -> NDArray[np.intp]:
-    """Indices of all scores that may be among the `k` largest and not below `least`, each being off by half the slack."""
+    """Indices of all scores that may be among the `k` largest and not below `least`, each off by half the slack."""
     near = np.flatnonzero(scores >= least - slack)
     if k < len(near):
         edge = np.partition(scores[near], len(near) - k)[len(near) - k]

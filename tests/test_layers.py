@@ -236,6 +236,7 @@ def test_the_public_names_are_these() -> None:
         "MiniragError",
         "Page",
         "QueryEngine",
+        "Run",
         "Score",
         "VectorStore",
         "answer_relevancy",

@@ -160,9 +160,15 @@ SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
 def _verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     comparison = summary["comparison"]
     names = ("verdict", "verdict_against_teacher", "verdict_against_control")
-    lines = [comparison[name] for name in names if comparison[name]]
+    lines = [line for name in names if comparison[name] for line in _one_a_line(comparison[name])]
     for subject, told in comparison["in_words"].items():
-        if subject in SHOWN or (summary["step"] == "compare" and subject != "warnings"):
-            lines += [f"{subject}: {line}" for line in told]
+        if told and (subject in SHOWN or (summary["step"] == "compare" and subject != "warnings")):
+            lines += [f"{subject}:", *(f"  {line}" for line in told)]
     lines += [f"report: {summary['report']}"] if "report" in summary else []
     return lines + [f"table: {path}" for path in summary.get("tables", ())]
+
+
+def _one_a_line(verdict: str) -> list[str]:
+    """Whom it is about, then a line for each metric: the whole would fill three lines of a terminal."""
+    about, _, told = verdict.partition(": ")
+    return [f"{about}:", *(f"  {line}" for line in told.split("; "))]
