@@ -216,7 +216,10 @@ def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
 # -- help --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], ["run"], *([step] for step in STEPS)])
+COMMANDS = ("run", *STEPS, "plan", "costs", "verify", "check", "label")
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
 def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main([*command, "--help"])
@@ -224,6 +227,13 @@ def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pyt
     assert done.value.code == 0
     assert max(map(len, text.splitlines())) < 80
     assert "example:\n  minirag " in text
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    named = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(named) == sorted(COMMANDS)
 
 
 def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:

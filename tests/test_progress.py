@@ -1,7 +1,13 @@
 """How far a run is, on stderr: what stands in a line, and that no control character leaves a terminal."""
 
+import fcntl
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -90,3 +96,30 @@ def test_a_run_that_is_piped_writes_no_control_character(tmp_path: Path) -> None
     command = [sys.executable, "-m", "minirag", "index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, check=True)
     assert {byte for byte in done.stdout + done.stderr if byte < 32} == {10}
+
+
+def on_a_terminal(command: list[str], columns: int) -> str:
+    """All that a command writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while read := os.read(ours, 65536):
+                written += read
+        except OSError:
+            pass  # Linux says so when the last writer has closed its end
+    os.close(ours)
+    assert process.returncode == 0, written
+    return written.decode()
+
+
+def test_on_a_terminal_of_80_columns_no_progress_line_wraps_and_the_last_one_is_wiped_out(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "minirag", "questions", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    written = on_a_terminal(command, 80)
+    progress = re.findall(r"\r\033\[K([^\r\n]*)(?=\r\033)", written)
+    assert {line.split()[0] for line in progress} >= {"index", "questions"}
+    assert max(map(len, progress)) < 80
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", re.sub(r"\r\033\[K|\r\n", "", written))
+    assert not re.search(r"\033\[K[a-z]+ \d+/\d+[^\r\n]*\r\n", written)

@@ -34,9 +34,11 @@ STAND_INS = {
     "text-embedding-3-small": offline.EMBEDDING_MODEL,
     "sk-…": "none",
     "--tuned tuned": f"--tuned {offline.STUDENT_MODEL}",
+    "--port 8765": "--port 0",
 }
-ANSWERED = ("OPENAI_API_KEY", "--tuned-base-url")
-"""What a block says that asks a service for its models."""
+TO_STAND_IN = ("OPENAI_API_KEY", "--tuned-base-url", "--port 8765")
+"""What a block says that asks a service of its reader's, or is one."""
+OWN_TEST = "test_my_script.py"
 MARK = "-- the end of a block --"
 
 
@@ -67,34 +69,35 @@ PYTHON = [block for block in BLOCKS if block.language == "python" and block != O
 
 
 class Reader:
-    """Somebody with a checkout, a document and an empty home, who does what the README says, from top to bottom."""
+    """Somebody with a checkout, a document and a project of their own, who does what the README says, from the top."""
 
-    def __init__(self, folder: Path, service: str) -> None:
-        self.folder, self._service = folder, service
+    def __init__(self, home: Path, service: str) -> None:
+        self.checkout, self.project, self._service = home / "minirag", home / "project", service
+        self.checkout.mkdir()
+        self.project.mkdir()
         for path in ROOT.iterdir():
             if path.name not in {".git", "demo-run"}:
-                (folder / path.name).symlink_to(path)
-        shutil.copy(PACKAGE / "data" / "sample-report.pdf", folder / "report.pdf")
+                (self.checkout / path.name).symlink_to(path)
+        shutil.copy(PACKAGE / "data" / "sample-report.pdf", self.checkout / "report.pdf")
         theirs = ("OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTEST_")
         self._env = {name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)}
         self._env |= {
-            "HOME": str(folder),
+            "HOME": str(home),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "OPENAI_BASE_URL": service,
         }
 
     def runs(self, block: Block) -> tuple[int, str]:
         """The exit code of a shell block, and all that it prints; of a server in the background, its first lines."""
-        lines = [line for line in block.code.splitlines() if not line.startswith(NOT_HERE)]
-        code = "\n".join(lines).removesuffix("&").replace("--port 8765", "--port 0")
-        if any(word in code for word in ANSWERED):
+        code = "".join(line for line in block.code.splitlines(keepends=True) if not line.startswith(NOT_HERE))
+        if any(word in code for word in TO_STAND_IN):
             code = re.sub(r"http://127\.0\.0\.1:\d+/v1", self._service, stood_in(code))
-        process = self._start(["bash", "-euo", "pipefail", "-c", code])
-        if not block.code.endswith("&\n"):
+        process = self._start(["bash", "-euo", "pipefail", "-c", code.removesuffix("&\n")], code)
+        if not code.endswith("&\n"):
             printed, _ = process.communicate()
             return process.returncode, printed
-        assert process.stdout is not None
-        assert block.shown is not None
+        assert process.stdout
+        assert block.shown
         printed = "".join(process.stdout.readline() for _ in block.shown.splitlines())
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate()
@@ -103,18 +106,18 @@ class Reader:
     def runs_python(self, blocks: list[Block]) -> list[str]:
         """What each block prints, all of them in one interpreter."""
         code = f"print({MARK!r})\n".join(block.code for block in blocks)
-        printed, _ = (process := self._start([sys.executable, "-c", code])).communicate()
+        process = self._start([sys.executable, "-c", code], code)
+        printed, _ = process.communicate()
         assert process.returncode == 0, printed
         return printed.split(f"{MARK}\n")
 
-    def _start(self, command: list[str]) -> "subprocess.Popen[str]":
+    def _start(self, command: list[str], code: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             command,
-            cwd=self.folder,
+            cwd=self.project if OWN_TEST in code else self.checkout,
             env=self._env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             encoding="utf-8",
             start_new_session=True,
         )
@@ -131,12 +134,11 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[Block, tuple[int, 
     """Exit code and output of each block that can run here."""
     article = ROOT.parent / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
     with offline.serve() as server:
-        reader = Reader(tmp_path_factory.mktemp("checkout"), server.base_url)
-        (reader.folder / "test_my_script.py").write_text(
-            OF_A_TEST.code.replace("gpt-4.1-mini", offline.JUDGE_MODEL), "utf-8"
-        )
+        reader = Reader(tmp_path_factory.mktemp("home"), server.base_url)
+        own_test = OF_A_TEST.code.replace("gpt-4.1-mini", offline.JUDGE_MODEL)
+        (reader.project / OWN_TEST).write_text(own_test, "utf-8")
         if article.exists():
-            shutil.copy(article, reader.folder)
+            shutil.copy(article, reader.checkout)
         done = {block: reader.runs(block) for block in SHELL if article.exists() or article.name not in block.code}
     return done | {block: (0, text) for block, text in zip(PYTHON, reader.runs_python(PYTHON), strict=True)}
 
@@ -152,8 +154,8 @@ def test_each_block_runs_and_prints_what_stands_below_it(block: Block, printed: 
 
 
 def usual(text: str) -> str:
-    """Output without what differs from run to run: the port of a server, and the progress of a machine that is slow."""
-    text = re.sub(r"^[a-z]+ \d+/\d+\b.*\n", "", text, flags=re.MULTILINE)
+    """Output without what differs from run to run (a server's port, the progress of a slow machine), and line ends."""
+    text = re.sub(r"^[a-z]+ \d+/\d+\b.*\n| +$", "", text, flags=re.MULTILINE)
     return re.sub(r"(?<=127\.0\.0\.1:)\d+", "PORT", text)
 
 
@@ -162,6 +164,11 @@ def pattern_of(shown: str) -> str:
     return "".join(
         r"(?:.*\n)*" if line == "…\n" else re.escape(line) for line in usual(shown).splitlines(keepends=True)
     )
+
+
+def test_nothing_printed_to_a_file_holds_a_control_character(printed: dict[Block, tuple[int, str]]) -> None:
+    for block, (_, text) in printed.items():
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), block
 
 
 def test_no_block_says_what_nothing_runs() -> None:
