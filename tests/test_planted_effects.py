@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from planted import FOREIGN, Planter, first_sentence, rambling, rates, teacher_answers
 
 from minirag import ChatModel, offline
 from minirag.breakdown import Traits
@@ -14,6 +13,7 @@ from minirag.questions import Question
 from minirag.rows import Row
 from minirag.service import Service
 from minirag.wording import words
+from planted import FOREIGN, Planter, first_sentence, rambling, rates, teacher_answers
 
 Plant = Callable[[int, str], str]
 
