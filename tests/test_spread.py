@@ -16,7 +16,7 @@ from minirag import Page, chunk, load
 from minirag.documents import Pages
 from minirag.errors import DocumentError, InputError, Unfinished
 from minirag.spread import TRIES, spread
-from pdfs import make_pdf
+from pdfs import drawn_pdf, make_pdf
 
 
 class Here(Executor):
@@ -145,9 +145,12 @@ def test_nothing_under_way_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_limits_of_a_page_hold_inside_an_executor(tmp_path: Path) -> None:
-    paths = documents(tmp_path, 1, 3)
-    with ThreadPoolExecutor(1) as executor, pytest.raises(DocumentError, match="it takes more than 1 MiB of memory"):
-        load(paths, cache=None, executor=executor, page_memory=2**20)
+    slow = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"  # pypdf computes for seconds
+    (tmp_path / "a.pdf").write_bytes(drawn_pdf(None, slow, None))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        pages = load(tmp_path / "a.pdf", cache=None, executor=executor, page_seconds=0.5)
+    assert [(page.number, page.error) for page in pages.empty] == [(2, "it takes more than 0.5 seconds")]
+    assert [page.text for page in pages] == ["Fine.\n", "", "Fine.\n"]
 
 
 def test_a_dask_cluster_that_loses_a_worker_gives_the_same_pages(tmp_path: Path) -> None:
