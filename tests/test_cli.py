@@ -232,7 +232,7 @@ def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pyt
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    named = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    named = re.findall(r"^    (\w+)\b", capsys.readouterr().out, re.MULTILINE)
     assert sorted(named) == sorted(COMMANDS)
 
 

@@ -116,10 +116,11 @@ def on_a_terminal(command: list[str], columns: int) -> str:
 
 
 def test_on_a_terminal_of_80_columns_no_progress_line_wraps_and_the_last_one_is_wiped_out(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "minirag", "questions", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
-    written = on_a_terminal(command, 80)
+    size = ["--train-questions", "12", "--eval-questions", "10"]
+    command = [sys.executable, "-m", "minirag", "collect", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    written = on_a_terminal([*command, *size], 80)
     progress = re.findall(r"\r\033\[K([^\r\n]*)(?=\r\033)", written)
-    assert {line.split()[0] for line in progress} >= {"index", "questions"}
+    assert {line.split()[0] for line in progress} >= {"questions", "ask"}
     assert max(map(len, progress)) < 80
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", re.sub(r"\r\033\[K|\r\n", "", written))
     assert not re.search(r"\033\[K[a-z]+ \d+/\d+[^\r\n]*\r\n", written)

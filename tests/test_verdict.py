@@ -75,10 +75,11 @@ def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
     for subject in ("the teacher's lead", "the judge's noise", "where the change comes from"):
         assert said[subject]
         for line in said[subject]:
-            assert f"{subject}: {line}" in printed.out
+            assert f"\n  {line}\n" in printed.out.partition(f"{subject}:")[2]
             assert line.replace("'", "&#x27;") in page
     for arm in ("", "_against_teacher", "_against_control"):
-        assert comparison(folder)[f"verdict{arm}"] in printed.out
+        about, _, told = comparison(folder)[f"verdict{arm}"].partition(": ")
+        assert "\n  ".join([f"{about}:", *told.split("; ")]) in printed.out
 
 
 def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
