@@ -60,7 +60,7 @@ def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int
     if len(pages) < 2:
         raise InputError(
             "The documents have only one page with text, but train and eval questions need different pages; "
-            "add documents, or give a file of questions."
+            "add documents, end the pages of a text with form feeds, or give a file of questions."
         )
     size = min(4, max(1, len(pages) // 20))
     blocks = [pages[i : i + size] for i in range(0, len(pages), size)]
@@ -151,7 +151,8 @@ class _Writer:
         if len(accepted) < count:
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(chunks)} chunks on this split's pages); ask for fewer, or add documents{self._why()}."
+                f"({len(chunks)} chunks on this split's pages); ask for fewer with --{split}-questions, or add documents"
+                f"{self._why()}."
             )
         self.written += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))

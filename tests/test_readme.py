@@ -79,6 +79,8 @@ class Reader:
             if path.name not in {".git", "demo-run"}:
                 (self.checkout / path.name).symlink_to(path)
         shutil.copy(PACKAGE / "data" / "sample-report.pdf", self.checkout / "report.pdf")
+        text = (PACKAGE / "data" / "sample-report.md").read_text("utf-8")
+        (self.checkout / "notes.md").write_text(text[3000:12000], "utf-8")
         theirs = ("OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTEST_")
         self._env = {name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)}
         self._env |= {
