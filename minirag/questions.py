@@ -151,8 +151,8 @@ class _Writer:
         if len(accepted) < count:
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(chunks)} chunks on this split's pages); ask for fewer with --{split}-questions, or add documents"
-                f"{self._why()}."
+                f"({len(chunks)} chunks on this split's pages); "
+                f"ask for fewer with --{split}-questions, or add documents{self._why()}."
             )
         self.written += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))

@@ -67,6 +67,21 @@ SAID = {
             "Of {0} bad questions planted among {1} about the 10-K, all are found, with a precision of {2}",
         ),
     ],
+    "faults": [
+        (r"offsets (\d)(\d+), recovered (\d)(\d+)", "{0},{1} offsets, recovered {2},{3}"),
+        (
+            r"flips (\d)(\d+), named (\d)(\d+), set aside 0, accepted (\d+)",
+            "{0},{1} flips, named {2},{3}, believed {4}",
+        ),
+        (
+            r"130 after ([\d.]+) s, 0 req.*143 after ([\d.]+) s, 0 req.*130 after ([\d.]+) s, (0) req",
+            "over after {0}, {1} and {2} s, requests begun later {3}",
+        ),
+        (
+            r"exchanges (\d+)000, file (\d+) MB, CPU seconds ([\d.]+), process (\d+) MB",
+            "a log of {0},000 exchanges | | {1} MB, opened in {2} s with {3} MB of memory",
+        ),
+    ],
     "bench": [
         (
             r"rows +(\d+)\nworkers +(\d+)\nlatency_ms +(\d+)\.0\nwall_s +([\d.]+)\nideal_s +([\d.]+)",
