@@ -40,10 +40,8 @@ Span = tuple[int, int, int]
 # word, between a line end and what follows it, and before a CJK mark that follows a CJK letter. ("/" may stay with
 # the line end before it.) So the counts of the two sides add up, and no text is encoded twice.
 _JOINT = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=[^\s/])|(?<=[ぁ-ゖァ-ヺ一-龥])(?=[。！？，、；：])")
-_STRIDE = 160
-"""Characters to skip before the next joint is looked for: few calls, and little to count again near a cut."""
-_UNBROKEN = 500
-"""Characters after which a text without a joint is split anyway, and counted only roughly."""
+_UNBROKEN = 100
+"""Characters after which a text is taken to have no joint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,62 +143,80 @@ def _name(page: Page, start: int, text: str, taken: set[str]) -> str:
 
 
 class _Counted:
-    """A text whose slices can be counted exactly without encoding them again, but for a little at both ends.
+    """A text that is encoded once, whose slices are counted exactly without encoding more than their edges again.
 
-    `joints` are offsets where counts add up, the ends of the text included, and `totals` the tokens before each.
-    `forced` counts the joints so far that were set in a text without any, where counts only nearly add up.
+    Between two joints a slice has the tokens that the whole text has there; what it has before its first joint and
+    behind its last is counted alone. `ends` are the whole text's tokens as `Tokenizer.ends` gives them. They are
+    only nearly right where two surrogates make one character in it: then nothing adds up, and slices are encoded.
     """
 
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         self.text = text
         self.tokenizer = tokenizer
-        self.joints, self.totals, self.forced = [0], [0], [0]
-        at = total = forced = 0
-        while at < len(text):
-            match = _JOINT.search(text, at + _STRIDE, at + _UNBROKEN)
-            end = match.start() if match else min(at + _UNBROKEN, len(text))
-            forced += match is None and end < len(text)
-            total += tokenizer.count(text[at:end])
-            at = end
-            self.joints.append(end)
-            self.totals.append(total)
-            self.forced.append(forced)
-        self._head = (-1, 0, 0)
+        self.ends = tokenizer.ends(text)
+        self.adds_up = self.ends[-1:] == [len(text)]
+        self._head: tuple[int, int | None, int] = (-1, None, 0)
 
-    def head(self, start: int) -> tuple[int, int]:
-        """The index of the first joint after `start`, and the tokens up to it. The last answer is kept."""
+    def head(self, start: int) -> tuple[int | None, int]:
+        """The first joint after `start` if one is near, and the tokens up to it. The last answer is kept."""
         if self._head[0] != start:
-            first = bisect_right(self.joints, start)
-            self._head = (start, first, self.tokenizer.count(self.text[start : self.joints[first]]))
+            first = self._joint_after(start)
+            tokens = 0 if first is None else self.tokenizer.count(self.text[start:first])
+            self._head = (start, first, tokens)
         return self._head[1:]
 
     def tokens(self, start: int, end: int) -> int:
         """The tokens of `text[start:end]`, exactly."""
-        first, before = self.head(start)
-        last = bisect_right(self.joints, end) - 1
-        if first > last or self.forced[first - 1] != self.forced[last]:
+        first, tokens = self.head(start)
+        last = self._joint_before(end)
+        if first is None or last is None or first > last or not self.adds_up:
             return self.tokenizer.count(self.text[start:end])
-        tail = self.tokenizer.count(self.text[self.joints[last] : end]) if self.joints[last] < end else 0
-        return before + self.totals[last] - self.totals[first] + tail
+        if last < end:
+            tokens += self.tokenizer.count(self.text[last:end])
+        return tokens + self._before(last) - self._before(first)
+
+    def past(self, start: int, tokens: int) -> int:
+        """Which token of the text is the first that `tokens` tokens from `start` do not hold; or how many there are."""
+        first, before = self.head(start)
+        held = self._before(start) if first is None else self._before(first) - before
+        return min(held + tokens, len(self.ends))
 
     def reach(self, start: int, tokens: int) -> int:
-        """An offset that `tokens` tokens from `start` do not pass, but nearly reach."""
-        first, before = self.head(start)
-        index = bisect_right(self.totals, self.totals[first] + tokens - before, lo=first)
-        return self.joints[min(index, len(self.joints) - 1)]
+        """An offset that `tokens` tokens from `start` do not reach, but nearly."""
+        past = self.past(start, tokens)
+        if past == len(self.ends):
+            return len(self.text)
+        end = self.ends[past]
+        return self._joint_after(end) or min(end + _UNBROKEN, len(self.text))
 
     def back(self, end: int, tokens: int) -> int:
-        """An offset that `tokens` tokens before `end` do not pass, but nearly reach."""
-        last = bisect_right(self.joints, end) - 1
-        return self.joints[max(bisect_left(self.totals, self.totals[last] - tokens) - 1, 0)]
+        """An offset that `tokens` tokens before `end` do not reach, but nearly."""
+        before = self._before(self._joint_before(end) or end) - tokens - 2
+        if before < 0:
+            return 0
+        start = self.ends[before]
+        return self._joint_before(start) or max(start - _UNBROKEN, 0)
+
+    def _before(self, offset: int) -> int:
+        """The tokens of the whole text up to `offset`."""
+        return bisect_right(self.ends, offset)
+
+    def _joint_after(self, offset: int) -> int | None:
+        match = _JOINT.search(self.text, offset + 1, offset + _UNBROKEN)
+        return match and match.start()
+
+    def _joint_before(self, offset: int) -> int | None:
+        """The last joint that is not after `offset`, if one is near."""
+        near = range(offset, max(offset - _UNBROKEN, 0), -1)
+        return next((at for at in near if _JOINT.match(self.text, at)), None)
 
 
 def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[Span]:
     """The (start, end, tokens) of a page's chunks."""
-    if len(text) <= 4 * size and (tokens := tokenizer.count(text)) <= size:  # most likely it fits whole
-        yield 0, len(text), tokens
-        return
     counted = _Counted(text, tokenizer)
+    if counted.adds_up and len(counted.ends) <= size:
+        yield 0, len(text), len(counted.ends)
+        return
     borders = [end for _, end in sentence_spans(counted.text)]
     start = end = 0
     while end < len(counted.text):
@@ -235,11 +251,14 @@ def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int
     if index < lowest:
         return _cut_sentence(counted, start, size)
     if borders[index] < len(counted.text):
-        quarter = counted.back(borders[index], size // 4)
+        last = borders[index]
+        quarter = counted.back(last, size // 4)
         for earlier in range(index, lowest - 1, -1):
             if borders[earlier] < quarter:
                 break
             if _ends_paragraph(counted.text, borders[earlier]):
+                if counted.tokens(borders[earlier], last) > size // 4:
+                    break
                 return borders[earlier], counted.tokens(start, borders[earlier])
     return borders[index], tokens
 
@@ -252,10 +271,16 @@ def _ends_paragraph(text: str, end: int) -> bool:
 def _cut_sentence(counted: _Counted, start: int, size: int) -> tuple[int, int]:
     """Cut between words, or between tokens where even one word is too large."""
     text = counted.text
-    end = start + counted.tokenizer.prefix(text[start : counted.reach(start, size)], size)
+    end = counted.ends[counted.past(start, size) - 1]
+    tokens = counted.tokens(start, end)
+    if tokens != size:  # cut here, the text is split in another way
+        end = start + counted.tokenizer.prefix(text[start : counted.reach(start, size)], size)
+        tokens = counted.tokens(start, end)
     words = text[start:end].rsplit(None, 1)
     if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
         end -= len(words[1])
-    while (tokens := counted.tokens(start, end)) > size:  # a space that now ends the text may be a token more
+        tokens = counted.tokens(start, end)
+    while tokens > size:  # a space that now ends the text may be a token more
         end -= 1
+        tokens = counted.tokens(start, end)
     return end, tokens

@@ -14,6 +14,7 @@ import lzma
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -23,10 +24,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from minirag.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tiktoken
+    from numpy.typing import NDArray
 
 BYTES = "bytes"
 """Name of the upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes."""
+
+
+class _Loaded(NamedTuple):
+    encoding: "tiktoken.Encoding"
+    begun: "NDArray[np.uint8]"
+    """How many characters begin in each token."""
 
 
 class _Vocabulary(NamedTuple):
@@ -85,7 +94,7 @@ class Tokenizer:
         """The token numbers of `text`; a special token such as `<|endoftext|>` in it is plain text."""
         if self.name == BYTES:
             return list(text.encode("utf-8", "surrogatepass"))
-        vocabulary = _load(self.name)
+        vocabulary = _load(self.name).encoding
         if len(text) < 500_000:
             return vocabulary.encode_ordinary(text)
         parts = filter(None, _ENDLESS_SPACE.split(text))
@@ -98,6 +107,28 @@ class Tokenizer:
         (5, 6)
         """
         return len(text.encode("utf-8", "surrogatepass")) if self.name == BYTES else len(self.encode(text))
+
+    def ends(self, text: str) -> list[int]:
+        """For each token of `text`, how many characters begin before its end.
+
+        The last of them is `len(text)`, but where two surrogates that make one character stand in it.
+
+        >>> encoding("o200k_base").ends("net income"), encoding("bytes").ends("é!")
+        ([3, 10], [1, 1, 2])
+        """
+        begun = _begin(bytes(self.encode(text))) if self.name == BYTES else _load(self.name).begun[self._numbers(text)]
+        ends: list[int] = begun.cumsum(dtype="int32").tolist()
+        return ends
+
+    def _numbers(self, text: str) -> "NDArray[np.uint32]":
+        """What `encode` gives, as an array, which takes an eighth less time."""
+        import numpy as np
+
+        if len(text) < 500_000:
+            with suppress(UnicodeEncodeError):  # surrogates, which `encode` replaces
+                numbers: NDArray[np.uint32] = _load(self.name).encoding.encode_to_numpy(text, disallowed_special=())
+                return numbers
+        return np.array(self.encode(text), np.uint32)
 
     def count_messages(self, messages: Iterable[Mapping[str, str]]) -> int:
         """The prompt tokens of a chat request of plain text messages: 3 each, role and content, 3 for the reply.
@@ -124,7 +155,7 @@ class Tokenizer:
             tokens = self.encode(text[:length])
         if len(tokens) > limit:
             kept = tokens[:limit]
-            encoded = bytes(kept) if self.name == BYTES else _load(self.name).decode_bytes(kept)
+            encoded = bytes(kept) if self.name == BYTES else _load(self.name).encoding.decode_bytes(kept)
             length = min(length, max(1, len(encoded.decode("utf-8", "ignore"))))
         while self.count(text[:length]) > limit:  # a shorter text may be split differently, and have a token more
             length -= 1
@@ -170,14 +201,15 @@ _loading = threading.Lock()
 
 
 @cache
-def _load(name: str) -> "tiktoken.Encoding":
+def _load(name: str) -> _Loaded:
     with _loading:  # two threads must not both spend the time and memory
         return _unpack(name)
 
 
 @cache
-def _unpack(name: str) -> "tiktoken.Encoding":
+def _unpack(name: str) -> _Loaded:
     """Read a packed vocabulary: the tokens in order of rank, each after one byte for its length."""
+    import numpy as np
     import tiktoken
 
     vocabulary = _VOCABULARIES[name]
@@ -194,6 +226,17 @@ def _unpack(name: str) -> "tiktoken.Encoding":
         end = at + 1 + content[at]
         ranks[content[at + 1 : end]] = len(ranks)
         at = end
-    return tiktoken.Encoding(
+    starts = np.cumsum([0, *map(len, ranks)])[:-1]
+    begun = np.add.reduceat(_begin(b"".join(ranks)), starts)
+    encoding = tiktoken.Encoding(
         name, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens=vocabulary.special_tokens
     )
+    return _Loaded(encoding, begun)
+
+
+def _begin(encoded: bytes) -> "NDArray[np.uint8]":
+    """1 for each byte of UTF-8 that is the first one of a character, 0 for the others."""
+    import numpy as np
+
+    first: NDArray[np.bool_] = (np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80
+    return first.astype(np.uint8)

@@ -1,5 +1,6 @@
 """Chunks: exact counts, exact slices, full cover, kept order, on any text; and cuts where a reader would cut."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from minirag.chunker import _JOINT, Chunk, chunk
 from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.sentences import sentence_spans
-from minirag.tokens import ENCODINGS, encoding
+from minirag.tokens import ENCODINGS, _load, encoding
 
 SHARED = Path(__file__).parents[2] / "shared"
 WORDS = ["the", " net", "Income", "'s ", " 2022", "3.5", ". ", "! ", "\n", "\n\n", "  ", "\t", "。", "、", "年度", "は"]
@@ -59,12 +60,83 @@ def check(pages, chunks, size, overlap, name):
 @example("a " + "b" * 5000 + " c. " + "。" * 3000 + " " * 9000 + "x", "", 16, 0.5, "o200k_base")
 @example("Ab. " * 30 + "".join("b" * n + ". " for n in range(480, 560, 7)), "", 60, 0.5, "o200k_base")
 @example("\ud800" * 60, "", 16, 0.0, "bytes")
+@example("a \ud83d\ude00. " * 60, "", 16, 0.5, "o200k_base")
 @example("e" + "́" * 3000, "=" * 2500 + "年" * 2500, 31, 0.3, "cl100k_base")
 @settings(max_examples=300, deadline=None)
 def test_every_promise_holds_on_any_text(first, second, size, share, name):
     overlap = int(size * share)
     pages = [Page(1, "a", first), Page(1, "b", second), Page(2, "a", second + first)]
     check(pages, chunk(pages, size=size, overlap=overlap, tokenizer=name), size, overlap, name)
+
+
+def counted_afresh(text, size, overlap, tokenizer):
+    """The (start, end, tokens) of a page's chunks, by the rules alone: every slice that is looked at is encoded."""
+    count = tokenizer.count
+    if count(text) <= size:
+        return [(0, len(text), count(text))]
+    borders, spans = [end for _, end in sentence_spans(text)], []
+    last, end = -1, 0
+    while end < len(text):
+        following = next(b for b in borders if b > end)
+        shared = [b for b in borders if last < b < end] if overlap and end in borders else []
+        fits = (b for b in shared if count(text[b:end]) <= overlap and count(text[b:following]) <= size)
+        start = next(fits, end)
+        ends = [b for b in borders if b > end and count(text[start:b]) <= size]
+        if ends:
+            last_quarter = [b for b in ends if count(text[b : ends[-1]]) <= size // 4]
+            paragraphs = [b for b in last_quarter if re.search(r"\n\s*\n\s*$", text[max(b - 8, 0) : b])]
+            stop = (ends if ends[-1] == len(text) else paragraphs or ends)[-1]
+        else:
+            stop = start + tokenizer.prefix(text[start:], size)
+            word = re.search(r"(?<=\s)\S+$", text[start:stop])
+            if word and text[start : start + word.start()].strip() and re.match(r"\S", text[stop:]):
+                stop = start + word.start()
+            while count(text[start:stop]) > size:
+                stop -= 1
+        spans.append((start, stop, count(text[start:stop])))
+        last, end = start, stop
+    return spans
+
+
+words_text = st.lists(st.sampled_from([*WORDS[:16], "word ", "Another one. ", "營業", "/", "•", "Zq9_"]), max_size=200)
+
+
+@given(words_text.map("".join), st.integers(16, 60), st.floats(0, 0.5), st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_cuts_are_where_the_rules_put_them_when_every_slice_is_counted_afresh(text, size, share, name):
+    chunks = chunk([Page(1, "a", text)], size=size, overlap=int(size * share), tokenizer=name)
+    spans = counted_afresh(text, size, int(size * share), encoding(name)) if text else []
+    assert [span for span in spans if text[slice(*span[:2])].strip()] == [(c.start, c.end, c.tokens) for c in chunks]
+
+
+@pytest.mark.parametrize(
+    "document", ["../minirag/data/sample-report.md", "../../shared/nvidia-10k/nvidia-sec-10k-2022.pdf"]
+)
+@pytest.mark.parametrize(("size", "overlap"), [(128, 16), (512, 64)])
+def test_cuts_of_a_report_are_where_the_rules_put_them(document, size, overlap):
+    path = Path(__file__).parent / document
+    if not path.is_file():
+        pytest.skip("needs ../shared/nvidia-10k")
+    for page in documents.load(path)[:12]:
+        chunks = chunk([page], size=size, overlap=overlap)
+        spans = [(c.start, c.end, c.tokens) for c in chunks]
+        assert counted_afresh(page.text, size, overlap, encoding("o200k_base")) == spans
+
+
+@given(any_text, st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_the_characters_of_tokens_are_those_that_begin_in_them(text, name):
+    tokenizer = encoding(name)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    ends = tokenizer.ends(text)
+    assert len(ends) == tokenizer.count(text)
+    assert ends[-1:] == ([len(text)] if text else [])
+    total, expected = 0, []
+    for number in tokenizer.encode(text):
+        token = bytes([number]) if name == "bytes" else _load(name).encoding.decode_single_token_bytes(number)
+        total += sum(byte & 0xC0 != 0x80 for byte in token)
+        expected.append(total)
+    assert expected == ends
 
 
 @given(any_text, any_text, st.sampled_from(ENCODINGS))
