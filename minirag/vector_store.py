@@ -23,6 +23,8 @@ from minirag.redact import without_keys
 BATCH = 256
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
+GROUPS = 32
+"""Groups of rows for each hit that is asked for: hardly two of the best rows are in the same."""
 UNIT_ROUNDOFF = 2.0**-24
 """Of float32: a sum of d products of unit vectors is off by at most d of these, in whatever order it is added up."""
 
@@ -135,6 +137,7 @@ class VectorStore:
         question's hits depend neither on the others asked with it nor on how the product was computed.
         """
         best: list[list[tuple[float, int]]] = [[] for _ in queries]
+        slack = 2 * self.dimensions * UNIT_ROUNDOFF
         step = max(1, BLOCK // max(1, len(queries)))
         for start in range(0, len(self), step):
             scores = self.vectors[start : start + step] @ queries.T
@@ -142,19 +145,22 @@ class VectorStore:
                 raise StoreError("vectors.npy holds NaN or infinity; build the index again.")
             if allowed is not None:
                 scores[~allowed[start : start + step]] = -np.inf
-            for query, row_scores, found in zip(queries, np.ascontiguousarray(scores.T), best, strict=True):
-                least = found[-1][0] if len(found) == k else -1.0
-                rows = _near(row_scores, k, least, slack=2 * self.dimensions * UNIT_ROUNDOFF) + start
-                found.extend(zip(self._cosines(rows, query), rows.tolist(), strict=True))
+            least = np.array([found[-1][0] if len(found) == k else -1.0 for found in best])
+            rows, which = np.nonzero(scores >= (np.maximum(least, _reached(scores, k)) - slack).astype(np.float32))
+            for query, row, score in zip(which, rows + start, self._cosines(rows + start, queries[which]), strict=True):
+                best[query].append((float(score), int(row)))
+            for found in best:
                 found.sort(key=lambda pair: (-pair[0], pair[1]))
                 del found[k:]
         return best
 
-    def _cosines(self, rows: NDArray[np.intp], query: NDArray[np.float32]) -> list[float]:
-        """The scores of some rows, each added up in double precision in the same order whatever the others are."""
-        parts = (self.vectors[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
-        sums = [(part * query.astype(np.float64)).sum(axis=1) for part in parts]
-        return np.clip(np.concatenate(sums), -1, 1).tolist() if sums else []  # rounding can pass 1 by a hair
+    def _cosines(self, rows: NDArray[np.intp], queries: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The scores of pairs of rows and queries, each added up in double precision whatever the others are."""
+        scores = np.empty(len(rows))
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            np.sum(self.vectors[rows[part]] * queries[part].astype(np.float64), axis=1, out=scores[part])
+        return scores.clip(-1, 1)  # rounding can pass 1 by a hair
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which vouches for the other two."""
@@ -308,10 +314,15 @@ def _normalise(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> None:
     np.divide(rows, norms, out=rows, casting="same_kind")
 
 
-def _near(scores: NDArray[np.float32], k: int, least: float, slack: float) -> NDArray[np.intp]:
-    """Indices of all scores that may be among the `k` largest and not below `least`, each off by half the slack."""
-    near = np.flatnonzero(scores >= least - slack)
-    if k < len(near):
-        edge = np.partition(scores[near], len(near) - k)[len(near) - k]
-        near = near[scores[near] >= edge - slack]
-    return near
+def _reached(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """For each column a value that at least `k` of its rows reach, and few more; shape (q,).
+
+    It is the k-th largest of the maxima of many groups of rows, which are found faster than the k-th largest row.
+    """
+    groups = min(len(scores), GROUPS * k)
+    if groups < k:
+        return np.full(scores.shape[1], -1, np.float32)
+    whole = scores[: len(scores) // groups * groups]
+    maxima = whole.reshape(-1, groups, scores.shape[1]).max(axis=0)
+    reached: NDArray[np.float32] = np.partition(maxima, groups - k, axis=0)[groups - k]
+    return reached
