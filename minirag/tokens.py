@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -138,7 +138,7 @@ class Tokenizer:
         >>> for_model("gpt-4o").count_messages([{"role": "user", "content": "What is 2 times 3?"}])
         15
         """
-        return sum(3 + self.count(message["role"]) + self.count(message["content"]) for message in messages) + 3
+        return sum(3 + _count(self, message["role"]) + _count(self, message["content"]) for message in messages) + 3
 
     def prefix(self, text: str, limit: int) -> int:
         """How many characters from the start of `text` make at most `limit` tokens, cut at a token border.
@@ -195,6 +195,12 @@ def example_limit(model: str) -> int:
     (65536, 16385)
     """
     return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
+
+
+@lru_cache(256)
+def _count(tokenizer: Tokenizer, text: str) -> int:
+    """The last counts are kept: the same system message stands before all prompts, and some are counted twice."""
+    return tokenizer.count(text)
 
 
 _loading = threading.Lock()

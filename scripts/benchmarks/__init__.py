@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def cpu(call: Callable[[], object]) -> float:
+    """How long a call takes, by what this process has of the processor."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
+
+
 def ratio(ours: Callable[[], object], other: Callable[[], object], repeats: int) -> tuple[float, float]:
     """Median of `repeats` ratios of the two calls' times, taken in turns, and the other's median in seconds.
 
@@ -51,3 +59,9 @@ def ratio(ours: Callable[[], object], other: Callable[[], object], repeats: int)
     other()
     pairs = [(seconds(ours), seconds(other)) for _ in range(repeats)]
     return statistics.median(a / b for a, b in pairs), statistics.median(b for _, b in pairs)
+
+
+def peak() -> int:
+    """Bytes that this process has had in memory at most, as the kernel counts since the program was loaded."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])

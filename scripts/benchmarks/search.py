@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import Line, is_installed, ratio, seconds
+from benchmarks import Line, is_installed, peak, ratio, seconds
 from minirag import Chunk, VectorStore
 
 K = 10
@@ -170,9 +170,3 @@ def cold(path: Path, call: Callable[[], object]) -> float:
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return seconds(call)
-
-
-def peak() -> int:
-    """Bytes that this process has had in memory at most, as the kernel counts since the program was loaded."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])

@@ -1,0 +1,106 @@
+"""Whole offline runs on longer and longer documents, and with more and more questions: time and memory.
+
+Each run is a process with its own children (the embedded server, the readers of documents). Time is what all of them
+take of the processor; memory is the most that they hold together, looked at every 50 ms. A line is fitted to the
+logarithms; its slope is 1 where twice the work takes twice as long. The last line is the run with most of both.
+"""
+
+import argparse
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import Line
+
+PARTS = (
+    "The {0} plant near {1} made {2} {3} in the year, {4} per cent more than before.",
+    "Its manager {5} said that the {3} from {1} sold at {6} dollars each.",
+    "In {1} the company leases {7} halls, and the lease of the {0} hall ends in {8}.",
+    "Repairs of the {0} line cost {9} dollars and were led by {5}.",
+)
+WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp larch maple nectar opal pine".split()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pages", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--questions", type=int, nargs="+", default=[40, 400])
+    parser.add_argument("--largest", type=int, nargs=2, default=[1000, 400], metavar=("PAGES", "QUESTIONS"))
+
+
+def measure(options: argparse.Namespace) -> list[Line]:
+    few = min(options.questions)
+    lines = grown("pages", options.pages, [run(pages, 10, 10) for pages in options.pages])
+    lines += grown("questions", options.questions, [run(200, n // 2, n - n // 2) for n in options.questions])
+    pages, questions = options.largest
+    used, memory = run(pages, questions // 2, questions - questions // 2)
+    what = f"{pages:,} pages, {questions:,} questions"
+    return [
+        *lines,
+        Line(f"{what}: time", used, "s CPU"),
+        Line(f"{what}: memory of all processes", memory / 1e9, "GB", reach=2.0),
+    ]
+
+
+def grown(what: str, sizes: list[int], found: list[tuple[float, int]]) -> list[Line]:
+    """How time and memory grow with `sizes`: each run, and the slope over all."""
+    lines = [
+        Line(f"{size:,} {what}", used, "s CPU", f"{memory / 1e6:,.0f} MB")
+        for size, (used, memory) in zip(sizes, found, strict=True)
+    ]
+    for name, values in zip(("time", "memory"), zip(*found, strict=True), strict=True):
+        slope = float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+        lines.append(Line(f"{name} by {what}, {min(sizes):,} to {max(sizes):,}", slope, "exponent", "1", 1.1))
+    return lines
+
+
+def run(pages: int, train: int, evaluated: int) -> tuple[float, int]:
+    """CPU seconds and most bytes held of an offline run, with all its children."""
+    with tempfile.TemporaryDirectory() as folder:
+        document = Path(folder) / "made.txt"
+        document.write_text("\f".join(page(number) for number in range(pages)), "utf-8")
+        asked = ["--train-questions", str(train), "--eval-questions", str(evaluated)]
+        command = [sys.executable, "-m", "minirag", "run", str(document), "--offline", "--out", f"{folder}/out", *asked]
+        before, most = resource.getrusage(resource.RUSAGE_CHILDREN), 0
+        with (Path(folder) / "said").open("wb") as said:
+            process = subprocess.Popen(command, stdout=said, stderr=said)
+            while process.poll() is None:
+                most = max(most, held(process.pid))
+                time.sleep(0.05)
+        if process.returncode:
+            raise SystemExit((Path(folder) / "said").read_text("utf-8"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, most
+
+
+def page(number: int) -> str:
+    """Some paragraphs of a made-up report; no two pages say the same."""
+    dice = random.Random(number)
+    paragraphs = []
+    for paragraph in range(6):
+        names = [f"{dice.choice(WORDS).title()}{number}{paragraph}" for _ in range(2)]
+        counts = [str(dice.randrange(100, 99_999)) for _ in range(6)]
+        values = (dice.choice(WORDS), names[0], counts[0], dice.choice(WORDS) + "s", counts[1], names[1], *counts[2:])
+        paragraphs.append(" ".join(part.format(*values) for part in PARTS))
+    return "\n\n".join(paragraphs)
+
+
+def held(root: int) -> int:
+    """Bytes of memory of a process and all that descend from it."""
+    parents, sizes = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        except OSError:  # it has just ended
+            continue
+        number = int(status.parent.name)
+        parents[number], sizes[number] = int(fields["PPid"]), int(fields.get("VmRSS", "0").split()[0])
+    family = {root}
+    while more := {number for number, parent in parents.items() if parent in family} - family:
+        family |= more
+    return 1024 * sum(sizes.get(number, 0) for number in family)
