@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> list[Line]:
-    few = min(options.questions)
     lines = grown("pages", options.pages, [run(pages, 10, 10) for pages in options.pages])
     lines += grown("questions", options.questions, [run(200, n // 2, n - n // 2) for n in options.questions])
     pages, questions = options.largest
