@@ -14,8 +14,7 @@ from typing import Any
 
 from minirag.arguments import parser
 from minirag.errors import InputError, MiniragError
-from minirag.redact import keep_out, redact
-from minirag.service import KEY_NAMES
+from minirag.redact import KEY_NAMES, keep_out, redact
 from minirag.terminal import say
 
 ROWS = {".jsonl", ".csv"}

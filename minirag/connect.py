@@ -10,7 +10,8 @@ from typing import Any
 
 from minirag.errors import InputError
 from minirag.postgres import Database
-from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
+from minirag.redact import STUDENT_KEY, TUNED_KEY
+from minirag.service import OPENAI_ADDRESS, Service
 from minirag.terminal import say
 
 OFFLINE = "offline"

@@ -11,6 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = (
+    "OPENAI_API_KEY",
+    "MINIRAG_STUDENT_API_KEY",
+    "MINIRAG_TUNED_API_KEY",
+)
+"""The variables of the environment that hold keys."""
 MARK = "[redacted]"
 _SECRET = re.compile(
     r"\bsk-[A-Za-z0-9_*.-]{6,}"  # also the masked form that a 401 quotes: sk-abc****wxyz

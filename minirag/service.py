@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from minirag.deadline import DeadlinePassed, within
 from minirag.errors import BadReply, InputError, NotRecorded, ServiceError, ServiceRefused
 from minirag.message_log import Exchange
-from minirag.redact import keep_out, redact, redact_json, without_keys
+from minirag.redact import OPENAI_KEY, keep_out, redact, redact_json, without_keys
 from minirag.replay import Replay, failure_of
 from minirag.replies import no_constant
 from minirag.retry import Retry, retry_after
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
-OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = (
-    "OPENAI_API_KEY",
-    "MINIRAG_STUDENT_API_KEY",
-    "MINIRAG_TUNED_API_KEY",
-)
-"""The variables of the environment that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
 TRANSFER_RATE = 125_000.0

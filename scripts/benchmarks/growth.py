@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> list[Line]:
     lines = grown("pages", options.pages, [run(pages, 10, 10) for pages in options.pages])
-    lines += grown("questions", options.questions, [run(200, n // 2, n - n // 2) for n in options.questions])
+    asked_of = max(options.questions)  # pages: as many for few questions as for many
+    lines += grown("questions", options.questions, [run(asked_of, n // 2, n - n // 2) for n in options.questions])
     pages, questions = options.largest
     used, memory = run(pages, questions // 2, questions - questions // 2)
     what = f"{pages:,} pages, {questions:,} questions"
@@ -74,7 +75,9 @@ def run(pages: int, train: int, evaluated: int) -> tuple[float, int]:
         if process.returncode:
             raise SystemExit((Path(folder) / "said").read_text("utf-8"))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, most
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{pages:,} pages, {train + evaluated:,} questions: {used:.1f} s CPU, {most / 1e6:,.0f} MB", file=sys.stderr)
+    return used, most
 
 
 def page(number: int) -> str:
