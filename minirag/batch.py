@@ -9,7 +9,7 @@ by the name in that file, in the log or on the server, and submits no line twice
 import glob
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,8 @@ class _Batch:
     state: Mapping[str, Any] = field(default_factory=dict)
     held: float = 0.0
     """US dollars put aside for it."""
+    logged: set[str] = field(default_factory=set)
+    """The exchange ids whose outcome an earlier run has logged."""
 
     @property
     def id(self) -> str:
@@ -165,7 +167,8 @@ class Batches:
                 continue
             batch.state = state
             self._say(f"batch: {_counted(batch)} of an earlier run in {batch.id}")
-            found.append(replace(batch, calls=list(self._unlogged(batch))))
+            batch.logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
+            found.append(batch)
         self._collected(found)
 
     def _in_log(self, name: str) -> Mapping[str, Any] | None:
@@ -184,11 +187,6 @@ class Batches:
             if int(state.get("created_at") or 0) < since - DAY:
                 break
         return None
-
-    def _unlogged(self, batch: _Batch) -> Iterator[Exchange]:
-        """The requests of a batch whose outcome the log does not hold yet."""
-        logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
-        return (call for call in batch.calls if call.id not in logged)
 
     # -- collecting ----------------------------------------------------------------------------------------
 
@@ -229,6 +227,8 @@ class Batches:
         exchanges = []
         model = model_of(batch.calls[0], self._log, self._service)
         for number, call in enumerate(batch.calls, 1):
+            if call.id in batch.logged:
+                continue
             failure = self._failure(found[call.id], call.model) if call.id in found else lost.at_line(number)
             exchange = replace(
                 call,

@@ -80,7 +80,8 @@ everything finished is kept, run again with a higher --max-cost to go on.
                         "are spent; everything finished is kept, run again with a higher --max-cost to go on."
                     )
                 self._changed.wait()
-            self._reserved.append(most)
+            if most:
+                self._reserved.append(most)
 
     def hold_training(self, base: str, usd: float | None) -> None:
         """Put the price of training on `base` aside, once, until a job says what it trained. Raises BudgetReached."""
@@ -99,7 +100,8 @@ everything finished is kept, run again with a higher --max-cost to go on.
     def release(self, most: float) -> None:
         """Give back an amount that was put aside."""
         with self._changed:
-            self._reserved.remove(most)
+            if most:
+                self._reserved.remove(most)
             self._changed.notify_all()
 
     def settle(self, most: float, *exchanges: Exchange) -> None:
