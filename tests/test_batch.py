@@ -197,7 +197,7 @@ class Dying(MessageLog):
 @pytest.mark.parametrize("written", [True, False])
 @pytest.mark.parametrize(
     ("endpoint", "number"),
-    [("files", 1), ("files", 2), ("batches", 1), ("batches", 3), ("chat.completions", 7), ("chat.completions", 40)],
+    [("files", 2), ("batches", 1), ("batches", 3), *(("chat.completions", number) for number in (1, 7, 30, 60))],
 )
 def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
     endpoint: str, number: int, written: bool, direct: tuple[list[str], float], tmp_path: Path
@@ -207,8 +207,10 @@ def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
         with Dying(tmp_path / "log.jsonl", endpoint, number, written=written) as log, pytest.raises(Killed):
             Batches(service, log).run(step(service, log))
         with MessageLog(tmp_path / "log.jsonl") as log:
+            service.meter = budget = Budget(direct[1], PRICES, log)
             assert Batches(service, log).run(step(service, log)) == direct[0]
             check(batching, log, direct)
+            assert budget.spent == pytest.approx(direct[1] / 2)
 
 
 def test_batches_that_were_left_are_collected_by_a_run_without_batches_too(tmp_path: Path) -> None:
