@@ -28,6 +28,8 @@ from minirag.service import Service, described
 T = TypeVar("T")
 
 ENDED = {"completed", "failed", "expired", "cancelled"}
+ENQUEUED = "token_limit_exceeded"
+"""Why a batch is refused where more tokens would wait than the account may have waiting: smaller passes may do."""
 DAY = 86_400
 
 
@@ -52,6 +54,12 @@ class _Batch:
     def status(self) -> str:
         """`validating`, `in_progress`, `finalizing`, `cancelling`, one of `ENDED`, or a newer one."""
         return str(self.state.get("status"))
+
+    @property
+    def wrong(self) -> Sequence[Mapping[str, Any]]:
+        """Why the service refused the file, if it did: `{"code", "message", "line"}`."""
+        errors = self.state.get("errors") if self.status == "failed" else None
+        return (errors or {}).get("data") or ()
 
 
 class Batches:
@@ -83,10 +91,14 @@ class Batches:
         """
         self._collect_left()
         self._service.queue = self.passes if batched else None
+        before = self.passes.count
         try:
-            return self.passes.run(step)
+            result = self.passes.run(step)
         finally:
             self._service.queue = None
+        if took := self.passes.count - before:
+            self._say(f"batch: all replies are there after {took} pass{'' if took == 1 else 'es'}")
+        return result
 
     # -- submitting ----------------------------------------------------------------------------------------
 
@@ -100,7 +112,10 @@ class Batches:
                 if not submitted:
                     raise
                 break  # what the others turn out to cost may leave room
-        return self._collected(submitted)
+        failures = self._collected(submitted)
+        if any(batch.wrong and batch.wrong[0].get("code") == ENQUEUED for batch in submitted):
+            self.passes.most = max(1, len(noted) // 2)
+        return failures
 
     def _submitted(self, portion: Sequence[Noted]) -> _Batch:
         meter, held = self._service.meter, 0.0
@@ -161,6 +176,9 @@ class Batches:
         found = []
         for path in sorted(self._log.path.parent.glob(f"{glob.escape(self._log.path.name)}.*.batch")):
             batch = _from_file(path)
+            if (address := batch.calls[0].service) != self._service.name:
+                self._say(f"batch: {_counted(batch)} of an earlier run are collected when {address} is used again")
+                continue
             state = self._in_log(batch.name) or self._on_server(batch.name, path.stat().st_mtime)
             if state is None:
                 path.unlink()
@@ -281,9 +299,8 @@ class _Lost:
     """Why the requests of a batch that are in no result file have no reply."""
 
     def __init__(self, batch: _Batch) -> None:
-        wrong = ((batch.state.get("errors") or {}).get("data") or []) if batch.status == "failed" else []
-        self._of_line = {error.get("line"): error for error in wrong if error.get("line") is not None}
-        self._why = f": {_said(wrong[0])}" if wrong else ""
+        self._of_line = {error.get("line"): error for error in batch.wrong if error.get("line") is not None}
+        self._why = f": {_said(batch.wrong[0])}" if batch.wrong else ""
         self._batch = batch
 
     def at_line(self, number: int) -> ServiceError:

@@ -27,7 +27,7 @@ class Noted(NamedTuple):
 
 
 class Passes:
-    """Runs steps in passes; `count` says how many it took.
+    """Runs steps in passes; `count` says how many it took, and no pass asks for more than `most` replies.
 
     `settle` is given what was noted, has the log hold the replies, and returns the failures by exchange id. What
     failed is asked for again where that may help, four times in all. Safe to use from many threads.

@@ -92,12 +92,13 @@ def generate(
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
     split = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
     writer = _Writer(chat, Window(chat.tokenizer, context_window), workers, list(taken), progress, sum(counts.values()))
-    questions: list[Question] = []
-    for name in SPLITS:
-        own = set(split[name])
+
+    def written(name: str) -> list[Question]:
+        own, count = set(split[name]), counts.get(name, 0)
         candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own and chunk.text.strip()]
-        questions += writer.write(name, counts.get(name, 0), _even_order(candidates, counts.get(name, 0), seed))
-    return questions
+        return writer.write(name, count, _even_order(candidates, count, seed))
+
+    return [question for questions in in_order(written, SPLITS, 1) for question in questions]
 
 
 def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:

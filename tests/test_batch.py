@@ -1,6 +1,7 @@
 """Model calls through batches: the same replies as by direct calls, whatever becomes of a batch, each paid once."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +16,17 @@ from minirag.budget import Budget
 from minirag.cli import main
 from minirag.costs import Price, Prices, bill, total
 from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished
+from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL, Rule, batch_faults
 from minirag.offline.faults import Faults
 from minirag.offline.server import Server
 from minirag.offline.service import Service as Offline
-from minirag.offline.wire import Reply, Request
+from minirag.offline.wire import Reply, Request, json_reply
 from minirag.pool import in_order
 from minirag.prompts import Excerpt, draft, refine
+from minirag.replay import Replay
 from minirag.retry import Retry
 from minirag.service import Service
 
@@ -151,6 +154,28 @@ def test_the_passes_are_as_many_as_the_longest_chain(tmp_path: Path) -> None:
         batches = Batches(service, log)
         batches.run(step(service, log))
     assert batches.passes.count == 3
+
+
+def test_passes_shrink_until_no_more_waits_than_the_account_may_have_waiting(
+    direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching = Batching()
+    wrong = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None}
+
+    def limited(request: Request) -> Reply:
+        reply = batching.service(request)
+        is_look = request.method == "GET" and re.search("/batches/[^/]+$", request.path)
+        if is_look and (batch := json.loads(reply.body))["request_counts"]["total"] > 10:
+            return json_reply({**batch, "status": "failed", "errors": {"data": [wrong]}})
+        return reply
+
+    with (
+        Server(limited) as server,
+        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+    ):
+        assert Batches(service, log).run(step(service, log)) == direct[0]
+        check(batching, log, direct)
 
 
 STATES = ["validating", "in_progress", "finalizing"]
@@ -351,5 +376,38 @@ def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(
     assert batched == files(tmp_path / "direct", "--workers", "1")
     assert main(["verify", str(tmp_path / "batched")]) == 0
     log = MessageLog(tmp_path / "batched" / "messages.jsonl")
+    assert (JobCalls(Service(replay=Replay(log)), log).newest() or {})["object"] == "fine_tuning.job"
     assert all("batch" in e.tags for e in answered(log))
     assert {e.endpoint for e in log if e.stage == "batch"} == {"batches"}
+
+
+def test_rows_are_scored_through_batches_as_they_are_directly(tmp_path: Path) -> None:
+    rows = [
+        {"question": question, "answer": f"They opened in {1901 + number}.", "contexts": [EXCERPT.text]}
+        for number, question in enumerate(QUESTIONS[:5])
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    found = []
+    for options in ([], ["--batch"]):
+        folder = tmp_path / f"scores{len(options)}"
+        assert main(["evaluate", str(file), "--offline", "--out", str(folder), *options]) == 0
+        found.append((folder / "scores.jsonl").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_batches_of_another_service_are_left_until_that_is_used_again(tmp_path: Path) -> None:
+    def dies(*_: object) -> None:
+        raise Killed
+
+    said: list[str] = []
+    with Batching().client() as service:
+        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
+            Batches(service, log, progress=dies).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            other = Service("http://127.0.0.1:9/v1", "k", name="other")
+            assert Batches(other, log, say=said.append).run(lambda: "done") == "done"
+            assert said == ["batch: 30 requests of an earlier run are collected when s is used again"]
+            assert len(list(tmp_path.glob("*.batch"))) == 1
+            Batches(service, log).run(lambda: "done")
+            assert len(answered(log)) == 30

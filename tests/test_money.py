@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -31,10 +32,12 @@ PRICED = """date = "2026-11-01"
 [models."offline"]
 input = 1.0
 output = 4.0
+batch = 0.5
 [models."ft:offline"]
 training = 0.2
 input = 2.0
 output = 8.0
+batch = 0.5
 """
 
 
@@ -99,6 +102,20 @@ def test_a_plan_sends_nothing_and_leaves_nothing(tmp_path: Path, capsys: pytest.
     assert "can show a difference of about 0." in text
     assert main(["plan", SAMPLE, *models]) == 0
     assert "gpt-4.1-mini goes off on 2027-01-14" in capsys.readouterr().err
+
+
+def test_a_plan_in_batches_has_the_passes_of_the_run_and_saves_half_of_its_calls(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [SAMPLE, *OPTIONS, "--prices", prices]
+    plan, direct = planned(["plan", *arguments, "--batch"], capsys), planned(["plan", *arguments], capsys)
+    assert (direct["passes"], direct["saved"]) == (None, None)
+    training = sum(line["usd"] for line in direct["bills"]["usual"] if line["stage"] == "train")
+    assert plan["saved"] == pytest.approx((direct["total_usd"]["expected"] - training) / 2)
+    assert plan["total_usd"]["expected"] == pytest.approx(direct["total_usd"]["expected"] - plan["saved"])
+    assert main(["run", *arguments, "--batch", "--out", str(tmp_path / "out")]) == 0
+    (said,) = re.findall(r"all replies are there after (\d+) passes", capsys.readouterr().err)
+    assert abs(int(said) - plan["passes"]) <= 1  # another answer may need one refine step more
 
 
 def test_an_unknown_price_is_unknown_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
