@@ -179,15 +179,15 @@ class MessageLog:
     """The log at `path`: a sequence of exchanges, and an index of those that can be replayed.
 
     Opening reads the file once and keeps one number per exchange. With `sync=False` lines are not forced to the disk,
-    for logs that nobody pays for. `added` counts the exchanges appended here, `taken` the calls that `once` answered
-    from those that were there at the opening. Raises LogError for a line that is damaged or written by a newer version.
+    for logs that nobody pays for. `added` counts the exchanges appended here. Raises LogError for a line that is
+    damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
         self._sync = sync
         self.added = 0
-        self.taken = 0
+        self._taken: set[str] = set()
         self._offsets: dict[str, int] = {}
         self._earlier: dict[str, list[int]] = {}
         self._failed: list[int] = []
@@ -242,6 +242,11 @@ class MessageLog:
     def __iter__(self) -> Iterator[Exchange]:
         """All exchanges in the order they were written, read from disk one at a time."""
         return self.between(0, None)
+
+    @property
+    def taken(self) -> int:
+        """How many calls `once` answered from the exchanges that were there at the opening, however often."""
+        return len(self._taken)
 
     @property
     def end(self) -> int:
@@ -383,7 +388,8 @@ class MessageLog:
         while True:
             if (found := self.find(id)) is not None:
                 with self._lock:
-                    self.taken += self._offsets[id] < self._opened_end
+                    if self._offsets[id] < self._opened_end:
+                        self._taken.add(id)
                 return found
             with self._lock:
                 if id in self._offsets:

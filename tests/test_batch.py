@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -379,6 +380,13 @@ def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(
     assert (JobCalls(Service(replay=Replay(log)), log).newest() or {})["object"] == "fine_tuning.job"
     assert all("batch" in e.tags for e in answered(log))
     assert {e.endpoint for e in log if e.stage == "batch"} == {"batches"}
+
+
+def test_a_run_that_is_killed_again_and_again_while_its_batches_fail_ends_as_a_direct_run(tmp_path: Path) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "batch_trial"))
+    found = script["trial"](SAMPLE, 24, tmp_path, ["validating", "expired", "half logged"])
+    assert script["is_kept"](found), found
+    assert (found["kills"], found["lines failed or late"] > 0) == (3, True)
 
 
 def test_rows_are_scored_through_batches_as_they_are_directly(tmp_path: Path) -> None:
