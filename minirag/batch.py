@@ -6,10 +6,14 @@ which the log is to get; it is removed when the log has them. So a run that dies
 by the name in that file, in the log or on the server, and submits no line twice.
 """
 
+import fcntl
 import glob
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,15 +91,19 @@ class Batches:
         """What `step` returns; its model calls go into batches if they are to be `batched`, and directly if not.
 
         Batches that an earlier run has left are collected first, in either case: they are paid for. Raises Unfinished
-        where somebody cancelled a batch, and BudgetReached where not even one more request fits.
+        where somebody cancelled a batch, BudgetReached where not even one more request fits, and LogError where another
+        process is at the batches of this log.
         """
-        self._collect_left()
-        self._service.queue = self.passes if batched else None
+        if not batched and not self._left:
+            return step()
         before = self.passes.count
-        try:
-            result = self.passes.run(step)
-        finally:
-            self._service.queue = None
+        with _alone(self._log.path.parent):
+            self._collect_left()
+            self._service.queue = self.passes if batched else None
+            try:
+                result = self.passes.run(step)
+            finally:
+                self._service.queue = None
         if took := self.passes.count - before:
             self._say(f"batch: all replies are there after {took} pass{'' if took == 1 else 'es'}")
         return result
@@ -160,7 +168,7 @@ class Batches:
             except ServiceError as error:
                 if not error.transient:
                     raise
-                if (state := self._on_server(name)) is not None:
+                if (state := self._on_server(name, time.time())) is not None:
                     return state
                 # a service that did not answer may still create it
                 if error.status is None or not self._service.retry.after_failure(attempt, error.wait):
@@ -171,10 +179,15 @@ class Batches:
     def _path(self, name: str) -> Path:
         return self._log.path.with_name(f"{self._log.path.name}.{name}.batch")
 
+    @property
+    def _left(self) -> list[Path]:
+        """The files of batches that a run has left."""
+        return sorted(self._log.path.parent.glob(f"{glob.escape(self._log.path.name)}.*.batch"))
+
     def _collect_left(self) -> None:
         """Log what the batches of a run that has died came to; those that were not submitted are forgotten."""
         found = []
-        for path in sorted(self._log.path.parent.glob(f"{glob.escape(self._log.path.name)}.*.batch")):
+        for path in self._left:
             batch = _from_file(path)
             if (address := batch.calls[0].service) != self._service.name:
                 self._say(f"batch: {_counted(batch)} of an earlier run are collected when {address} is used again")
@@ -197,7 +210,7 @@ class Batches:
                 return exchange.response
         return None
 
-    def _on_server(self, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
+    def _on_server(self, name: str, since: float) -> Mapping[str, Any] | None:
         """The batch of that name, if the server lists it among those of the day before `since` and later."""
         for state in self._calls.listed("batches.list", {}, lambda client: client.batches):
             if (state.get("metadata") or {}).get("minirag") == name:
@@ -293,6 +306,22 @@ class Batches:
         if not isinstance(result.body, dict):
             return BadReply(f"{self._service.address} answered 200 with something that is no object.", transient=True)
         return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the batches of a log in this folder; LogError where one is at them."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"Another process waits for batches in {folder}; wait for it, or choose another --out."
+            raise LogError(told) from None
+        yield
+    finally:
+        os.close(lock)
 
 
 class _Lost:

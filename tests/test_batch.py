@@ -16,7 +16,7 @@ from minirag.batch import Batches
 from minirag.budget import Budget
 from minirag.cli import main
 from minirag.costs import Price, Prices, bill, total
-from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished
+from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
 from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
@@ -419,3 +419,10 @@ def test_batches_of_another_service_are_left_until_that_is_used_again(tmp_path: 
             assert len(list(tmp_path.glob("*.batch"))) == 1
             Batches(service, log).run(lambda: "done")
             assert len(answered(log)) == 30
+
+
+def test_two_processes_never_wait_for_the_batches_of_one_log(tmp_path: Path) -> None:
+    with Batching().client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        second = Batches(service, log)
+        with pytest.raises(LogError, match="Another process waits for batches"):
+            Batches(service, log).run(lambda: second.run(lambda: "never"))

@@ -8,7 +8,7 @@ import pytest
 
 from doubles import answered
 from minirag import MessageLog
-from minirag.costs import Line, Price, Prices, bill, load_prices, per_answer, total
+from minirag.costs import Line, Price, Prices, bill, load_prices, per_answer, price_of, total
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
@@ -99,3 +99,10 @@ def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
 
 def test_a_total_is_the_sum_of_the_lines() -> None:
     assert total([Line("a", "", "m", usd=1.0), Line("b", "", "m", usd=0.5)]) == 1.5
+
+
+def test_a_batched_call_costs_its_share_and_what_is_free_stays_free_where_the_share_is_not_known() -> None:
+    tokens = (1_000_000, 0, 1_000_000)
+    assert price_of(tokens, Price(2.0, output=8.0, batch=0.5), batched=True) == 5.0
+    assert price_of(tokens, Price(2.0, output=8.0), batched=True) is None
+    assert price_of(tokens, Price(0.0, output=0.0), batched=True) == 0.0
