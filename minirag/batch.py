@@ -9,61 +9,29 @@ by the name in that file, in the log or on the server, and submits no line twice
 import fcntl
 import glob
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from minirag.batch_files import BYTES, PATHS, Result, portions, request_line, results
 from minirag.errors import BadReply, BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
-from minirag.files import write_atomically
 from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
-from minirag.message_log import Exchange, MessageLog
+from minirag.message_log import MessageLog
 from minirag.models import model_of
 from minirag.passes import Noted, Passes
 from minirag.service import Service, described
+from minirag.submission import ENDED, Submission, reason
 
 T = TypeVar("T")
 
-ENDED = {"completed", "failed", "expired", "cancelled"}
 ENQUEUED = "token_limit_exceeded"
 """Why a batch is refused where more tokens would wait than the account may have waiting: smaller passes may do."""
 DAY = 86_400
-
-
-@dataclass
-class _Batch:
-    """The requests of one batch, and what the service says of it once it is submitted."""
-
-    name: str
-    keep: bool
-    calls: Sequence[Exchange]
-    state: Mapping[str, Any] = field(default_factory=dict)
-    held: float = 0.0
-    """US dollars put aside for it."""
-    logged: set[str] = field(default_factory=set)
-    """The exchange ids whose outcome an earlier run has logged."""
-
-    @property
-    def id(self) -> str:
-        return str(self.state.get("id"))
-
-    @property
-    def status(self) -> str:
-        """`validating`, `in_progress`, `finalizing`, `cancelling`, one of `ENDED`, or a newer one."""
-        return str(self.state.get("status"))
-
-    @property
-    def wrong(self) -> Sequence[Mapping[str, Any]]:
-        """Why the service refused the file, if it did: `{"code", "message", "line"}`."""
-        errors = self.state.get("errors") if self.status == "failed" else None
-        return (errors or {}).get("data") or ()
 
 
 class Batches:
@@ -112,7 +80,7 @@ class Batches:
 
     def _settle(self, noted: Sequence[Noted]) -> dict[str, ServiceError]:
         """Submit what was noted, as far as the money goes, and log what comes of it; the failures by exchange id."""
-        submitted: list[_Batch] = []
+        submitted: list[Submission] = []
         for portion in portions(noted):
             try:
                 submitted.append(self._submitted(portion))
@@ -125,13 +93,13 @@ class Batches:
             self.passes.most = max(1, len(noted) // 2)
         return failures
 
-    def _submitted(self, portion: Sequence[Noted]) -> _Batch:
+    def _submitted(self, portion: Sequence[Noted]) -> Submission:
         meter, held = self._service.meter, 0.0
         if meter is not None:
             count, held = meter.reserve_batch([each.exchange for each in portion])
             portion = portion[:count]
-        batch = _Batch(uuid4().hex, portion[0].keep, [each.exchange for each in portion], held=held)
-        write_atomically(self._path(batch.name), _to_file(batch))
+        batch = Submission(uuid4().hex, portion[0].keep, [each.exchange for each in portion], held=held)
+        batch.save(self._path(batch.name))
         data = b"".join(map(request_line, batch.calls))
         digest = hashlib.sha256(data).hexdigest()
         first = batch.calls[0]
@@ -149,7 +117,7 @@ class Batches:
                 said = str(error).rstrip(".")
                 raise ServiceRefused(f"{self._service.address} takes no batches, leave out --batch: {said}.") from error
             raise
-        self._say(f"batch: {_counted(batch)} to {first.model} in {batch.id}")
+        self._say(f"batch: {batch.size} to {first.model} in {batch.id}")
         return batch
 
     def _created(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -188,16 +156,16 @@ class Batches:
         """Log what the batches of a run that has died came to; those that were not submitted are forgotten."""
         found = []
         for path in self._left:
-            batch = _from_file(path)
+            batch = Submission.load(path)
             if (address := batch.calls[0].service) != self._service.name:
-                self._say(f"batch: {_counted(batch)} of an earlier run are collected when {address} is used again")
+                self._say(f"batch: {batch.size} of an earlier run are collected when {address} is used again")
                 continue
             state = self._in_log(batch.name) or self._on_server(batch.name, path.stat().st_mtime)
             if state is None:
                 path.unlink()
                 continue
             batch.state = state
-            self._say(f"batch: {_counted(batch)} of an earlier run in {batch.id}")
+            self._say(f"batch: {batch.size} of an earlier run in {batch.id}")
             batch.logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
             found.append(batch)
         self._collected(found)
@@ -221,7 +189,7 @@ class Batches:
 
     # -- collecting ----------------------------------------------------------------------------------------
 
-    def _collected(self, batches: Sequence[_Batch]) -> dict[str, ServiceError]:
+    def _collected(self, batches: Sequence[Submission]) -> dict[str, ServiceError]:
         """Wait for batches and log what came of their requests; the failures by exchange id."""
         failures: dict[str, ServiceError] = {}
         for batch in batches:
@@ -234,13 +202,11 @@ class Batches:
             )
         return failures
 
-    def _wait(self, batch: _Batch) -> None:
+    def _wait(self, batch: Submission) -> None:
         """Poll until a batch has ended; states that are not known are waited for like any other."""
         pause, polls = FIRST_WAIT, 0
         while batch.status not in ENDED:
-            counts = batch.state.get("request_counts") or {}
-            done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
-            self._progress(f"batch ({batch.status})", done, len(batch.calls))
+            self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
             self._service.retry.sleep(pause)
             pause, polls = min(LONGEST_WAIT, pause * 1.5), polls + 1
             batch.state = self._calls.send(
@@ -251,22 +217,22 @@ class Batches:
                 repeat=polls,
             )
 
-    def _logged(self, batch: _Batch) -> dict[str, ServiceError]:
+    def _logged(self, batch: Submission) -> dict[str, ServiceError]:
         """Log what became of each request; the failures by exchange id."""
-        found, lost = self._results(batch), _Lost(batch)
+        found = self._results(batch)
         failures: dict[str, ServiceError] = {}
         exchanges = []
         model = model_of(batch.calls[0], self._log, self._service)
         for number, call in enumerate(batch.calls, 1):
             if call.id in batch.logged:
                 continue
-            failure = self._failure(found[call.id], call.model) if call.id in found else lost.at_line(number)
+            failure = self._failure(found[call.id], call.model) if call.id in found else batch.lost(number)
             exchange = replace(
                 call,
                 response=found[call.id].body if failure is None else None,
                 error=None if failure is None else described(failure),
                 tags={**call.tags, "batch": batch.id},
-                **_times(batch.state),
+                **batch.times,
             )
             if (failure := model.take(exchange, batch.keep) or failure) is not None:
                 failures[call.id] = failure
@@ -274,32 +240,43 @@ class Batches:
         if self._service.meter is not None:
             self._service.meter.settle(batch.held, *exchanges)
         if failures:
-            self._say(f"batch: {len(failures):,} of {_counted(batch)} in {batch.id} ({batch.status}) failed")
+            self._say(f"batch: {len(failures):,} of {batch.size} in {batch.id} ({batch.status}) failed")
         return failures
 
-    def _results(self, batch: _Batch) -> dict[str, Result]:
+    def _results(self, batch: Submission) -> dict[str, Result]:
         """What both files of a batch say, by exchange id; what they say of nothing, or say twice, is told."""
         known = {call.id for call in batch.calls}
         found: dict[str, Result] = {}
         odd = {"cannot be read": 0, "have an unknown custom_id": 0, "have the custom_id of another": 0}
         for name in ("output_file_id", "error_file_id"):
-            if batch.state.get(name):
-                lines, unreadable = results(self._service.download(str(batch.state[name]), BYTES))
-                odd["cannot be read"] += unreadable
-                for line in lines:
-                    odd["have an unknown custom_id"] += line.custom_id not in known
-                    odd["have the custom_id of another"] += line.custom_id in found
-                    found.setdefault(line.custom_id, line)
+            lines, unreadable = results(self._content(batch, name))
+            odd["cannot be read"] += unreadable
+            for line in lines:
+                odd["have an unknown custom_id"] += line.custom_id not in known
+                odd["have the custom_id of another"] += line.custom_id in found
+                found.setdefault(line.custom_id, line)
         for what, count in odd.items():
             if count:
                 self._say(f"warning: {count:,} lines in the results of {batch.id} {what}")
         return found
 
+    def _content(self, batch: Submission, name: str) -> bytes:
+        """The content of one of a batch's files; nothing where there is none, or none any more, which is told."""
+        if not batch.state.get(name):
+            return b""
+        try:
+            return self._service.download(str(batch.state[name]), BYTES)
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
+            return b""
+
     def _failure(self, result: Result, model: str) -> ServiceError | None:
         """Why a request was not answered; None where it was."""
         if result.status is None:
-            told = result.error or {}
-            return ServiceError(f"The batch did not send this request: {_said(told)}.", transient=True)
+            told = reason(result.error or {})
+            return ServiceError(f"The batch did not send this request: {told}.", transient=True)
         if result.status != 200:
             error = result.body.get("error") if isinstance(result.body, dict) else result.body
             return self._service.refusal(result.status, error, {}, model)
@@ -322,53 +299,3 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-class _Lost:
-    """Why the requests of a batch that are in no result file have no reply."""
-
-    def __init__(self, batch: _Batch) -> None:
-        self._of_line = {error.get("line"): error for error in batch.wrong if error.get("line") is not None}
-        self._why = f": {_said(batch.wrong[0])}" if batch.wrong else ""
-        self._batch = batch
-
-    def at_line(self, number: int) -> ServiceError:
-        """The failure of the request in that line of the file; one that was named is not worth asking again."""
-        named = self._of_line.get(number)
-        why = self._why if named is None else f": {_said(named)}"
-        text = f"Batch {self._batch.id} is {self._batch.status} without a reply to this request{why}."
-        return ServiceError(text, transient=named is None)
-
-
-def _counted(batch: _Batch) -> str:
-    return f"{len(batch.calls):,} request{'' if len(batch.calls) == 1 else 's'}"
-
-
-def _said(error: Mapping[str, Any]) -> str:
-    return str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
-
-
-def _times(state: Mapping[str, Any]) -> dict[str, Any]:
-    """When a batch began, and the seconds until it ended: all that is known of when its requests were answered."""
-    began = int(state.get("created_at") or 0)
-    ended = next((int(state[f"{name}_at"]) for name in ENDED if state.get(f"{name}_at")), began)
-    return {
-        "started": datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": float(max(0, ended - began)),
-    }
-
-
-def _to_file(batch: _Batch) -> bytes:
-    """A batch on disk: its name, and the lines that the log is to get, without their replies yet."""
-    head = json.dumps({"batch": batch.name, "keep": batch.keep}).encode() + b"\n"
-    return head + b"".join(call.to_line() for call in batch.calls)
-
-
-def _from_file(path: Path) -> _Batch:
-    """The batch that `_to_file` wrote."""
-    try:
-        head, *lines = path.read_bytes().splitlines()
-        told = json.loads(head)
-        return _Batch(str(told["batch"]), bool(told["keep"]), [Exchange.from_line(line) for line in lines])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LogError(f"{path} cannot be read ({error}); remove it to ask for what it holds again.") from error

@@ -322,6 +322,16 @@ def test_lines_of_nobody_and_lines_that_come_twice_are_told(direct: tuple[list[s
     ]
 
 
+def test_a_result_file_that_is_gone_is_told_and_its_lines_are_asked_for_again(
+    direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    gone = Rule(method="GET", path="/content$", last=1, status=404, error={"message": "No such File object"})
+    said: list[str] = []
+    with Batching(gone).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        assert Batches(service, log, say=said.append).run(step(service, log)) == direct[0]
+    assert [line.split(" batch_")[0] for line in said if "gone" in line] == ["warning: the output file of"]
+
+
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
     direct: tuple[list[str], float], tmp_path: Path
 ) -> None:

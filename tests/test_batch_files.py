@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doubles import Script
-from minirag.batch import ENDED, Batches
+from minirag.batch import Batches
 from minirag.batch_files import portions, request_line, results
 from minirag.errors import ServiceError, ServiceRefused, Unfinished
 from minirag.message_log import Exchange, MessageLog
@@ -18,6 +18,7 @@ from minirag.models import ChatModel, EmbeddingModel, model_of
 from minirag.passes import Noted
 from minirag.retry import Retry
 from minirag.service import Service
+from minirag.submission import ENDED
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 

@@ -65,7 +65,7 @@ ROWS = [
         "window",
     },
     {"query", "questions", "rows", "trial"},
-    {"batch_files", "conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "training"},
+    {"batch_files", "conflicts", "costs", "decisions", "job_calls", "metrics", "shutdowns", "submission", "training"},
     {
         "audit",
         "batch",
