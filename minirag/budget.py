@@ -21,6 +21,7 @@ class Budget:
     `tokenizer` is the user's word for the vocabulary of unknown models. Safe to use from many threads: a call that
     fits only if those in flight turn out cheaper waits for them. Raises InputError for a call whose price is not known.
 
+    >>> from minirag.costs import Price, Prices
     >>> budget = Budget(0.01, Prices("", {"m": Price(input=1.0, output=1000.0)}), [])
     >>> budget.reserve("chat.completions", {"model": "m", "messages": [], "max_tokens": 50})
     Traceback (most recent call last):

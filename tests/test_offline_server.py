@@ -275,7 +275,8 @@ LONG = [{"role": "user", "content": "word " * 17_000}]
         ("/fine_tuning/jobs", {"model": STUDENT_MODEL, "training_file": "file-no"}, 400, None),
         ("/fine_tuning/jobs", {"model": TEACHER_MODEL, "training_file": "file-no"}, 400, "model_not_available"),
         ("/files", {}, 400, None),
-        ("/batches", {}, 404, None),
+        ("/responses", {}, 404, None),
+        ("/batches", {}, 400, "missing_required_parameter"),
     ],
 )
 def test_a_request_that_cannot_be_served_gets_the_status_and_code_of_the_real_service(

@@ -139,7 +139,7 @@ def test_without_the_scrubber_the_canary_is_found(
     rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEYS[1])
-    monkeypatch.setattr("minirag.models.keep_out", lambda _: None)
+    monkeypatch.setattr("minirag.service.keep_out", lambda _: None)
     monkeypatch.setattr("minirag.cli.keep_out", lambda _: None)
     with Server(Echo("none")) as server:
         main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(rows.parent / "out"), *MODELS[2:]])
