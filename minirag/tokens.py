@@ -197,7 +197,7 @@ def example_limit(model: str) -> int:
     return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _count(tokenizer: Tokenizer, text: str) -> int:
     """The last counts are kept: the same system message stands before all prompts, and some are counted twice."""
     return tokenizer.count(text)

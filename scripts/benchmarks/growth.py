@@ -24,7 +24,7 @@ PARTS = (
     "In {1} the company leases {7} halls, and the lease of the {0} hall ends in {8}.",
     "Repairs of the {0} line cost {9} dollars and were led by {5}.",
 )
-WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp larch maple nectar opal pine".split()
+SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,9 +85,10 @@ def page(number: int) -> str:
     dice = random.Random(number)
     paragraphs = []
     for paragraph in range(6):
-        names = [f"{dice.choice(WORDS).title()}{number}{paragraph}" for _ in range(2)]
+        words = ["".join(dice.choices(SYLLABLES, k=4)) for _ in range(4)]
         counts = [str(dice.randrange(100, 99_999)) for _ in range(6)]
-        values = (dice.choice(WORDS), names[0], counts[0], dice.choice(WORDS) + "s", counts[1], names[1], *counts[2:])
+        names = words[1].title(), words[3].title()
+        values = (words[0], names[0], counts[0], words[2] + "s", counts[1], names[1], *counts[2:])
         paragraphs.append(" ".join(part.format(*values) for part in PARTS))
     return "\n\n".join(paragraphs)
 
