@@ -84,7 +84,7 @@ def page(number: int) -> str:
     """Some paragraphs of a made-up report; no two pages say the same."""
     dice = random.Random(number)
     paragraphs = []
-    for paragraph in range(6):
+    for _ in range(6):
         words = ["".join(dice.choices(SYLLABLES, k=4)) for _ in range(4)]
         counts = [str(dice.randrange(100, 99_999)) for _ in range(6)]
         names = words[1].title(), words[3].title()
