@@ -1,6 +1,7 @@
 """The README: its blocks run in order and print what stands below them, and its table is the code's.
 
-Blocks that need a service run against the embedded server, under the names of its models. Only what fetches packages
+Blocks that need a service run against the embedded server, under the names of its models, and those that need a database
+against that of the tests. Only what fetches packages
 or trains with TRL is left out (`NOT_HERE`); of those lines the options are looked up.
 """
 
@@ -36,6 +37,7 @@ STAND_INS = {
     "--tuned tuned": f"--tuned {offline.STUDENT_MODEL}",
     "--port 8765": "--port 0",
 }
+DATABASE = "postgresql://db.example/chunks"
 TO_STAND_IN = ("OPENAI_API_KEY", "--tuned-base-url", "--port 8765")
 """What a block says that asks a service of its reader's, or is one."""
 OWN_TEST = "test_my_script.py"
@@ -71,8 +73,9 @@ PYTHON = [block for block in BLOCKS if block.language == "python" and block != O
 class Reader:
     """Somebody with a checkout, a document and a project of their own, who does what the README says, from the top."""
 
-    def __init__(self, home: Path, service: str) -> None:
-        self.checkout, self.project, self._service = home / "minirag", home / "project", service
+    def __init__(self, home: Path, service: str, database: str) -> None:
+        self.checkout, self.project = home / "minirag", home / "project"
+        self._service, self._database = service, database
         self.checkout.mkdir()
         self.project.mkdir()
         for path in ROOT.iterdir():
@@ -115,7 +118,7 @@ class Reader:
 
     def _start(self, command: list[str], code: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            command,
+            [part.replace(DATABASE, self._database) for part in command],
             cwd=self.project if OWN_TEST in code else self.checkout,
             env=self._env,
             stdout=subprocess.PIPE,
@@ -132,11 +135,11 @@ def stood_in(code: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[Block, tuple[int, str]]:
+def printed(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> dict[Block, tuple[int, str]]:
     """Exit code and output of each block that can run here."""
     article = ROOT.parent / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
     with offline.serve() as server:
-        reader = Reader(tmp_path_factory.mktemp("home"), server.base_url)
+        reader = Reader(tmp_path_factory.mktemp("home"), server.base_url, postgres)
         own_test = OF_A_TEST.code.replace("gpt-4.1-mini", offline.JUDGE_MODEL)
         (reader.project / OWN_TEST).write_text(own_test, "utf-8")
         if article.exists():
