@@ -29,7 +29,7 @@ Cut = Callable[[str], Any]
 
 
 def semchunk(tokenizer: Tokenizer, size: int, overlap: int) -> Cut:
-    chunker = import_module("semchunk").chunkerify(tokenizer.count, size)
+    chunker = import_module("semchunk").chunkerify(tokenizer.count, size, memoize=False)  # or repetitions cost nothing
     return lambda text: chunker(text, overlap=overlap)
 
 
@@ -71,8 +71,8 @@ def measure(options: argparse.Namespace) -> list[Line]:
             setting = f"{size}/{overlap} {name}"
             small = ours(pages, name, size, overlap, options.repetitions)
             lines.append(Line(f"{options.document.name} {setting}", small, "x", "tiktoken alone", 1.35))
-            lines += promises(pages, name, size, overlap, setting)
-            lines += peers(pages, name, size, overlap, setting)
+            lines += promises(pages, name, size, overlap)
+            lines += peers(pages, name, size, overlap)
             few = max(3, options.repetitions // 3)
             lines.append(Line(f"large text {setting}", ours(large, name, size, overlap, few), "x", "tiktoken", 1.35))
             lines.append(Line(f"long line {setting}", ours(line, name, size, overlap, few), "x", "tiktoken", 2.0))
@@ -101,7 +101,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def promises(pages: Sequence[Page], name: str, size: int, overlap: int, setting: str) -> list[Line]:
+def promises(pages: Sequence[Page], name: str, size: int, overlap: int) -> list[Line]:
     """What must hold of the chunks, counted and sliced afresh."""
     chunks = chunk(pages, size=size, overlap=overlap, tokenizer=name)
     text = "".join(page.text for page in pages)
@@ -124,7 +124,7 @@ def inside(pages: Sequence[Page], chunks: Sequence[Chunk]) -> int:
     return sum(c.end not in ends for c in chunks)
 
 
-def peers(pages: Sequence[Page], name: str, size: int, overlap: int, setting: str) -> list[Line]:
+def peers(pages: Sequence[Page], name: str, size: int, overlap: int) -> list[Line]:
     lines = []
     for package, make in PEERS.items():
         if find_spec(package) is None:
@@ -132,5 +132,5 @@ def peers(pages: Sequence[Page], name: str, size: int, overlap: int, setting: st
             continue
         cut = make(encoding(name), size, overlap)
         value = ratio(lambda cut=cut: [cut(page.text) for page in pages], limit(pages, name), 3)
-        lines.append(Line(f"  {package} {setting}", value, "x", "tiktoken alone"))
+        lines.append(Line(f"  {package}", value, "x", "tiktoken alone"))
     return lines
