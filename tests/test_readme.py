@@ -1,8 +1,8 @@
 """The README: its blocks run in order and print what stands below them, and its table is the code's.
 
-Blocks that need a service run against the embedded server, under the names of its models, and those that need a database
-against that of the tests. Only what fetches packages
-or trains with TRL is left out (`NOT_HERE`); of those lines the options are looked up.
+Blocks that need a service run against the embedded server, under the names of its models, and those that need a
+database against that of the tests. Only what fetches packages or trains with TRL is left out (`NOT_HERE`); of those
+lines the options are looked up.
 """
 
 import os
