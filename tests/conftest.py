@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C
 
 
 @pytest.fixture(scope="session", autouse=True)
