@@ -37,9 +37,13 @@ Span = tuple[int, int, int]
 """Start, end and tokens of a chunk in its page's text."""
 
 # The vocabularies' patterns split a text here whatever stands further left or right: before a space that follows a
-# word, between a line end and what follows it, and before a CJK mark that follows a CJK letter. ("/" may stay with
-# the line end before it.) So the counts of the two sides add up, and no text is encoded twice.
-_JOINT = re.compile(r"(?<=\S)(?= )|(?<=\n)(?=[^\s/])|(?<=[ぁ-ゖァ-ヺ一-龥])(?=[。！？，、；：])")
+# word, between a line end and what follows it, before a CJK mark that follows a CJK letter, and, for text without any
+# of these, before a digit or a mark that follows a Latin letter. ("/" may stay with the line end before it, and "'"
+# with the letter.) So the counts of the two sides add up, and no text is encoded twice.
+_JOINT = re.compile(
+    r"(?<=\S)(?= )|(?<=\n)(?=[^\s/])|(?<=[ぁ-ゖァ-ヺ一-龥])(?=[。！？，、；：])|(?<=[A-Za-z])(?=[!-&(-@[-`{-~])"
+)
+_LAST_JOINT = re.compile(rf"(?s:.*)(?:{_JOINT.pattern})")
 _UNBROKEN = 100
 """Characters after which a text is taken to have no joint."""
 
@@ -153,8 +157,8 @@ class _Counted:
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         self.text = text
         self.tokenizer = tokenizer
-        self.ends = tokenizer.ends(text)
-        self.adds_up = self.ends[-1:] == [len(text)]
+        self.ends = memoryview(tokenizer.ends(text))  # whose items are got much sooner than an array's
+        self.adds_up = len(self.ends) > 0 and self.ends[-1] == len(text)
         self._head: tuple[int, int | None, int] = (-1, None, 0)
 
     def head(self, start: int) -> tuple[int | None, int]:
@@ -207,8 +211,8 @@ class _Counted:
 
     def _joint_before(self, offset: int) -> int | None:
         """The last joint that is not after `offset`, if one is near."""
-        near = range(offset, max(offset - _UNBROKEN, 0), -1)
-        return next((at for at in near if _JOINT.match(self.text, at)), None)
+        match = _LAST_JOINT.match(self.text, max(offset - _UNBROKEN, 0) + 1, offset + 1)
+        return match and match.end()
 
 
 def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[Span]:

@@ -108,16 +108,19 @@ class Tokenizer:
         """
         return len(text.encode("utf-8", "surrogatepass")) if self.name == BYTES else len(self.encode(text))
 
-    def ends(self, text: str) -> list[int]:
+    def ends(self, text: str) -> "NDArray[np.int32]":
         """For each token of `text`, how many characters begin before its end.
 
         The last of them is `len(text)`, but where two surrogates that make one character stand in it.
 
         >>> encoding("o200k_base").ends("net income"), encoding("bytes").ends("é!")
-        ([3, 10], [1, 1, 2])
+        (array([ 3, 10], dtype=int32), array([1, 1, 2], dtype=int32))
         """
-        begun = _begin(bytes(self.encode(text))) if self.name == BYTES else _load(self.name).begun[self._numbers(text)]
-        ends: list[int] = begun.cumsum(dtype="int32").tolist()
+        if self.name == BYTES:
+            begun = _begin(bytes(self.encode(text)))
+        else:
+            begun = _load(self.name).begun.take(self._numbers(text))
+        ends: NDArray[np.int32] = begun.cumsum(dtype="int32")
         return ends
 
     def _numbers(self, text: str) -> "NDArray[np.uint32]":
