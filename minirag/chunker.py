@@ -119,7 +119,7 @@ def chunk(
         offsets[page.source] = offset + len(page.text)
         for start, end, tokens in spans:
             text = page.text[start:end]
-            if text.strip():  # a blank chunk would answer nothing, and services refuse to embed it
+            if not text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
                 name = _name(page, offset + start, text, ids)
                 chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
     return chunks
@@ -141,7 +141,9 @@ def _cut(pages: Sequence[Page], size: int, overlap: int, tokenizer: str) -> list
 def _name(page: Page, start: int, text: str, taken: set[str]) -> str:
     """Eight digits of a hash tell the chunks of a page apart; more of them in the rare case that they do not."""
     digest = hashlib.sha256(f"{page.source}\0{start}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
-    name = next(f"p{page.number}-{digest[:n]}" for n in range(8, 65) if f"p{page.number}-{digest[:n]}" not in taken)
+    digits = 8
+    while (name := f"p{page.number}-{digest[:digits]}") in taken:
+        digits += 1
     taken.add(name)
     return name
 

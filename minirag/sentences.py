@@ -25,6 +25,8 @@ _ANYWHERE = frozenset(
     "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 _SHORTENED = _BEFORE_NAMES | _BEFORE_NUMBERS | _ANYWHERE
+_UNSHORTENED = 1 + max(map(len, _SHORTENED))
+"""Letters of a word that is longer than all of these."""
 _OPENERS = frozenset(
     "the this these those that a an in on at as it its we our he his she her they their there if when while for from "
     "but and however no such any all each see der die das ein eine es er sie wir im".split()
@@ -35,6 +37,8 @@ _MONTHS = frozenset("Januar Februar März April Mai Juni Juli August September O
 
 def _goes_on(text: str, stop: int, after: int) -> bool:
     """Whether the full stop at `stop` ends no sentence: an abbreviation, an initial, a list number, an ordinal."""
+    if stop >= _UNSHORTENED and text[stop - _UNSHORTENED : stop].isalpha():
+        return False  # as most do
     words = text[max(0, stop - 12) : stop].rsplit(None, 1)
     word = words[-1].lstrip("([{\"'“„‘«").lower() if words else ""
     if len(word) > 1 and word not in _SHORTENED and not word.isdigit() and word[-2] != ".":
