@@ -159,7 +159,7 @@ class _Counted:
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         self.text = text
         self.tokenizer = tokenizer
-        self.ends = memoryview(tokenizer.ends(text))  # whose items are got much sooner than an array's
+        self.ends = tokenizer.ends(text).data  # a view, whose items are got much sooner than an array's
         self.adds_up = len(self.ends) > 0 and self.ends[-1] == len(text)
         self._head: tuple[int, int | None, int] = (-1, None, 0)
 
