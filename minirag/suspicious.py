@@ -21,31 +21,35 @@ _SCALE = r"(?!\s*(?:to|through|or|and|for|if|being|[-–=(:,])\s*)"  # "rate it 
 _AI = r"(?:ai|llms?|(?:large\s+)?language\s+models?|chatbots?|ai\s+(?:models?|assistants?|systems?|judges?))\b"
 _INSTRUCTION = re.compile(
     rf"""
-    # what came before is to be forgotten
-    \b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|of|the|these|your|my|its|other)\s+){{0,3}}
-        (?:(?:previous|prior|above|earlier|preceding|given|provided|system|safety|original)\s+){{1,3}}
-        (?:instructions?|prompts?|directions|guidelines|commands|context|messages?|documents?|passages?|text)\b
-  | \b(?:ignore|disregard|forget)\s+(?:all|any|your)\s+(?:of\s+)?(?:(?:the|your|other)\s+)?
-        (?:instructions|prompts?|guidelines|rules|training)\b
-  | \b(?:ignore|disregard|forget)\s+(?:the|this|your)\s+(?:whole\s+|entire\s+)?
-        (?:context|system\s+prompt|conversation)\b
-  | \b(?:ignore|disregard|forget)\s+(?:everything|anything)\s+(?:above|before|else|you\s+(?:were|have\s+been)\s+told)\b
-    # a score is dictated
-  | \b(?:score|rate|grade|judge)\s+(?:this|it|the|my|every|all|these)(?:\s+\w+){{0,2}}?\s+
-        (?:(?:as|at|with|a|fully)\s+){{0,2}}{_VALUE}{_SCALE}
-  | \b(?:give|assign|award)\s+(?:this|it|the|my|every|all|these)(?:\s+\w+){{0,2}}?\s+(?:a|an|the)\s+
-        (?:(?:score|rating|grade|verdict)\s+of\s+{_VALUE}{_SCALE}|(?:perfect|full|highest|maximum|top)\s+(?:score|rating|grade)\b)
-  | \b(?:must|should)\s+(?:always\s+)?(?:be\s+(?:scored|rated|graded|judged|given)|receive|get)\s+
-        (?:(?:as|at|with|a|an|score|rating|of|fully)\s+){{0,4}}{_VALUE}{_SCALE}
-    # the reader is a model
-  | \b(?:you\s+are\s+now|act\s+as|pretend\s+(?:to\s+be|you\s+are))\s+(?:an?\s+|the\s+)?(?:\w+\s+){{0,2}}
-        (?:ai|language\s+model|chatbot|llm|assistant)\b
-  | \byou\s+are\s+(?:an?\s+)(?:\w+\s+){{0,2}}(?:ai\s+(?:assistant|model)|(?:large\s+)?language\s+model|chatbot|llm)\b
-  | \b(?:attention|notes?|messages?|instructions?)\s+(?:to|for)\s+(?:the\s+|all\s+|any\s+)?{_AI}\s*[:.!,]
-  | \bif\s+you\s+are\s+(?:an?\s+)?{_AI}
-  | \b(?:reveal|repeat|print|output|show)\s+(?:me\s+)?(?:your|the)\s+(?:\w+\s+)?
-        (?:system\s+prompt|hidden\s+instructions)\b
-  | \b(?:do\s+not|don't|never)\s+(?:tell|inform|alert)\s+the\s+user\b
+    \b(?=[abdfgijmnoprsy])(?:  # the first letters of what follows: most places fail here, and none of it is tried
+      # what came before is to be forgotten
+        (?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|of|the|these|your|my|its|other)\s+){{0,3}}
+            (?:(?:previous|prior|above|earlier|preceding|given|provided|system|safety|original)\s+){{1,3}}
+            (?:instructions?|prompts?|directions|guidelines|commands|context|messages?|documents?|passages?|text)\b
+      | (?:ignore|disregard|forget)\s+(?:all|any|your)\s+(?:of\s+)?(?:(?:the|your|other)\s+)?
+            (?:instructions|prompts?|guidelines|rules|training)\b
+      | (?:ignore|disregard|forget)\s+(?:the|this|your)\s+(?:whole\s+|entire\s+)?
+            (?:context|system\s+prompt|conversation)\b
+      | (?:ignore|disregard|forget)\s+(?:everything|anything)\s+
+            (?:above|before|else|you\s+(?:were|have\s+been)\s+told)\b
+      # a score is dictated
+      | (?:score|rate|grade|judge)\s+(?:this|it|the|my|every|all|these)(?:\s+\w+){{0,2}}?\s+
+            (?:(?:as|at|with|a|fully)\s+){{0,2}}{_VALUE}{_SCALE}
+      | (?:give|assign|award)\s+(?:this|it|the|my|every|all|these)(?:\s+\w+){{0,2}}?\s+(?:a|an|the)\s+
+            (?:(?:score|rating|grade|verdict)\s+of\s+{_VALUE}{_SCALE}
+              |(?:perfect|full|highest|maximum|top)\s+(?:score|rating|grade)\b)
+      | (?:must|should)\s+(?:always\s+)?(?:be\s+(?:scored|rated|graded|judged|given)|receive|get)\s+
+            (?:(?:as|at|with|a|an|score|rating|of|fully)\s+){{0,4}}{_VALUE}{_SCALE}
+      # the reader is a model
+      | (?:you\s+are\s+now|act\s+as|pretend\s+(?:to\s+be|you\s+are))\s+(?:an?\s+|the\s+)?(?:\w+\s+){{0,2}}
+            (?:ai|language\s+model|chatbot|llm|assistant)\b
+      | you\s+are\s+(?:an?\s+)(?:\w+\s+){{0,2}}(?:ai\s+(?:assistant|model)|(?:large\s+)?language\s+model|chatbot|llm)\b
+      | (?:attention|notes?|messages?|instructions?)\s+(?:to|for)\s+(?:the\s+|all\s+|any\s+)?{_AI}\s*[:.!,]
+      | if\s+you\s+are\s+(?:an?\s+)?{_AI}
+      | (?:reveal|repeat|print|output|show)\s+(?:me\s+)?(?:your|the)\s+(?:\w+\s+)?
+            (?:system\s+prompt|hidden\s+instructions)\b
+      | (?:do\s+not|don't|never)\s+(?:tell|inform|alert)\s+the\s+user\b
+    )
     # the marks around a model's messages
   | <\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|begin_of_text)\|>
   | \[/?INST\]|<</?SYS>>|^[ \t]*\#{{2,}}\s*(?:system|instruction|assistant)\s*:
@@ -63,6 +67,10 @@ _SMUGGLED = re.compile(
     "|[\U000e0020-\U000e007f]{8,}"  # a few of them name a country
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{3,}"  # bytes as variation selectors
 )
+_ODD = re.compile(
+    "[\u200b-\u200d\u202d\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+)
+"""One of these is in all that is smuggled, and in few pages: they are found ten times as fast."""
 _WORD = re.compile(r"(?<!\S)[^\W\d_]{2,}[.,;:!?]*(?!\S)")
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -78,7 +86,7 @@ def suspicious(text: str, hidden: Sequence[str] = ()) -> Iterator[tuple[str, str
     unseen = " ".join(hidden)
     if len(_WORD.findall(unseen)) + len(_IDEOGRAPH.findall(unseen)) / 3 >= 3:
         found["hidden text", _excerpt(unseen)] = None
-    for match in _SMUGGLED.finditer(text):
+    for match in _SMUGGLED.finditer(text) if _ODD.search(text) else ():
         around = text[max(0, match.start() - 20) : match.end() + 40]
         found["invisible characters", _excerpt(around)] = None
     plain = _plain(text)
