@@ -11,6 +11,7 @@ by MinHash (Broder 1997). What was seen lies in a temporary database on disk, wh
 import hashlib
 import sqlite3
 import zlib
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -24,8 +25,6 @@ BANDS, ROWS = 8, 8
 """64 hashes; two texts are compared where all 8 of one band agree: 98.9 % of those with 0.9 in common, 17 % at 0.6."""
 MOST_COMPARED = 8
 """Earlier texts that one band may ask for: files made from a template would compare each line with all others."""
-
-_MULTIPLIERS = np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
 
 
 class _OnDisk:
@@ -105,5 +104,11 @@ def _min_hashes(text: list[str]) -> NDArray[np.uint32]:
     """The smallest of each hash over the word pairs, uint32 of shape (BANDS, ROWS)."""
     pairs = zip(["", *text], [*text, ""], strict=True)
     codes = np.array([zlib.crc32(f"{a} {b}".encode("utf-8", "surrogatepass")) for a, b in pairs], np.uint64)
-    hashed = (codes[:, None] * _MULTIPLIERS) >> np.uint64(32)  # multiplication wraps around, which is what mixes
+    hashed = (codes[:, None] * _multipliers()) >> np.uint64(32)  # multiplication wraps around, which is what mixes
     return np.asarray(hashed.min(axis=0), np.uint32).reshape(BANDS, ROWS)
+
+
+@cache  # at the first use, as most commands have none and are spared the loading of numpy.random
+def _multipliers() -> NDArray[np.uint64]:
+    """One odd number for each hash, the same in every process."""
+    return np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
