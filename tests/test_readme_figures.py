@@ -145,8 +145,8 @@ def test_the_script_prints_what_is_kept_of_it(script: str, shared: Path) -> None
 def test_a_row_costs_the_judge_the_calls_and_tokens_that_it_says() -> None:
     command = [sys.executable, ROOT / "scripts" / "bench", "judge", "--rows", "4", "--latency", "1"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = {name: float(value) for name, value in re.findall(r"^(\w+_per_row) +([\d.]+)$", printed, re.MULTILINE)}
-    chat, embedding, tokens = (found[f"{name}_per_row"] for name in ("chat_calls", "embedding_calls", "prompt_tokens"))
+    found = {name: float(value) for name, value in re.findall(r"^(.+) a row +([\d.]+) ", printed, re.MULTILINE)}
+    chat, embedding, tokens = (found[name] for name in ("chat calls", "embedding calls", "prompt tokens"))
     assert f"{chat:.0f} chat calls, {embedding:.0f} embedding call and {tokens:,.0f} prompt tokens a row" in README
 
 
