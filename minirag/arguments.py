@@ -105,7 +105,7 @@ def _add_verify(commands: Any) -> None:
     command = _add(commands, "verify", text, "verify out")
     command.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
     command.add_argument("--prices", metavar="FILE", help="the prices that the run was given")
-    command.add_argument("--store", metavar="URL", help=STORE_HELP)
+    command.add_argument("--store", type=_address, metavar="URL", help=STORE_HELP)
     command.add_argument("--json", action="store_true", help="the result as JSON on stdout")
 
 
@@ -167,7 +167,7 @@ def _add_step(commands: Any, name: str, text: str) -> None:
     command.add_argument("--batch", action="store_true", help=BATCH_HELP)
     command.add_argument("--max-cost", type=_not_negative, metavar="USD", help="hard cap on all of the folder's calls")
     command.add_argument("--workers", type=int, metavar="N", help="calls in flight (default 8)")
-    command.add_argument("--store", metavar="URL", help=STORE_HELP)
+    command.add_argument("--store", type=_address, metavar="URL", help=STORE_HELP)
     _add_settings(command, formats=name != "report")
 
 
@@ -177,11 +177,17 @@ def _add_settings(command: Any, *, formats: bool = True) -> None:
     models.add_argument("--offline", action="store_true", help="the embedded models: no key, no network")
     for role in ROLES:
         models.add_argument(f"--{role}", metavar="MODEL")
-    models.add_argument("--base-url", metavar="URL", help="the service (default: OPENAI_BASE_URL, or OpenAI)")
+    models.add_argument(
+        "--base-url", type=_address, metavar="URL", help="the service (default: OPENAI_BASE_URL, or OpenAI)"
+    )
     models.add_argument("--insecure-http", action="store_true", help="allow http:// to a service on another machine")
     models.add_argument("--tuned", metavar="MODEL", help="a tuned model from elsewhere, instead of a job")
-    models.add_argument("--student-base-url", metavar="URL", help="the service of --student, and of its job")
-    models.add_argument("--tuned-base-url", metavar="URL", help="the service of --tuned (default: the student's)")
+    models.add_argument(
+        "--student-base-url", type=_address, metavar="URL", help="the service of --student, and of its job"
+    )
+    models.add_argument(
+        "--tuned-base-url", type=_address, metavar="URL", help="the service of --tuned (default: the student's)"
+    )
     models.add_argument("--tokenizer", metavar="NAME", help="vocabulary to count unknown models' tokens with")
     models.add_argument("--temperature", type=_not_negative, metavar="T", help="of all chat calls (default 0)")
     questions = command.add_argument_group("questions")
@@ -247,6 +253,12 @@ def _add_training(training: Any, *, formats: bool) -> None:
     training.add_argument(
         "--job-minutes", type=_positive, metavar="N", help="longest wait for the job (default: no limit)"
     )
+
+
+def _address(text: str) -> str:
+    if not text.strip():  # a variable that is not set must not stand for another service
+        raise argparse.ArgumentTypeError("it is empty, perhaps a variable that is not set; name an address")
+    return text
 
 
 def _positive(text: str) -> int:

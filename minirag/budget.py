@@ -86,7 +86,7 @@ everything finished is kept, run again with a higher --max-cost to go on.
 
     def hold_training(self, base: str, usd: float | None) -> None:
         """Put the price of training on `base` aside, once, until a job says what it trained. Raises BudgetReached."""
-        most = self._known(base, usd)
+        most = self._known(usd, _training_price(base))
         if not self._training:
             self.hold(most)
             self.release(most)
@@ -131,25 +131,29 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self._jobs.add(str(job.get("id")))
         self.release_training()
         base = str(job.get("model"))
-        return self._known(base, training_cost(self.prices, base, int(job["trained_tokens"])))
+        return self._known(training_cost(self.prices, base, int(job["trained_tokens"])), _training_price(base))
 
     def _most(self, endpoint: str, request: Mapping[str, Any], *, batched: bool = False) -> float:
         if endpoint not in {"chat.completions", "embeddings"}:
             return 0.0  # jobs are held by what they train on, before they are created
         model = str(request["model"])
         tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
+        is_share = batched and price.batch is None and price.input is not None
+        what = f"batch share of the price of {model}" if is_share else f"price of {model}"
         if endpoint == "embeddings":
             tokens = sum(map(tokenizer.count, request["input"]))
-            return self._known(model, price_of((tokens, 0, 0), price, batched=batched))
+            return self._known(price_of((tokens, 0, 0), price, batched=batched), what)
         schema = request.get("response_format")
         tokens = tokenizer.count_messages(request["messages"]) + (tokenizer.count(json.dumps(schema)) if schema else 0)
         reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
         dear = replace(price, cached=price.input)  # nothing is cached in the worst case
-        return self._known(model, price_of((tokens, 0, reply), dear, batched=batched))
+        return self._known(price_of((tokens, 0, reply), dear, batched=batched), what)
 
-    def _known(self, model: str, money: float | None) -> float:
+    def _known(self, money: float | None, what: str) -> float:
         if money is None:
-            raise InputError(
-                f"The price of {model} is not known, so --max-cost cannot hold; name it with --prices FILE."
-            )
+            raise InputError(f"The {what} is not known, so --max-cost cannot hold; name it with --prices FILE.")
         return money
+
+
+def _training_price(base: str) -> str:
+    return f"training price of {base} (`training` of the model ft:{base})"

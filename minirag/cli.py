@@ -91,7 +91,7 @@ def _module(given: Mapping[str, Any]) -> str:
         return "plan"
     if "cancel" in given or "status" in given:
         return "job"
-    if name == "compare" and "out" not in given:
+    if name == "compare" and ("out" not in given or "html" in given):
         return "replicate"
     if "out" not in given:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")

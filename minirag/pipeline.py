@@ -110,6 +110,7 @@ class Run:
     job_timeout: float | None = None
     failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
+    fewest_examples: int = FEWEST_EXAMPLES
     job_id: str | None = None
     training_report: dict[str, Any] = field(default_factory=dict)
     _lock: int | None = None
@@ -388,11 +389,14 @@ class Run:
 
     def _require_enough_examples(self) -> None:
         kept = len(self.training_file.kept)
-        if kept < FEWEST_EXAMPLES:
-            dropped = ", ".join(f"{count} {reason}" for reason, count in self.training_file.report()["dropped"].items())
+        if kept < self.fewest_examples:
+            reasons = self.training_file.report()["dropped"]
+            dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            cut_short = reasons.get("finish_reason length", 0) > kept
+            remedy = "answers were cut off: raise --reply-tokens" if cut_short else "ask for more --train-questions"
             raise InputError(
                 f"{_counted(kept, 'training example')} can be kept (dropped: {dropped or 'none'}), and a job needs "
-                f"at least {FEWEST_EXAMPLES}; ask for more --train-questions."
+                f"at least {self.fewest_examples}; {remedy}."
             )
 
     def job(self) -> FineTuningJob:

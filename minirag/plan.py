@@ -82,7 +82,8 @@ def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, l
     with TemporaryDirectory(prefix="minirag-plan-") as folder:
         service = Rehearsal(address, length, settings.tokenizer)
         elsewhere = service if settings.tuned is not None else None
-        with Run(Path(folder), settings, lambda: service, elsewhere, workers=1, prices=prices) as run:
+        with Run(Path(folder), settings, lambda: service, tuned_service=elsewhere, workers=1, prices=prices) as run:
+            run.fewest_examples = 0  # invented answers are more alike than real ones
             run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)
             passes = Passes(lambda noted: _answered(noted, service, run.log))
             service.queue = passes if batched else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TypeVar
 
-from minirag.errors import MiniragError, Unfinished
+from minirag.errors import InputError, MiniragError, Unfinished
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +28,8 @@ def spread(executor: Executor, call: Callable[[T], R], parts: Iterable[T], in_fl
     A MiniragError of a call is the part's own and raised. After any other failure, whose worker may be lost, the part
     is given again, three times in all. Raises Unfinished where that does not help, or the executor takes no more.
     """
+    if not isinstance(executor, Executor):
+        raise InputError(f"{executor!r:.80} is no executor; pass one of concurrent.futures, or of its kind.")
     running: deque[tuple[T, Future[R]]] = deque()
     try:
         for part in parts:
@@ -58,7 +60,7 @@ def _result(executor: Executor, call: Callable[[T], R], part: T, future: "Future
 def _given(executor: Executor, call: Callable[[T], R], part: T) -> "Future[R]":
     try:
         return executor.submit(call, part)
-    except (RuntimeError, OSError) as error:  # broken, or shut down
+    except Exception as error:  # broken, or shut down, or it takes no such call
         raise _lost(error) from error
 
 

@@ -11,6 +11,7 @@ from minirag.errors import LogError, ServiceError
 from minirag.files import write_atomically
 from minirag.message_log import Exchange
 
+LOST = "the replies it stands for may be paid for and at the service: put it back, or remove it to ask for them again."
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
@@ -36,9 +37,12 @@ class Submission:
         try:
             head, *lines = path.read_bytes().splitlines()
             told = json.loads(head)
-            return cls(str(told["batch"]), bool(told["keep"]), [Exchange.from_line(line) for line in lines])
+            found = cls(str(told["batch"]), bool(told["keep"]), [Exchange.from_line(line) for line in lines])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LogError(f"{path} cannot be read ({error}); remove it to ask for what it holds again.") from error
+            raise LogError(f"{path} is damaged; {LOST}") from error
+        if not found.calls or f".{found.name}." not in path.name:
+            raise LogError(f"{path} is not as it was written: cut off, renamed or a copy; {LOST}")
+        return found
 
     def save(self, path: Path) -> None:
         """Write the name, and the lines that the log is to get, without their replies yet."""

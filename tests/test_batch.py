@@ -30,6 +30,7 @@ from minirag.prompts import Excerpt, draft, refine
 from minirag.replay import Replay
 from minirag.retry import Retry
 from minirag.service import Service
+from minirag.submission import Submission
 
 SAMPLE = Path(__file__).parents[1] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--offline", "--train-questions", "12", "--eval-questions", "6", "--context-window", "1200"]
@@ -436,3 +437,11 @@ def test_two_processes_never_wait_for_the_batches_of_one_log(tmp_path: Path) -> 
         second = Batches(service, log)
         with pytest.raises(LogError, match="Another process waits for batches"):
             Batches(service, log).run(lambda: second.run(lambda: "never"))
+
+
+@pytest.mark.parametrize("name", ["messages.jsonl.other.batch", "messages.jsonl.mine.batch"])
+def test_a_submission_that_is_cut_off_or_not_in_its_place_is_one_sentence(name: str, tmp_path: Path) -> None:
+    path, call = tmp_path / name, Exchange("draft", "chat.completions", "s", {"model": "m"}, None, None)
+    Submission("mine", True, [] if "mine" in name else [call]).save(path)
+    with pytest.raises(LogError, match="is not as it was written: cut off, renamed or a copy"):
+        Submission.load(path)

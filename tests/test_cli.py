@@ -261,3 +261,11 @@ def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["chunks"] > 5
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout + done.stderr)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--base-url", "--student-base-url", "--tuned-base-url", "--store"])
+def test_an_empty_address_is_no_other_service(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["run", "x.pdf", "--out", "out", option, ""])
+    assert left.value.code == 2
+    assert "it is empty, perhaps a variable that is not set" in capsys.readouterr().err

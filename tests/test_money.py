@@ -399,3 +399,24 @@ def test_a_terminal_without_unicode_shows_codes_and_no_traceback(tmp_path: Path)
     command = [sys.executable, "-m", "minirag", "costs", "--models", "a,b,c"]
     run = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
     assert b"\\u2013" in run.stdout
+
+
+def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "\f".join(
+        f"The {name} of Velm opened in 19{n}0 and has {n} halls." for n, name in enumerate(["port", "zoo"], 2)
+    )
+    (tmp_path / "velm.md").write_text(text, "utf-8")
+    options = ["--offline", "--train-questions", "1", "--eval-questions", "1"]
+    assert main(["plan", str(tmp_path / "velm.md"), *options]) == 0
+    told = capsys.readouterr().out
+    assert "warning: a job needs at least 10 examples; ask for more --train-questions." in told
+    assert "evaluation: 1 questions from 1 page can show no difference: that takes two pages" in told
+
+
+def test_a_plan_with_a_tuned_model_from_elsewhere_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--offline", "--train-questions", "2", "--eval-questions", "4", "--tuned", "x", "--tuned-base-url"]
+    assert main(["plan", str(SAMPLE), *options, "http://127.0.0.1:9/v1", "--tokenizer", "o200k_base", "--json"]) == 0
+    bills = json.loads(capsys.readouterr().out)["bills"]
+    assert {line["stage"] for line in bills["usual"]}.isdisjoint({"train", "upload"})

@@ -81,7 +81,8 @@ def test_anything_but_several_folders_is_named(
 ) -> None:
     saved(made(["Why?"]), tmp_path / "a")
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 2
-    assert "the folders of two or more finished runs" in capsys.readouterr().err
+    told = "nowhere is no folder" if "nowhere" in names else "the folders of two or more finished runs"
+    assert told in capsys.readouterr().err
 
 
 def test_an_opened_run_gives_its_files_and_writes_nothing(tmp_path: Path) -> None:
@@ -158,3 +159,35 @@ def test_the_command_writes_the_report_and_runs_of_one_name_go_by_their_paths(
     assert str(again) in page
     assert "The runs have the same settings" in page
     assert f"report: {path}" in capsys.readouterr().err
+
+
+def test_without_a_folder_compare_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare"]) == 2
+    assert "the folders of two or more finished runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a", "./a"], "are the same run; a run does not replicate itself"),
+        (["a", "b", "--batch"], "--batch is for a run"),
+        (["a", "b", "--html", "a/messages.jsonl"], "must be a file that ends in .html, outside the folder of a run"),
+        (["a", "b", "--html", "a/report.html"], "must be a file that ends in .html, outside the folder of a run"),
+        (["a", "b", "--html", "/dev/null"], "must be a file that ends in .html, outside the folder of a run"),
+        (["a", "b", "--html", ""], "must be a file that ends in .html, outside the folder of a run"),
+        (["a", "--out", "b", "--html", "x.html"], "the folders of two or more finished runs"),
+    ],
+)
+def test_a_page_replaces_nothing_and_what_would_do_nothing_is_named(
+    arguments: list[str],
+    told: str,
+    several: list[SavedRun],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(several[0].folder.parent)
+    log = several[0].folder / "messages.jsonl"
+    log.write_text("paid for")
+    assert main(["compare", *arguments]) == 2
+    assert told in capsys.readouterr().err
+    assert log.read_text() == "paid for"

@@ -176,3 +176,15 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_pages(tmp_path: Path)
         client.wait_for_workers(3)
         assert workers != sorted(client.run(os.getpid).values())
         assert chunk(found, size=32, overlap=8, executor=executor) == chunk(pages, size=32, overlap=8)
+
+
+def test_what_is_no_executor_or_takes_no_call_is_named(tmp_path):
+    class Refuses(Executor):
+        def submit(self, *_, **__):
+            raise ValueError("no")
+
+    paths = documents(tmp_path, 2, 1)
+    with pytest.raises(InputError, match="'x' is no executor"):
+        load(paths, cache=None, executor="x")
+    with pytest.raises(Unfinished, match="The executor failed \\(ValueError: no\\)"):
+        load(paths, cache=None, executor=Refuses())

@@ -1,5 +1,6 @@
 """`minirag verify`: a run that is as its log says passes, and every byte that is not is named."""
 
+import io
 import json
 import shutil
 import zlib
@@ -190,3 +191,24 @@ def test_the_log_is_only_read(finished: Path, capsys: pytest.CaptureFixture[str]
     before = (path.read_bytes(), path.stat().st_mtime_ns, len(MessageLog(path)))
     assert verified(finished, capsys)[0] == 0
     assert (path.read_bytes(), path.stat().st_mtime_ns, len(MessageLog(path))) == before
+
+
+def test_what_a_person_said_is_taken_as_it_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 40))
+    assert main(["label", str(folder), "--sample", "12"]) == 0
+    assert main(["report", "--out", str(folder)]) == 0
+    assert json.loads((folder / "comparison.json").read_text())["audit"] is not None
+    code, told = verified(folder, capsys)
+    assert (code, told["found"]) == (0, [])
+
+
+def test_a_bill_is_by_the_prices_of_its_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[models."offline-judge"]\ninput = 1.0\ncached = 1.0\noutput = 1.0\n')
+    assert main(["report", "--out", str(folder), "--prices", str(prices)]) == 0
+    capsys.readouterr()
+    assert main(["costs", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["total_usd"] == json.loads((folder / "costs.json").read_text())["total_usd"] > 0

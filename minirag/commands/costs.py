@@ -1,5 +1,6 @@
 """Row 9. `minirag costs [DIR]`: the bill of a log, and whether training pays for itself, for any three models."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -22,14 +23,23 @@ Answers = dict[tuple[str, str, int], Exchange]
 
 def main(given: Mapping[str, Any]) -> int:
     """Print the bill of a run's log, the price ratios of base, tuned and teacher, and when training has paid off."""
-    prices = costs.load_prices(given.get("prices"))
     folder: Path | None = given["folder"]
+    prices = costs.load_prices(given.get("prices") or _recorded_prices(folder))
     if folder is None and "models" not in given:
         raise InputError("Name a run's folder, or three models with --models BASE,TUNED,TEACHER.")
     log = None if folder is None else _log(folder)
     result = {**_result(log or (), prices, given), "calls_interrupted": 0 if log is None else log.interrupted()}
     show_json(result) if given.get("json") else show("\n".join(_lines(result)))
     return 0
+
+
+def _recorded_prices(folder: Path | None) -> str | None:
+    """The prices that the run in `folder` was made with, if there is a run and it was made with some of its own."""
+    try:
+        found = json.loads((folder / "run.json").read_bytes())["settings"]["prices"] if folder else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _log(folder: Path) -> MessageLog:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.connect import OFFLINE, connect, service_of
-from minirag.errors import JobError
+from minirag.errors import InputError, JobError
 from minirag.finetune import FineTuningJob
 from minirag.job_calls import JobCalls
 from minirag.message_log import MessageLog
@@ -22,7 +22,10 @@ def main(given: Mapping[str, Any]) -> int:
     """
     folder: Path = given["out"]
     with ExitStack() as stack:
-        offline = recorded_facts(folder)["service"] == OFFLINE or "offline" in given
+        facts = recorded_facts(folder)
+        if (address := facts.get("student_service")) and "student_base_url" not in given:
+            raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
+        offline = facts["service"] == OFFLINE or "offline" in given
         service = service_of("student", given, stack) or connect(given, stack, folder, offline=offline)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
         state = JobCalls(service, log).newest()

@@ -56,7 +56,7 @@ def _asked(
         quote(row.question)
         say("Passages behind the answer, where they come nearest to the statement:")
         for passage in likely_sentences(claim.statement, contexts):
-            quote(passage, "  | ")
+            quote(" ".join(passage.split()), "  | ")
         say("Statement:")
         quote(claim.statement, "  > ")
         key = "a"

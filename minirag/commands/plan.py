@@ -1,11 +1,12 @@
 """Row 9. `minirag plan DOC…` (or `run --dry-run`): calls, tokens and money before a request is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from minirag import costs
+from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.connect import address_of
 from minirag.costs import Line, dollars
 from minirag.documents import load
@@ -48,10 +49,23 @@ def lines(planned: Plan) -> list[str]:
         f"prices of {planned.prices_of}.",
         f"training: about {planned.training_examples} examples, {planned.tokens_an_epoch:,} tokens an epoch, "
         f"{planned.epochs} epochs",
-        f"evaluation: {planned.eval_questions} questions from {planned.eval_pages} pages can show a difference of "
-        f"about {number(planned.detectable, 2)}",
+        *_too_few(planned),
+        _evaluation(planned),
         *_batches(planned),
     ]
+
+
+def _too_few(planned: Plan) -> Iterator[str]:
+    if planned.training_examples < FEWEST_EXAMPLES:
+        yield f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions."
+
+
+def _evaluation(planned: Plan) -> str:
+    """What the eval set could show; the questions of one page are one witness."""
+    asked = f"evaluation: {planned.eval_questions} questions from {planned.eval_pages} page"
+    if planned.detectable is None:
+        return f"{asked}{'' if planned.eval_pages == 1 else 's'} can show no difference: that takes two pages"
+    return f"{asked}s can show a difference of about {number(planned.detectable, 2)}"
 
 
 def _batches(planned: Plan) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +12,7 @@ from minirag import costs, training_table
 from minirag.batch import Batches
 from minirag.commands.review import review
 from minirag.connect import connect, database, service_of
-from minirag.errors import InputError
+from minirag.errors import InputError, MiniragError
 from minirag.pipeline import Run
 from minirag.resume import changes, positive, recorded_facts, settings_of
 from minirag.tally import Tally
@@ -68,7 +68,12 @@ def main(given: Mapping[str, Any]) -> int:
         if "review" in given or "editor" in given:
             batches.run(lambda: review(run, in_editor="editor" in given), batched="batch" in given)
         stack.push(_let_calls_end)
-        batches.run(lambda: getattr(run, RESULTS.get(given["command"], "report")), batched="batch" in given)
+        try:
+            batches.run(lambda: getattr(run, RESULTS.get(given["command"], "report")), batched="batch" in given)
+        except MiniragError:
+            with suppress(MiniragError):  # a full disk is what is told then
+                run.record()
+            raise
         summary = _summary(run, given["command"])
         if "tables" in given:
             summary["tables"] = [str(path) for path in run.write_tables(given["tables"])]

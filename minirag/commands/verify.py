@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from minirag import costs
+from minirag import costs, decisions, labels
 from minirag.chunker import Chunk
 from minirag.connect import database
 from minirag.differences import differences
@@ -80,8 +80,9 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
     kept_in = database(given, stack, recorded=facts.get("store"))
-    for name in ("messages.jsonl", *(INDEX if kept_in is None else ())):
-        (temporary / name).symlink_to((folder / name).resolve())
+    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), decisions.NAME, labels.NAME):
+        if (folder / name).exists():
+            (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)
     run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
     run.database = kept_in
@@ -171,4 +172,4 @@ def _lines(exchanges: int, verified: Verified) -> list[str]:
     lines += [f"{name}: not compared, {why}" for name, why in verified.skipped.items()]
     lines += verified.found
     count = len(verified.found)
-    return [*lines, f"{count:,} differences" if count else "Everything follows from the log."]
+    return [*lines, f"{count:,} difference{'' if count == 1 else 's'}" if count else "Everything follows from the log."]
