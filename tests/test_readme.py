@@ -210,7 +210,7 @@ def test_each_option_is_one_of_a_command_or_a_script() -> None:
     programs = [*(ROOT / "scripts").glob("*[a-z]"), PACKAGE / "arguments.py", PACKAGE / "offline" / "__main__.py"]
     known = "\n".join(path.read_text("utf-8") for path in programs if path.is_file())
     splits = {"--train-questions", "--eval-questions", "--teacher", "--student", "--judge", "--embedding"}
-    others = {"--record-mode", "--block-network", "--host"}  # of pytest-recording and of transformers
+    others = {"--record-mode", "--block-network", "--host", "--help"}  # of pytest-recording, transformers, argparse
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - splits - others:
         assert f'"{option}"' in known, option
 
