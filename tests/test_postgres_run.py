@@ -101,7 +101,7 @@ def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
 ) -> None:
     pytest.importorskip("psycopg")
     url = "postgresql://me:short@127.0.0.1:1/none?password=short"
-    assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", url]) == 2
+    assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", url]) == 3
     told = capsys.readouterr().err.splitlines()
     assert told[-1].startswith("minirag: Cannot reach the database at postgresql://127.0.0.1:1/none (")
     assert "short" not in "".join(told)

@@ -4,10 +4,12 @@ import json
 import math
 import multiprocessing
 import os
+import struct
 import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 from database import OwnServer, require_server
 from minirag import Page, chunk, load
 from minirag.chunker import Chunk
-from minirag.errors import InputError, StoreError, Unfinished
+from minirag.errors import InputError, MiniragError, StoreError, Unfinished
 from minirag.postgres import Database
 from minirag.postgres_store import PostgresVectorStore
 from minirag.vector_store import VectorStore
@@ -302,7 +304,7 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with(
         with pytest.raises(Unfinished, match="what it has stored is kept, run again to resume") as failure:
             store.build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
         assert "\n" not in str(failure.value)
-        with pytest.raises(StoreError, match="Cannot reach the database at postgresql://"):
+        with pytest.raises(Unfinished, match="Cannot reach the database at postgresql://"):
             PostgresVectorStore(server.url).open()
         server.start_again()
         assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
@@ -322,6 +324,12 @@ SECRET = "p4ss-w0rd-of-mine"
         f"postgresql://127.0.0.1:1/x?password={SECRET}",
         f"postgresql://me:{SECRET}@127.0.0.1:1/x?{SECRET}",
         f"postgresql://me:{SECRET}@127.0.0.1:{SECRET}/x",
+        f"postgresql://me:a@{SECRET}@127.0.0.1:1/x",
+        f"postgresql://me:1/{SECRET}@127.0.0.1:1/x",
+        f"postgresql://me:{SECRET}%zz@127.0.0.1:1/x",
+        f'postgresql://me:{SECRET}"="%zz@127.0.0.1:1/x',
+        f"postgresql://me:{SECRET} a@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?{SECRET}=1",
         f"mysql://me:{SECRET}@127.0.0.1/x",
     ],
 )
@@ -333,9 +341,85 @@ def test_a_password_is_in_no_error_and_in_no_repr(url):
         assert SECRET not in repr((vars(store), store.database.address))
         store.open()
 
-    with pytest.raises(InputError) as failure:
+    with pytest.raises((InputError, Unfinished)) as failure:
         tell()
     assert SECRET not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "wrong"),
+    [
+        ("h/x?bogus=1", "invalid URI query parameter"),
+        ("h/x?options=-c%20work_mem=8MB", r"extra key/value separator\); within a value = is written %3D"),
+        ("h/%00", "forbidden value %00"),
+        ("u:a@b@h/x", "an @ too many: in a name or a password it is written %40"),
+        ("u:1/b@h/x", "an @ too many"),
+        ("h:70000/x", "The port in the store's address is no number from 1 to 65535"),
+        ("h/x?connect_timeout=abc", "The connect_timeout in the store's address is no whole number of seconds"),
+        ("\udcff/x", "surrogates not allowed"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_before_anything_is_sent(rest, wrong):
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match=wrong):
+        Database(f"postgresql://{rest}")
+
+
+def test_a_hosts_name_that_cannot_be_one_is_an_error_in_the_address():
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError, match=r"^Cannot reach the database at postgresql://a\.\.b/x \("):
+        PostgresVectorStore("postgresql://a..b/x").open()
+
+
+ANSWERS = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    while True:
+        client, _ = server.accept()
+        client.recv(4096)
+        client.sendall(bytes.fromhex(sys.argv[1]))
+        client.close()
+"""
+
+
+@contextmanager
+def says(code):
+    """The address of a server that answers everybody with one error, as PostgreSQL's protocol spells it.
+
+    It is a process of its own: libpq's test of a server lets no other thread run.
+    """
+    fields = "".join(f"{kind}{value}\0" for kind, value in zip("SVCM", ("FATAL", "FATAL", code, "no"), strict=True))
+    reply = b"E" + struct.pack("!i", len(fields) + 5) + fields.encode() + b"\0"
+    command = [sys.executable, "-c", ANSWERS, reply.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield f"postgresql://127.0.0.1:{int(server.stdout.readline())}/x?sslmode=disable&gssencmode=disable"
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [("57P03", 3), ("28P01", 2), ("3D000", 2)],  # starting up; a wrong password; no such database
+)
+def test_a_server_that_is_starting_up_is_worth_another_run_and_a_wrong_address_is_not(code, exit_code):
+    pytest.importorskip("psycopg")
+    with says(code) as url, pytest.raises(MiniragError, match=r"^Cannot reach the database at [^\n]*\.$") as failure:
+        PostgresVectorStore(url).open()
+    assert failure.value.exit_code == exit_code
+
+
+def test_a_server_that_stops_answering_while_it_is_being_reached_is_one_sentence(postgres):
+    database = Database(f"{postgres}{'&' if '?' in postgres else '?'}options=-c%20statement_timeout%3D100")
+    holder = Database(postgres)
+    with holder.session(alone=True) as other, other.transaction():
+        other.execute("lock table pg_type in access exclusive mode")  # where a connection looks up what a vector is
+        with pytest.raises(Unfinished, match=r"^The database at [^\n]* failed \(canceling"), database.session():
+            pass
+    with database.session() as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    database.close()
 
 
 def test_without_psycopg_it_says_what_to_install():
