@@ -97,7 +97,8 @@ class PostgresVectorStore:
         """Embed the chunks, `batch` at a time, store them, and put them in the place of the index's former ones.
 
         Only slices of `chunks` are held. Nothing is embedded that an earlier build of the same chunks by the same
-        model has stored, whether it was finished or not. `model` is whom the vectors are said to come from.
+        model has stored, whether it was finished or not; an index that has lost chunks since is built anew. `model` is
+        whom the vectors are said to come from.
 
         Raises StoreError as `VectorStore.build` does, and for text with NUL or surrogates, which no database takes;
         Unfinished if another process builds this index, or the server goes away: building again goes on.
@@ -111,7 +112,11 @@ class PostgresVectorStore:
             if not run(connection, _LOCK, [self.name]).fetchall()[0][0]:
                 raise Unfinished(f"Another process is building the index {self.name!r}; run again when it is done.")
             generation = self._find(connection, ready=True)
-            if generation is None or (generation.model, generation.chunks_sha256) != wanted:
+            if (
+                generation is None
+                or (generation.model, generation.chunks_sha256) != wanted
+                or self._stored(generation) != generation.size
+            ):
                 generation = self._fill(connection, chunks, embed, wanted, batch)
             if self.ef_search is not None and not generation.hnsw:
                 make_hnsw(connection, generation)
@@ -119,14 +124,17 @@ class PostgresVectorStore:
         return self.open()
 
     def open(self, model: str | None = None) -> "PostgresVectorStore":
-        """See the index as it is now. Raises StoreError if there is none, or if another model made it."""
-        try:
-            with self.database.session() as connection:
-                found = self._find(connection, ready=True)
-        except TableMissing:
-            found = None
+        """See the index as it is now. Raises StoreError if there is none, if chunks are missing, or another model's."""
+        seen, found = None, self._ready()
+        while found is not None and found != seen and self._stored(found) != found.size:
+            seen, found = found, self._ready()  # it may have been built anew while it was looked at
         if found is None:
             raise StoreError(f"There is no index {self.name!r} at {self.database.address}; build it.")
+        if found == seen:
+            raise StoreError(
+                f"The index {self.name!r} at {self.database.address} has lost chunks of its {found.size:,}; "
+                "build it again."
+            )
         if model is not None and found.model != model:
             raise StoreError(
                 f"The index {self.name!r} at {self.database.address} was made by {found.model!r:.80}, "
@@ -134,6 +142,11 @@ class PostgresVectorStore:
             )
         self._opened = found
         return self
+
+    def check(self) -> None:
+        """Raise StoreError where there is an index already that `ef_search` cannot search."""
+        if self.ef_search is not None and (found := self._ready()) is not None:
+            require_few(found.dimensions)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the index into a folder that `VectorStore.open` opens; all of it is in memory meanwhile."""
@@ -169,6 +182,20 @@ class PostgresVectorStore:
             run(connection, _CATALOGUE)
         self.database.close()  # who connected before there was a vector type does not know it
 
+    def _ready(self) -> Generation | None:
+        """The index as it is, if there is one."""
+        with suppress(TableMissing), self.database.session() as connection:
+            return self._find(connection, ready=True)
+        return None
+
+    def _stored(self, generation: Generation) -> int | None:
+        """How many of the first chunks are stored; None where the table is gone, or has lost chunks between others."""
+        statement = f"select count(*), coalesce(max(position) + 1, 0) from {generation.table}"
+        with suppress(TableMissing), self.database.session() as connection:
+            count, end = run(connection, statement).fetchall()[0]
+            return int(count) if count == end else None
+        return None
+
     def _find(self, connection: "Connection[Any]", *, ready: bool) -> Generation | None:
         """The index as it is, or else its latest unfinished build."""
         fields = ", ".join(("generation", *Generation._fields[1:]))
@@ -185,11 +212,12 @@ class PostgresVectorStore:
         batch: int,
     ) -> Generation:
         """The table with all chunks in it: the one that an unfinished build has left, if it is of the same ones."""
-        filled, start = self._find(connection, ready=False), 0
+        filled = self._find(connection, ready=False)
+        start = None
         if filled is not None and (filled.model, filled.chunks_sha256) == wanted:
-            start = run(connection, f"select count(*) from {filled.table}").fetchall()[0][0]
-        else:
-            filled = None
+            start = self._stored(filled)
+        if start is None:
+            filled, start = None, 0
         require_storable(chunks[start:])
         known = None if filled is None else filled.dimensions
         for first, rows in embedded(chunks, embed, batch, start, known):
@@ -224,7 +252,7 @@ class PostgresVectorStore:
         chosen = "name = %s and generation <> %s and not (ready and %s)"
         statement = f"delete from minirag_indexes where {chosen} returning generation"
         for (number,) in run(connection, statement, [self.name, kept, unfinished]).fetchall():
-            run(connection, f"drop table minirag_chunks_{number:d}")
+            run(connection, f"drop table if exists minirag_chunks_{number:d}")
 
     # -- searching -----------------------------------------------------------------------------------------
 

@@ -173,6 +173,48 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
         store.search(matrix[0], 1)
 
 
+def execute(store, statement):
+    """A statement about the table of an index; what stands for its name is filled in."""
+    with store.database.session() as connection:
+        connection.execute(statement.format(store._generation.table))
+
+
+@pytest.mark.parametrize(
+    "loss", ["delete from {} where position > 3", "delete from {} where position = 3", "drop table {}"]
+)
+def test_an_index_that_has_lost_chunks_is_not_opened_and_built_anew(new, loss):
+    chunks, matrix = chunks_of(11), rows_of(11, 4)
+    store = new().build(chunks, Table(chunks, matrix))
+    execute(store, loss)
+    with pytest.raises(StoreError, match=r"has lost chunks of its 11; build it again\.$"):
+        new(name=store.name).open()
+    again = Table(chunks, matrix)
+    assert list(new(name=store.name).build(chunks, again).chunks) == chunks
+    assert again.asked == 11
+    assert store.search(matrix[7], 11) == shown(VectorStore.build(chunks, Table(chunks, matrix)).search(matrix[7], 11))
+
+
+@pytest.mark.parametrize(
+    ("loss", "asked"),
+    [("delete from {} where position > 3", 7), ("delete from {} where position = 3", 11), ("drop table {}", 11)],
+)
+def test_an_unfinished_build_that_has_lost_chunks_goes_on_with_what_is_whole(new, loss, asked):
+    chunks, matrix = chunks_of(11), rows_of(11, 4)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    store = new()
+    with pytest.raises(KeyboardInterrupt):
+        store.build(chunks, Breaks(chunks, matrix, stop, at=8), batch=2)
+    with store.database.session() as connection:
+        unfinished = store._find(connection, ready=False)
+        connection.execute(loss.format(unfinished.table))
+    rest = Table(chunks, matrix)
+    assert list(store.build(chunks, rest).chunks) == chunks
+    assert rest.asked == asked
+
+
 def test_another_models_vectors_are_refused(new):
     store = new()
     with pytest.raises(StoreError, match=r"There is no index 'test .*; build it\."):
