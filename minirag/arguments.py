@@ -212,7 +212,7 @@ def _add_settings(command: Any, *, formats: bool = True) -> None:
     ):
         answers.add_argument(option, type=int, metavar=metavar, help=help_text)
     answers.add_argument(
-        "--ef-search", type=_positive, metavar="N", help="with --store: HNSW with N candidates (default exact)"
+        "--ef-search", type=_candidates, metavar="N", help="with --store: HNSW with N candidates (default 0, exact)"
     )
     _add_training(command.add_argument_group("training"), formats=formats)
     judging = command.add_argument_group("judging and money")
@@ -265,6 +265,11 @@ def _positive(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,17}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 upwards")
     return int(text)
+
+
+def _candidates(text: str) -> int | None:
+    """0 is no number of candidates: it takes back what the run was given before."""
+    return None if text == "0" else _positive(text)
 
 
 def _seed(text: str) -> int:

@@ -232,17 +232,26 @@ class Run:
         return VectorStore.open(self.folder, verify=False)  # mapped from the disk, where it has just been written
 
     def _store_in(self, database: Database) -> Store:
-        """`chunks.jsonl`, and the index in a database, where runs over the same chunks by the same model share it."""
-        name = hashlib.sha256(f"{self._index_name}\0{chunks_digest(self.chunks)}".encode()).hexdigest()[:16]
-        store = PostgresVectorStore(database, name=name, ef_search=self.settings.ef_search)
+        """`chunks.jsonl`, and the index in a database."""
+        store = self._index_in(database)
         store.build(self.chunks, self.embed, model=self._index_name)
         write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
         self.log.forget_aside()
         self.say(
             f"index: {_counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens, "
-            f"{store.dimensions} dimensions, {name} in {database.address}"
+            f"{store.dimensions} dimensions, {store.name} in {database.address}"
         )
         return store
+
+    def _index_in(self, database: Database) -> PostgresVectorStore:
+        """Runs over the same chunks by the same model share an index."""
+        name = hashlib.sha256(f"{self._index_name}\0{chunks_digest(self.chunks)}".encode()).hexdigest()[:16]
+        return PostgresVectorStore(database, name=name, ef_search=self.settings.ef_search)
+
+    def check_index(self) -> None:
+        """Raise StoreError where the index in a database is there and cannot be searched as the settings say."""
+        if self.database is not None and self.settings.ef_search is not None:
+            self._index_in(self.database).check()
 
     @property
     def _index_name(self) -> str:

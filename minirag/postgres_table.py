@@ -167,7 +167,7 @@ def require_few(dimensions: int) -> None:
     if dimensions > MOST_HALF:
         raise StoreError(
             f"HNSW takes vectors of at most {MOST_HALF:,} dimensions and these have {dimensions:,}: "
-            "search exactly (no --ef-search), or use another embedding model."
+            "search exactly (--ef-search 0), or use another embedding model."
         )
 
 

@@ -61,6 +61,7 @@ def main(given: Mapping[str, Any]) -> int:
         stack.enter_context(run)
         progress.tally = Tally(run.log, run.prices)
         _require_same_services(run, documents)
+        run.check_index()
         _tell_changes(run)
         run.record()
         # the service's address is said before the first step, whatever that sends
