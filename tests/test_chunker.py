@@ -88,7 +88,7 @@ def counted_afresh(text, size, overlap, tokenizer):
             stop = (ends if ends[-1] == len(text) else paragraphs or ends)[-1]
         else:
             stop = start + tokenizer.prefix(text[start:], size)
-            word = re.search(r"(?<=\s)\S+$", text[start:stop])
+            word = re.search(r"(?<=\s)\S+\Z", text[start:stop])
             if word and text[start : start + word.start()].strip() and re.match(r"\S", text[stop:]):
                 stop = start + word.start()
             while count(text[start:stop]) > size:

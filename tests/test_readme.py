@@ -207,7 +207,12 @@ def test_the_command_line_takes_each_command(command: str) -> None:
 
 
 def test_each_option_is_one_of_a_command_or_a_script() -> None:
-    programs = [*(ROOT / "scripts").glob("*[a-z]"), PACKAGE / "arguments.py", PACKAGE / "offline" / "__main__.py"]
+    programs = [
+        *(ROOT / "scripts").glob("*[a-z]"),
+        *(ROOT / "scripts" / "benchmarks").glob("*.py"),
+        PACKAGE / "arguments.py",
+        PACKAGE / "offline" / "__main__.py",
+    ]
     known = "\n".join(path.read_text("utf-8") for path in programs if path.is_file())
     splits = {"--train-questions", "--eval-questions", "--teacher", "--student", "--judge", "--embedding"}
     others = {"--record-mode", "--block-network", "--host", "--help"}  # of pytest-recording, transformers, argparse
