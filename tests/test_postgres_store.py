@@ -39,6 +39,10 @@ class Table:
         return np.array([self.rows[text] for text in texts])
 
 
+def stop():
+    raise KeyboardInterrupt
+
+
 class Breaks(Table):
     """Does something before the texts of one call are embedded."""
 
@@ -201,9 +205,6 @@ def test_an_index_that_has_lost_chunks_is_not_opened_and_built_anew(new, loss):
 def test_an_unfinished_build_that_has_lost_chunks_goes_on_with_what_is_whole(new, loss, asked):
     chunks, matrix = chunks_of(11), rows_of(11, 4)
 
-    def stop():
-        raise KeyboardInterrupt
-
     store = new()
     with pytest.raises(KeyboardInterrupt):
         store.build(chunks, Breaks(chunks, matrix, stop, at=8), batch=2)
@@ -254,9 +255,6 @@ def test_an_interrupted_build_leaves_the_old_index_and_goes_on_where_it_stopped(
     store = new().build(old, Table(old, matrix[:30]))
     chunks = chunks_of(200)
 
-    def stop():
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         new(name=store.name).build(chunks, Breaks(chunks, matrix, stop, at=130), batch=40)
     assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
@@ -270,9 +268,6 @@ def test_an_interrupted_build_leaves_the_old_index_and_goes_on_where_it_stopped(
 
 def test_an_unfinished_build_of_other_chunks_is_not_gone_on_with(new):
     chunks, matrix = chunks_of(60), rows_of(60, 8)
-
-    def stop():
-        raise KeyboardInterrupt
 
     store = new()
     with pytest.raises(KeyboardInterrupt):
