@@ -1,18 +1,22 @@
 """Row 9. The services of a command: the one that its options name, or the embedded one, started for it."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minirag.errors import InputError
 from minirag.postgres import Database
 from minirag.redact import STUDENT_KEY, TUNED_KEY
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.terminal import say
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 OFFLINE = "offline"
 """Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
@@ -26,21 +30,51 @@ def address_of(given: Mapping[str, Any]) -> str:
 
 
 def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
-    """The service of this command, whose address is said; the embedded one is a process that ends with this one."""
+    """The service of this command, whose address is said."""
     if not offline:
         insecure = "insecure_http" in given
         service = stack.enter_context(Service(given.get("base_url"), say=say, insecure_http=insecure))
         say(f"service: {service.address}")
         return service
-    command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(folder / "offline")]
-    # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    stack.callback(server.communicate)
-    address = server.stdout.readline().decode().strip() if server.stdout else ""
-    if not address:
-        raise InputError("The embedded server did not start; see above.")
-    say(f"service: {address} (embedded)")
-    return stack.enter_context(Service(address, OFFLINE, name=OFFLINE, say=say))
+    service = stack.enter_context(Embedded(folder / "offline"))
+    say(f"service: {service.address} (embedded)")
+    return service
+
+
+class Embedded(Service):
+    """The embedded server, a process that ends with this one; what the log answers needs none, and starts none.
+
+    `state` is the folder that keeps its files, jobs and tuned models.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1", OFFLINE, name=OFFLINE, say=say)
+
+    def _made_client(self) -> "OpenAI":
+        descriptor = self._socket.fileno()
+        options = ["--with-parent", "--state", str(self._state), "--listen-on", str(descriptor)]
+        # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "minirag.offline", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[descriptor],
+        )
+        self._socket.close()
+        client = super()._made_client()  # loads the SDK meanwhile
+        if not self._process.stdout or not self._process.stdout.readline():
+            raise InputError("The embedded server did not start; see above.")
+        return client
+
+    def close(self) -> None:
+        super().close()
+        self._socket.close()
+        if self._process is not None:
+            self._process.communicate()
 
 
 def database(

@@ -353,8 +353,8 @@ class ChatModel(_Model):
 class EmbeddingModel(_Model):
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in order.
 
-    `dimensions=None` takes the model's own number; `replay` is that of `ChatModel`. Vectors are asked for in base64,
-    and as numbers where a service refuses that.
+    `dimensions=None` takes the model's own number; `workers` calls of one `embed` are in flight at most; `replay` is
+    that of `ChatModel`. Vectors are asked for in base64, and as numbers where a service refuses that.
     """
 
     endpoint = "embeddings"
@@ -364,6 +364,7 @@ class EmbeddingModel(_Model):
         model: str,
         *,
         dimensions: int | None = None,
+        workers: int = 8,
         log: MessageLog | None = None,
         replay: Replayed | None = None,
         client: "OpenAI | None" = None,
@@ -375,6 +376,7 @@ class EmbeddingModel(_Model):
             model, log=log, replay=replay, client=client, base_url=base_url, api_key=api_key, service=service
         )
         self.dimensions = dimensions
+        self.workers = workers
         self._encoding = "base64"
 
     def embed(
@@ -390,8 +392,8 @@ class EmbeddingModel(_Model):
         `keep=False` leaves the vectors out of the log (the store keeps its own); the ids of the calls' exchanges are
         appended to `exchanges`. Raises ServiceError, and BadReply for vectors that are missing, uneven, or no numbers.
         """
-        # in a thread of a pool, so that Ctrl-C lets the call in flight come to its end
-        made = list(in_order(lambda batch: self._batch(batch, tags or {}, keep), _batches(texts), 1))
+        # in threads of a pool, however few they are, so that Ctrl-C lets the calls in flight come to their end
+        made = list(in_order(lambda batch: self._batch(batch, tags or {}, keep), _batches(texts), self.workers))
         if exchanges is not None:
             exchanges += [exchange.id for exchange, _ in made]
         rows = [part for _, part in made]

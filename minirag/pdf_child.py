@@ -9,6 +9,7 @@ one index (from 0) a line. Out, on stdout, a line of JSON each: `{"pages": 169}`
 `{"text": …, "error": …, "hidden": […]}` a page. It ends when stdin does, so it never outlives its parent for long.
 """
 
+import gc
 import json
 import logging
 import math
@@ -47,6 +48,20 @@ EVERYWHERE: Box = (-math.inf, -math.inf, math.inf, math.inf)
 SMALLEST = 1.0
 """Points: letters below this cannot be read."""
 
+_SHOWN = frozenset((b"Tj", b"TJ", b"'", b'"'))
+_COLOURS = frozenset((b"g", b"rg", b"k", b"sc", b"scn", b"cs"))
+_LINES = frozenset((b"m", b"l", b"c", b"v", b"y"))
+_FILLED = frozenset((b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"))
+_UNFILLED = frozenset((b"S", b"s", b"n"))
+_FOLLOWED = frozenset((b"q", b"Q", b"Tr", b"Tf", b"re", b"Do", b"INLINE IMAGE", b"sh")).union(
+    _SHOWN, _COLOURS, _LINES, _FILLED, _UNFILLED
+)
+"""Half of a page's operators only move the pen."""
+
+GARBAGE = 200_000
+"""Objects made between two searches for garbage. A page leaves next to none, and to look for it took a seventh of
+the time."""
+
 WHITEST = 0.97
 """The least share of red, green and blue in what looks white on paper."""
 
@@ -63,6 +78,7 @@ def _serve() -> None:
     data = sys.stdin.buffer.read(length)
     import pypdf  # noqa: F401  (here, because the time it takes is not the document's)
 
+    gc.set_threshold(GARBAGE)
     _limit_memory(memory)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, opening_seconds)
@@ -184,6 +200,8 @@ class HiddenText:
 
     def before(self, operator: bytes, operands: list[Any], cm: list[float], tm: list[float]) -> None:
         """pypdf's visitor of each operator. A malformed one is left to pypdf, which skips it or fails as ever."""
+        if operator not in _FOLLOWED:
+            return
         try:
             self._follow(operator, operands, cm, tm)
         except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError):
@@ -201,7 +219,7 @@ class HiddenText:
         self._shown = {True: 0, False: 0}
 
     def _follow(self, operator: bytes, operands: list[Any], cm: list[float], tm: list[float]) -> None:
-        if operator in (b"Tj", b"TJ", b"'", b'"'):
+        if operator in _SHOWN:
             length = _length(operands[-1])
             self._shown[self._is_hidden(length, _times(tm, self._place(cm)))] += length
         elif operator == b"q":
@@ -212,22 +230,22 @@ class HiddenText:
             self._ink = self._ink._replace(mode=int(operands[0]))
         elif operator == b"Tf":
             self._ink = self._ink._replace(size=float(operands[1]))
-        elif operator in (b"g", b"rg", b"k", b"sc", b"scn", b"cs"):
+        elif operator in _COLOURS:
             self._ink = self._ink._replace(white=_is_white(operator, operands))
         else:
             self._draw(operator, operands, cm)
 
     def _draw(self, operator: bytes, operands: list[Any], cm: list[float]) -> None:
-        if operator in (b"m", b"l", b"c", b"v", b"y"):
+        if operator in _LINES:
             self._path += zip(operands[::2], operands[1::2], strict=True)
         elif operator == b"re":
             x, y, width, height = operands
             self._path += [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
-        elif operator in (b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"):
+        elif operator in _FILLED:
             if not self._ink.white:
                 self._paint(self._path, cm)
             self._path = []
-        elif operator in (b"S", b"s", b"n"):
+        elif operator in _UNFILLED:
             self._path = []
         elif operator in (b"Do", b"INLINE IMAGE"):
             self._paint([(0, 0), (1, 0), (0, 1), (1, 1)], cm)  # an image; of a form, this is next to nothing

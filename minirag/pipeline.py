@@ -195,7 +195,7 @@ class Run:
 
     @cached_property
     def embed(self) -> EmbeddingModel:
-        return EmbeddingModel(self.settings.embedding, log=self.log, service=self.service)
+        return EmbeddingModel(self.settings.embedding, workers=self.workers, log=self.log, service=self.service)
 
     # -- documents → chunks → vectors ----------------------------------------------------------------------
 
@@ -212,6 +212,14 @@ class Run:
     def chunks(self) -> list[Chunk]:
         return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
 
+    @property
+    def _cut_from(self) -> str:
+        """What chunks are made of, hashed: where that is as it was, so are they, and need not be cut again."""
+        digest = hashlib.sha256(repr((VERSION, self.settings.chunk_size, self.settings.chunk_overlap)).encode())
+        for page in self.pages:
+            digest.update(repr((page.source, page.number, page.text)).encode())
+        return digest.hexdigest()
+
     @cached_property
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
@@ -219,12 +227,14 @@ class Run:
             return self._store_in(self.database)
         with suppress(StoreError):
             store = VectorStore.open(self.folder, model=self._index_name)
+            if store.cut_from == self._cut_from:
+                self.chunks = list(store.chunks)
             if list(store.chunks) == self.chunks:
                 self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
                 self.log.forget_aside()
                 return store
         store = VectorStore.build(self.chunks, self.embed)
-        store.model = self._index_name
+        store.model, store.cut_from = self._index_name, self._cut_from
         store.save(self.folder)
         self.log.forget_aside()
         size = f"at most {self.settings.chunk_size} tokens"

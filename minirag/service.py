@@ -125,19 +125,22 @@ class Service:
             raise NotRecorded(f"{self.name} is replayed from {self.replay.log.path}, and nothing is sent to it.")
         with self._lock:
             if self._client is None:
-                import openai
-
-                self._client = openai.OpenAI(
-                    base_url=self._base_url,
-                    api_key=self._key or "none",
-                    max_retries=0,
-                    timeout=self.timeout,
-                    # no redirect is followed with a document in hand, and no proxy stands before loopback
-                    http_client=openai.DefaultHttpxClient(
-                        follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
-                    ),
-                )
+                self._client = self._made_client()
             return self._client
+
+    def _made_client(self) -> "OpenAI":
+        import openai
+
+        return openai.OpenAI(
+            base_url=self._base_url,
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=self.timeout,
+            # no redirect is followed with a document in hand, and no proxy stands before loopback
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
+            ),
+        )
 
     def close(self) -> None:
         """Close the client's connections, unless it is the caller's own."""

@@ -99,6 +99,6 @@ class Settings:
         for model in (self.student, self.teacher, *([self.tuned] if self.tuned else [])):
             window = Window(for_model(model, self.tokenizer), self.context_window)
             for text in asked:
-                window.require(prompts.draft(text, [], longest), self.reply_tokens)
+                window.check(prompts.draft(text, [], longest), self.reply_tokens)
         judge = Window(for_model(self.judge, self.tokenizer), self.judge_window or self.context_window)
-        judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
+        judge.check(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)

@@ -13,13 +13,13 @@ import hashlib
 import lzma
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import chain
+from functools import lru_cache, wraps
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from minirag.errors import InputError
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     import tiktoken
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 BYTES = "bytes"
 """Name of the upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes."""
@@ -47,7 +49,7 @@ class _Vocabulary(NamedTuple):
 # Patterns and special tokens are tiktoken's (MIT, OpenAI); ours to spell out because asking it for them downloads.
 _VOCABULARIES = {
     "cl100k_base": _Vocabulary(
-        "6bfd43f7b31b50b645b3228413547e662af1ae4801e9b192b9791680a71d650c",
+        "c7e7106fd92b40e97081e469b7da33921c15ab3600c2e99c62fd9aa455b3af98",
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
         r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
         {
@@ -59,7 +61,7 @@ _VOCABULARIES = {
         },
     ),
     "o200k_base": _Vocabulary(
-        "bac143fe7fe950090c6e4ed9a2f80de5412a92495758b52becbbe5a7eea25ecb",
+        "4ac8cc5794dfb635720f059d45ea08a8d5cf68e3665bc94c51febc54b3b7c01a",
         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -206,41 +208,52 @@ def _count(tokenizer: Tokenizer, text: str) -> int:
     return tokenizer.count(text)
 
 
-_loading = threading.Lock()
+def _once(read: Callable[[str], T]) -> Callable[[str], T]:
+    """`read`, called once a name: threads that ask together must not each spend the time and memory."""
+    known: dict[str, T] = {}
+    reading = threading.Lock()
+
+    @wraps(read)
+    def get(name: str) -> T:
+        if name not in known:
+            with reading:
+                if name not in known:
+                    known[name] = read(name)
+        return known[name]
+
+    return get
 
 
-@cache
+@_once
 def _load(name: str) -> _Loaded:
-    with _loading:  # two threads must not both spend the time and memory
-        return _unpack(name)
-
-
-@cache
-def _unpack(name: str) -> _Loaded:
-    """Read a packed vocabulary: the tokens in order of rank, each after one byte for its length."""
     import numpy as np
     import tiktoken
 
-    vocabulary = _VOCABULARIES[name]
+    vocabulary, numbers = _VOCABULARIES[name], ranks(name)
+    starts = np.cumsum([0, *map(len, numbers)])[:-1]
+    encoding = tiktoken.Encoding(
+        name, pat_str=vocabulary.pattern, mergeable_ranks=numbers, special_tokens=vocabulary.special_tokens
+    )
+    return _Loaded(encoding, np.add.reduceat(_begin(b"".join(numbers)), starts))
+
+
+@_once
+def ranks(name: str) -> dict[bytes, int]:
+    """The tokens of a vocabulary, the commonest first, with their numbers: what a tokenizer is made of.
+
+    >>> ranks("cl100k_base")[b" revenue"]
+    13254
+    """
     path = Path(__file__).with_name("data") / f"{name}.xz"
     try:
         content = lzma.decompress(path.read_bytes())
     except (OSError, lzma.LZMAError, EOFError) as error:
         raise InputError(f"Reinstall minirag: its vocabulary {path} cannot be read ({error}).") from error
-    if hashlib.sha256(content).hexdigest() != vocabulary.sha256:
+    if hashlib.sha256(content).hexdigest() != _VOCABULARIES[name].sha256:
         raise InputError(f"Reinstall minirag: its vocabulary {path} is damaged.")
-    ranks: dict[bytes, int] = {}
-    at = 0
-    while at < len(content):
-        end = at + 1 + content[at]
-        ranks[content[at + 1 : end]] = len(ranks)
-        at = end
-    starts = np.cumsum([0, *map(len, ranks)])[:-1]
-    begun = np.add.reduceat(_begin(b"".join(ranks)), starts)
-    encoding = tiktoken.Encoding(
-        name, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens=vocabulary.special_tokens
-    )
-    return _Loaded(encoding, begun)
+    lengths, _, words = content.partition(b"\0")
+    ends = accumulate(lengths)
+    return {words[end - length : end]: number for number, (length, end) in enumerate(zip(lengths, ends, strict=True))}
 
 
 def _begin(encoded: bytes) -> "NDArray[np.uint8]":

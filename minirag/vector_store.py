@@ -20,7 +20,10 @@ from minirag.models import Embedder
 from minirag.pool import in_order
 from minirag.redact import without_keys
 
-BATCH = 256
+BATCH = 1024
+"""Chunks that a model is given at a time: some calls' worth, to be in flight together."""
+ROWS = 256
+"""Vectors of which some copy is made at a time."""
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
 GROUPS = 32
@@ -64,6 +67,7 @@ class Store(Protocol):
 class VectorStore:
     """Chunks and their vectors, float32 of shape (n, dimensions), each of unit length.
 
+    `model` is whom the vectors come from, and `cut_from` says of what the chunks were made, where the caller knows.
     Vectors of another length are copied and normalised. Raises StoreError if they are not as many as the chunks,
     or if one is zero or not a finite number.
 
@@ -74,17 +78,20 @@ class VectorStore:
     [('Cat', 1.0), ('Dog', 0.6)]
     """
 
-    def __init__(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32], model: str) -> None:
+    def __init__(
+        self, chunks: Sequence[Chunk], vectors: NDArray[np.float32], model: str, cut_from: str | None = None
+    ) -> None:
         if vectors.ndim != 2 or len(vectors) != len(chunks):
             raise StoreError(f"{len(chunks)} chunks need as many vectors, but their array is {vectors.shape}.")
         # A mapped array was saved by a store: to look at all of it again would read it all from the disk.
         if not isinstance(vectors, np.memmap) and not _are_unit(vectors):
             vectors = np.array(vectors, np.float32, order="C")
-            for start in range(0, len(chunks), BATCH):
-                _normalise(vectors[start : start + BATCH], chunks[start : start + BATCH])
+            for start in range(0, len(chunks), ROWS):
+                _normalise(vectors[start : start + ROWS], chunks[start : start + ROWS])
         self.chunks = chunks
         self.vectors = vectors
         self.model = model
+        self.cut_from = cut_from
 
     @property
     def dimensions(self) -> int:
@@ -157,8 +164,8 @@ class VectorStore:
     def _cosines(self, rows: NDArray[np.intp], queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """The scores of pairs of rows and queries, each added up in double precision whatever the others are."""
         scores = np.empty(len(rows))
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(rows), ROWS):
+            part = slice(start, start + ROWS)
             np.sum(self.vectors[rows[part]] * queries[part].astype(np.float64), axis=1, out=scores[part])
         return scores.clip(-1, 1)  # rounding can pass 1 by a hair
 
@@ -183,6 +190,7 @@ class VectorStore:
             "count": len(self),
             "chunks_sha256": digest.hexdigest(),
             "vectors_crc32": _checksum(self.vectors),
+            "cut_from": self.cut_from,
         }
         write_json(path / "index.json", facts)
 
@@ -199,7 +207,7 @@ class VectorStore:
             lines = (path / "chunks.jsonl").read_bytes()
             chunks = [Chunk.from_json(json.loads(line)) for line in lines.splitlines()]
             count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
-            checksum = facts["vectors_crc32"]
+            checksum, cut_from = facts["vectors_crc32"], facts.get("cut_from")
             with (path / "vectors.npy").open("rb") as file:
                 start = _start_of_rows(file, (count, dimensions))
                 found = _checksum_of_rest(file) if verify else checksum
@@ -214,7 +222,7 @@ class VectorStore:
         if found != checksum:
             raise StoreError(f"vectors.npy in {path} is damaged (its checksum does not match); build the index again.")
         vectors = np.memmap(path / "vectors.npy", np.float32, "r", start, (count, dimensions))
-        return cls(chunks, vectors, made_by)
+        return cls(chunks, vectors, made_by, cut_from if isinstance(cut_from, str) else None)
 
 
 def embedded(

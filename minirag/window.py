@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt, Message
 from minirag.sentences import sentence_spans
-from minirag.tokens import BYTES, Tokenizer
+from minirag.tokens import BYTES, Tokenizer, encoding
 
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
@@ -77,6 +77,11 @@ class Window:
                 f"raise --context-window{hint}."
             )
         return room
+
+    def check(self, messages: Sequence[Message], reply: int, schema: Mapping[str, Any] | None = None) -> None:
+        """Raise WindowTooSmall as `require` does; nothing is counted where the bytes, which are more, fit."""
+        if Window(encoding(BYTES), self.size).room(messages, reply, schema) < SMALLEST_EXCERPT:
+            self.require(messages, reply, schema)
 
     def units(self, passages: Sequence[Passage], limit: int) -> list[Unit]:
         """The sentences of `passages`, none longer than `limit` tokens; their texts tile the passages."""

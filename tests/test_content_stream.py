@@ -62,6 +62,16 @@ def check(data):
     return True
 
 
+def test_only_what_nobody_can_change_is_shared_between_pages() -> None:
+    data = b"/F1 9 Tf /Span << /MCID 0 >> BDC [(To)] TJ"
+    (font, _), (span, _), (shown, _) = operations(data)
+    (again, _), (other, _), (line, _) = operations(data)
+    assert font[0] is again[0]
+    assert span[1] == other[1]
+    assert span[1] is not other[1]
+    assert shown[0] is not line[0]
+
+
 @pytest.fixture(autouse=True)
 def _quiet(caplog):
     caplog.set_level(logging.CRITICAL, "pypdf")

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -304,7 +306,27 @@ def test_many_texts_are_sent_in_batches_of_256(service: Any) -> None:
     with Script((200, {}, reply)) as script:
         rows = EmbeddingModel("e", service=service(script)).embed([str(n) for n in range(600)])
     assert rows[:, 0].tolist() == list(range(600))
-    assert [len(r["body"]["input"]) for r in script.requests] == [256, 256, 88]
+    assert sorted(len(r["body"]["input"]) for r in script.requests) == [88, 256, 256]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_as_many_batches_are_in_flight_as_there_are_workers(service: Any, workers: int) -> None:
+    in_flight, most, counting = 0, 0, threading.Lock()
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal in_flight, most
+        with counting:
+            in_flight += 1
+            most = max(most, in_flight)
+        time.sleep(0.1)
+        with counting:
+            in_flight -= 1
+        return embeddings(*([float(text), 1.0] for text in request["body"]["input"]))
+
+    with Script((200, {}, reply)) as script:
+        rows = EmbeddingModel("e", workers=workers, service=service(script)).embed([str(n) for n in range(1100)])
+    assert rows[:, 0].tolist() == list(range(1100))
+    assert most == workers
 
 
 def test_no_texts_make_no_call(service: Any) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -156,15 +157,30 @@ def test_a_damaged_vocabulary_is_an_error_that_says_what_to_do(monkeypatch):
     damaged = tokens._VOCABULARIES["cl100k_base"]._replace(sha256="0" * 64)
     monkeypatch.setitem(tokens._VOCABULARIES, "cl100k_base", damaged)
     with pytest.raises(InputError, match=r"^Reinstall minirag: its vocabulary .*cl100k_base\.xz is damaged\.$"):
-        tokens._unpack.__wrapped__("cl100k_base")
+        tokens.ranks.__wrapped__("cl100k_base")
 
 
 def test_threads_that_start_together_share_one_vocabulary():
-    tokens._load.cache_clear()
-    tokens._unpack.cache_clear()
+    unpacked = []
+
+    @tokens._once
+    def unpack(name):
+        time.sleep(0.1)
+        unpacked.append(name)
+        return object()
+
     with ThreadPoolExecutor(8) as pool:
-        loaded = list(pool.map(tokens._load, ["o200k_base"] * 8))
+        loaded = list(pool.map(unpack, ["o200k_base"] * 8))
+    assert unpacked == ["o200k_base"]
     assert all(vocabulary is loaded[0] for vocabulary in loaded)
+
+
+def test_the_ranks_are_what_the_tokenizer_gives_for_a_token_alone():
+    """The offline lexicon looks words up in the ranks, where it would have to encode them."""
+    known, encode = tokens.ranks("cl100k_base"), tokens.encoding("cl100k_base").encode
+    words = {word: number for word, number in known.items() if word.decode("utf-8", "replace").encode() == word}
+    assert len(words) > 0.98 * len(known)
+    assert [word for word, number in words.items() if encode(word.decode()) != [number]] == []
 
 
 def test_counting_reaches_no_network_and_importing_loads_no_tiktoken():

@@ -7,6 +7,7 @@ Nothing leaves this machine, and nothing is random: the same requests get the sa
 True
 """
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from minirag.offline.service import Service
 __all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Rule", "Server", "serve"]
 
 
-def serve(state: Path | None = None, port: int = 0, faults: Sequence[Rule] = ()) -> Server:
+def serve(
+    state: Path | None = None, port: int = 0, faults: Sequence[Rule] = (), *, listening: socket.socket | None = None
+) -> Server:
     """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
 
     `state` is a folder that keeps uploaded files, jobs, batches and tuned models for the next start; without it they
-    end with the process. `port` 0 takes a free one. `faults` are rules by which replies fail. Close the server, or use
-    it in a `with` block. Raises InputError if the port or the folder cannot be used.
+    end with the process. `port` 0 takes a free one; `listening` is a socket in place of one. `faults` are rules by
+    which replies fail. Close the server, or use it in a `with` block. Raises InputError if the port or the folder
+    cannot be used.
     """
     service = Service(state)
     if not faults:
-        return Server(service, port)
+        return Server(service, port, listening)
     faulty = Faults(service, faults)
     service.answer_lines(faulty)
-    return Server(faulty, port)
+    return Server(faulty, port, listening)

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -23,11 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--faults", metavar="RULES", help="a JSON list of rules by which replies fail, or a file that holds one"
     )
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--listen-on", type=int, metavar="N", help="a socket that listens already: its descriptor")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
         faults = read_rules(options.faults) if options.faults else []
-        with serve(options.state, options.port, faults) as server:
+        listening = None if options.listen_on is None else socket.socket(fileno=options.listen_on)
+        with serve(options.state, options.port, faults, listening=listening) as server:
             print(server.base_url, flush=True)
             if options.with_parent:
                 sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends

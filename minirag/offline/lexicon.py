@@ -232,9 +232,9 @@ def weight(word: str) -> float:
         return min(1.0, 0.4 + 0.1 * len(word))  # every number up to 999 is one token: its length tells more
     if len(word) > _LONGEST:
         return 1.0
-    encode = tokens.encoding("cl100k_base").encode
-    codes = [encode(f" {word}{ending}") for ending in (_ENDINGS if word.isascii() else ("",))]
-    ranks = [code[0] for code in codes if len(code) == 1]
+    known = tokens.ranks("cl100k_base")
+    forms = (f" {word}{ending}".encode() for ending in (_ENDINGS if word.isascii() else ("",)))
+    ranks = [known[form] for form in forms if form in known]
     if not ranks:
         return 1.0
     rank = max(min(ranks), _COMMONEST + 25)

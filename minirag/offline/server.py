@@ -32,14 +32,16 @@ class Server:
     """Serves `service` from threads of this process until `close`, or the end of a `with` block.
 
     `requests` counts what it was asked, by (method, path). Raises InputError if the port is taken or is none.
-    `port` 0 takes a free one.
+    `port` 0 takes a free one; `listening` is a socket that listens already, in place of a port.
     """
 
-    def __init__(self, service: Callable[[Request], Reply], port: int = 0) -> None:
+    def __init__(
+        self, service: Callable[[Request], Reply], port: int = 0, listening: socket.socket | None = None
+    ) -> None:
         if not 0 <= port <= 65_535:
             raise InputError(f"There is no port {port}: name one from 1 to 65535, or 0 for a free one.")
         try:
-            self._listener = _Listener(service, port)
+            self._listener = _Listener(service, listening or socket.create_server((LOOPBACK, port), backlog=128))
         except OSError as error:
             raise InputError(f"Port {port} cannot be used ({error.strerror}): name another.") from error
         self.base_url = f"http://{LOOPBACK}:{self._listener.server_address[1]}/v1"
@@ -71,16 +73,16 @@ class _Listener(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 128
 
-    def __init__(self, service: Callable[[Request], Reply], port: int) -> None:
+    def __init__(self, service: Callable[[Request], Reply], listening: socket.socket) -> None:
         self.service = service
         self.requests: Counter[tuple[str, str]] = Counter()
         self.counting = threading.Lock()
         self.closed = threading.Event()
         self._open: set[socket.socket] = set()
-        super().__init__((LOOPBACK, port), _Handler)
+        super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
