@@ -17,8 +17,9 @@ from minirag.chat_rules import FEWEST_EXAMPLES, MOST_LINE_BYTES, Breach, breache
 from minirag.errors import InputError
 from minirag.prompt_parts import parts
 from minirag.seen import FirstSeen, NearDuplicates
+from minirag.similar import Similar
 from minirag.tokens import example_limit, for_model
-from minirag.wording import similarity, words
+from minirag.wording import words
 
 MOST_FILE_BYTES = 512 << 20
 MOST_FINDINGS = 1000
@@ -77,6 +78,10 @@ class ChatFiles:
         self.tokenizer = for_model(model)
         self.limit = example_limit(model)
         self.eval_questions = eval_questions
+        self._as_words = [f" {' '.join(words(question))} " for question in eval_questions]
+        self._alike = Similar(SAME_QUESTION)
+        for question in eval_questions:
+            self._alike.add(words(question))
         self._starts: list[tuple[int, Path]] = []
         self._number = 0
         self._near = NearDuplicates()
@@ -137,16 +142,11 @@ class ChatFiles:
             yield Breach("eval question", f"the prompt holds the eval question {asked[:60]!r}")
 
     def _eval_question(self, messages: Messages) -> str | None:
-        prompt = parts(messages[:-1])
-        plain = f" {' '.join(words(prompt.question))} "
-        return next(
-            (
-                question
-                for question in self.eval_questions
-                if f" {' '.join(words(question))} " in plain or similarity(question, prompt.question) >= SAME_QUESTION
-            ),
-            None,
-        )
+        asked = words(parts(messages[:-1]).question)
+        plain = f" {' '.join(asked)} "
+        quoted = next((number for number, question in enumerate(self._as_words) if question in plain), None)
+        found = [number for number in (quoted, self._alike.first(asked)) if number is not None]
+        return self.eval_questions[min(found)] if found else None
 
     def _of_others(self, messages: Messages, validation: bool) -> Iterator[Breach]:
         """What an example has in common with one before it."""

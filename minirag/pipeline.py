@@ -63,13 +63,14 @@ from minirag.saved_run import SavedRun
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
 from minirag.shutdowns import warnings
+from minirag.similar import Similar
 from minirag.tables import comparison_table, score_table
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
 from minirag.trial import doubts
 from minirag.vector_store import Store, VectorStore, chunks_digest
 from minirag.version import VERSION
-from minirag.wording import similarity
+from minirag.wording import words
 
 RESULTS = (
     *("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html"),
@@ -302,7 +303,7 @@ class Run:
 
     def reconsider(self) -> None:
         """Make the questions anew, by the decisions that a person has made since."""
-        for step in ("questionnaire", "questions", "eval_pages"):
+        for step in ("questionnaire", "questions", "eval_pages", "_by_id", "_evaluated"):
             vars(self).pop(step, None)
         _ = self.questions
 
@@ -369,15 +370,27 @@ class Run:
 
     def _origin(self, question: str, exchange: Exchange) -> Origin:
         """The pages behind a training example, and what of the evaluation it would give away, if anything."""
-        asked = next(q for q in self.questions if q.id == question)
+        asked = self._by_id[question]
         shown = frozenset(self._page_of[id] for id in exchange.tags.get("chunks", ()) if id in self._page_of)
         page = self._page_of[asked.chunk_id] if asked.chunk_id and PAGE_GUESSED not in asked.flags else None
         leak = ""
-        if any(similarity(asked.text, other.text) >= NEAR_DUPLICATE for other in self.of_split("eval")):
+        if self._evaluated.first(words(asked.text)) is not None:
             leak = "eval question"
         elif shown & self.eval_pages and not self.settings.use_eval_pages:
             leak = "eval page in the prompt"
         return Origin(page, shown, leak)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Question]:
+        return {question.id: question for question in self.questions}
+
+    @cached_property
+    def _evaluated(self) -> Similar:
+        """The eval questions, to find those that a train question is nearly the same as."""
+        found = Similar(NEAR_DUPLICATE)
+        for question in self.of_split("eval"):
+            found.add(words(question.text))
+        return found
 
     @cached_property
     def tuned(self) -> str | None:

@@ -21,9 +21,10 @@ from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
 from minirag.replies import NotJSON, json_value, listed
+from minirag.similar import Similar
 from minirag.vector_store import Store
 from minirag.window import Passage, Window, excerpts
-from minirag.wording import similarity
+from minirag.wording import words
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
@@ -91,7 +92,10 @@ def generate(
     """
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
     split = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
-    writer = _Writer(chat, Window(chat.tokenizer, context_window), workers, list(taken), progress, sum(counts.values()))
+    known = Similar(NEAR_DUPLICATE)
+    for text in taken:
+        known.add(words(text))
+    writer = _Writer(chat, Window(chat.tokenizer, context_window), workers, known, progress, sum(counts.values()))
 
     def written(name: str) -> list[Question]:
         own, count = set(split[name]), counts.get(name, 0)
@@ -126,7 +130,7 @@ class _Writer:
     chat: Chat
     window: Window
     workers: int
-    known: list[str]
+    known: Similar
     progress: Callable[[int, int], None]
     total: int
     written: int = 0
@@ -196,11 +200,9 @@ class _Writer:
 
     def _is_new(self, text: str) -> bool:
         """Whether `text` is a question that nobody has asked yet; if so it is known from now on."""
-        if not text.endswith(("?", "？", "؟")) or any(
-            similarity(text, other) >= NEAR_DUPLICATE for other in self.known
-        ):
+        if not text.endswith(("?", "？", "؟")) or self.known.first(words(text)) is not None:
             return False
-        self.known.append(text)
+        self.known.add(words(text))
         return True
 
 

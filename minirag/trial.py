@@ -12,7 +12,8 @@ from dataclasses import replace
 from minirag.quantities import values
 from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, SPLITS, PageKey, Question
 from minirag.sentences import sentence_spans
-from minirag.wording import content, jaccard, words
+from minirag.similar import Similar
+from minirag.wording import content, words
 
 ACCEPTED = "accepted in review"
 """The flag of a question that a person accepted: it outweighs all others."""
@@ -77,13 +78,15 @@ def on_trial(
     retrieved for each question id, and `trained_on` the pages that training prompts may show.
     """
     tried: dict[str, Question] = {}
+    asked = Asked()
     for question in sorted(questions, key=lambda q: SPLITS.index(q.split)):
         page = page_of.get(question.chunk_id or "")
         found = [
             *alone(question.text, None if page is None else pages[page]),
             *_retrieval(question, page, retrieved, trained_on),
-            *_doubles(question, tried.values()),
+            *_doubles(question, asked),
         ]
+        asked.add(question)
         tried[question.id] = replace(question, flags=(*question.flags, *found))
     return [tried[question.id] for question in questions]
 
@@ -173,22 +176,38 @@ def _listed(pages: Collection[PageKey]) -> str:
     return ", ".join(f"page {number}" for _, number in sorted(set(pages))) or "nothing"
 
 
-def _doubles(question: Question, earlier: Collection[Question]) -> list[str]:
+def _doubles(question: Question, asked: "Asked") -> list[str]:
     """An eval question that training asks too is leaked; any other double counts the same thing twice."""
-    double = next((other for other in earlier if alike(question.text, other.text)), None)
+    double = asked.first(question.text)
     if double is None:
         return []
     kind = "leaked: near-duplicate of train question" if question.split != double.split else "near-duplicate: of"
     return [f"{kind} {double.id}"]
 
 
-def alike(one: str, other: str) -> bool:
-    """Whether two questions ask the same, by all their words or by those that carry meaning.
+class Asked:
+    """Questions so far, to be found again where another asks the same, by all its words or by those that carry meaning.
 
-    >>> alike("When did the Bern tram open?", "In which year was the Bern tram opened?")
-    False
-    >>> alike("How does the Bern tram set its fares?", "How are fares set by the Bern tram?")
-    True
+    >>> asked = Asked()
+    >>> asked.add(Question("t001", "train", "How are fares set by the Bern tram?"))
+    >>> [asked.first(text) is None for text in ("How does the Bern tram set its fares?", "Are fares set in Bern?")]
+    [False, True]
     """
-    a, b = asked_about(one), asked_about(other)
-    return jaccard(words(one), words(other)) >= NEAR_DUPLICATE or (bool(a) and jaccard(a, b) >= NEAR_DUPLICATE)
+
+    def __init__(self) -> None:
+        self._questions: list[Question] = []
+        self._by_words = Similar(NEAR_DUPLICATE)
+        self._by_content = Similar(NEAR_DUPLICATE)
+
+    def add(self, question: Question) -> None:
+        """Remember a question."""
+        self._questions.append(question)
+        self._by_words.add(words(question.text))
+        self._by_content.add(asked_about(question.text))
+
+    def first(self, text: str) -> Question | None:
+        """The first question that asks what `text` asks; None if none does."""
+        content = asked_about(text)
+        found = [self._by_words.first(words(text)), self._by_content.first(content) if content else None]
+        numbers = [number for number in found if number is not None]
+        return self._questions[min(numbers)] if numbers else None

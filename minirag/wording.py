@@ -76,15 +76,6 @@ def _is_name(word: str) -> bool:
     return len(word) > 1 and word[0].isupper()
 
 
-def similarity(one: str, other: str) -> float:
-    """Words in common ÷ words of both (Jaccard), in [0, 1].
-
-    >>> similarity("Who runs the tram?", "Who runs the ferry?")
-    0.6
-    """
-    return jaccard(words(one), words(other))
-
-
 def jaccard(one: Iterable[str], other: Iterable[str]) -> float:
     """What two sets have in common ÷ what both have; 1.0 for two empty ones.
 

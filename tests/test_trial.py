@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from minirag.questions import Question
-from minirag.trial import alike, alone, doubts, on_trial, points_elsewhere
+from minirag.trial import Asked, alone, doubts, on_trial, points_elsewhere
 
 ROOT = Path(__file__).parents[1]
 PAGE = (
@@ -108,7 +108,9 @@ def test_an_eval_question_whose_page_training_shows_is_leaked() -> None:
 
 
 def test_two_questions_of_one_form_about_two_things_are_no_doubles() -> None:
-    assert not alike("How is basic net income per share computed?", "How is diluted net income per share computed?")
+    asked = Asked()
+    asked.add(Question("t001", "train", "How is basic net income per share computed?"))
+    assert asked.first("How is diluted net income per share computed?") is None
 
 
 def test_what_a_person_accepted_is_not_doubted() -> None:
