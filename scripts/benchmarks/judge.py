@@ -1,21 +1,24 @@
 """Judging many rows with a slow service, against the ideal: all calls' latency divided by the workers.
 
 Rows of two contexts of 1,024 tokens, faithfulness and answer relevancy, on a loopback service (a process of its own)
-that takes LATENCY per call and answers at once otherwise. Tokens are counted in the requests as they were sent.
+that takes LATENCY per call and answers at once otherwise. Tokens are counted in the requests as they were sent. ragas
+judges the same rows by the same two metrics, with its own prompts, and is held against the ideal of its own calls.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
+import queue
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks import Line
+from benchmarks import Line, is_installed
 from minirag import EmbeddingModel, MessageLog, evaluate
 from minirag.models import ChatModel
 from minirag.offline.reading import parse
@@ -27,6 +30,8 @@ from minirag.tokens import encoding
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md"
 CONTEXT_TOKENS = 1024
+
+Answer = Callable[[Request], bytes]
 
 
 def instant_reply(request: Request) -> bytes:
@@ -46,14 +51,34 @@ def instant_reply(request: Request) -> bytes:
     return json.dumps(completion(json.dumps(said))).encode()
 
 
-def serve(latency: float, addresses: "multiprocessing.Queue[str]") -> None:
+def ragas_reply(request: Request) -> bytes:
+    """The same to the prompts of ragas, which asks for an embedding at a time and for three replies at once."""
+    body = json.loads(request.body)
+    if request.path.endswith("/embeddings"):
+        return instant_reply(request)
+    asked = body["messages"][-1]["content"]
+    said: dict[str, Any] = {"statements": ["One thing.", "Another thing.", "A third thing."]}
+    if "noncommittal" in asked:
+        said = {"question": "Which number?", "noncommittal": 0}
+    elif '"verdict"' in asked:
+        said = {"statements": [{"statement": one, "reason": "as stated", "verdict": 1} for one in said["statements"]]}
+    reply = completion(json.dumps(said))
+    choices = [{**reply["choices"][0], "index": index} for index in range(body.get("n") or 1)]
+    return json.dumps({**reply, "choices": choices}).encode()
+
+
+def serve(
+    latency: float, addresses: "multiprocessing.Queue[str]", reply: Answer, asked: "multiprocessing.Queue[bytes] | None"
+) -> None:
     """Run the slow service until the process is ended."""
 
     def service(request: Request) -> Reply:
         started = time.monotonic()
-        reply = Reply(200, instant_reply(request))
+        answer = Reply(200, reply(request))
+        if asked is not None:
+            asked.put(request.body)
         time.sleep(max(0.0, latency - (time.monotonic() - started)))
-        return reply
+        return answer
 
     with Server(service) as server:
         addresses.put(server.base_url)
@@ -61,10 +86,13 @@ def serve(latency: float, addresses: "multiprocessing.Queue[str]") -> None:
 
 
 @contextmanager
-def slow_service(latency: float) -> Iterator[str]:
+def slow_service(
+    latency: float, reply: Answer = instant_reply, asked: "multiprocessing.Queue[bytes] | None" = None
+) -> Iterator[str]:
+    """Its address; what it is asked goes into `asked`."""
     context = multiprocessing.get_context("fork")
     addresses: multiprocessing.Queue[str] = context.Queue()
-    process = context.Process(target=serve, args=(latency, addresses), daemon=True)
+    process = context.Process(target=serve, args=(latency, addresses, reply, asked), daemon=True)
     process.start()
     try:
         yield addresses.get(timeout=30)
@@ -122,4 +150,50 @@ def measure(options: argparse.Namespace) -> list[Line]:
         Line("chat calls a row", calls["chat.completions"] / rows, "calls"),
         Line("embedding calls a row", calls["embeddings"] / rows, "calls"),
         Line("prompt tokens a row", tokens / rows, "tokens", f"{2 * CONTEXT_TOKENS} of them contexts"),
+        *(in_ragas(questions, workers, latency, model) if is_installed("ragas") else []),
     ]
+
+
+def in_ragas(
+    questions: Sequence[Mapping[str, Any]], workers: int, latency: float, counting: ChatModel
+) -> Iterator[Line]:
+    """The same rows judged by ragas with as many calls in flight."""
+    os.environ["RAGAS_DO_NOT_TRACK"] = "true"
+    from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+    from ragas import EvaluationDataset, RunConfig
+    from ragas import evaluate as judged_by_ragas
+    from ragas.embeddings import LangchainEmbeddingsWrapper
+    from ragas.llms import LangchainLLMWrapper
+    from ragas.metrics import answer_relevancy, faithfulness
+
+    names = {"question": "user_input", "answer": "response", "contexts": "retrieved_contexts"}
+    rows = [{names[key]: value for key, value in row.items()} for row in questions]
+    asked: multiprocessing.Queue[bytes] = multiprocessing.get_context("fork").Queue()
+    with slow_service(latency, ragas_reply, asked) as address:
+        given: dict[str, Any] = {"base_url": address, "api_key": "k"}
+        judge = LangchainLLMWrapper(ChatOpenAI(model="gpt-4o", **given))
+        embed = LangchainEmbeddingsWrapper(OpenAIEmbeddings(model="e", check_embedding_ctx_length=False, **given))
+        metrics, limits = [faithfulness, answer_relevancy], RunConfig(max_workers=workers)
+        judged = {"metrics": metrics, "llm": judge, "embeddings": embed, "run_config": limits, "show_progress": False}
+        judged_by_ragas(EvaluationDataset.from_list(rows[:1]), **judged)  # warm up
+        drained(asked)
+        started = time.monotonic()
+        judged_by_ragas(EvaluationDataset.from_list(rows), **judged)
+        wall = time.monotonic() - started
+        requests = [json.loads(body) for body in drained(asked)]
+    ideal = len(requests) * latency / workers
+    prompts = [request["messages"] for request in requests if "messages" in request]
+    tokens = sum(map(counting.tokenizer.count_messages, prompts))
+    yield Line("ragas, wall", wall / ideal, "x", f"the ideal of its own calls, {ideal:.2f} s")
+    yield Line("ragas, chat calls a row", len(prompts) / len(rows), "calls")
+    yield Line("ragas, embedding calls a row", (len(requests) - len(prompts)) / len(rows), "calls")
+    yield Line("ragas, prompt tokens a row", tokens / len(rows), "tokens")
+
+
+def drained(asked: "multiprocessing.Queue[bytes]") -> list[bytes]:
+    """What is in the queue; it comes out of another process, so the last of it may be on its way."""
+    found = []
+    with suppress(queue.Empty):
+        while True:
+            found.append(asked.get(timeout=0.5))
+    return found
