@@ -22,6 +22,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any
 
 from minirag.documents import Page
@@ -66,19 +67,19 @@ class Chunk:
 
     def to_json(self) -> dict[str, Any]:
         """The fields in order, as one line of `chunks.jsonl` holds them."""
-        return {name: getattr(self, name) for name in _TYPES}
+        return dict(zip(_TYPES, _FIELDS(self), strict=True))
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Chunk":
         """The chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
         found = cls(**line)
-        for name, kind in _TYPES.items():
-            if type(getattr(found, name)) is not kind:
-                raise ValueError(f"{name} of a chunk is {getattr(found, name)!r:.40}")
+        if [type(line[name]) for name in _TYPES] != list(_TYPES.values()):
+            raise ValueError(f"the fields of a chunk have other types: {line!r:.80}")
         return found
 
 
 _TYPES = {field.name: field.type for field in fields(Chunk)}
+_FIELDS = attrgetter(*_TYPES)
 
 
 def chunk(

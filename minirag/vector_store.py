@@ -6,7 +6,9 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -20,10 +22,8 @@ from minirag.models import Embedder
 from minirag.pool import in_order
 from minirag.redact import without_keys
 
-BATCH = 1024
-"""Chunks that a model is given at a time: some calls' worth, to be in flight together."""
-ROWS = 256
-"""Vectors of which some copy is made at a time."""
+BATCH = 256
+"""Chunks that a model is given at a time, some calls' worth; and vectors of which a copy is made at a time."""
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
 GROUPS = 32
@@ -86,8 +86,8 @@ class VectorStore:
         # A mapped array was saved by a store: to look at all of it again would read it all from the disk.
         if not isinstance(vectors, np.memmap) and not _are_unit(vectors):
             vectors = np.array(vectors, np.float32, order="C")
-            for start in range(0, len(chunks), ROWS):
-                _normalise(vectors[start : start + ROWS], chunks[start : start + ROWS])
+            for start in range(0, len(chunks), BATCH):
+                _normalise(vectors[start : start + BATCH], chunks[start : start + BATCH])
         self.chunks = chunks
         self.vectors = vectors
         self.model = model
@@ -164,8 +164,8 @@ class VectorStore:
     def _cosines(self, rows: NDArray[np.intp], queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """The scores of pairs of rows and queries, each added up in double precision whatever the others are."""
         scores = np.empty(len(rows))
-        for start in range(0, len(rows), ROWS):
-            part = slice(start, start + ROWS)
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
             np.sum(self.vectors[rows[part]] * queries[part].astype(np.float64), axis=1, out=scores[part])
         return scores.clip(-1, 1)  # rounding can pass 1 by a hair
 
@@ -177,19 +177,24 @@ class VectorStore:
         digest = hashlib.sha256()
 
         def write_chunks(stream: BinaryIO) -> None:
-            for line in _lines(self.chunks):
-                digest.update(line)
-                stream.write(line)
+            for lines in _lines(self.chunks):
+                digest.update(lines)
+                stream.write(lines)
 
-        write_atomically(path / "chunks.jsonl", write_chunks)
-        array = np.ascontiguousarray(self.vectors)
-        write_atomically(path / "vectors.npy", lambda stream: np.save(stream, array, allow_pickle=False))
+        def write_vectors(stream: BinaryIO) -> None:
+            np.save(stream, np.ascontiguousarray(self.vectors), allow_pickle=False)
+
+        with ThreadPoolExecutor(2) as beside:  # numbers are written and summed up while text is made into JSON
+            written = beside.submit(write_atomically, path / "vectors.npy", write_vectors)
+            checksum = beside.submit(_checksum, self.vectors)
+            write_atomically(path / "chunks.jsonl", write_chunks)
+            written.result()
         facts = {
             "model": self.model,
             "dimensions": self.dimensions,
             "count": len(self),
             "chunks_sha256": digest.hexdigest(),
-            "vectors_crc32": _checksum(self.vectors),
+            "vectors_crc32": checksum.result(),
             "cut_from": self.cut_from,
         }
         write_json(path / "index.json", facts)
@@ -204,13 +209,15 @@ class VectorStore:
         path = Path(folder)
         try:
             facts = json.loads((path / "index.json").read_bytes())
-            lines = (path / "chunks.jsonl").read_bytes()
-            chunks = [Chunk.from_json(json.loads(line)) for line in lines.splitlines()]
             count, dimensions, digest, made_by = (facts[k] for k in ("count", "dimensions", "chunks_sha256", "model"))
             checksum, cut_from = facts["vectors_crc32"], facts.get("cut_from")
-            with (path / "vectors.npy").open("rb") as file:
+            with (path / "vectors.npy").open("rb") as file, ThreadPoolExecutor(1) as beside:
                 start = _start_of_rows(file, (count, dimensions))
-                found = _checksum_of_rest(file) if verify else checksum
+                read = beside.submit(_checksum_of_rest, file) if verify else None
+                lines = (path / "chunks.jsonl").read_bytes()
+                texts = (str(line, "utf-8", "surrogatepass") for line in lines.splitlines())
+                chunks = [Chunk.from_json(json.loads(text)) for text in texts]
+                found = checksum if read is None else read.result()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
         if not isinstance(made_by, str) or (model is not None and made_by != model):
@@ -275,10 +282,10 @@ def chunks_digest(chunks: Iterable[Chunk]) -> str:
 
 
 def _lines(chunks: Iterable[Chunk]) -> Iterator[bytes]:
-    """The lines of `chunks.jsonl`."""
-    for chunk in chunks:
-        line = json.dumps(chunk.to_json(), ensure_ascii=False) + "\n"
-        yield without_keys(line.encode("utf-8", "surrogatepass"))
+    """The lines of `chunks.jsonl`, many at a time."""
+    encode, rest = json.JSONEncoder(ensure_ascii=False).encode, iter(chunks)
+    while part := [encode(chunk.to_json()) for chunk in islice(rest, BATCH)]:
+        yield without_keys("\n".join([*part, ""]).encode("utf-8", "surrogatepass"))
 
 
 def _start_of_rows(file: BinaryIO, shape: tuple[int, int]) -> int | None:
