@@ -44,36 +44,22 @@ class JobCalls:
         repeat: int = 0,
     ) -> dict[str, Any]:
         """The raw reply; polls are tried again, everything that creates something is sent once."""
-
-        def once() -> tuple[Exchange, ServiceError | None]:
-            return self.service.attempt(
-                stage,
-                endpoint,
-                request,
-                lambda client: call(client, request),
-                self._check,
-                tags=tags or {},
-                repeat=repeat,
-            )
-
         attempt = 0
         while True:
             attempt += 1
             begun = Exchange(stage, endpoint, self.service.name, request, None, None, repeat, tags or {}, utc_now())
-            exchange, failure = self._logged(begun, once)
+            exchange, failure = self._logged(begun, lambda client: call(client, request))
             if failure is None:
                 return dict(exchange.response or {})
             if stage != "poll" or not failure.transient or not self.service.retry.after_failure(attempt, failure.wait):
                 raise failure
 
-    def _logged(
-        self, call: Exchange, attempt: Callable[[], tuple[Exchange, ServiceError | None]]
-    ) -> tuple[Exchange, ServiceError | None]:
+    def _logged(self, call: Exchange, send: Callable[[Any], Any]) -> tuple[Exchange, ServiceError | None]:
         """Make one attempt at a call, and log what came of it."""
         if self.log is None or self.service.replay is not None:
-            return attempt()
+            return self.service.attempt(call, send, self._check)
         with self.log.sending(call):
-            exchange, failure = attempt()
+            exchange, failure = self.service.attempt(call, send, self._check)
             self.log.append(exchange)
         return exchange, failure
 

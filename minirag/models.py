@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.errors import BadReply, ServiceError
-from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.message_log import Exchange, MessageLog
 from minirag.pool import check_interrupted, in_order
 from minirag.prompts import Message, with_shape
 from minirag.redact import redact, redact_json
@@ -131,17 +131,15 @@ class _Model:
                 if (failed.service, failed.model) == (self.service.name, self.model):
                     self._adapt(failed.request, failed.error or {}, say=say)
 
-    def _send(
-        self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool = True
-    ) -> Exchange:
+    def _send(self, call: Exchange, keep: bool = True) -> Exchange:
         """Try until there is a usable reply; log every reply and every failure. Raises ServiceError."""
         if self.service.queue is not None:
-            self.service.queue.wait_for(self._begun(request, stage, tags, repeat), keep)
+            self.service.queue.wait_for(call, keep)
         retry, failures = self.service.retry, 0
         while True:
             retry.wait_turn()
             check_interrupted()
-            exchange, failure = self._attempt(request, stage, tags, repeat, keep)
+            exchange, failure = self._attempt(call, keep)
             if failure is None:
                 retry.succeeded()
                 return exchange
@@ -151,30 +149,24 @@ class _Model:
             if not retry.again(failures, failure):
                 raise failure
 
-    def _attempt(
-        self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int, keep: bool
-    ) -> tuple[Exchange, ServiceError | None]:
+    def _attempt(self, call: Exchange, keep: bool) -> tuple[Exchange, ServiceError | None]:
         """Send a request once and log what came of it."""
 
         def attempt() -> tuple[Exchange, ServiceError | None]:
             return self.service.attempt(
-                stage,
-                self.endpoint,
-                request,
-                lambda client: self._post(client, request),
-                lambda response: self._check(response, request),
-                tags=tags,
-                repeat=repeat,
+                call,
+                lambda client: self._post(client, call.request),
+                lambda response: self._check(response, call.request),
             )
 
         if self.log is None or self.service.replay is not None:
             return attempt()
-        with self.log.sending(self._begun(request, stage, tags, repeat)):
+        with self.log.sending(replace(call, started=utc_now())):
             exchange, failure = attempt()
             self._record(self.log, exchange, keep or failure is not None)
         return exchange, failure
 
-    def _begun(self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
+    def _call(self, request: Mapping[str, Any], stage: str, tags: Mapping[str, Any], repeat: int = 0) -> Exchange:
         """A call as far as it is known before its reply."""
         return Exchange(stage, self.endpoint, self.service.name, request, None, None, repeat, tags, utc_now())
 
@@ -297,10 +289,8 @@ class ChatModel(_Model):
         return True
 
     def _once(self, request: dict[str, Any], stage: str, tags: Mapping[str, Any], repeat: int) -> Exchange:
-        if self.log is None:
-            return self._send(request, stage, tags, repeat)
-        id = exchange_id(self.service.name, self.endpoint, request, repeat)
-        return self.log.once(id, lambda: self._send(request, stage, tags, repeat))
+        call = self._call(request, stage, tags, repeat)
+        return self._send(call) if self.log is None else self.log.once(call.id, lambda: self._send(call))
 
     def _request(
         self, messages: Sequence[Message], max_tokens: int, schema: Mapping[str, Any] | None
@@ -412,18 +402,19 @@ class EmbeddingModel(_Model):
         return request
 
     def _once(self, request: dict[str, Any], tags: Mapping[str, Any], keep: bool) -> Exchange:
+        call = self._call(request, "embed", tags)
+
         def send() -> Exchange:
-            return self._send(request, "embed", tags, 0, keep)
+            return self._send(call, keep)
 
         if self.log is None:
             return send()
-        id = exchange_id(self.service.name, self.endpoint, request)
         if not keep:
-            exchange = self.log.aside.once(id, send)
-            if self.log.find(id) is None:  # the process died between the two logs
+            exchange = self.log.aside.once(call.id, send)
+            if self.log.find(call.id) is None:  # the process died between the two logs
                 self.log.append(_without_vectors(exchange))
             return exchange
-        exchange = self.log.once(id, send)
+        exchange = self.log.once(call.id, send)
         return exchange if (exchange.response or {}).get("data") else send()  # else a store has kept the vectors itself
 
     def _adapt(

@@ -68,18 +68,10 @@ class Rehearsal(Service):
         """Nothing is known, and nobody is asked."""
 
     def attempt(
-        self,
-        stage: str,
-        endpoint: str,
-        request: Mapping[str, Any],
-        send: Callable[[Any], Any],
-        check: Callable[[Mapping[str, Any]], None],
-        *,
-        tags: Mapping[str, Any],
-        repeat: int,
+        self, call: Exchange, send: Callable[[Any], Any], check: Callable[[Mapping[str, Any]], None]
     ) -> tuple[Exchange, ServiceError | None]:
         """The exchange that a call would have been; it never fails."""
-        return self.reply(Exchange(stage, endpoint, self.name, request, None, None, repeat, tags)), None
+        return self.reply(call), None
 
     def reply(self, call: Exchange) -> Exchange:
         """The call with its reply."""

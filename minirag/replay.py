@@ -11,7 +11,7 @@ from typing import Any
 
 from minirag import errors
 from minirag.errors import NotRecorded, ServiceError
-from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.message_log import Exchange, MessageLog
 
 LINES_SHOWN = 40
 """Lines of a difference that an error shows."""
@@ -33,18 +33,18 @@ class Replay:
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def reply(self, stage: str, endpoint: str, request: Mapping[str, Any], repeat: int) -> Exchange:
+    def reply(self, call: Exchange) -> Exchange:
         """The recorded exchange, a failed one where there is no other. Raises NotRecorded."""
-        id = exchange_id(self.service, endpoint, request, repeat)
-        recorded = [exchange for exchange in self.log.all_of(id) if not _is_emptied(exchange)]
-        if endpoint == "fine_tuning.jobs.retrieve" and (state := self._states.get(request["fine_tuning_job_id"])):
+        recorded = [exchange for exchange in self.log.all_of(call.id) if not _is_emptied(exchange)]
+        is_look = call.endpoint == "fine_tuning.jobs.retrieve"
+        if is_look and (state := self._states.get(call.request["fine_tuning_job_id"])):
             return state
-        recorded = recorded or self._failures.get(id, [])
+        recorded = recorded or self._failures.get(call.id, [])
         if not recorded:
-            raise NotRecorded(self._why(stage, endpoint, request))
+            raise NotRecorded(self._why(call.stage, call.endpoint, call.request))
         with self._lock:
-            number = self._asked[id]
-            self._asked[id] += 1
+            number = self._asked[call.id]
+            self._asked[call.id] += 1
         return recorded[min(number, len(recorded) - 1)]
 
     @cached_property

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -214,31 +215,23 @@ class Service:
         return day if isinstance(day, str) else None
 
     def attempt(
-        self,
-        stage: str,
-        endpoint: str,
-        request: Mapping[str, Any],
-        send: Callable[[Any], Any],
-        check: Callable[[Mapping[str, Any]], None],
-        *,
-        tags: Mapping[str, Any],
-        repeat: int,
+        self, call: Exchange, send: Callable[[Any], Any], check: Callable[[Mapping[str, Any]], None]
     ) -> tuple[Exchange, ServiceError | None]:
-        """One try, timed: the exchange to be logged, and why it failed if it did.
+        """One try at a call that has no reply yet, timed: the exchange to be logged, and why it failed if it did.
 
         `check` raises BadReply for a reply that cannot be used; such a reply is kept beside the failure. The service's
         `meter`, if it has one, is asked first and may refuse (BudgetReached).
         """
         if self.replay is not None:
-            exchange = self.replay.reply(stage, endpoint, request, repeat)
+            exchange = self.replay.reply(call)
             return exchange, failure_of(exchange)
-        most = 0.0 if self.meter is None else self.meter.reserve(endpoint, request)
+        most = 0.0 if self.meter is None else self.meter.reserve(call.endpoint, call.request)
         started, clock = utc_now(), time.monotonic()
         response: Mapping[str, Any] | None = None
         failure = None
-        allowed = self.timeout + int(request.get("bytes", 0)) / TRANSFER_RATE
+        allowed = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
         try:
-            response = self.call(send, str(request.get("model", "")), allowed)
+            response = self.call(send, call.model, allowed)
             check(response)
         except ServiceError as error:
             failure = error
@@ -246,8 +239,7 @@ class Service:
         if failure is not None:
             response = redact_json(response)  # no answer, so nothing that must stay as it is
         seconds = round(time.monotonic() - clock, 4)
-        call = (stage, endpoint, self.name, request, response, told, repeat, tags)
-        exchange = Exchange(*call, started, seconds)
+        exchange = replace(call, response=response, error=told, started=started, seconds=seconds)
         if self.meter is not None:
             self.meter.settle(most, exchange)
         return exchange, failure

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minirag
-from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore
+from minirag import ChatModel, EmbeddingModel, Exchange, FineTuningJob, MessageLog, QueryEngine, VectorStore
 from minirag.costs import bill, load_prices
 from minirag.finetune import Progress
 from minirag.models import vectors
@@ -145,13 +145,9 @@ def test_vectors_in_base64_and_as_numbers_agree(source: Source) -> None:
         rows, replies = {}, {}
         for form in ("base64", "float"):
             exchange, failure = service.attempt(
-                "embed",
-                "embeddings",
-                {**request, "encoding_format": form},
+                Exchange("embed", "embeddings", service.name, {**request, "encoding_format": form}, None),
                 lambda client, form=form: client.embeddings.with_raw_response.create(**request, encoding_format=form),
                 lambda _: None,
-                tags={},
-                repeat=0,
             )
             assert failure is None
             replies[form] = exchange.response or {}
