@@ -1,7 +1,5 @@
 """Row 9. `python -m minirag` is the command `minirag`."""
 
-import sys
+from minirag.cli import run
 
-from minirag.cli import main
-
-sys.exit(main())
+run()

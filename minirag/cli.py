@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from minirag.arguments import parser
 from minirag.errors import InputError, MiniragError
@@ -61,6 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def run() -> NoReturn:
+    """`main` as a program. It ends without the third of a second in which Python would take vocabularies apart."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # a reader that went away has read what it wanted
+            code = code or 2
+            say(f"minirag: Cannot write what was found: {error.strerror}.")
+    sys.stderr.flush()
+    os._exit(code)
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM raises Terminated in the block, where the system allows that: signals are for the main thread."""
@@ -101,7 +114,3 @@ def _module(given: Mapping[str, Any]) -> str:
 def _holds_rows(path: Path) -> bool:
     """Whether a path is a file of rows, or the folder of a run, and no document."""
     return path.suffix.lower() in ROWS or (path / "answers.jsonl").exists()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -35,6 +35,9 @@ MOST_PAGES = 20_000
 MOST_TEXT = 2**26
 """Characters of one document; with these a document fits the memory, whatever it claims."""
 
+SMALL = 2**18
+"""Bytes of a document for which one process is enough until its pages are counted."""
+
 PAGES_PER_CHILD = 8
 """Fewer pages than this take less time than a process takes to start."""
 
@@ -72,6 +75,8 @@ def read_pages(data: bytes, *, workers: int, page_seconds: float, memory: int) -
     """
     live = [_Worker(data, page_seconds, memory)]
     try:
+        while len(live) < min(workers, 1 + len(data) // SMALL):  # all of them open it at the same time
+            live.append(_Worker(data, page_seconds, memory))
         todo = deque(range(_count(live[0])))
         while len(live) < min(workers, len(todo) // PAGES_PER_CHILD):
             live.append(_Worker(data, page_seconds, memory))

@@ -1,6 +1,7 @@
 """Apart. `python -m minirag.offline --port N` serves the offline models to other programs until it is interrupted."""
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(server.base_url, flush=True)
             if options.with_parent:
                 sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends
+                os._exit(0)  # all state is on disk, and to take vocabularies apart would take a while
             else:
                 threading.Event().wait()
     except MiniragError as error:

@@ -54,9 +54,8 @@ def _said(content: list[str], dimensions: int) -> NDArray[np.float64]:
     codes = np.frombuffer(b"".join(code for code, _ in features), "<u4").reshape(-1, 4)
     times = np.array(list(counts.values()), float)
     values = np.array([value for _, value in features]) * 2 * times / (1 + times)
-    vector = np.zeros(dimensions)
-    np.add.at(vector, (codes >> 1) % dimensions, np.where(codes & 1, 0.5, -0.5) * values[:, None])
-    return vector
+    signed = np.where(codes & 1, 0.5, -0.5) * values[:, None]
+    return np.bincount(((codes >> 1) % dimensions).ravel(), signed.ravel(), dimensions).astype(float)
 
 
 def _unsaid(content: list[str], dimensions: int) -> NDArray[np.float64]:
