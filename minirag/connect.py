@@ -7,16 +7,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minirag.errors import InputError
 from minirag.postgres import Database
 from minirag.redact import STUDENT_KEY, TUNED_KEY
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.terminal import say
-
-if TYPE_CHECKING:
-    from openai import OpenAI
 
 OFFLINE = "offline"
 """Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
@@ -53,7 +50,7 @@ class Embedded(Service):
         self._process: subprocess.Popen[bytes] | None = None
         super().__init__(f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1", OFFLINE, name=OFFLINE, say=say)
 
-    def _made_client(self) -> "OpenAI":
+    def _made_client(self) -> Any:
         descriptor = self._socket.fileno()
         options = ["--with-parent", "--state", str(self._state), "--listen-on", str(descriptor)]
         # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight

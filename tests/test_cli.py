@@ -253,14 +253,14 @@ def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_nobody_can_keep_is_one_sentence() -> None:
-    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,gpt-4.1"]
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "minirag: Cannot write what was found: No space left on device.\n")
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:
-    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,gpt-4.1"]
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()

@@ -36,6 +36,7 @@ ROWS = [
         "version",
         "visible",
         "wording",
+        "similar",
     },
     {
         "cleaning",
