@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -64,13 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> NoReturn:
     """`main` as a program. It ends without the third of a second in which Python would take vocabularies apart."""
     code = main()
-    try:
+    with suppress(OSError):  # what could not be written has been said
         sys.stdout.flush()
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # a reader that went away has read what it wanted
-            code = code or 2
-            say(f"minirag: Cannot write what was found: {error.strerror}.")
-    sys.stderr.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from minirag.charts.training_job import duration
 from minirag.costs import dollars
+from minirag.errors import Unfinished
 from minirag.redact import redact
 from minirag.tally import Tally
 from minirag.visible import visible, visible_json
@@ -40,12 +41,22 @@ def quote(text: str, margin: str = "  ") -> None:
 
 def show(text: str) -> None:
     """Data for a person; its line ends are ours, since `table` and `cut` leave none of a document or a model."""
-    print(visible(redact(text), keep="\n"))
+    _put(visible(redact(text), keep="\n"))
 
 
 def show_json(value: Any) -> None:
     """Data for a program: one JSON value on one line."""
-    print(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
+    _put(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
+
+
+def _put(data: str) -> None:
+    """Write to stdout, or raise Unfinished; a reader that has gone away raises BrokenPipeError."""
+    try:
+        print(data, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unfinished(f"Cannot write what was found to stdout: {error.strerror}.") from error
 
 
 class Progress:

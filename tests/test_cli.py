@@ -256,7 +256,10 @@ def test_output_that_nobody_can_keep_is_one_sentence() -> None:
     command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "minirag: Cannot write what was found: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (
+        3,
+        "minirag: Cannot write what was found to stdout: No space left on device.\n",
+    )
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:

@@ -1,6 +1,5 @@
 """Row 9. `minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from minirag.labels import Claim, claims, read_labels, sample, write_labels
 from minirag.metrics.evidence import likely_sentences
 from minirag.resume import positive
 from minirag.rows import Row, read_rows
-from minirag.terminal import choose, quote, say
+from minirag.terminal import choose, quote, say, show, show_json
 
 ANSWERS = {"y": True, "n": False, "s": None}
 
@@ -39,7 +38,7 @@ def main(given: Mapping[str, Any]) -> int:
     if found is None:
         say(f"label: at least {FEWEST} labels are needed to correct anything")
         return 0
-    print(json.dumps(found.to_json(), ensure_ascii=False) if given.get("json") else "\n".join(found.in_words()))
+    show_json(found.to_json()) if given.get("json") else show("\n".join(found.in_words()))
     say(f"minirag report --out {folder} writes this into comparison.json and report.html")
     return 0
 
