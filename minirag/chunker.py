@@ -182,6 +182,12 @@ class _Counted:
             tokens += self.tokenizer.count(self.text[last:end])
         return tokens + self._before(last) - self._before(first)
 
+    def fits(self, start: int, end: int, size: int) -> bool:
+        """Whether `text[start:end]` has at most `size` tokens; every token of ASCII has a character or more."""
+        if end - start <= size and self.text[start:end].isascii():
+            return True
+        return end <= self.reach(start, size) and self.tokens(start, end) <= size
+
     def past(self, start: int, tokens: int) -> int:
         """Which token of the text is the first that `tokens` tokens from `start` do not hold; or how many there are."""
         first, before = self.head(start)
@@ -237,14 +243,12 @@ def _start(counted: _Counted, borders: list[int], last: tuple[int, int], size: i
     end = last[1]
     following = borders[bisect_right(borders, end)]
     index = bisect_left(borders, end)
-    if not overlap or borders[index] != end or following > counted.reach(end, size):
+    if not overlap or borders[index] != end or not counted.fits(end, following, size):
         return end
     index = bisect_left(borders, max(last[0] + 1, counted.back(end, overlap)))
     while borders[index] < end and counted.tokens(borders[index], end) > overlap:
         index += 1
-    while (start := borders[index]) < end and (
-        following > counted.reach(start, size) or counted.tokens(start, following) > size
-    ):
+    while (start := borders[index]) < end and not counted.fits(start, following, size):
         index += 1
     return start
 
@@ -272,7 +276,7 @@ def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int
 
 def _ends_paragraph(text: str, end: int) -> bool:
     before = text[max(0, end - 8) : end]
-    return before[len(before.rstrip()) :].count("\n") > 1
+    return before[-2:].isspace() and before[len(before.rstrip()) :].count("\n") > 1
 
 
 def _cut_sentence(counted: _Counted, start: int, size: int) -> tuple[int, int]:

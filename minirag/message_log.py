@@ -423,6 +423,7 @@ class MessageLog:
             if self._appending is not None:
                 os.close(self._appending)
                 self._appending = None
+        self._calls.close()
 
     def __enter__(self) -> "MessageLog":
         return self

@@ -24,6 +24,8 @@ from minirag.redact import without_keys
 
 BATCH = 256
 """Chunks that a model is given at a time, some calls' worth; and vectors of which a copy is made at a time."""
+PAIRS = 64
+"""Pairs of a row and a question that are multiplied at a time: what they take is in the processor's cache."""
 BLOCK = 1 << 22
 """Scores held at once: a batch of questions against a huge matrix is worked off in blocks of rows."""
 GROUPS = 32
@@ -164,8 +166,8 @@ class VectorStore:
     def _cosines(self, rows: NDArray[np.intp], queries: NDArray[np.float32]) -> NDArray[np.float64]:
         """The scores of pairs of rows and queries, each added up in double precision whatever the others are."""
         scores = np.empty(len(rows))
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
+        for start in range(0, len(rows), PAIRS):
+            part = slice(start, start + PAIRS)
             np.sum(self.vectors[rows[part]] * queries[part].astype(np.float64), axis=1, out=scores[part])
         return scores.clip(-1, 1)  # rounding can pass 1 by a hair
 

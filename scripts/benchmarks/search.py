@@ -94,8 +94,9 @@ def search(folder: Path, rows: int, dimensions: int, repeats: int) -> list[tuple
         both = [path, folder / "chunks.jsonl"]
         opened.append(cold(both, lambda: VectorStore.open(folder)) / cold(both, lambda files=both: read(files)))
         store = VectorStore.open(folder, verify=False)
-        found.append(cold([path], lambda index=store: index.search(queries[0], K)) / cold([path], lambda: read([path])))
-        del store
+        took = cold([path], lambda index=store: index.search(queries[0], K))
+        del store  # what is mapped cannot be dropped
+        found.append(took / cold([path], lambda: read([path])))
     store = VectorStore.open(folder, verify=False)
     questions = cycle(queries)
     with ThreadPoolExecutor(os.cpu_count()) as cores:
