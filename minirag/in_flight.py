@@ -56,9 +56,9 @@ class InFlight:
             note = None
         try:
             note = note or _new(self.path.with_name(f"{self.path.name}.{uuid4().hex}.sent"))
-            written = 0
-            while written < len(line):
-                written += os.pwrite(note.file, line[written:], written)
+            view = memoryview(line)
+            while view:
+                view = view[os.write(note.file, view) :]
         except OSError as error:
             if note is not None:
                 _remove([note])
@@ -70,6 +70,7 @@ class InFlight:
 
     def _empty(self, note: _Note) -> None:
         os.ftruncate(note.file, 0)
+        os.lseek(note.file, 0, os.SEEK_SET)
         self._free.append(note)
 
     def close(self) -> None:

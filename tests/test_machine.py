@@ -1,6 +1,7 @@
 """Faults of the machine: what a run that is killed, interrupted or out of room has paid for is not lost, nor hidden."""
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -223,20 +224,50 @@ def test_a_disk_that_is_full_stops_a_run_that_goes_on_once_there_is_room(tmp_pat
     assert (figures["stopped"], figures["broken"]) == (1, 0)
 
 
-def test_where_not_even_a_call_can_be_noted_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("calls_before", [0, 2])
+def test_where_not_even_a_call_can_be_noted_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls_before: int
+) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     with Script(completion("hi")) as script, Service(script.url, "k") as service:
         log = MessageLog(tmp_path / "log.jsonl")
+        for number in range(calls_before):
+            ChatModel("m", log=log, service=service).complete(HELLO, stage="draft", repeat=1 + number)
         monkeypatch.setattr("os.write", full)
         with pytest.raises(Unfinished, match="No space left"):
             ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
         monkeypatch.undo()
-        assert script.requests == []
+        assert len(script.requests) == calls_before
         assert ChatModel("m", log=log, service=service).complete(HELLO, stage="draft").text == "hi"
         log.close()
     assert [f.name for f in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_note_is_empty_between_calls_and_gone_with_the_log(tmp_path: Path) -> None:
+    def notes() -> list[int]:
+        return [path.stat().st_size for path in tmp_path.glob("*.sent")]
+
+    seen = []
+
+    def reply(_: Any) -> dict[str, Any]:
+        seen.append(notes())
+        return completion("hi")
+
+    with Script((200, {}, reply)) as script, Service(script.url, "k") as service:
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            for number in range(3):
+                ChatModel("m", log=log, service=service).complete(HELLO, stage="draft", repeat=number)
+                assert notes() == [0]
+        assert notes() == []
+        log = MessageLog(tmp_path / "log.jsonl")  # nobody closes this one
+        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft", repeat=3)
+        del log
+        gc.collect()
+    assert [len(sizes) for sizes in seen] == [1, 1, 1, 1]
+    assert all(size > 0 for sizes in seen for size in sizes)
+    assert notes() == []
 
 
 def test_a_write_that_stops_after_any_number_of_bytes_leaves_a_log_that_takes_the_next_line(
