@@ -84,10 +84,11 @@ SAID = {
     ],
     "bench": [
         (
-            r"rows +(\d+)\nworkers +(\d+)\nlatency_ms +(\d+)\.0\nwall_s +([\d.]+)\nideal_s +([\d.]+)",
-            "{0} rows at {2} ms a call with {1} workers took {3} s; "
-            "the calls' own time divided by the workers is {4} s",
+            r"wall, (\d+) rows, (\d+) workers, (\d+) ms +([\d.]+) x  against the ideal, ([\d.]+) s",
+            "{0} rows at {2} ms a call with {1} workers took {3} times {4} s, "
+            "the calls' own time divided by the workers",
         ),
+        (r"ragas, prompt tokens a row +(\d)(\d+) tokens", "sends {0},{1} prompt tokens a row"),
     ],
 }
 ROUNDED = {

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import vector_store
@@ -43,6 +43,7 @@ def naive(matrix, query, k, kept):
     return [(row, -score) for score, row in sorted(scored)[:k]]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 9), st.integers(0, 50), st.integers(1, 40))
 def test_search_is_the_naive_double_loop(seed, n, d, k, batch):
     random = np.random.default_rng(seed)
