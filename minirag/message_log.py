@@ -249,6 +249,11 @@ class MessageLog:
         return len(self._taken)
 
     @property
+    def torn(self) -> Path:
+        """Where the half of a line goes that a process left when it died."""
+        return self.path.with_name(f"{self.path.name}.torn")
+
+    @property
     def end(self) -> int:
         """Bytes of the log as far as it is known here."""
         return self._end
@@ -375,8 +380,8 @@ class MessageLog:
             self._index(line, self._count + 1)
             self._end += len(line) + 1
         if torn:
-            name, flags = self.path.with_name(self.path.name + ".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            with os.fdopen(os.open(name, flags, 0o600), "ab") as aside:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            with os.fdopen(os.open(self.torn, flags, 0o600), "ab") as aside:
                 aside.write(torn + b"\n")
             os.ftruncate(file, self._end)
 
@@ -415,6 +420,7 @@ class MessageLog:
         """Remove the log beside this one: what it holds is kept elsewhere by now."""
         self.aside.close()
         self.aside.path.unlink(missing_ok=True)
+        self.aside.torn.unlink(missing_ok=True)
         del self.aside
 
     def close(self) -> None:

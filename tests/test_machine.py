@@ -245,6 +245,17 @@ def test_where_not_even_a_call_can_be_noted_nothing_is_sent(
     assert [f.name for f in tmp_path.iterdir()] == ["log.jsonl"]
 
 
+def test_what_was_torn_off_the_log_beside_goes_with_it(tmp_path: Path) -> None:
+    log = MessageLog(tmp_path / "log.jsonl")
+    log.aside.append(FAULTS["exchange"]("one"))
+    with (tmp_path / "log.jsonl.vectors").open("ab") as file:
+        file.write(b'{"half of a li')
+    log.aside.append(FAULTS["exchange"]("two"))
+    assert (tmp_path / "log.jsonl.vectors.torn").exists()
+    log.forget_aside()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_note_is_empty_between_calls_and_gone_with_the_log(tmp_path: Path) -> None:
     def notes() -> list[int]:
         return [path.stat().st_size for path in tmp_path.glob("*.sent")]
