@@ -23,6 +23,23 @@ class Clock:
         self.now += seconds
 
 
+class AtOnce:
+    """Counts how many threads are in its `with` block: `most` at the same time."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
+
+
 class Script:
     """A loopback service that answers each request with the next reply, the last one for ever; keeps the requests."""
 

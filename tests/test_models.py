@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import Clock, Script, refusal
+from doubles import AtOnce, Clock, Script, refusal
 from minirag.errors import BadReply, InputError, MiniragError, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel, vectors
@@ -311,22 +310,17 @@ def test_many_texts_are_sent_in_batches_of_256(service: Any) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_as_many_batches_are_in_flight_as_there_are_workers(service: Any, workers: int) -> None:
-    in_flight, most, counting = 0, 0, threading.Lock()
+    in_flight = AtOnce()
 
     def reply(request: dict[str, Any]) -> dict[str, Any]:
-        nonlocal in_flight, most
-        with counting:
-            in_flight += 1
-            most = max(most, in_flight)
-        time.sleep(0.1)
-        with counting:
-            in_flight -= 1
+        with in_flight:
+            time.sleep(0.1)
         return embeddings(*([float(text), 1.0] for text in request["body"]["input"]))
 
     with Script((200, {}, reply)) as script:
         rows = EmbeddingModel("e", workers=workers, service=service(script)).embed([str(n) for n in range(1100)])
     assert rows[:, 0].tolist() == list(range(1100))
-    assert most == workers
+    assert in_flight.most == workers
 
 
 def test_no_texts_make_no_call(service: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from doubles import AtOnce
 from minirag.errors import Waiting
 from minirag.pool import check_interrupted, in_order
 
@@ -20,7 +21,7 @@ def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> Non
 
 
 def test_no_more_calls_run_at_once_than_there_are_workers_and_items_are_taken_lazily() -> None:
-    running, most, taken, lock = 0, 0, 0, threading.Lock()
+    taken, running = 0, AtOnce()
 
     def items() -> Iterator[int]:
         nonlocal taken
@@ -29,20 +30,15 @@ def test_no_more_calls_run_at_once_than_there_are_workers_and_items_are_taken_la
             yield n
 
     def call(n: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.002)
-        with lock:
-            running -= 1
+        with running:
+            time.sleep(0.002)
         return n
 
     results = in_order(call, items(), 3)
     assert next(results) == 0
     assert taken < 50
     assert list(results) == list(range(1, 50))
-    assert most == 3
+    assert running.most == 3
 
 
 def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight() -> None:
