@@ -79,9 +79,7 @@ class ChatFiles:
         self.limit = example_limit(model)
         self.eval_questions = eval_questions
         self._as_words = [f" {' '.join(words(question))} " for question in eval_questions]
-        self._alike = Similar(SAME_QUESTION)
-        for question in eval_questions:
-            self._alike.add(words(question))
+        self._alike = Similar(SAME_QUESTION, map(words, eval_questions))
         self._starts: list[tuple[int, Path]] = []
         self._number = 0
         self._near = NearDuplicates()

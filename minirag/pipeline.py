@@ -213,7 +213,7 @@ class Run:
     def chunks(self) -> list[Chunk]:
         return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
 
-    @property
+    @cached_property
     def _cut_from(self) -> str:
         """What chunks are made of, hashed: where that is as it was, so are they, and need not be cut again."""
         digest = hashlib.sha256(repr((VERSION, self.settings.chunk_size, self.settings.chunk_overlap)).encode())
@@ -387,10 +387,7 @@ class Run:
     @cached_property
     def _evaluated(self) -> Similar:
         """The eval questions, to find those that a train question is nearly the same as."""
-        found = Similar(NEAR_DUPLICATE)
-        for question in self.of_split("eval"):
-            found.add(words(question.text))
-        return found
+        return Similar(NEAR_DUPLICATE, (words(question.text) for question in self.of_split("eval")))
 
     @cached_property
     def tuned(self) -> str | None:

@@ -92,9 +92,7 @@ def generate(
     """
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
     split = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
-    known = Similar(NEAR_DUPLICATE)
-    for text in taken:
-        known.add(words(text))
+    known = Similar(NEAR_DUPLICATE, map(words, taken))
     writer = _Writer(chat, Window(chat.tokenizer, context_window), workers, known, progress, sum(counts.values()))
 
     def written(name: str) -> list[Question]:

@@ -6,9 +6,7 @@ Kaushik 2006); and where the first that they share stands far back, too few are 
 set is kept under those words only. Rare words come first; which they are is counted anew whenever there are twice as
 many sets.
 
->>> seen = Similar(least=0.5)
->>> seen.add(["who", "runs", "the", "tram"]), seen.add(["who", "runs", "the", "ferry"])
-(None, None)
+>>> seen = Similar(0.5, [["who", "runs", "the", "tram"], ["who", "runs", "the", "ferry"]])
 >>> seen.first(["who", "runs", "a", "ferry"]), seen.first(["when", "does", "the", "ferry", "leave"])
 (1, None)
 """
@@ -25,14 +23,19 @@ _ROUNDING = 1e-9
 
 
 class Similar:
-    """Sets of words, numbered from 0 as they are added. Every answer is that of comparing with all of them."""
+    """Sets of words, numbered from 0 as they are added. Every answer is that of comparing with all of them.
 
-    def __init__(self, least: float) -> None:
+    `sets` are added at once.
+    """
+
+    def __init__(self, least: float, sets: Iterable[Iterable[str]] = ()) -> None:
         self._least = least
         self._sets: list[frozenset[str]] = []
         self._kept: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         self._counts: Counter[str] = Counter()
         self._full = 1
+        for words in sets:
+            self.add(words)
 
     def add(self, words: Iterable[str]) -> None:
         """Remember a set under the next number."""
