@@ -117,7 +117,7 @@ def test_cuts_of_a_report_are_where_the_rules_put_them(document, size, overlap):
     path = Path(__file__).parent / document
     if not path.is_file():
         pytest.skip("needs ../shared/nvidia-10k")
-    for page in documents.load(path)[:5]:
+    for page in documents.load(path)[:12]:
         chunks = chunk([page], size=size, overlap=overlap)
         spans = [(c.start, c.end, c.tokens) for c in chunks]
         assert counted_afresh(page.text, size, overlap, encoding("o200k_base")) == spans
