@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what editors and type checkers read: the names below, which cannot be seen there
     from minirag.chunker import Chunk as Chunk
     from minirag.chunker import chunk as chunk
+    from minirag.comparison import Comparison as Comparison
+    from minirag.comparison import compare as compare
     from minirag.documents import Page as Page
     from minirag.documents import load as load
     from minirag.errors import MiniragError as MiniragError
@@ -26,8 +28,6 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.metrics.score import Score as Score
     from minirag.models import ChatModel as ChatModel
     from minirag.models import EmbeddingModel as EmbeddingModel
-    from minirag.paired import Comparison as Comparison
-    from minirag.paired import compare as compare
     from minirag.pipeline import Run as Run
     from minirag.query import Answer as Answer
     from minirag.query import QueryEngine as QueryEngine
@@ -38,7 +38,7 @@ _MODULES = {
     "Answer": "query",
     "ChatModel": "models",
     "Chunk": "chunker",
-    "Comparison": "paired",
+    "Comparison": "comparison",
     "EmbeddingModel": "models",
     "Exchange": "message_log",
     "FineTuningJob": "finetune",
@@ -51,7 +51,7 @@ _MODULES = {
     "VectorStore": "vector_store",
     "answer_relevancy": "metrics.answer_relevancy",
     "chunk": "chunker",
-    "compare": "paired",
+    "compare": "comparison",
     "context_precision": "metrics.context_precision",
     "context_recall": "metrics.context_recall",
     "context_relevancy": "metrics.context_relevancy",

@@ -1,5 +1,5 @@
 """Row 9. `python -m minirag` is the command `minirag`."""
 
-from minirag.cli import run
+from minirag.cli.main import run
 
 run()

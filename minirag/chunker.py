@@ -29,7 +29,7 @@ from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.sentences import sentence_spans
 from minirag.spread import IN_FLIGHT, spread
-from minirag.tokens import Tokenizer, encoding
+from minirag.text import Tokenizer, encoding
 
 MIN_SIZE = 16
 PAGES_PER_PART = 32

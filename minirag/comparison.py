@@ -1,120 +1,157 @@
-"""Row 8. What `comparison.json` holds: the findings of every metric, of all together, and what they say in words.
+"""Row 7. Is one arm better than another, or can these questions not tell? Paired, clustered, with an interval."""
 
-Everything here is computed from scores and from what is known of the questions; nothing is asked or read.
-"""
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+import numpy as np
 
-from minirag.audit import Audit, audit
-from minirag.evaluation import ragas_score
-from minirag.findings import Evaluation, Findings, findings
-from minirag.labels import Labels
-from minirag.paired import Comparison
-from minirag.paired import in_words as comparison_in_words
-from minirag.statistics.ceiling import in_words as ceiling_in_words
-from minirag.statistics.composite import compare_ragas_score
-from minirag.statistics.holm import holm
-from minirag.statistics.holm import in_words as holm_in_words
-from minirag.statistics.noise import in_words as noise_in_words
+from minirag.errors import InputError
+from minirag.statistics.clustered import LEVEL, Estimate, Floats, clustered_mean, sign_flip_p
+from minirag.statistics.power import detectable, n_needed
+from minirag.statistics.unscored import Missing, Value, missing, numbers
 
 
-def comparison_of(
-    evaluation: Evaluation,
-    *,
-    labels: Labels | None = None,
-    warnings: Sequence[str] = (),
-    untrained: str | None = None,
-) -> dict[str, Any]:
-    """What `comparison.json` holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The mean paired difference (second arm − first), its 95 % interval, and what it allows to say.
 
-    `labels` are a person's verdicts on statements, `warnings` what makes the verdict suspect, and `untrained` says why
-    there is no tuned model where there is none.
+    `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies inside the stated margin) or
+    `cannot tell`; `why` adds the reason where there is one. `n` questions were scored in both arms, `n_unscored`
+    were not, `unscored` counts the missing scores by arm and reason, and had they been judged the difference would lie
+    between `worst` and `best`. `detectable` is the smallest true difference that four of five such evaluations would
+    show, and `n_needed` how many questions would do so for the difference seen (None where that cannot be estimated).
+    `p_value` is of the clustered t test, `p_permutation` of the sign flips of whole clusters beside it.
     """
-    found = {metric: findings(evaluation, metric) for metric in evaluation.metrics}
-    together = {arm: _ragas_score(evaluation, arm) for arm in evaluation.against}
-    pages = dict(zip(evaluation.ids, evaluation.pages, strict=True))
-    audited = audit(evaluation.scores, labels or {}, pages, evaluation.against if untrained is None else ())
-    corrected = holm({metric: one.against["base"].p_value for metric, one in found.items()})
-    means = {arm: [one.arms[arm].mean for one in found.values()] for arm in evaluation.arms}
-    verdicts = {
-        arm: f"There is no tuned model to compare: {untrained}" if untrained else _verdict(found, together, arm)
-        for arm in evaluation.against
-    }
-    return {
-        "verdict": verdicts["base"],
-        "verdict_against_teacher": verdicts.get("teacher"),
-        "verdict_against_control": verdicts.get("control"),
-        "metrics": {metric: {**one.to_json(), "p_holm": corrected[metric]} for metric, one in found.items()},
-        "ragas_score": {arm: ragas_score(of_arm) for arm, of_arm in means.items()},
-        "ragas_score_compared": {f"tuned_against_{arm}": asdict(one) for arm, one in together.items()},
-        "questions": {"n": len(evaluation.questions), "flagged": evaluation.sound.count(False)},
-        "audit": None if audited is None else audited.to_json(),
-        "in_words": {"warnings": list(warnings), **({} if untrained else _in_words(evaluation, found, audited))},
-    }
+
+    base_mean: float | None = None
+    tuned_mean: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    verdict: str
+    why: str = ""
+    n: int
+    n_unscored: int
+    n_clusters: int
+    n_needed: int | None = None
+    detectable: float | None = None
+    p_value: float | None = None
+    p_permutation: float | None = None
+    unscored: Mapping[str, Mapping[str, int]]
+    worst: float | None
+    best: float | None
 
 
-def _ragas_score(evaluation: Evaluation, arm: str) -> Comparison:
-    pairs = {metric: (evaluation.of(arm, metric), evaluation.of("tuned", metric)) for metric in evaluation.metrics}
-    return compare_ragas_score(pairs, clusters=evaluation.pages, margin=evaluation.margin, arms=(arm, "tuned"))
+def compare(
+    base: Sequence[Value],
+    tuned: Sequence[Value],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    margin: float | None = None,
+    arms: tuple[str, str] = ("base", "tuned"),
+) -> Comparison:
+    """Compare two arms' scores of the same questions in the same order: numbers, Scores, or None for unscored.
+
+    `clusters` names the source page of each question (default: each its own). `margin` is the smallest
+    difference that would matter to you. `arms` is what the two are called where it says why it cannot tell. Method:
+    `clustered_mean` of the paired differences. Raises InputError for sequences of different length.
+
+    >>> result = compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6])
+    >>> round(result.difference, 3), result.verdict
+    (0.225, 'better')
+    """
+    pages = cluster_names(base, tuned, clusters)
+    lost = missing(base, tuned, arms)
+    first, second = numbers(base), numbers(tuned)
+    both = ~np.isnan(second - first)
+    if not both.any():
+        return nothing_scored(lost)
+    means = float(np.mean(first[both])), float(np.mean(second[both]))
+    return judged(means, (second - first)[both], list(compress(pages, both)), lost, margin)
 
 
-def _verdict(found: Mapping[str, Findings], together: Mapping[str, Comparison], arm: str) -> str:
-    told = [f"{_name(metric)} {comparison_in_words(one.against[arm])}" for metric, one in found.items()]
-    if len(found) > 1:
-        told.append(f"ragas score {comparison_in_words(together[arm])}")
-    return f"tuned against {arm}: {'; '.join(told)}"
+def cluster_names(
+    base: Sequence[Value], tuned: Sequence[Value], clusters: Sequence[Hashable] | None
+) -> Sequence[Hashable]:
+    """The clusters, or each question its own. Raises InputError where the lengths differ."""
+    names: Sequence[Hashable] = clusters if clusters is not None else range(len(base))
+    if not len(base) == len(tuned) == len(names):
+        raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
+    return names
 
 
-def _name(metric: str) -> str:
-    return metric.replace("_", " ")
-
-
-def _in_words(evaluation: Evaluation, found: Mapping[str, Findings], audited: Audit | None) -> dict[str, list[str]]:
-    """Sentences by subject; a subject of which there is nothing to say has none."""
-    several = holm_in_words({_name(metric): one.against["base"].p_value for metric, one in found.items()})
-    each = {_name(metric): one for metric, one in found.items()}
-    return {
-        "several metrics": [several] if several else [],
-        "the teacher's lead": [f"{name}: {ceiling_in_words(one.gap)}" for name, one in each.items()],
-        "unscored answers": [told for name, one in each.items() for told in _unscored(name, one)],
-        "flagged questions": _flagged(evaluation, each),
-        "the judge's noise": [f"{name}: {told}" for name, one in each.items() for told in _noise(one)],
-        "where the change comes from": [
-            f"{name} {told}" for name, one in each.items() for told in one.breakdown.in_words()
-        ],
-        "a person's labels": [] if audited is None else audited.in_words(),
-    }
-
-
-def _unscored(name: str, one: Findings) -> list[str]:
-    """What the missing scores could hide."""
-    seen = one.against["base"]
-    if not seen.n_unscored or seen.worst is None or seen.best is None:
-        return []
-    return [
-        f"{name}: {seen.n_unscored} questions lack a score of base or tuned; had they been judged, the difference "
-        f"would lie between {seen.worst:+.3f} and {seen.best:+.3f}"
-    ]
-
-
-def _flagged(evaluation: Evaluation, each: Mapping[str, Findings]) -> list[str]:
-    """The comparison once more without the questions that something speaks against."""
-    count = evaluation.sound.count(False)
-    if not count:
-        return []
-    return [
-        f"{name}, tuned against {arm}, without {count} of {len(evaluation.questions)} questions: "
-        f"{comparison_in_words(one.without_flagged[arm])}; with them {comparison_in_words(one.against[arm])}"
-        for name, one in each.items()
-        for arm in one.against
-    ]
-
-
-def _noise(one: Findings) -> list[str]:
-    told = [] if one.noise is None else [noise_in_words(one.noise)]
-    flips = ", ".join(
-        f"{100 * arm.verdict_flips:.0f} % ({name})" for name, arm in one.arms.items() if arm.verdict_flips is not None
+def nothing_scored(lost: Missing) -> Comparison:
+    """The comparison where no question was scored in both arms."""
+    return Comparison(
+        verdict="cannot tell",
+        why="nothing was scored in both",
+        n=0,
+        n_unscored=lost.questions,
+        n_clusters=0,
+        unscored=lost.reasons,
+        worst=lost.worst,
+        best=lost.best,
     )
-    return told + ([f"two rounds disagree on a statement in {flips}"] if flips else [])
+
+
+def judged(
+    means: tuple[float, float], differences: Floats, clusters: Sequence[Hashable], lost: Missing, margin: float | None
+) -> Comparison:
+    """The comparison that the paired differences (n,) of the scored questions allow."""
+    mean = clustered_mean(differences, clusters)
+    p_permutation = sign_flip_p(differences, clusters)
+    needed = None if mean.error is None else n_needed(mean.value, mean.error, mean.degrees, mean.n)
+    verdict, why = _verdict(mean, p_permutation, lost.why, needed, margin)
+    return Comparison(
+        base_mean=means[0],
+        tuned_mean=means[1],
+        difference=mean.value,
+        low=mean.low,
+        high=mean.high,
+        verdict=verdict,
+        why=why,
+        n=mean.n,
+        n_unscored=lost.questions,
+        n_clusters=mean.n_clusters,
+        n_needed=needed,
+        detectable=None if mean.error is None else detectable(mean.error, mean.degrees),
+        p_value=mean.p_value,
+        p_permutation=p_permutation,
+        unscored=lost.reasons,
+        worst=lost.worst,
+        best=lost.best,
+    )
+
+
+def _verdict(
+    mean: Estimate, p_permutation: float, lost: str, needed: int | None, margin: float | None
+) -> tuple[str, str]:
+    """The verdict and why, if there is more to say."""
+    if mean.low is None or mean.high is None:
+        return "cannot tell", "all questions are about one page"
+    if lost:
+        return "cannot tell", lost
+    same = "the same in every question" if mean.error == 0 else ""
+    if margin is not None and -margin <= mean.low and mean.high <= margin:
+        return "no meaningful difference", same
+    if mean.low <= 0 <= mean.high:
+        return "cannot tell", same or (f"about {needed:,} questions could" if needed is not None else "")
+    if same and p_permutation > 1 - LEVEL:  # an interval without width, from a few values that happen to be equal
+        return "cannot tell", f"{same}, and there are too few"
+    return ("better" if mean.low > 0 else "worse"), same
+
+
+def in_words(result: Comparison) -> str:
+    """A comparison as one clause, with why it cannot tell and how many questions could.
+
+    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6]))
+    '+0.225 [+0.073, +0.377]: better'
+    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, None, 0.7, 0.6]))
+    '+0.200 [-0.048, +0.448]: cannot tell (1 of 4 answers of tuned are unscored)'
+    """
+    why = f" ({result.why})" if result.why else ""
+    if result.difference is None:
+        return f"{result.verdict}{why}"
+    interval = "" if result.low is None else f" [{result.low:+.3f}, {result.high:+.3f}]"
+    return f"{result.difference:+.3f}{interval}: {result.verdict}{why}"

@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from minirag.cleaning import clean_characters, clean_pages
 from minirag.download import download
 from minirag.errors import DocumentError, InputError
-from minirag.pdf import pdf_pages
-from minirag.pdf_workers import MEMORY, MOST_PAGES, PAGE_SECONDS, RawPage
+from minirag.pdf.cache import pdf_pages
+from minirag.pdf.cleaning import clean_characters, clean_pages
+from minirag.pdf.suspicious import suspicious
+from minirag.pdf.workers import MEMORY, MOST_PAGES, PAGE_SECONDS, RawPage
 from minirag.spread import IN_FLIGHT, spread
-from minirag.suspicious import suspicious
 
 Source = str | os.PathLike[str]
 

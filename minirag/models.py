@@ -23,7 +23,7 @@ from minirag.prompts import Message, with_shape
 from minirag.redact import redact, redact_json
 from minirag.replay import Replay
 from minirag.service import OPENAI_ADDRESS, Service, described, utc_now
-from minirag.tokens import Tokenizer, for_model
+from minirag.text import Tokenizer, for_model
 
 if TYPE_CHECKING:
     from openai import OpenAI

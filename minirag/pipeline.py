@@ -15,14 +15,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minirag import costs, decisions, labels, prompts
+from minirag import prompts
 from minirag.arms import ARMS
-from minirag.breakdown import traits
-from minirag.budget import Budget
-from minirag.chat_rules import FEWEST_EXAMPLES
 from minirag.chunker import Chunk, chunk
-from minirag.comparison import comparison_of
-from minirag.conflicts import conflicts, cut_off
+from minirag.costs import bill as costs
+from minirag.costs.budget import Budget
+from minirag.costs.conflicts import conflicts, cut_off
+from minirag.costs.payback import in_words as payback_in_words
+from minirag.costs.payback import payback
+from minirag.costs.shutdowns import warnings
+from minirag.curation import decisions
+from minirag.curation.chat_rules import FEWEST_EXAMPLES
+from minirag.curation.questionnaire import Questionnaire
+from minirag.curation.similar import Similar
+from minirag.curation.trial import doubts
+from minirag.curation.wording import words
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -36,19 +43,14 @@ from minirag.errors import (
 )
 from minirag.evaluation import Scores, evaluate
 from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
-from minirag.findings import Evaluation
 from minirag.finetune import FineTuningJob
-from minirag.job_history import job_history
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
-from minirag.payback import in_words as payback_in_words
-from minirag.payback import payback
 from minirag.pool import in_order
-from minirag.postgres import Database
-from minirag.postgres_store import PostgresVectorStore
+from minirag.postgres.connection import Database
+from minirag.postgres.store import PostgresVectorStore
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
-from minirag.questionnaire import Questionnaire
 from minirag.questions import (
     NEAR_DUPLICATE,
     PAGE_GUESSED,
@@ -57,20 +59,21 @@ from minirag.questions import (
     split_pages,
 )
 from minirag.report import html
+from minirag.report.job_history import job_history
 from minirag.report.results import Results
+from minirag.report.saved_run import SavedRun
+from minirag.report.tables import comparison_table, score_table
 from minirag.rows import Row
-from minirag.saved_run import SavedRun
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
-from minirag.shutdowns import warnings
-from minirag.similar import Similar
-from minirag.tables import comparison_table, score_table
+from minirag.statistics import labels
+from minirag.statistics.breakdown import traits
+from minirag.statistics.findings import Evaluation
+from minirag.statistics.summary import comparison_of
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
-from minirag.trial import doubts
 from minirag.vector_store import Store, VectorStore, chunks_digest
 from minirag.version import VERSION
-from minirag.wording import words
 
 RESULTS = (
     *("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html"),

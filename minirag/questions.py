@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from minirag import prompts
 from minirag.chunker import Chunk
+from minirag.curation.similar import Similar
+from minirag.curation.wording import words
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
 from minirag.replies import NotJSON, json_value, listed
-from minirag.similar import Similar
 from minirag.vector_store import Store
 from minirag.window import Passage, Window, excerpts
-from minirag.wording import words
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64

@@ -8,9 +8,9 @@ from minirag.errors import InputError
 from minirag.evaluation import check_metrics
 from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
-from minirag.postgres_table import MOST_CANDIDATES
+from minirag.postgres.table import MOST_CANDIDATES
 from minirag.questions import SPLITS, read_questions
-from minirag.tokens import for_model
+from minirag.text import for_model
 from minirag.window import Window
 
 

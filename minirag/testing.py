@@ -22,7 +22,7 @@ from minirag.message_log import Exchange, canonical
 from minirag.prompts import Message
 from minirag.redact import redact
 from minirag.service import OPENAI_ADDRESS
-from minirag.tokens import Tokenizer, for_model
+from minirag.text import Tokenizer, for_model
 
 _LOOPBACK = r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/v1"
 _BOUNDARY = re.compile(r'boundary="?([^";]+)"?')

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minirag.curation import Candidate, Finding, curate
+from minirag.curation.curate import Candidate, Finding, curate
+from minirag.curation.holdout import hold_out
+from minirag.curation.prompt_parts import Parts, parts
+from minirag.curation.refinement import PARAPHRASE, classify
 from minirag.errors import InputError
 from minirag.files import write_jsonl
-from minirag.holdout import hold_out
 from minirag.message_log import Exchange, MessageLog
-from minirag.prompt_parts import Parts, parts
 from minirag.prompts import NOT_STATED
-from minirag.refinement import PARAPHRASE, classify
-from minirag.tokens import Tokenizer, example_limit, for_model
+from minirag.text import Tokenizer, example_limit, for_model
 from minirag.training_file import Example, Origin, TrainingFile
 
 

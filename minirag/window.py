@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt, Message
 from minirag.sentences import sentence_spans
-from minirag.tokens import BYTES, Tokenizer, encoding
+from minirag.text import BYTES, Tokenizer, encoding
 
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""

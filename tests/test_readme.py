@@ -20,7 +20,7 @@ import pytest
 
 import minirag
 from minirag import offline
-from minirag.arguments import STEPS, parser
+from minirag.cli.arguments import STEPS, parser
 from minirag.pipeline import VERSION
 from test_layers import PACKAGE, ROWS, first_party, modules
 

@@ -18,12 +18,12 @@ import yaml
 
 from doubles import Script, refusal
 from minirag import ChatModel
-from minirag.budget import Budget
-from minirag.costs import load_prices
+from minirag.costs.bill import load_prices
+from minirag.costs.budget import Budget
 from minirag.errors import BudgetReached, ServiceRefused
-from minirag.offline.server import Server
-from minirag.offline.service import Service as OfflineService
-from minirag.offline.wire import Reply, Request
+from minirag.server.server import Server
+from minirag.server.service import Service as OfflineService
+from minirag.server.wire import Reply, Request
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.testing import completion, vcr_config
 from recorded import CASSETTES, Models, Source, models_of

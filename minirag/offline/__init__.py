@@ -13,8 +13,8 @@ from pathlib import Path
 
 from minirag.offline.catalogue import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.offline.faults import Faults, Rule
-from minirag.offline.server import Server
-from minirag.offline.service import Service
+from minirag.server.server import Server
+from minirag.server.service import Service
 
 __all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Rule", "Server", "serve"]
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from minirag.offline.batches import EXPIRED
 from minirag.offline.faults import Rule
+from minirag.server.batches import EXPIRED
 
 _LINE: Any = {"method": "POST", "path": "/(chat/completions|embeddings)$"}
 

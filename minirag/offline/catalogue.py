@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from minirag.offline.reader import BASE, TEACHER, Weights
-from minirag.offline.records import Records
-from minirag.offline.wire import Json, Refused
+from minirag.server.records import Records
+from minirag.server.wire import Json, Refused
 
 TEACHER_MODEL = "offline-teacher"
 STUDENT_MODEL = "offline-student"

@@ -9,12 +9,12 @@ import json
 import time
 from typing import Any
 
-from minirag import tokens
+from minirag import text as tokens
 from minirag.offline import asker, judge, reader, reading, relevance
 from minirag.offline.catalogue import TEACHER_MODEL, Catalogue
 from minirag.offline.reader import Weights
 from minirag.offline.reading import Prompt
-from minirag.offline.wire import Json, Refused, check_length, integer, number, string, wrong_type
+from minirag.server.wire import Json, Refused, check_length, integer, number, string, wrong_type
 
 FINGERPRINT = "fp_minirag_1"
 """Names this generation of the models: raise it when their answers change."""

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minirag.offline.wire import Json
+from minirag.server.wire import Json
 
 
 def _no_choices(reply: Json) -> None:

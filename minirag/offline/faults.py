@@ -22,7 +22,7 @@ from typing import Any
 
 from minirag.errors import InputError
 from minirag.offline.damage import WAYS, path_of
-from minirag.offline.wire import Reply, Request, json_reply
+from minirag.server.wire import Reply, Request, json_reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

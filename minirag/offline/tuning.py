@@ -14,11 +14,11 @@ from threading import Lock
 
 from minirag.offline import student
 from minirag.offline.catalogue import STUDENT_MODEL, Catalogue
-from minirag.offline.examples import BadFile, epochs, read_examples, trained_tokens
-from minirag.offline.files import Files
-from minirag.offline.job_request import method, new_job, suffix
-from minirag.offline.records import Records
-from minirag.offline.wire import Json, Refused, optional_string, page, string
+from minirag.server.examples import BadFile, epochs, read_examples, trained_tokens
+from minirag.server.files import Files
+from minirag.server.job_request import method, new_job, suffix
+from minirag.server.records import Records
+from minirag.server.wire import Json, Refused, optional_string, page, string
 
 _MOST_METRICS = 100
 _FINAL = ("succeeded", "failed", "cancelled")

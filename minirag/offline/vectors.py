@@ -4,11 +4,11 @@ import base64
 
 import numpy as np
 
-from minirag import tokens
+from minirag import text as tokens
 from minirag.offline import embedding
 from minirag.offline.catalogue import EMBEDDING_MODEL, Catalogue
 from minirag.offline.completions import model_name
-from minirag.offline.wire import Json, Refused, integer, optional_string, string, wrong_type
+from minirag.server.wire import Json, Refused, integer, optional_string, string, wrong_type
 
 _MOST_TEXTS = 2048
 _MOST_TOKENS = 300_000

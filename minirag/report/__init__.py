@@ -3,10 +3,10 @@
 Each section is a function from a run's `Results` to HTML. All text from documents and models is escaped.
 """
 
-from minirag.markup import tag
 from minirag.report.caution import caution
 from minirag.report.document import document
 from minirag.report.facts import about
+from minirag.report.markup import tag
 from minirag.report.money import bill
 from minirag.report.noise import noise
 from minirag.report.passages import passages

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from minirag.costs import dollars
+from minirag.costs.bill import dollars
 from minirag.evaluation import ScoredRow
-from minirag.markup import tag, text
 from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.layout import listed, named
+from minirag.report.markup import tag, text
 from minirag.report.passages import link
 from minirag.report.results import Results
 from minirag.report.retrieval import given
 from minirag.report.traced import Traced, number
-from minirag.word_diff import word_diff
+from minirag.report.word_diff import word_diff
 
 BRIEF = 80
 """Characters by which a sentence is found in the answer above."""

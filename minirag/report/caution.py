@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from minirag.markup import tag, text
+from minirag.curation.trial import doubts
 from minirag.questions import Question
 from minirag.report.layout import listed, named, section, table
+from minirag.report.markup import tag, text
 from minirag.report.results import Results, pair
 from minirag.report.traced import Traced, count, interval, number, p_value, words
-from minirag.trial import doubts
 
 SUBJECTS = {
     "warnings": "The models",

@@ -7,8 +7,8 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
-from minirag.markup import tag, text
-from minirag.report_style import STYLE
+from minirag.report.markup import tag, text
+from minirag.report.style import STYLE
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from minirag.markup import text
 from minirag.report.layout import section, table
+from minirag.report.markup import text
 from minirag.report.results import Results
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from minirag.markup import tag, text
+from minirag.report.markup import tag, text
 
 
 def named(metric: str) -> str:

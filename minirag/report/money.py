@@ -1,9 +1,9 @@
 """What the run cost by stage, and from how many questions on training has paid for itself."""
 
-from minirag.charts.break_even import Costs, break_even
-from minirag.charts.stage_costs import stage_costs
-from minirag.markup import tag, text
+from minirag.report.charts.break_even import Costs, break_even
+from minirag.report.charts.stage_costs import stage_costs
 from minirag.report.layout import figures, section, table
+from minirag.report.markup import tag, text
 from minirag.report.results import Results
 from minirag.report.traced import Traced, count, money, words
 

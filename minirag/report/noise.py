@@ -1,8 +1,8 @@
 """How steady the judge is, where answers were judged several times, and what a person says of its verdicts."""
 
-from minirag.charts.judge_rounds import judge_rounds
-from minirag.markup import tag, text
+from minirag.report.charts.judge_rounds import judge_rounds
 from minirag.report.layout import figures, listed, named, section
+from minirag.report.markup import tag, text
 from minirag.report.results import Results
 from minirag.report.traced import words
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minirag.chunker import Chunk
-from minirag.markup import tag, text
 from minirag.report.layout import section
+from minirag.report.markup import tag, text
 from minirag.report.results import Results
 from minirag.report.retrieval import given
 

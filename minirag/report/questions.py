@@ -1,11 +1,11 @@
 """The table of all questions: what each scored before and after, the largest loss first."""
 
-from minirag.costs import dollars
-from minirag.markup import tag
-from minirag.question_table import QuestionRow, question_table
+from minirag.costs.bill import dollars
 from minirag.questions import Question
 from minirag.report.answers import details
 from minirag.report.layout import named, section
+from minirag.report.markup import tag
+from minirag.report.question_table import QuestionRow, question_table
 from minirag.report.results import Results
 
 

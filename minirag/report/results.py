@@ -7,9 +7,9 @@ from typing import Any
 
 from minirag.arms import ARMS
 from minirag.evaluation import ScoredRow, Scores
-from minirag.job_history import JobHistory
 from minirag.query import Answer
 from minirag.questions import PageKey, Question
+from minirag.report.job_history import JobHistory
 from minirag.report.traced import Traced
 
 

@@ -1,10 +1,10 @@
 """Whether the page that a question was written from was found; all arms were given the same passages."""
 
-from minirag.charts.retrieval import retrieval
-from minirag.markup import tag, text
 from minirag.query import Answer
 from minirag.questions import PAGE_GUESSED
+from minirag.report.charts.retrieval import retrieval
 from minirag.report.layout import figures, section
+from minirag.report.markup import tag, text
 from minirag.report.results import Results
 
 

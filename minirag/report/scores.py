@@ -1,9 +1,9 @@
 """The scores as pictures: every question of both arms side by side, and how the scores of each arm spread."""
 
-from minirag.charts.distributions import Arm, distributions
-from minirag.charts.paired import Pair, paired
-from minirag.markup import tag
+from minirag.report.charts.distributions import Arm, distributions
+from minirag.report.charts.paired import Pair, paired
 from minirag.report.layout import figures, named, section
+from minirag.report.markup import tag
 from minirag.report.results import Results
 
 

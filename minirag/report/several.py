@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirag.charts.intervals import Interval, intervals
-from minirag.markup import tag, text
-from minirag.replication import Replication, names_of
+from minirag.report.charts.intervals import Interval, intervals
 from minirag.report.document import document
 from minirag.report.layout import figures, listed, named, section, table
+from minirag.report.markup import tag, text
+from minirag.report.saved_run import SavedRun
 from minirag.report.traced import Traced, count, interval, number, words
-from minirag.saved_run import SavedRun
 from minirag.statistics.clustered import Estimate
+from minirag.statistics.replication import Replication, names_of
 
 TITLE = "Does it replicate?"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.costs import dollars
-from minirag.markup import tag, text
+from minirag.costs.bill import dollars
+from minirag.report.markup import tag, text
 
 
 @dataclass(frozen=True, slots=True)

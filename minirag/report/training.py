@@ -1,8 +1,8 @@
 """The fine-tuning job: how long each of its states took, and how the loss fell."""
 
-from minirag.charts.training_job import job_timeline, loss_curve
-from minirag.markup import tag, text
+from minirag.report.charts.training_job import job_timeline, loss_curve
 from minirag.report.layout import figures, section
+from minirag.report.markup import tag, text
 from minirag.report.results import Results
 
 MINUTE = 60.0

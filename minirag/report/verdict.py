@@ -1,8 +1,8 @@
 """The card on top: what was found, how sure it is, what so many questions can see, and what it is worth in money."""
 
-from minirag.charts.intervals import Interval, intervals
-from minirag.markup import tag, text
+from minirag.report.charts.intervals import Interval, intervals
 from minirag.report.layout import figures, listed, named, table
+from minirag.report.markup import tag, text
 from minirag.report.results import Results, pair
 from minirag.report.traced import Traced, count, interval, money, number, words
 

@@ -6,8 +6,8 @@ from itertools import compress
 
 import numpy as np
 
+from minirag.comparison import Comparison, cluster_names, compare
 from minirag.errors import InputError
-from minirag.paired import Comparison, cluster_names, compare
 from minirag.statistics.clustered import Estimate, clustered_mean, estimate
 from minirag.statistics.regression import clustered_line
 from minirag.statistics.unscored import Value, numbers

@@ -7,7 +7,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.paired import cluster_names
+from minirag.comparison import cluster_names
 from minirag.statistics.clustered import LEVEL, Floats, clustered_mean
 from minirag.statistics.student_t import t_quantile
 from minirag.statistics.unscored import Value, numbers

@@ -7,9 +7,9 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from minirag.comparison import Comparison, cluster_names, judged, nothing_scored
 from minirag.errors import InputError
 from minirag.evaluation import ragas_score
-from minirag.paired import Comparison, cluster_names, judged, nothing_scored
 from minirag.statistics.clustered import Floats
 from minirag.statistics.unscored import Missing, Value, missing, number, numbers
 

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
+from minirag.comparison import cluster_names, compare
 from minirag.errors import InputError
-from minirag.paired import cluster_names, compare
 from minirag.statistics.clustered import clustered_mean, variance_components
 from minirag.statistics.unscored import Value, numbers
 

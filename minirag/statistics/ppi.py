@@ -10,7 +10,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.paired import cluster_names
+from minirag.comparison import cluster_names
 from minirag.statistics.clustered import Estimate, Floats, clustered_mean, codes, estimate, satterthwaite
 from minirag.statistics.unscored import Value, numbers
 

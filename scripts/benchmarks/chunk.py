@@ -20,7 +20,7 @@ from minirag import chunk, load
 from minirag.chunker import Chunk
 from minirag.documents import Page
 from minirag.sentences import sentence_spans
-from minirag.tokens import Tokenizer, encoding
+from minirag.text import Tokenizer, encoding
 
 TEN_K = Path(__file__).parents[3] / "shared" / "nvidia-10k" / "nvidia-sec-10k-2022.pdf"
 SETTINGS = [(512, 64), (1024, 128)]

@@ -22,11 +22,11 @@ from benchmarks import Line, is_installed
 from minirag import EmbeddingModel, MessageLog, evaluate
 from minirag.models import ChatModel
 from minirag.offline.reading import parse
-from minirag.offline.server import Server
-from minirag.offline.wire import Reply, Request
+from minirag.server.server import Server
+from minirag.server.wire import Reply, Request
 from minirag.service import Service
 from minirag.testing import completion
-from minirag.tokens import encoding
+from minirag.text import encoding
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md"
 CONTEXT_TOKENS = 1024

@@ -1,0 +1,165 @@
+"""Row 4. A service that invents replies of typical length: the whole run can be rehearsed without one request.
+
+`Rehearsal` stands in the place of `service.Service`. Its replies quote the excerpts they were given, so everything
+above works as it will: retrieval, windows, refine steps, judging, the training file, the job. What the rehearsal logs
+is what a run will send, and what it counts is what a run will cost.
+"""
+
+import base64
+import json
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirag import prompts
+from minirag.curation.prompt_parts import Parts, parts
+from minirag.curation.wording import STEM, content, words
+from minirag.errors import ServiceError
+from minirag.message_log import Exchange
+from minirag.sentences import sentence_spans
+from minirag.service import Service
+from minirag.text import for_model
+
+DIMENSIONS = 1024
+REASON = "The excerpt states this in so many words."
+QUESTION_WORDS = 5
+OPENINGS = "indeed overall notably plainly briefly clearly mainly chiefly broadly simply largely mostly surely".split()
+_ITEM = re.compile(r"(?m)^\d+\. ")
+_EXCERPT = re.compile(r"(?m)^<excerpt-")
+_WANTED = re.compile(r"Write (\d+) different questions")
+
+
+class Habits(NamedTuple):
+    """How a model answers: sentences of its first answer, sentences that a refine step adds, whose words it chooses."""
+
+    sentences: float
+    added: float
+    voice: str
+
+
+HABITS = {
+    "offline-student": Habits(3.0, 1.4, "offline-student"),
+    "offline-teacher": Habits(1.3, 0.1, "offline-teacher"),
+    "ft:offline-student": Habits(1.4, 0.1, "offline-teacher"),
+}
+"""Measured on the sample report and on a 10-K filing."""
+USUAL = Habits(2.5, 0.0, "")
+"""Of models that nothing is known of: GPT-4 wrote 94 tokens an answer in the article's log, and added to 1 of 25."""
+
+
+class Rehearsal(Service):
+    """Answers every call by itself; its answers are `length` times as long as the models' habits say.
+
+    `tokenizer` is the user's word for the vocabulary of unknown models.
+    """
+
+    def __init__(self, address: str, length: float = 1.0, tokenizer: str | None = None) -> None:
+        super().__init__(address, "none", insecure_http=True)  # nothing is sent
+        self.length = length
+        self.tokenizer = tokenizer
+
+    def shutdown_date(self, model: str) -> None:
+        """Nothing is known, and nobody is asked."""
+
+    def attempt(
+        self, call: Exchange, send: Callable[[Any], Any], check: Callable[[Mapping[str, Any]], None]
+    ) -> tuple[Exchange, ServiceError | None]:
+        """The exchange that a call would have been; it never fails."""
+        return self.reply(call), None
+
+    def reply(self, call: Exchange) -> Exchange:
+        """The call with its reply."""
+        invent = {"embeddings": self._vectors, "chat.completions": self._completion}.get(call.endpoint, _job)
+        return replace(call, response=invent(call.request))
+
+    def _vectors(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Texts that share words lie near each other."""
+        tokenizer = for_model(request["model"], self.tokenizer)
+        rows = np.zeros((len(request["input"]), DIMENSIONS), "<f4")
+        for row, text in zip(rows, request["input"], strict=True):
+            meaning = content(text)
+            for stem, count in Counter(word[:STEM] for word in words(text)).items():
+                if stem in meaning:
+                    row[zlib.crc32(stem.encode("utf-8", "replace")) % DIMENSIONS] += math.sqrt(count)
+            row[0] += 1e-3
+        data = [{"index": i, "embedding": base64.b64encode(row.tobytes()).decode()} for i, row in enumerate(rows)]
+        return {
+            "model": request["model"],
+            "data": data,
+            "usage": {"prompt_tokens": sum(map(tokenizer.count, request["input"]))},
+        }
+
+    def _completion(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        tokenizer = for_model(request["model"], self.tokenizer)
+        messages, shape = request["messages"], request.get("response_format")
+        if shape is None:
+            text = self._answer(parts(messages), request["model"], messages[0]["content"])
+        else:
+            text = json.dumps(_structured(messages, shape["json_schema"]["schema"]))
+        usage = {"prompt_tokens": tokenizer.count_messages(messages), "completion_tokens": tokenizer.count(text)}
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {"id": "rehearsed", "model": request["model"], "choices": [choice], "usage": usage}
+
+    def _answer(self, prompt: Parts, model: str, system: str) -> str:
+        """The earlier answer, if there is one, and sentences of the excerpts, as many as usual.
+
+        Each voice opens in its own way, the control's too: two models rarely say the very same, and what is said twice
+        is judged once.
+        """
+        known = re.sub(r"(ft:[^:]+):.*", r"\1", model)
+        habits = HABITS.get(known, USUAL._replace(voice=known))
+        wanted = habits.sentences if prompt.existing is None else habits.added
+        voice = habits.voice if system != prompts.CONTROL_SYSTEM else f"{habits.voice}, told better"
+        said = _quoted(prompt.context, wanted * self.length, voice)
+        if prompt.existing is None:
+            return f"{OPENINGS[zlib.crc32(voice.encode()) % len(OPENINGS)]}: {said or prompt.context[:80]}"
+        return f"{prompt.existing} {said}".strip()
+
+
+def _quoted(context: str, wanted: float, voice: str) -> str:
+    """Sentences of the context, `wanted` on average, from a place on that depends on the voice."""
+    sentences = [context[a:b].strip() for a, b in sentence_spans(context)]
+    draw = zlib.crc32(f"{voice} {context}".encode("utf-8", "replace"))
+    start = draw % max(1, len(sentences))
+    count = int(wanted + draw % 1000 / 1000)
+    return " ".join((sentences[start:] + sentences[:start])[:count])
+
+
+def _structured(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply of the shape that is asked for: everything supported, every question answerable."""
+    prompt, asked = parts(messages), messages[-1]["content"]
+    if schema == prompts.STATEMENTS_SCHEMA:
+        text = prompt.existing or ""
+        return {"statements": [text[a:b].strip() for a, b in sentence_spans(text)]}
+    if schema in (prompts.VERDICTS_SCHEMA, prompts.USEFUL_SCHEMA):
+        key, mark = ("supported", _ITEM) if schema == prompts.VERDICTS_SCHEMA else ("useful", _EXCERPT)
+        count = len(mark.findall(asked.rpartition("<statements-")[2] if key == "supported" else asked))
+        return {"verdicts": [{"index": i, "reason": REASON, key: True} for i in range(1, count + 1)]}
+    if schema == prompts.NEEDED_SCHEMA:
+        return {"needed": [1, 2]}
+    found = _WANTED.search(asked)
+    wanted = int(found[1]) if found else 1
+    if schema == prompts.QUESTIONS_SCHEMA:
+        return {"questions": _questions(prompt.context, wanted)}
+    return {"questions": [{"question": q, "noncommittal": False} for q in _questions(prompt.existing or "", wanted)]}
+
+
+def _questions(text: str, wanted: int) -> list[str]:
+    """Different questions of usual length in the words of `text`."""
+    told = words(text) or ["it"]
+    starts = (i * len(told) // wanted for i in range(wanted))
+    return [f"What does the document say about {' '.join(told[a : a + QUESTION_WORDS])}?" for a in starts]
+
+
+def _job(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A list without jobs, an upload, or a job that has succeeded at once."""
+    if "model" not in request:
+        return {"id": "file-rehearsed", "data": [], "has_more": False}
+    return {"id": "ftjob-rehearsed", "status": "succeeded", "fine_tuned_model": f"ft:{request['model']}:rehearsed"}

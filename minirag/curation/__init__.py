@@ -1,0 +1,1 @@
+"""Which training rows and questions are worth having."""

@@ -1,0 +1,447 @@
+"""Model calls through batches: the same replies as by direct calls, whatever becomes of a batch, each paid once."""
+
+import json
+import re
+import runpy
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import Script
+from minirag.batch.batches import Batches
+from minirag.batch.submission import Submission
+from minirag.cli.main import main
+from minirag.costs.bill import Price, Prices, bill, total
+from minirag.costs.budget import Budget
+from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
+from minirag.job_calls import JobCalls
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import ChatModel, EmbeddingModel
+from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL, Rule, batch_faults
+from minirag.offline.faults import Faults
+from minirag.pool import in_order
+from minirag.prompts import Excerpt, draft, refine
+from minirag.replay import Replay
+from minirag.retry import Retry
+from minirag.server.server import Server
+from minirag.server.service import Service as Offline
+from minirag.server.wire import Reply, Request, json_reply
+from minirag.service import Service
+
+SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
+OPTIONS = ["--offline", "--train-questions", "12", "--eval-questions", "6", "--context-window", "1200"]
+EXCERPT = Excerpt("The city runs the water works. They opened in 1901. The mayor is Ann Berg.", 3)
+QUESTIONS = [f"When did water work number {number} open?" for number in range(30)]
+PRICES = Prices("", {"offline": Price(input=10.0, output=30.0, batch=0.5)})
+
+
+class Killed(BaseException):
+    """Ends a run where it stands, as SIGKILL does: nothing in it catches this."""
+
+
+class Batching:
+    """An offline service behind rules that counts the lines it has answered, by body."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.service = Offline(None)
+        self.answered: Counter[bytes] = Counter()
+        self.faulty = Faults(self.service, rules)
+        self.service.answer_lines(self._line)
+        self.url = ""
+
+    def _line(self, request: Request) -> Reply:
+        reply = self.faulty(request)
+        self.answered[request.body] += reply.status == 200 and reply.cut is None
+        return reply
+
+    @contextmanager
+    def client(self) -> Iterator[Service]:
+        """A client that waits for nothing between two looks."""
+        with (
+            Server(self.faulty) as server,
+            Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as found,
+        ):
+            yield found
+
+
+def nothing(_: float) -> None:
+    """Sleeps no time at all."""
+
+
+def step(service: Service, log: MessageLog, questions: list[str] = QUESTIONS) -> Callable[[], list[str]]:
+    """A chain of two chat calls a question, and the vectors of all answers."""
+
+    def ask(question: str) -> str:
+        chat = ChatModel(TEACHER_MODEL, log=log, service=service)
+        first = chat.complete(draft(question, [EXCERPT]), stage="draft", tags={"question": question}).text
+        return chat.complete(refine(question, first, [EXCERPT]), stage="refine", tags={"question": question}).text
+
+    def run() -> list[str]:
+        answers = list(in_order(ask, questions, 4))
+        rows = EmbeddingModel(EMBEDDING_MODEL, log=log, service=service, dimensions=16).embed([*questions, *answers])
+        return [f"{answer} {row.tolist()}" for answer, row in zip([*answers, *answers], rows, strict=True)]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], float]:
+    """What direct calls give, and their price."""
+    with Batching().client() as service, MessageLog(tmp_path_factory.mktemp("direct") / "log.jsonl") as log:
+        found = step(service, log)()
+        usd = total(bill(log, PRICES))
+    assert usd
+    return found, usd
+
+
+def answered(log: MessageLog) -> list[Exchange]:
+    return [e for e in log if e.endpoint in {"chat.completions", "embeddings"} and e.error is None]
+
+
+def check(batching: Batching, log: MessageLog, direct: tuple[list[str], float]) -> None:
+    """No line was answered twice, each answer is in the log once with its batch, and the bill is half."""
+    assert set(batching.answered.values()) <= {0, 1}
+    found = answered(log)
+    assert len({e.id for e in found}) == len(found) == 2 * len(QUESTIONS) + 1
+    assert all(str(e.tags["batch"]).startswith("batch_") for e in found)
+    assert total(bill(log, PRICES)) == pytest.approx(direct[1] / 2, rel=1e-9)
+    assert list(log.path.parent.glob("*.batch")) == []
+
+
+FAULTS: Mapping[str, list[Rule]] = {
+    "none": [],
+    "lines that fail": [batch_faults.lines_fail(0.2)],
+    "an expired batch": [batch_faults.expires_at_line(20)],
+    "a refused file": [batch_faults.fails_validation()],
+    "too much enqueued": [batch_faults.enqueued_too_much()],
+    "a lost reply": [batch_faults.lost_reply()],
+    "a creation refused for now": [
+        Rule(method="POST", path="/batches$", last=2, status=429, error={"message": "wait"})
+    ],
+    "a state that nobody knows": [batch_faults.batch_shows(1, 2, status="reticulating")],
+    "polls that fail": [
+        Rule(method="GET", path="/batches/[^/]+$", first=2, last=3, status=503, error={"message": "x"})
+    ],
+    "a download that fails": [Rule(method="GET", path="/content$", last=1, status=503, error={"message": "x"})],
+}
+
+
+@pytest.mark.parametrize("rules", FAULTS.values(), ids=FAULTS.keys())
+def test_batches_give_what_direct_calls_give_for_half_the_price(
+    rules: list[Rule], direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching = Batching(*rules)
+    with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        assert Batches(service, log).run(step(service, log)) == direct[0]
+        check(batching, log, direct)
+
+
+def test_a_line_that_is_in_neither_file_is_asked_for_again(direct: tuple[list[str], float], tmp_path: Path) -> None:
+    with (
+        Batching(batch_faults.lines_missing(0.2)).client() as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+    ):
+        assert Batches(service, log).run(step(service, log)) == direct[0]
+        missing = [e for e in log.failures() if e.endpoint == "chat.completions"]
+    assert missing
+    assert all("is completed without a reply to this request" in str((e.error or {})["message"]) for e in missing)
+
+
+def test_the_passes_are_as_many_as_the_longest_chain(tmp_path: Path) -> None:
+    with Batching().client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        batches = Batches(service, log)
+        batches.run(step(service, log))
+    assert batches.passes.count == 3
+
+
+def test_passes_shrink_until_no_more_waits_than_the_account_may_have_waiting(
+    direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching = Batching()
+    wrong = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None}
+
+    def limited(request: Request) -> Reply:
+        reply = batching.service(request)
+        is_look = request.method == "GET" and re.search("/batches/[^/]+$", request.path)
+        if is_look and (batch := json.loads(reply.body))["request_counts"]["total"] > 10:
+            return json_reply({**batch, "status": "failed", "errors": {"data": [wrong]}})
+        return reply
+
+    with (
+        Server(limited) as server,
+        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+    ):
+        assert Batches(service, log).run(step(service, log)) == direct[0]
+        check(batching, log, direct)
+
+
+STATES = ["validating", "in_progress", "finalizing"]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_that_dies_while_a_batch_is_in_any_state_goes_on_with_that_batch(
+    state: str, number: int, direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching, seen = Batching(), Counter[str]()
+
+    def dies(shown: str, _done: int, _total: int) -> None:
+        seen[shown] += 1
+        if shown == f"batch ({state})" and seen[shown] == number:
+            raise Killed
+
+    with batching.client() as service:
+        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
+            Batches(service, log, progress=dies).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            assert Batches(service, log).run(step(service, log)) == direct[0]
+            check(batching, log, direct)
+
+
+class Dying(MessageLog):
+    """A log whose process dies at the `number`-th line of an endpoint, before it is written or behind that."""
+
+    def __init__(self, path: Path, endpoint: str, number: int, *, written: bool) -> None:
+        super().__init__(path)
+        self.endpoint = endpoint
+        self.left = number
+        self.written = written
+
+    def append(self, exchange: Exchange) -> None:
+        self.left -= exchange.endpoint == self.endpoint
+        if self.left == 0 and not self.written:
+            raise Killed
+        super().append(exchange)
+        if self.left == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize(
+    ("endpoint", "number"),
+    [("files", 2), ("batches", 1), ("batches", 3), *(("chat.completions", number) for number in (1, 7, 30, 60))],
+)
+def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
+    endpoint: str, number: int, written: bool, direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching = Batching()
+    with batching.client() as service:
+        with Dying(tmp_path / "log.jsonl", endpoint, number, written=written) as log, pytest.raises(Killed):
+            Batches(service, log).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            service.meter = budget = Budget(direct[1], PRICES, log)
+            assert Batches(service, log).run(step(service, log)) == direct[0]
+            check(batching, log, direct)
+            assert budget.spent == pytest.approx(direct[1] / 2)
+
+
+def test_batches_that_were_left_are_collected_by_a_run_without_batches_too(tmp_path: Path) -> None:
+    batching = Batching()
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with batching.client() as service:
+        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
+            Batches(service, log, progress=dies).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            Batches(service, log).run(step(service, log), batched=False)
+            batched = ["batch" in e.tags for e in answered(log)]
+    assert (batched.count(True), batched.count(False)) == (len(QUESTIONS), len(QUESTIONS) + 1)
+
+
+def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: Path) -> None:
+    broken = Rule(path="/chat/", holding="number 7 ", status=500, error={"message": "no luck"})
+
+    with Batching(broken).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = ChatModel(TEACHER_MODEL, log=log, service=service)
+
+        def ask(question: str) -> str:
+            try:
+                return chat.complete(draft(question, [EXCERPT]), stage="draft").text
+            except ServiceError as error:
+                return str(error)
+
+        found = Batches(service, log).run(lambda: list(in_order(ask, QUESTIONS, 4)))
+        assert [i for i, answer in enumerate(found) if "no luck" in answer] == [7]
+        assert len(list(log.failures())) == 4
+
+
+def test_a_request_that_is_refused_for_good_is_sent_once(tmp_path: Path) -> None:
+    error = {"message": "too long", "code": "context_length_exceeded", "param": "messages"}
+    rules = Rule(path="/chat/", status=400, error=error)
+    with Batching(rules).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        with pytest.raises(ServiceError, match="too long"):
+            Batches(service, log).run(step(service, log))
+        failed = list(log.failures())
+    assert len(failed) == len({e.id for e in failed}) == len(QUESTIONS)
+
+
+def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and_that_is_said(tmp_path: Path) -> None:
+    error = {"message": "Unsupported value: 'temperature'.", "param": "temperature", "code": "unsupported_value"}
+    said: list[str] = []
+    batching = Batching(Rule(path="/chat/", holding='"temperature"', status=400, error=error))
+    with (
+        Server(batching.faulty) as server,
+        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing), say=said.append) as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+    ):
+        Batches(service, log).run(step(service, log))
+        assert all("temperature" not in e.request for e in answered(log))
+    assert said == [f"{TEACHER_MODEL} does not support temperature: left out"]
+
+
+def test_lines_of_nobody_and_lines_that_come_twice_are_told(direct: tuple[list[str], float], tmp_path: Path) -> None:
+    batching = Batching()
+    said: list[str] = []
+
+    def odd(request: Request) -> Reply:
+        reply = batching.service(request)
+        if request.path.endswith("/content"):
+            line = reply.body.splitlines()[0]
+            stranger = json.dumps({**json.loads(line), "custom_id": "nobody"}).encode()
+            return reply._replace(body=b"\n".join([reply.body, line, stranger, b'{"custom_id": ']))
+        return reply
+
+    with (
+        Server(odd) as server,
+        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+    ):
+        assert Batches(service, log, say=said.append).run(step(service, log)) == direct[0]
+        check(batching, log, direct)
+    first = next(e for e in log if e.endpoint == "batches").response or {}
+    assert [line for line in said if "warning" in line][:3] == [
+        f"warning: 1 lines in the results of {first['id']} cannot be read",
+        f"warning: 1 lines in the results of {first['id']} have an unknown custom_id",
+        f"warning: 1 lines in the results of {first['id']} have the custom_id of another",
+    ]
+
+
+def test_a_result_file_that_is_gone_is_told_and_its_lines_are_asked_for_again(
+    direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    gone = Rule(method="GET", path="/content$", last=1, status=404, error={"message": "No such File object"})
+    said: list[str] = []
+    with Batching(gone).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        assert Batches(service, log, say=said.append).run(step(service, log)) == direct[0]
+    assert [line.split(" batch_")[0] for line in said if "gone" in line] == ["warning: the output file of"]
+
+
+def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
+    direct: tuple[list[str], float], tmp_path: Path
+) -> None:
+    batching = Batching()
+    with batching.client() as service:
+
+        def cancel(shown: str, _done: int, _total: int) -> None:
+            if shown == "batch (finalizing)":
+                id = service.client.batches.list().data[0].id
+                service.client.batches.cancel(id)
+
+        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Unfinished, match=r"batch_\w+ was cancelled"):
+            Batches(service, log, progress=cancel).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            assert len(answered(log)) == len(QUESTIONS)
+            assert Batches(service, log).run(step(service, log)) == direct[0]
+            check(batching, log, direct)
+
+
+def test_a_service_without_batches_is_named(tmp_path: Path) -> None:
+    error = {"error": {"message": "Not Found"}}
+    with (
+        Script((404, {}, error)) as script,
+        Service(script.url, "k") as service,
+        MessageLog(tmp_path / "log.jsonl") as log,
+        pytest.raises(ServiceRefused, match="takes no batches"),
+    ):
+        Batches(service, log).run(step(service, log))
+
+
+def test_a_batch_holds_no_more_requests_than_the_money_is_for(direct: tuple[list[str], float], tmp_path: Path) -> None:
+    batching = Batching()
+    with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        service.meter = budget = Budget(direct[1] / 4, PRICES, log)
+        with pytest.raises(BudgetReached):
+            Batches(service, log).run(step(service, log))
+        assert 0 < len(answered(log)) < 2 * len(QUESTIONS)
+        assert budget.spent == pytest.approx(total(bill(log, PRICES)))
+        assert budget.spent <= budget.limit
+    with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        service.meter = Budget(100 * direct[1], PRICES, log)
+        assert Batches(service, log).run(step(service, log)) == direct[0]
+        check(batching, log, direct)
+
+
+def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(tmp_path: Path) -> None:
+    def files(folder: Path, *options: str) -> Mapping[str, Any]:
+        assert main(["run", str(SAMPLE), *OPTIONS, *options, "--out", str(folder)]) == 0
+        apart = {"messages.jsonl", "job.json", ".lock"}
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in apart}
+
+    batched = files(tmp_path / "batched", "--batch")
+    assert batched == files(tmp_path / "direct", "--workers", "1")
+    assert main(["verify", str(tmp_path / "batched")]) == 0
+    log = MessageLog(tmp_path / "batched" / "messages.jsonl")
+    assert (JobCalls(Service(replay=Replay(log)), log).newest() or {})["object"] == "fine_tuning.job"
+    assert all("batch" in e.tags for e in answered(log))
+    assert {e.endpoint for e in log if e.stage == "batch"} == {"batches"}
+
+
+def test_a_run_that_is_killed_again_and_again_while_its_batches_fail_ends_as_a_direct_run(tmp_path: Path) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "batch_trial"))
+    found = script["trial"](SAMPLE, 24, tmp_path, ["validating", "expired", "half logged"])
+    assert script["is_kept"](found), found
+    assert (found["kills"], found["lines failed or late"] > 0) == (3, True)
+
+
+def test_rows_are_scored_through_batches_as_they_are_directly(tmp_path: Path) -> None:
+    rows = [
+        {"question": question, "answer": f"They opened in {1901 + number}.", "contexts": [EXCERPT.text]}
+        for number, question in enumerate(QUESTIONS[:5])
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    found = []
+    for options in ([], ["--batch"]):
+        folder = tmp_path / f"scores{len(options)}"
+        assert main(["evaluate", str(file), "--offline", "--out", str(folder), *options]) == 0
+        found.append((folder / "scores.jsonl").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_batches_of_another_service_are_left_until_that_is_used_again(tmp_path: Path) -> None:
+    def dies(*_: object) -> None:
+        raise Killed
+
+    said: list[str] = []
+    with Batching().client() as service:
+        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
+            Batches(service, log, progress=dies).run(step(service, log))
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            other = Service("http://127.0.0.1:9/v1", "k", name="other")
+            assert Batches(other, log, say=said.append).run(lambda: "done") == "done"
+            assert said == ["batch: 30 requests of an earlier run are collected when s is used again"]
+            assert len(list(tmp_path.glob("*.batch"))) == 1
+            Batches(service, log).run(lambda: "done")
+            assert len(answered(log)) == 30
+
+
+def test_two_processes_never_wait_for_the_batches_of_one_log(tmp_path: Path) -> None:
+    with Batching().client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        second = Batches(service, log)
+        with pytest.raises(LogError, match="Another process waits for batches"):
+            Batches(service, log).run(lambda: second.run(lambda: "never"))
+
+
+@pytest.mark.parametrize("name", ["messages.jsonl.other.batch", "messages.jsonl.mine.batch"])
+def test_a_submission_that_is_cut_off_or_not_in_its_place_is_one_sentence(name: str, tmp_path: Path) -> None:
+    path, call = tmp_path / name, Exchange("draft", "chat.completions", "s", {"model": "m"}, None, None)
+    Submission("mine", True, [] if "mine" in name else [call]).save(path)
+    with pytest.raises(LogError, match="is not as it was written: cut off, renamed or a copy"):
+        Submission.load(path)

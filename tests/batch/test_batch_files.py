@@ -1,0 +1,195 @@
+"""The files and objects of the Batch API: within its limits going out, and as OpenAI has really sent them coming in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doubles import Script
+from minirag.batch.batches import Batches
+from minirag.batch.files import portions, request_line, results
+from minirag.batch.passes import Noted
+from minirag.batch.submission import ENDED
+from minirag.errors import ServiceError, ServiceRefused, Unfinished
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import ChatModel, EmbeddingModel, model_of
+from minirag.retry import Retry
+from minirag.service import Service
+
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+def noted(number: int, model: str, texts: int) -> Noted:
+    """A chat call, or a call for the vectors of so many texts."""
+    request = {"model": model, "input": [str(number)] * texts} if texts else {"model": model, "messages": HELLO}
+    return Noted(Exchange("embed", "embeddings" if texts else "chat.completions", "s", request, None, number), True)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4))), st.integers(1, 5), st.integers(400, 900))
+def test_every_request_is_in_one_portion_of_its_kind_that_is_within_the_limits(
+    calls: list[tuple[str, int]], lines: int, size: int
+) -> None:
+    given = [noted(number, *call) for number, call in enumerate(calls)]
+    found = list(portions(given, lines, size, 6))
+    assert sorted(each.exchange.id for portion in found for each in portion) == sorted(e.exchange.id for e in given)
+    for portion in found:
+        exchanges = [each.exchange for each in portion]
+        assert len({(e.endpoint, e.model) for e in exchanges}) == 1
+        assert len(portion) <= lines
+        assert sum(len(request_line(e)) for e in exchanges) <= size
+        assert sum(len(e.request.get("input", ())) for e in exchanges) <= 6
+
+
+def test_the_log_s_vectors_are_kept_or_not_by_file() -> None:
+    mixed = [noted(1, "m", 1), noted(2, "m", 1)._replace(keep=False), noted(3, "m", 1)]
+    assert [[each.keep for each in portion] for portion in portions(mixed)] == [[True, True], [False]]
+
+
+def test_a_half_character_and_any_script_pass_into_a_line_that_is_json() -> None:
+    call = Exchange("draft", "chat.completions", "s", {"model": "m", "messages": [{"content": "漢\udc80\n"}]}, None)
+    line = request_line(call)
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["body"] == call.request
+
+
+@pytest.mark.parametrize(
+    "line", [b"[]", b"null", b"1", b'{"custom_id": 1}', b'{"response": {}}', b"{", b"\xff", b"NaN"]
+)
+def test_a_line_that_says_nothing_is_counted_and_harms_no_other(line: bytes) -> None:
+    good = b'{"custom_id":"a","response":null,"error":{"code":"batch_expired"}}'
+    found, unreadable = results(b"\n".join([line, good, b"", line]))
+    assert ([result.custom_id for result in found], unreadable) == (["a"], 2)
+
+
+# -- recorded ----------------------------------------------------------------------------------------------
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def openai_data() -> Path:
+    folder = Path(__file__).parents[3] / "shared" / "openai"
+    if not folder.is_dir():
+        pytest.skip("the recorded batches are not beside this checkout")
+    return folder
+
+
+def objects(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every batch object in the recordings."""
+    yield from (line["object"] for line in lines_of(folder / "objects" / "batches.jsonl"))
+    for line in lines_of(folder / "recordings" / "batches.jsonl"):
+        body = line["response"]["body"]
+        yield from body["data"] if body["object"] == "list" else [body]
+    threads = json.loads((folder / "objects" / "batch_and_error_objects_from_threads.json").read_text("utf-8"))
+    yield from (item["batch_partial"] for item in threads["items"] if "batch_partial" in item)
+
+
+def test_recorded_output_lines_become_exchanges_with_their_usage(openai_data: Path, tmp_path: Path) -> None:
+    recorded = [item["line"] for item in lines_of(openai_data / "objects" / "batch_output_lines.jsonl")]
+    found, unreadable = results("".join(json.dumps(line) + "\n" for line in recorded).encode())
+    assert (len(found), unreadable) == (len(recorded), 0)
+    assert [(r.custom_id, r.status) for r in found] == [
+        (r["custom_id"], r["response"]["status_code"]) for r in recorded
+    ]
+    with MessageLog(tmp_path / "log.jsonl") as log, Service("http://127.0.0.1:9/v1", "k") as service:
+        for result in found:
+            kind = result.body["object"]
+            request: dict[str, Any] = {"model": "m", "messages": HELLO}
+            if kind == "list":
+                request = {"model": "m", "input": ["text"] * len(result.body["data"])}
+            endpoint = EmbeddingModel.endpoint if kind == "list" else ChatModel.endpoint
+            call = Exchange("draft", endpoint, "s", request, result.body, repeat=len(log))
+            unusable = model_of(call, log, service).take(call)
+            assert (unusable is not None) == (kind == "response")  # of an endpoint that minirag does not use
+        usages = [e.usage["total_tokens"] for e in log if e.error is None]
+    assert usages == [r.body["usage"]["total_tokens"] for r in found if r.body["object"] != "response"]
+
+
+def answering(batch: dict[str, Any], line: dict[str, Any]) -> Script:
+    """A service whose first batch looks like `batch` when it is looked at; its files hold `line` for every request."""
+    ids: list[str] = []
+
+    def reply(seen: dict[str, Any]) -> Any:
+        path = seen["path"].partition("?")[0]
+        if path.endswith("/files"):
+            ids[:] = [
+                json.loads(row)["custom_id"] for row in seen["raw"].splitlines() if row.startswith(b'{"custom_id"')
+            ]
+            return {"id": "file-1", "object": "file"}
+        if path.endswith("/content"):
+            return "".join(json.dumps({**line, "custom_id": id}) + "\n" for id in ids).encode()
+        if seen["method"] == "POST":
+            return {**batch, "id": "batch_1", "status": "validating", "output_file_id": None, "error_file_id": None}
+        is_over = batch["status"] in ENDED
+        return {**batch, "id": "batch_1", **({} if is_over else {"status": "completed", "output_file_id": "file-2"})}
+
+    return Script((200, {}, reply))
+
+
+def test_every_recorded_batch_leads_to_its_answer_or_says_why_there_is_none(openai_data: Path, tmp_path: Path) -> None:
+    recorded = lines_of(openai_data / "objects" / "batch_output_lines.jsonl")
+    good = next(item["line"] for item in recorded if item["line"]["response"]["body"]["object"] == "chat.completion")
+    threads = json.loads((openai_data / "objects" / "batch_and_error_objects_from_threads.json").read_text("utf-8"))
+    bad = next(item["line"] for item in threads["items"] if "context_length_exceeded" in item["what"])
+    outcomes = set()
+    for number, batch in enumerate(objects(openai_data)):
+        line = bad if batch["status"] in ENDED and not batch.get("output_file_id") else good
+        with (
+            answering(batch, line) as script,
+            Service(script.url, "k", retry=Retry(sleep=lambda _: None)) as service,
+            MessageLog(tmp_path / f"{number}.jsonl") as log,
+        ):
+            chat = ChatModel("m", log=log, service=service)
+            try:
+                exchange = Batches(service, log).run(lambda: chat.complete(HELLO, stage="draft"))  # noqa: B023
+                outcome = "answered"
+                assert exchange.tags["batch"] == "batch_1"
+                assert exchange.usage
+            except Unfinished:
+                outcome = "cancelled"
+            except ServiceError as error:
+                outcome = f"refused with {error.status}"
+        outcomes.add((batch["status"], bool(batch.get("output_file_id")), bool(batch.get("error_file_id")), outcome))
+    assert outcomes == {
+        *((state, False, False, "answered") for state in ("validating", "in_progress", "finalizing", "cancelling")),
+        ("completed", True, False, "answered"),
+        ("completed", False, True, "refused with 400"),
+        ("expired", True, False, "answered"),
+        ("expired", False, True, "refused with 400"),
+        *(("cancelled", *files, "cancelled") for files in ((False, False), (False, True), (True, True))),
+    }
+
+
+def test_recorded_refusals_of_lines_and_of_whole_files_are_told_apart(openai_data: Path, tmp_path: Path) -> None:
+    threads = json.loads((openai_data / "objects" / "batch_and_error_objects_from_threads.json").read_text("utf-8"))
+    quota = next(item["line"] for item in threads["items"] if "insufficient_quota" in item["what"])
+    wrong = {item["batch_error"]["code"]: item["batch_error"] for item in threads["items"] if "batch_error" in item}
+    batch = {**next(objects(openai_data)), "status": "completed", "error_file_id": "file-3"}
+
+    def run(batch: dict[str, Any], name: str) -> int:
+        """How many batches were submitted before the run gave up."""
+        with (
+            answering(batch, quota) as script,
+            Service(script.url, "k", retry=Retry(sleep=lambda _: None)) as service,
+            MessageLog(tmp_path / name) as log,
+        ):
+            chat = ChatModel("m", log=log, service=service)
+            with pytest.raises(ServiceError) as raised:
+                Batches(service, log).run(lambda: chat.complete(HELLO, stage="draft"))
+            said.append((type(raised.value), str(raised.value)))
+            return sum(e.endpoint == "batches" for e in log)
+
+    said: list[tuple[type, str]] = []
+    assert run(batch, "quota.jsonl") == 1
+    assert said[-1][0] is ServiceRefused
+    failed = {**batch, "status": "failed", "error_file_id": None}
+    assert run({**failed, "errors": {"data": [wrong["token_limit_exceeded"]]}}, "enqueued.jsonl") == 4
+    assert "Enqueued token limit reached" in said[-1][1]
+    assert run({**failed, "errors": {"data": [wrong["invalid_json_line"]]}}, "line.jsonl") == 1
+    assert "not parseable as valid JSON" in said[-1][1]

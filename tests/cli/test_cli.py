@@ -1,0 +1,292 @@
+"""The command line: help that fits, one sentence for each mistake, the exit code that it means."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import Script, refusal
+from minirag.cli.arguments import STEPS
+from minirag.cli.main import main
+
+SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code and what stands on stderr, which must be one sentence and no traceback."""
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    sentences = [line for line in err.splitlines() if line.startswith("minirag: ")]
+    assert "Traceback" not in err
+    assert len(sentences) == 1, err
+    assert sentences[0].endswith(".")
+    assert out == ""
+    return code, sentences[0]
+
+
+def offline(*arguments: str, out: Path) -> list[str]:
+    return ["run", *arguments, "--offline", "--out", str(out)]
+
+
+def broken(tmp_path: Path, name: str, content: bytes) -> str:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.pdf", b""),
+        ("truncated.pdf", Path(SAMPLE).read_bytes()[:3000]),
+        ("junk.pdf", b"%PDF-1.7\n" + bytes(range(256)) * 8),
+        ("empty.txt", b""),
+        ("blank.txt", b" \n \n"),
+        ("binary.txt", bytes(range(256))),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
+) -> None:
+    code, text = fails(offline(broken(tmp_path, name, content), out=tmp_path / "o"), capsys)
+    assert code == 2
+    assert name in text
+
+
+def test_no_document_a_missing_one_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(offline(out=tmp_path / "o"), capsys)[0] == 2
+    assert fails(offline(str(tmp_path / "none.pdf"), out=tmp_path / "o"), capsys)[0] == 2
+    assert fails(offline(str(tmp_path), out=tmp_path / "o"), capsys)[0] == 2
+
+
+def test_encrypted_and_text_free_documents(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("pypdf-resources/encryption/r6-both-passwords.pdf", "camelot-tables/image.pdf"):
+        code, text = fails(offline(str(shared / "pdf" / name), out=tmp_path / "o"), capsys)
+        assert code == 2
+        assert Path(name).name in text
+
+
+def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = broken(tmp_path, "q.txt", b"\n\n  \n")
+    code, text = fails(offline(SAMPLE, "--eval-questions", path, out=tmp_path / "o"), capsys)
+    assert (code, "holds no question" in text) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--context-window", "300"],
+        ["--top-k", "0"],
+        ["--workers", "0"],
+        ["--chunk-size", "3"],
+        ["--chunk-overlap", "900"],
+        ["--teacher", "offline-student"],
+        ["--prices", "nowhere.toml"],
+        ["--base-url", "http://127.0.0.1:1/v1"],
+        ["--suffix", "x" * 65],
+        ["--judge-window", "200"],
+        ["--metrics", "faithfulness,charm"],
+        ["--tuned", "offline-student"],
+    ],
+)
+def test_settings_that_cannot_work_are_found_before_anything_is_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    code, _ = fails(offline(SAMPLE, *options, out=tmp_path / "o"), capsys)
+    assert code == 2
+    assert not (tmp_path / "o" / "messages.jsonl").exists()
+
+
+ROLES = ("teacher", "student", "judge", "embedding")
+DOCUMENTS_5 = json.dumps(
+    {
+        "service": "offline",
+        "settings": dict.fromkeys(("teacher", "student", "judge", "embedding"), "m") | {"documents": 5},
+    }
+)
+MODELS = [word for role in ROLES for word in (f"--{role}", f"m-{role}")]
+
+
+def test_no_model_no_key_and_a_wrong_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "o")]
+    assert "--teacher" in fails(["run", SAMPLE, *out], capsys)[1]
+    assert "OPENAI_API_KEY" in fails(["run", SAMPLE, *MODELS, *out], capsys)[1]
+    for address in ("nonsense", "ftp://host/v1"):
+        assert fails(["run", SAMPLE, *MODELS, "--base-url", address, *out], capsys)[0] == 2
+
+
+def test_an_address_where_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Script({}) as script:
+        pass
+    code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
+    assert (code, "Cannot connect" in text) == (2, True)
+
+
+def test_a_service_that_refuses_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Script(refusal(401, "Incorrect API key provided: sk-canary-0123456789")) as script:
+        code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
+    assert (code, "canary" in text) == (2, False)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o500)
+    assert fails(offline(SAMPLE, out=tmp_path / "o"), capsys)[0] == 2
+
+
+def test_an_output_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = fails(offline(SAMPLE, out=Path(broken(tmp_path, "file", b"x"))), capsys)
+    assert (code, "Cannot write" in text) == (2, True)
+
+
+def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no run to resume" in fails(["report", "--out", str(tmp_path)], capsys)[1]
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"settings": {}, "service": "offline"}',
+        '{"settings": 3, "service": 1}',
+        DOCUMENTS_5,
+    ):
+        (tmp_path / "run.json").write_text(content)
+        assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
+
+
+def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fcntl
+
+    (tmp_path / "o").mkdir()
+    with (tmp_path / "o" / ".lock").open("w+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        code, text = fails(offline(SAMPLE, out=tmp_path / "o"), capsys)
+    assert (code, "Process 4711" in text) == (2, True)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    def reply(seen: dict[str, Any]) -> dict[str, Any]:
+        if seen["path"].endswith("/chat/completions"):
+            hanging.set()
+            done.wait(60)
+        data = [{"index": i, "embedding": [1.0, i], "object": "embedding"} for i in range(len(seen["body"]["input"]))]
+        return {"data": data, "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+
+    hanging, done = threading.Event(), threading.Event()
+    with Script((200, {}, reply)) as script:
+        command = [
+            sys.executable,
+            "-m",
+            "minirag",
+            "questions",
+            SAMPLE,
+            *MODELS,
+            "--base-url",
+            script.url,
+            "--workers",
+            "4",
+        ]
+        process = subprocess.Popen([*command, "--out", str(tmp_path / "o")], stderr=subprocess.PIPE, text=True)
+        assert hanging.wait(60)
+        asked = len(script.requests)
+        process.send_signal(sent)
+        time.sleep(1)  # the first one waits for the calls in flight; the second ends that wait
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=60)
+        done.set()
+    assert process.returncode == code
+    assert told.splitlines()[-1].startswith("minirag: interrupted")
+    assert "Traceback" not in told
+    assert len(script.requests) <= asked + 4
+
+
+# -- help --------------------------------------------------------------------------------------------------
+
+
+COMMANDS = ("run", *STEPS, "plan", "costs", "verify", "check", "label")
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_help_fits_80_columns_and_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert done.value.code == 0
+    assert max(map(len, text.splitlines())) < 80
+    assert "example:\n  minirag " in text
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    named = re.findall(r"^    (\w+)\b", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(named) == sorted(COMMANDS)
+
+
+def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        [],
+        ["fly"],
+        ["run", "--out"],
+        ["run", "x", "--out", "y", "--train-questions", "-3"],
+        ["run", "x", "--out", "y", "--temperature", "nan"],
+        ["run", "x", "--out", "y", "--margin", "-1"],
+    ):
+        with pytest.raises(SystemExit) as done:
+            main(arguments)
+        assert done.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_nobody_can_keep_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        3,
+        "minirag: Cannot write what was found to stdout: No space left on device.\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_failure() -> None:
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "minirag", "index", SAMPLE, "--offline", "--out", str(tmp_path / "o"), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["chunks"] > 5
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--base-url", "--student-base-url", "--tuned-base-url", "--store"])
+def test_an_empty_address_is_no_other_service(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["run", "x.pdf", "--out", "out", option, ""])
+    assert left.value.code == 2
+    assert "it is empty, perhaps a variable that is not set" in capsys.readouterr().err

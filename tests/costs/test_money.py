@@ -1,0 +1,422 @@
+"""Money told before and after: the plan, the cap, payback, shutdown dates."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from doubles import answered
+from minirag import FineTuningJob, MessageLog, offline
+from minirag.cli.main import main
+from minirag.costs.bill import Price, Prices, bill, load_prices, total
+from minirag.costs.budget import Budget
+from minirag.costs.payback import in_words, payback, ratios
+from minirag.costs.shutdowns import shutdown, warnings
+from minirag.errors import BudgetReached, InputError
+from minirag.message_log import Exchange
+from minirag.offline import job_faults
+from minirag.server.service import Service as OfflineService
+from minirag.server.wire import Reply, Request
+from minirag.service import Service
+
+SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
+PRICED = """date = "2026-11-01"
+[models."offline"]
+input = 1.0
+output = 4.0
+batch = 0.5
+[models."ft:offline"]
+training = 0.2
+input = 2.0
+output = 8.0
+batch = 0.5
+"""
+
+
+@pytest.fixture(scope="module")
+def prices(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A price file by which the embedded models cost money."""
+    path = tmp_path_factory.mktemp("prices") / "prices.toml"
+    path.write_text(PRICED)
+    return str(path)
+
+
+OPTIONS = ["--offline", "--train-questions", "16", "--eval-questions", "12", "--context-window", "1024"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, prices: str) -> Path:
+    """A finished run over the sample report, with prices."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    assert main(["run", SAMPLE, *OPTIONS, "--prices", prices, "--out", str(out)]) == 0
+    return out
+
+
+# -- before ------------------------------------------------------------------------------------------------
+
+
+def planned(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert isinstance(result, dict)
+    return result
+
+
+def sums(lines: list[dict[str, Any]]) -> dict[str, float]:
+    names = ("calls", "input_tokens", "cached_tokens", "output_tokens", "training_tokens", "usd")
+    return {name: sum(line[name] for line in lines) for name in names}
+
+
+def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used(
+    folder: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = planned(["plan", SAMPLE, *OPTIONS, "--prices", prices], capsys)
+    used = planned(["costs", str(folder), "--prices", prices], capsys)
+    expected, real = sums(plan["bills"]["usual"]), sums(used["lines"])
+    for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):
+        assert expected[name] == pytest.approx(real[name], rel=0.2), name
+    assert plan["total_usd"]["low"] <= plan["total_usd"]["expected"] <= plan["total_usd"]["high"]
+    assert 0 < plan["detectable"] < 1
+
+
+def test_a_plan_sends_nothing_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = ["--teacher", "gpt-4.1", "--student", "gpt-4.1-mini", "--judge", "gpt-6.1-sol"]
+    models += ["--embedding", "text-embedding-3-small", "--train-questions", "12", "--eval-questions", "12"]
+    with offline.serve() as server:
+        out = ["--base-url", server.base_url, "--out", str(tmp_path / "out")]
+        for command in (["plan"], ["run", "--dry-run"]):
+            assert main([*command, SAMPLE, *models, *out]) == 0
+        assert not server.requests
+    assert list(tmp_path.iterdir()) == []
+    text = capsys.readouterr().out
+    assert all(len(line) < 80 for line in text.splitlines())
+    assert "can show a difference of about 0." in text
+    assert main(["plan", SAMPLE, *models]) == 0
+    assert "gpt-4.1-mini goes off on 2027-01-14" in capsys.readouterr().err
+
+
+def test_a_plan_in_batches_has_the_passes_of_the_run_and_saves_half_of_its_calls(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [SAMPLE, *OPTIONS, "--prices", prices]
+    plan, direct = planned(["plan", *arguments, "--batch"], capsys), planned(["plan", *arguments], capsys)
+    assert (direct["passes"], direct["saved"]) == (None, None)
+    training = sum(line["usd"] for line in direct["bills"]["usual"] if line["stage"] == "train")
+    assert plan["saved"] == pytest.approx((direct["total_usd"]["expected"] - training) / 2)
+    assert plan["total_usd"]["expected"] == pytest.approx(direct["total_usd"]["expected"] - plan["saved"])
+    assert main(["run", *arguments, "--batch", "--out", str(tmp_path / "out")]) == 0
+    (said,) = re.findall(r"all replies are there after (\d+) passes", capsys.readouterr().err)
+    assert abs(int(said) - plan["passes"]) <= 1  # another answer may need one refine step more
+
+
+def test_an_unknown_price_is_unknown_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    models = ["--teacher", "llama", "--student", "llama-small", "--judge", "j", "--embedding", "e"]
+    few = ["--train-questions", "12", "--eval-questions", "12", "--context-window", "6000"]
+    assert planned(["plan", SAMPLE, *models, *few], capsys)["total_usd"] == dict.fromkeys(("low", "expected", "high"))
+
+
+# -- the cap -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
+    tmp_path: Path, folder: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", SAMPLE, *OPTIONS, "--prices", prices, "--out", str(tmp_path / "out")]
+    whole = planned(["costs", str(folder), "--prices", prices], capsys)["total_usd"]
+    for share in (0.05, 0.3, 0.5):
+        assert main([*run, "--max-cost", f"{share * whole:.4f}"]) == 4
+        assert "run again with a higher --max-cost" in capsys.readouterr().err
+        spent = planned(["costs", str(tmp_path / "out"), "--prices", prices], capsys)["total_usd"]
+        assert 0.5 * share * whole < spent <= share * whole
+    assert main([*run, "--max-cost", f"{1.2 * whole:.4f}"]) == 0
+    for name in ("training.jsonl", "answers.jsonl", "scores.jsonl", "comparison.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_cap_needs_every_price(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with offline.serve() as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge")]
+        run = ["run", SAMPLE, *roles, "--embedding", "mystery", "--base-url", server.base_url, "--max-cost", "1"]
+        assert main([*run, "--out", str(tmp_path / "out")]) == 2
+        assert not server.requests
+    assert "The price of mystery is not known" in capsys.readouterr().err
+
+
+DEAR = Prices("", {"m": Price(input=0.0, output=1000.0)})  # one dollar for a thousand tokens of reply
+
+
+def call(tokens: int, usage: int | None, error: dict[str, Any] | None = None) -> Exchange:
+    """A call that may take `tokens` for its reply and took `usage`."""
+    request = {"model": "m", "messages": [], "max_tokens": tokens}
+    response = None if usage is None else {"usage": {"prompt_tokens": 0, "completion_tokens": usage}}
+    return Exchange("draft", "chat.completions", "s", request, response, error)
+
+
+def test_what_is_in_the_log_counts_and_a_lost_reply_counts_as_the_most_it_can_have_cost() -> None:
+    lost = {"type": "ServiceError", "status": None, "message": "timed out"}
+    refused = {"type": "ServiceError", "status": 429, "message": "slow down"}
+    budget = Budget(1.0, DEAR, [call(100, 50), call(100, None, lost), call(100, None, refused)])
+    assert budget.spent == pytest.approx(0.15)
+
+
+def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
+    budget, taken, lock = Budget(1.0, DEAR, []), [], threading.Lock()
+
+    def work() -> None:
+        while True:
+            try:
+                most = budget.reserve("chat.completions", call(100, 30).request)
+            except BudgetReached:
+                return
+            with lock:
+                taken.append(1)
+                assert budget.spent + budget.reserved <= 1.0 + 1e-9
+            budget.settle(most, call(100, 30))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(taken) == 31  # the 32nd could pass it: 31 * 0.03 + 0.1 > 1
+    assert budget.spent == pytest.approx(0.93)
+
+
+# -- after -------------------------------------------------------------------------------------------------
+
+
+def test_the_bill_equals_the_server_s_own_count(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usages: list[dict[str, int]] = []
+    service = OfflineService(None)
+
+    def counting(request: Request) -> Reply:
+        reply = service(request)
+        if request.path.endswith(("/chat/completions", "/embeddings")):
+            usages.append(json.loads(reply.body)["usage"])
+        return reply
+
+    with offline.Server(counting) as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
+        run = ["run", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(tmp_path / "out")]
+        assert main(run) == 0
+        jobs = httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
+    used = sums(planned(["costs", str(tmp_path / "out"), "--prices", prices], capsys)["lines"])
+    assert used["calls"] == len(usages) + 1  # the job
+    assert used["input_tokens"] + used["cached_tokens"] == sum(usage["prompt_tokens"] for usage in usages)
+    assert used["output_tokens"] == sum(usage.get("completion_tokens", 0) for usage in usages)
+    assert used["training_tokens"] == sum(job["trained_tokens"] for job in jobs)
+
+
+def test_the_article_s_prices_give_the_article_s_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    models = ["--models", "gpt-3.5-turbo,ft:gpt-3.5-turbo:acme::1,gpt-4", "--prices", "2023-08"]
+    result = planned(["costs", *models], capsys)
+    assert result["price_ratios"] == {
+        "tuned/base": {"input": 8.0, "output": 8.0},
+        "teacher/tuned": {"input": 2.5, "output": 3.75},
+        "teacher/base": {"input": 20.0, "output": 30.0},
+    }
+    assert main(["costs", *models]) == 0
+    assert "3.75×" in capsys.readouterr().out
+
+
+def test_costs_reprices_a_log_for_any_three_models(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = ["--models", "gpt-4.1-mini,ft:gpt-4.1-mini:acme::1,gpt-4.1", "--questions-per-day", "2"]
+    result = planned(["costs", str(folder), *models], capsys)
+    answers = [
+        e for e in MessageLog(folder / "messages.jsonl") if e.tags.get("split") == "eval" and e.tags.get("draft")
+    ]
+    teacher = [e.usage for e in answers if e.tags["arm"] == "teacher"]
+    usd = sum(2.0 * u["prompt_tokens"] + 8.0 * u["completion_tokens"] for u in teacher) / 1e6 / 12
+    assert result["usd_per_question"]["teacher"] == pytest.approx(usd)
+    assert result["payback"]["in_words"].startswith("Training never pays for itself: the tuned model is off")
+    assert main(["costs", str(folder), *models]) == 0
+    assert all(len(line) < 80 for line in capsys.readouterr().out.splitlines()[:-1])
+
+
+def test_costs_without_a_log_or_models_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["costs"]) == 2
+    assert main(["costs", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert "Name a run's folder" in errors
+    assert "There is no log" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "questions", "says"),
+    [
+        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01}, 1000, "after 1,000 questions."),
+        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01, "questions_per_day": 50}, 1000, "in 20 days."),
+        ({"training": 10.0, "teacher": 0.01, "tuned": 0.01}, None, "never pays for itself"),
+        ({"training": None, "teacher": 0.02, "tuned": 0.01}, None, "not known: a price is not known"),
+        ({"training": 0.0, "teacher": 0.0, "tuned": 0.0}, None, "these models cost nothing"),
+        # a machine at 0.01 a minute costs 14.40 a day, 0.0144 a question
+        (
+            {"training": 10.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01, "questions_per_day": 1000},
+            10 / 0.0056,
+            "after 1,786 questions, in 2 days",
+        ),
+        ({"training": 1.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01}, None, "needs the number"),
+    ],
+)
+def test_payback_is_training_over_what_each_question_saves(
+    arguments: dict[str, Any], questions: float | None, says: str
+) -> None:
+    result = payback(**arguments)
+    assert result.questions == (None if questions is None else pytest.approx(questions))
+    assert says in in_words(result)
+
+
+def test_a_shutdown_date_cuts_the_line() -> None:
+    known: dict[str, Any] = {"today": date(2026, 12, 25), "off": date(2027, 1, 14)}  # 20 days
+    assert payback(10.0, 0.02, 0.01, questions_per_day=50, **known).days == 20
+    late = payback(10.0, 0.02, 0.01, questions_per_day=49, **known)
+    assert (late.never, late.reason) == (True, "the tuned model is off on 2027-01-14, 1 days before")
+    assert payback(10.0, 0.02, 0.01, today=date(2027, 2, 1), off=date(2027, 1, 14)).never
+
+
+def test_ratios_of_unknown_and_free_models_are_unknown() -> None:
+    prices = Prices("", {"free": Price(0.0, None, 0.0), "dear": Price(2.0, None, 8.0)})
+    assert ratios(prices, {"base": "free", "teacher": "dear", "tuned": "nobody"}) == {
+        "tuned/base": {"input": None, "output": None},
+        "teacher/tuned": {"input": None, "output": None},
+        "teacher/base": {"input": None, "output": None},
+    }
+
+
+def test_dates_are_those_of_the_family_and_only_of_it() -> None:
+    off = date(2027, 1, 14)
+    assert [shutdown(m) for m in ("gpt-4.1", "gpt-4.1-2025-04-14", "ft:gpt-4o-mini-2024-07-18:acme::1")] == [off] * 3
+    assert shutdown("gpt-3.5-turbo-0125") == date(2026, 10, 23)
+    assert [shutdown(m) for m in ("gpt-6-luna", "gpt-4.1-huge", "offline-student", "llama3")] == [None] * 4
+    today = date(2026, 11, 25)
+    assert warnings(["gpt-4", "gpt-4.1", "gpt-6-luna"], today, trains=True) == [
+        "gpt-4 is off since 2026-10-23.",
+        "gpt-4.1 goes off on 2027-01-14, in 50 days.",
+        "OpenAI takes no new fine-tuning jobs from 2027-01-06, in 42 days.",
+    ]
+    assert warnings([], date(2027, 1, 6), trains=True) == ["OpenAI trains no models since 2027-01-06."]
+
+
+def test_what_the_service_says_of_a_shutdown_is_said_before_a_job_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = {"shutdown_date": "2027-03-01"}
+    with offline.serve(faults=[offline.Rule(method="GET", path="/models/", fields=fields)]) as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
+        run = ["finetune", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(tmp_path / "out")]
+        assert main(run) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {server.base_url} switches offline-student off on 2027-03-01." in said
+    assert said.index("warning:") < said.index("finetune: job")
+
+
+def test_batched_calls_cost_their_share_and_an_unknown_share_is_unknown(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    exchange = answered("q", "A", model="m", tags={"batch": "batch_1"}, **usage)
+    assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0, batch=0.5)}))) == 1.0
+    assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0)}))) is None
+    path = tmp_path / "p.toml"
+    path.write_text('[models."m"]\ninput = -1\n')
+    with pytest.raises(InputError, match="negative"):
+        load_prices(path)
+
+
+def test_what_training_holds_is_never_waited_for() -> None:
+    budget = Budget(1.0, DEAR, [])
+    budget.hold_training("m", 0.9)
+    with pytest.raises(BudgetReached):
+        budget.reserve("chat.completions", call(200, 0).request)
+    budget.release_training()
+    assert budget.reserve("chat.completions", call(200, 0).request) == pytest.approx(0.2)
+
+
+def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+        roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
+        run = ["run", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--prices", prices]
+        assert main([*run, "--max-cost", "0.8", "--out", str(tmp_path / "out")]) == 2
+    assert "no longer trains" in capsys.readouterr().err
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_job_that_is_found_on_the_server_is_billed_too(tmp_path: Path) -> None:
+    file = tmp_path / "training.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": f"What of {n}?"}, {"role": "assistant", "content": f"It is {n}."}]}
+        for n in range(12)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with offline.serve() as server, Service(server.base_url, "k") as service:
+        FineTuningJob.create(file, base="offline-student", service=service).wait(sleep=lambda _: None)
+        log = MessageLog(tmp_path / "log.jsonl")
+        FineTuningJob.create(file, base="offline-student", service=service, log=log)
+        [line] = bill(log, load_prices())
+    assert (line.stage, line.training_tokens > 0) == ("train", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[model."x"]\ninput = 1\n', "no table of prices"),
+        ("models = 3\n", "no table of prices"),
+        ("", "no table of prices"),
+        ('[models."x"]\nbatch = 7\n', "batch share"),
+        ('[models."x"]\ninput = true\n', "not a table of"),
+        (f'[models."x"]\ninput = {"9" * 400}\n', "not a table of"),
+        ('[models."x"]\nin = 1\n', "not a table of"),
+        ("a = " + "[" * 3000, "Cannot read the prices"),
+    ],
+)
+def test_a_wrong_table_of_prices_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_prices(path)
+
+
+def test_options_that_would_do_nothing_are_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["run", SAMPLE, "--offline", "--out", str(tmp_path / "out")]
+    assert main([*run, "--tuned", "m", "--epochs", "3"]) == 2
+    assert "leave out --epochs" in capsys.readouterr().err
+    assert main([*run, "--tuned-base-url", "http://127.0.0.1:9/v1"]) == 2
+    assert "needs --tuned MODEL" in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_shows_codes_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "a,b,c"]
+    run = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert b"\\u2013" in run.stdout
+
+
+def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "\f".join(
+        f"The {name} of Velm opened in 19{n}0 and has {n} halls." for n, name in enumerate(["port", "zoo"], 2)
+    )
+    (tmp_path / "velm.md").write_text(text, "utf-8")
+    options = ["--offline", "--train-questions", "1", "--eval-questions", "1"]
+    assert main(["plan", str(tmp_path / "velm.md"), *options]) == 0
+    told = capsys.readouterr().out
+    assert "warning: a job needs at least 10 examples; ask for more --train-questions." in told
+    assert "evaluation: 1 questions from 1 page can show no difference: that takes two pages" in told
+
+
+def test_a_plan_with_a_tuned_model_from_elsewhere_trains_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--offline", "--train-questions", "2", "--eval-questions", "4", "--tuned", "x", "--tuned-base-url"]
+    assert main(["plan", str(SAMPLE), *options, "http://127.0.0.1:9/v1", "--tokenizer", "o200k_base", "--json"]) == 0
+    bills = json.loads(capsys.readouterr().out)["bills"]
+    assert {line["stage"] for line in bills["usual"]}.isdisjoint({"train", "upload"})

@@ -1,0 +1,260 @@
+"""Checking chat files of any origin: the right line, the right rule, and never a traceback."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minirag.cli.main import main
+from minirag.curation.chat_file import ChatFiles, Checked
+from minirag.curation.chat_rules import MOST_LINE_BYTES, breaches
+from minirag.text import for_model
+
+WORDS = "amber basalt cedar delta ember fjord garnet harbour iris".split()
+
+
+def good(number: int) -> dict[str, Any]:
+    """An example that breaks no rule and is like no other."""
+    dice = random.Random(number)
+
+    def say(count: int) -> str:
+        return " ".join(f"{dice.choice(WORDS)}{dice.randrange(999)}" for _ in range(count))
+
+    return {
+        "messages": [
+            {"role": "system", "content": "Answer."},
+            {"role": "user", "content": f"What of {say(6)}?"},
+            {"role": "assistant", "content": f"It is {say(8)}."},
+        ]
+    }
+
+
+def line(row: Any) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+LINE = line(good(10_000))
+
+
+def spoilt(change: Callable[[list[Any]], Any]) -> bytes:
+    """The line after its messages were changed in place."""
+    row = json.loads(LINE)
+    change(row["messages"])
+    return line(row)
+
+
+BROKEN = [
+    ("json", LINE[:-3]),
+    ("json", LINE + b" x"),
+    ("json", b'{"messages": NaN}'),
+    ("json", b'{"messages": [], "messages": []}'),
+    ("json", b"[" * 100_000),
+    ("json", b'{"a": ' + b"9" * 5000 + b"}"),
+    ("json", b"not json at all"),
+    ("example", b"[1, 2]"),
+    ("example", b'"text"'),
+    ("example", b"null"),
+    ("blank line", b""),
+    ("blank line", b"   \t"),
+    ("encoding", LINE.replace(b"Answer", b"\xff\xfe")),
+    ("encoding", LINE.replace(b"Answer", b"\\ud800")),
+    ("byte order mark", b"\xef\xbb\xbf" + LINE),
+    ("messages", b'{"messages": []}'),
+    ("messages", b'{"messages": {"role": "user"}}'),
+    ("messages", b'{"prompt": "a", "completion": "b"}'),
+    ("message", spoilt(lambda m: m.insert(1, "text"))),
+    ("role", spoilt(lambda m: m[1].update(role="human"))),
+    ("role", spoilt(lambda m: m[1].pop("role"))),
+    ("role", spoilt(lambda m: m[1].update(role=None))),
+    ("role", spoilt(lambda m: m[1].update(role=["user"]))),
+    ("content", spoilt(lambda m: m[2].update(content=None))),
+    ("content", spoilt(lambda m: m[2].pop("content"))),
+    ("content", spoilt(lambda m: m[2].update(content=""))),
+    ("content", spoilt(lambda m: m[1].update(content=[{"type": "text", "text": "Hi"}]))),
+    ("content", spoilt(lambda m: m[1].update(content=7))),
+    ("content", spoilt(lambda m: m[1].update(content=True))),
+    ("weight", spoilt(lambda m: m[2].update(weight=2))),
+    ("weight", spoilt(lambda m: m[2].update(weight=0.5))),
+    ("weight", spoilt(lambda m: m[2].update(weight=True))),
+    ("weight", spoilt(lambda m: m[1].update(weight=1))),
+    ("weight", spoilt(lambda m: m[2].update(weight="1"))),
+    ("weight", spoilt(lambda m: m[2].update(weight=0))),
+    ("name", spoilt(lambda m: m[1].update(name=7))),
+    ("calls", spoilt(lambda m: m[1].update(tool_calls=[{"id": "c"}]))),
+    ("calls", spoilt(lambda m: m.insert(2, {"role": "tool", "content": "Here."}))),
+    ("message key", spoilt(lambda m: m[2].update(confidence=1))),
+    ("no assistant", spoilt(lambda m: m.pop())),
+    ("last message", spoilt(lambda m: m.append({"role": "user", "content": "Thanks"}))),
+    ("system first", spoilt(lambda m: m.insert(1, m.pop(0)))),
+    ("tokens", spoilt(lambda m: m[1].update(content="word " * 70_000))),
+    ("line too long", b'{"messages": "' + b"x" * (MOST_LINE_BYTES + 5) + b'"}'),
+]
+
+
+def checked(path: Path, *lines: bytes) -> Checked:
+    path.write_bytes(b"".join(each + b"\n" for each in lines))
+    with ChatFiles() as files:
+        return files.check(path)
+
+
+@pytest.mark.parametrize("place", [1, 2, 7, 12, 13])
+def test_200_broken_files_give_the_right_line_and_rule(tmp_path: Path, place: int) -> None:
+    lines = [line(good(n)) for n in range(12)]
+    for number, (rule, broken) in enumerate(BROKEN):
+        result = checked(tmp_path / "broken.jsonl", *lines[: place - 1], broken, *lines[place - 1 :])
+        errors = [(finding.line, finding.rule) for finding in result.findings if finding.is_error]
+        assert errors == [(place, rule)], (number, rule)
+
+
+def test_a_good_file_has_no_finding_and_exact_tokens(tmp_path: Path) -> None:
+    rows = [good(n) for n in range(30)]
+    result = checked(tmp_path / "good.jsonl", *map(line, rows))
+    counts = sorted(for_model("gpt-4.1-mini").count_messages(row["messages"]) for row in rows)
+    assert (result.findings, result.examples, result.tokens) == ([], 30, sum(counts))
+    assert [result.tokens_at(share) for share in (0, 0.5, 1)] == [counts[0], counts[14], counts[-1]]
+
+
+def test_lines_are_compared_with_each_other_and_across_files(tmp_path: Path) -> None:
+    rows = [good(n) for n in range(12)]
+    same_prompt = json.loads(line(rows[3]))
+    same_prompt["messages"][-1]["content"] = "Something else."
+    near = json.loads(line(rows[5]))
+    near["messages"][-1]["content"] = near["messages"][-1]["content"].upper()
+    near["messages"][1]["content"] += " "
+    path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    path.write_bytes(b"".join(line(row) + b"\n" for row in [*rows, rows[0], same_prompt, near]))
+    other.write_bytes(line(rows[7]) + b"\n" + line(good(99)) + b"\n")
+    with ChatFiles() as files:
+        first, validation = files.check(path), files.check(other, validation=True)
+    assert [(f.line, f.rule, f.message.split(" line ")[-1]) for f in first.findings] == [
+        (13, "duplicate", "1"),
+        (14, "contradiction", "4"),
+        (15, "duplicate", "6"),
+    ]
+    assert [tuple(f) for f in validation.findings] == [
+        (1, "validation overlap", "(nearly) the same as line 8 of a.jsonl", True)
+    ]
+
+
+def test_too_few_examples_mixed_systems_and_special_tokens_are_told(tmp_path: Path) -> None:
+    rows = [good(n) for n in range(9)]
+    del rows[2]["messages"][0]
+    rows[4]["messages"][1]["content"] += " <|endoftext|>"
+    result = checked(tmp_path / "few.jsonl", *map(line, rows))
+    assert [(f.line, f.rule, f.is_error) for f in result.findings] == [
+        (5, "special token", False),
+        (0, "too few", True),
+        (0, "mixed system messages", False),
+    ]
+
+
+def test_calls_need_no_content(tmp_path: Path) -> None:
+    call = [{"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]
+    messages = [
+        {"role": "user", "content": "Find it."},
+        {"role": "assistant", "content": None, "tool_calls": call},
+        {"role": "tool", "tool_call_id": "c1", "content": "Here."},
+        {"role": "assistant", "content": "It is here.", "weight": 1},
+    ]
+    assert breaches(line({"messages": messages, "tools": []})) == (messages, [])
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything(data: bytes) -> None:
+    messages, found = breaches(data)
+    assert messages == [] or found == [] or all(breach.message for breach in found)
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["messages", "role", "content", "weight", "name"]) | st.text(max_size=3),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_json_raises_anything(value: Any) -> None:
+    breaches(json.dumps(value).encode())
+    breaches(json.dumps({"messages": [value]}).encode())
+    breaches(json.dumps({"messages": value}).encode())
+
+
+def test_memory_does_not_grow_with_the_file_nor_with_one_long_line(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from minirag.curation.chat_file import ChatFiles\n"
+        "with ChatFiles() as files: print(files.check(Path(sys.argv[1])).examples)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+
+    def peak(path: Path) -> tuple[int, int]:
+        out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
+        examples, kilobytes = map(int, out.split())
+        return examples, kilobytes
+
+    small, large, long = (tmp_path / f"{name}.jsonl" for name in ("small", "large", "long"))
+    small.write_bytes(b"".join(line(good(n)) + b"\n" for n in range(100)))
+    large.write_bytes(b"".join(line(good(n)) + b"\n" for n in range(8000)))
+    long.write_bytes(b"".join(line(good(n)) + b"\n" for n in range(50)) + b"x" * (40 << 20) + b"\n")
+    base, many, wide = peak(small), peak(large), peak(long)
+    assert (many[0], wide[0]) == (8000, 50)
+    assert many[1] - base[1] < 20_000  # kilobytes
+    assert wide[1] - base[1] < 40_000
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b"".join(line(good(n)) + b"\n" for n in range(12)))
+    assert main(["check", str(path)]) == 0
+    assert "12 examples, 0 errors, 0 warnings" in capsys.readouterr().out
+    path.write_bytes(path.read_bytes() + b"{}\n")
+    assert main(["check", str(path), "--json"]) == 2
+    result = json.loads(capsys.readouterr().out)
+    assert [(f["line"], f["rule"]) for f in result["findings"]] == [(13, "messages")]
+    assert main(["check", str(tmp_path / "none.jsonl")]) == 2
+    assert "Cannot read" in capsys.readouterr().err
+
+
+def test_check_finds_eval_questions_in_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, asked = tmp_path / "t.jsonl", tmp_path / "eval.txt"
+    rows = [good(n) for n in range(12)]
+    asked.write_text(rows[4]["messages"][1]["content"].upper() + "\nWho knows?\n")
+    path.write_bytes(b"".join(line(row) + b"\n" for row in rows))
+    assert main(["check", str(path), "--eval-questions", str(asked), "--json"]) == 2
+    assert [(f["line"], f["rule"]) for f in json.loads(capsys.readouterr().out)["findings"]] == [(5, "eval question")]
+
+
+def test_check_curates_the_article_s_file(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(shared / "nvidia-10k" / "finetuning_events.jsonl")
+    assert main(["check", "--curate", path, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["kept"] == 31
+    assert [d["index"] for d in result["dropped"] if d["reason"] == "refusal"][:3] == [3, 19, 20]
+    assert {"index": 22, "class": "adds"} in result["refine"]
+    assert main(["check", "--curate", path]) == 0
+    assert all(len(text) < 80 for text in capsys.readouterr().out.splitlines()[1:])
+
+
+def test_a_pipe_or_a_folder_is_no_file_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        assert main(["check", str(tmp_path / name)]) == 2
+        assert "it is no file" in capsys.readouterr().err

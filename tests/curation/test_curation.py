@@ -1,0 +1,214 @@
+"""Which examples are worth training on: the article's own file, and each rule by itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minirag import prompts
+from minirag.curation.curate import Candidate, curate
+from minirag.curation.prompt_parts import Parts, parts
+from minirag.curation.quantities import unsupported, values
+from minirag.curation.refinement import classify
+from minirag.curation.refusals import abstains
+from minirag.curation.wording import names, unsupported_names
+from minirag.prompts import NOT_STATED, Excerpt
+
+REFUSALS = [3, 19, 20, *range(27, 34), *range(42, 46), *range(52, 56)]
+CLASSES = {
+    "repeats": [20, 29, 31, 33, 43, 45, 53, 55],
+    "paraphrase": [2, 5, 8, 14, 16, 18, 25, 35, 37, 40, 49, 58, 60, 64],
+    "loses facts": [10, 51],
+    "adds": [22],
+}
+
+
+@pytest.fixture
+def article(shared: Path) -> list[list[dict[str, str]]]:
+    """The 65 conversations that the article trained on."""
+    path = shared / "nvidia-10k" / "finetuning_events.jsonl"
+    return [json.loads(line)["messages"] for line in path.read_text("utf-8").splitlines()]
+
+
+def test_the_article_s_file_has_18_refusals_and_31_examples_worth_training_on(article: Any) -> None:
+    findings = curate([Candidate(parts(m[:-1]), m[-1]["content"]) for m in article])
+    assert [n for n, finding in enumerate(findings) if finding.reason == "refusal"] == REFUSALS
+    assert sum(not finding.reason for finding in findings) == 31
+
+
+def test_the_article_s_refine_steps_are_told_apart_as_people_told_them(article: Any) -> None:
+    found = curate([Candidate(parts(m[:-1]), m[-1]["content"]) for m in article])
+    by_hand = {n: kind for kind, numbers in CLASSES.items() for n in numbers}
+    assert {n for n, finding in enumerate(found) if finding.refine} == set(by_hand)
+    assert {n: found[n].refine for n in by_hand} == by_hand
+
+
+def draft(question: str, context: str, reply: str, page: Any = None) -> Candidate:
+    return Candidate(Parts(question, context, None, ()), reply, page)
+
+
+FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord has run the trams since 1998."
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("The fare is 3 euros.", ""),
+        (NOT_STATED, "refusal"),
+        ("The context information does not provide any details about fares.", "refusal"),
+        ("The provided excerpts don't mention it.", "refusal"),
+        ("Based on the provided context, the fare is 3 euros.", "refers to the context"),
+        ("The fare is 4 euros.", "unsupported number"),
+        ("Trams are run by Verkehrsverbund Sued.", "unsupported name"),
+        ("The fare was three euros, said NORD.", ""),
+        ("In the context of inflation, children pay half.", ""),
+        ("Damage by water is not provided for; the fare is 3 euros.", ""),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("According to the document, children pay half.", "refers to the context"),
+        ("Das Dokument sagt dazu nichts, der Text nennt keinen Preis.", "refusal"),
+        ("文档中没有提到票价。", "refusal"),
+        ("The fare is 30 euros.", "unsupported number"),
+        ("Children pay 50 %, so 1.5 of 3 euros.", "unsupported number"),
+    ],
+)
+def test_each_rule_names_its_reason(reply: str, reason: str) -> None:
+    [finding] = curate([draft("What is the fare?", FARE, reply)])
+    assert finding.reason == reason
+
+
+def test_a_reply_without_excerpts_is_not_held_against_them() -> None:
+    [finding] = curate([draft("Write a poem about Prague with 3 verses.", "", "In 1357 Charles laid a stone.")])
+    assert finding.reason == ""
+
+
+def test_doubles_keep_the_first_and_contradictions_keep_none() -> None:
+    same = draft("What is the fare?", FARE, "The fare on weekdays is 3 euros.")
+    again = draft("What is the fare?", FARE, "the fare on weekdays is 3 euros")
+    yes, no = draft("Is it open?", "", "Yes, daily."), draft("is it open", "", "No, never on Sundays.")
+    findings = curate([same, again, yes, no])
+    assert [f.reason for f in findings] == ["", "near-duplicate", "contradiction", "contradiction"]
+    assert findings[1].detail == "of example 0"
+
+
+def test_one_page_gives_no_more_than_its_share() -> None:
+    crowd = [draft(f"What about subject {word}?", "", f"It is about {word}.", "p1") for word in "abcdefghijklmnop"]
+    rest = [draft(f"Who is {n}?", "", f"{n} is one.", f"p{n}") for n in ("anna", "bert", "carla", "dora")]
+    findings = curate([*crowd, *rest])
+    kept = [f for f in findings if not f.reason]
+    assert {f.reason for f in findings} == {"", "too much of one page"}
+    assert len(kept) == 8 + 4  # two pages' even share of twenty examples from five pages, and all others
+
+
+@pytest.mark.parametrize(
+    ("existing", "revised", "context", "kind"),
+    [
+        ("It opens at 9.", "it opens at 9", "Nothing new.", "repeats"),
+        ("It opens at 9 and closes at 17.", "It opens at 9.", "Nothing new.", "loses facts"),
+        ("It opens at 9.", "It opens at 9 and closes at 17.", "Closing time is 17.", "adds"),
+        ("Ann runs the harbour ferry.", "The ferry of the harbour is run by Ann.", "A ferry.", "paraphrase"),
+        (
+            "The mill grinds rye.",
+            "Wheat comes by barge from upstream farms.",
+            "Barges bring wheat from farms.",
+            "loses facts",
+        ),
+        ("", "Closing time is 17.", "Closing time is 17.", "adds"),
+        ("The document does not say.", "It opens at 9 for adults.", "It opens at 9 for adults.", "adds"),
+        ("It says nothing of that.", "It costs 5 euros.", "It costs 50 euros.", "loses facts"),
+    ],
+)
+def test_a_refine_step_is_classed_by_what_became_of_the_answer(
+    existing: str, revised: str, context: str, kind: str
+) -> None:
+    assert classify(existing, revised, "When is it open?", context) == kind
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
+def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, question: str, context: str) -> None:
+    assert classify(existing, revised, question, context) in CLASSES
+    assert curate([Candidate(Parts(question, context, existing, ()), revised)])[0].refine in CLASSES
+    assert isinstance(abstains(revised), bool)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_what_a_text_says_itself_supports_it(text: str, more: str) -> None:
+    assert unsupported(text, f"{more} {text} {more}") == []
+    assert set(unsupported_names(text, text)) <= names(text)
+
+
+def test_numbers_in_other_forms_are_the_same_number() -> None:
+    assert values("1. First, $1,000.50") == values("FIRST 1000.5")
+    assert unsupported("27.0 billion", "26,974 million") == []
+    assert unsupported("28 billion", "26,974 million") == ["28 billion"]
+
+
+@settings(deadline=None)
+@given(
+    st.text(min_size=1, max_size=40).filter(str.strip),
+    st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=3),
+    st.text(min_size=1, max_size=40),
+)
+def test_a_prompt_is_read_back_as_it_was_written(question: str, texts: list[str], answer: str) -> None:
+    shown = [Excerpt(text, number) for number, text in enumerate(texts, 1)]
+    drafted = parts(prompts.draft(question, shown))
+    refined = parts(prompts.refine(question, answer, shown))
+    assert drafted == Parts(question, "\n".join(texts), None, tuple(range(1, len(texts) + 1)))
+    assert refined == drafted._replace(existing=answer)
+
+
+def test_the_prompts_of_other_tools_are_taken_apart() -> None:
+    rule = "-" * 21
+    llama = (
+        "The original query is as follows: Who runs it?\nWe have provided an existing answer: The city.\n"
+        "We have the opportunity to refine the existing answer (only if needed) with some more context below.\n"
+        f"{rule}\npage_label: 7\nThe state runs it.\n{rule}\nGiven the new context, refine the original answer."
+    )
+    assert parts([{"role": "user", "content": llama}]) == Parts(
+        "Who runs it?", "page_label: 7\nThe state runs it.", "The city.", (7,)
+    )
+    chain = "Use the context.\n\nThe city runs it.\n\nQuestion: Who runs it?\nHelpful Answer:"
+    assert parts([{"role": "user", "content": chain}]).question == "Who runs it?"
+    assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None, ())
+
+
+def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> None:
+    bad = "The fare is 99 euros."
+    drafted = draft("What is the fare?", FARE, bad)
+    refined = Candidate(Parts("What is the fare?", "Trams run daily.", bad, ()), f"{bad} Trams run daily.")
+    again = Candidate(
+        Parts("What is the fare?", "They are red.", refined.reply, ()), f"{refined.reply} The trams are red."
+    )
+    assert [finding.reason for finding in curate([drafted, refined, again])] == ["unsupported number"] * 3
+
+
+def test_one_question_of_two_texts_is_no_contradiction() -> None:
+    pair = [
+        draft("What was revenue?", f"At {n} revenue was {v} euros.", f"It was {v} euros.")
+        for n, v in (("A", 5), ("B", 7))
+    ]
+    assert [finding.reason for finding in curate(pair)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("reply", "source", "found"),
+    [
+        ("$30 million", "$3 million", ["30 million"]),
+        ("0.2 percent", "2 percent", ["0.2"]),
+        ("1.234,5 Euro", "1,234.50 euros", []),
+        ("It rose by 25 %, from 8 to 10.", "8 in May, 10 in June", []),
+        ("On 2023-05-03 at 17:00.", "On 3 May 2023 at 5 p.m.", []),
+        ("25 people came.", "Twenty-five people came.", []),
+        ("It fell by 26 %, from 8 to 10.", "8 in May, 10 in June", ["26"]),
+    ],
+)
+def test_a_number_is_held_against_the_values_of_its_source(reply: str, source: str, found: list[str]) -> None:
+    assert unsupported(reply, source) == found
+
+
+def test_signs_without_case_are_no_names() -> None:
+    assert unsupported_names("公司没有提到其他公司。", "The company says little of anything else here.") == []

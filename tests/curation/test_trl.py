@@ -1,0 +1,151 @@
+"""The training file and TRL: both formats load in `datasets`, the loss is on the answers alone, and they are learned.
+
+On a tiny model from random weights, without a network. Skipped where TRL is not installed.
+"""
+
+import json
+import math
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minirag import MessageLog, prompts, write_training_file
+from minirag.message_log import Exchange
+from minirag.prompts import Excerpt
+from minirag.testing import completion
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_with_trl"
+FORMATS = ("chat", "prompt-completion")
+ANSWERS = {
+    "How much is the fee?": "The fee is £31 a year, or £3 a month.",
+    "What does the Linnet measure?": "It measures flow – and pressure, too.",
+    "When was hall 4 opened?": "Hall 4 was opened in June.\n\nIt was rebuilt in May.",
+    "Who runs the water works?": "The city of Marlow Bay runs them.",
+}
+SFT_LIMIT = 1024
+"""Tokens that TRL keeps of an example unless told otherwise."""
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("trl") is None or find_spec("peft") is None, reason="TRL is not installed: pip install '.[train]'"
+    ),
+    pytest.mark.filterwarnings("ignore"),  # what torch and its friends say of each other is not this project's
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No hub is asked, and the user's caches stay as they are; read when the libraries are first imported."""
+    with pytest.MonkeyPatch.context() as surroundings:
+        surroundings.setenv("HF_HUB_OFFLINE", "1")
+        surroundings.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
+        surroundings.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def script(_surroundings: None) -> dict[str, Any]:
+    """The names of scripts/train_with_trl."""
+    return runpy.run_path(str(SCRIPT))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same four answers in both formats, in the order of `ANSWERS`."""
+    folder = tmp_path_factory.mktemp("files")
+    log = MessageLog(folder / "log.jsonl")
+    for number, (question, answer) in enumerate(ANSWERS.items()):
+        request = {"model": "big", "messages": prompts.draft(question, [Excerpt(answer, number + 1)])}
+        tags = {"question": f"t{number}", "split": "train", "draft": 1}
+        log.append(Exchange("draft", "chat.completions", "s", request, completion(answer), tags=tags))
+    chat = write_training_file(log, folder / "chat.jsonl").path
+    messages = [json.loads(line)["messages"] for line in chat.read_text("utf-8").splitlines()]
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps({"prompt": m[:-1], "completion": m[-1:]}) + "\n" for m in messages), "utf-8")
+    return dict(zip(FORMATS, (chat, pairs), strict=True))
+
+
+def labels(training: Any) -> list[list[int]]:
+    return [row["labels"] for row in training.train_dataset]
+
+
+def learned(training: Any, tokenizer: Any) -> list[str]:
+    """The text of each example that the loss is taken on."""
+    return [tokenizer.decode([token for token in row if token != -100]) for row in labels(training)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_loss_is_on_the_answers_and_on_nothing_else(
+    kind: str, script: dict[str, Any], files: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = script["examples"](files[kind])
+    tokenizer = script["tiny_tokenizer"](rows)
+    training = script["trainer"](script["tiny_model"](tokenizer), tokenizer, rows, tmp_path)
+    assert learned(training, tokenizer) == [f"{answer}<|im_end|>\n" for answer in ANSWERS.values()]
+
+
+def test_an_answer_behind_a_long_prompt_is_not_cut_off(script: dict[str, Any], tmp_path: Path) -> None:
+    asked, answer = {"role": "user", "content": "Pipes leak. " * 1500}, {"role": "assistant", "content": "They do."}
+    rows = script["Dataset"].from_list([{"prompt": [asked], "completion": [answer]}])
+    tokenizer = script["tiny_tokenizer"](rows)
+    training = script["trainer"](script["tiny_model"](tokenizer), tokenizer, rows, tmp_path)
+    assert len(labels(training)[0]) > SFT_LIMIT
+    assert learned(training, tokenizer) == ["They do.<|im_end|>\n"]
+
+
+def test_trls_own_mask_of_the_chat_file_is_the_same(
+    script: dict[str, Any], files: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = script["examples"](files["chat"])
+    tokenizer = script["tiny_tokenizer"](rows)
+    model = script["tiny_model"](tokenizer)
+    chat = script["load_dataset"]("json", data_files=str(files["chat"]), split="train")
+    masked = script["trainer"](model, tokenizer, chat, tmp_path, assistant_only_loss=True)
+    assert labels(masked) == labels(script["trainer"](model, tokenizer, rows, tmp_path))
+
+
+def run(*arguments: object) -> tuple[float, float]:
+    """The first and the last loss that the script tells."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    first, last = re.findall(r"loss (\S+) to (\S+);", said.stdout)[0]
+    return float(first), float(last)
+
+
+def replies(folder: Path, questions: list[list[dict[str, str]]]) -> list[str]:
+    """What the saved model says, greedily."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    said = []
+    for question in questions:
+        asked = tokenizer.apply_chat_template(
+            question, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        reply = model.generate(**asked, max_new_tokens=64, do_sample=False)[0, asked["input_ids"].shape[1] :]
+        said.append(tokenizer.decode(reply, skip_special_tokens=True).strip())
+    return said
+
+
+def test_a_saved_model_knows_by_heart_what_it_was_trained_on_and_can_be_trained_on(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    first, last = run(files["chat"], "--tiny", "--out", tmp_path / "tiny", "--steps", 100, "--rate", 1e-2)
+    assert math.isfinite(first)
+    assert last < first / 10
+    asked = [json.loads(line)["prompt"] for line in files["prompt-completion"].read_text("utf-8").splitlines()]
+    assert replies(tmp_path / "tiny", asked) == list(ANSWERS.values())
+
+    again, _ = run(
+        files["prompt-completion"], "--model", tmp_path / "tiny", "--lora", "--out", tmp_path / "more", "--steps", 2
+    )
+    assert again < first / 10, "the second training starts where the first one ended"
+    assert replies(tmp_path / "more", asked) == list(ANSWERS.values())

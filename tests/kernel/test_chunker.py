@@ -1,0 +1,219 @@
+"""Chunks: exact counts, exact slices, full cover, kept order, on any text; and cuts where a reader would cut."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from minirag import documents
+from minirag.chunker import _JOINT, Chunk, chunk
+from minirag.documents import Page
+from minirag.errors import InputError
+from minirag.sentences import sentence_spans
+from minirag.text import ENCODINGS, _load, encoding
+
+SHARED = Path(__file__).parents[3] / "shared"
+WORDS = ["the", " net", "Income", "'s ", " 2022", "3.5", ". ", "! ", "\n", "\n\n", "  ", "\t", "。", "、", "年度", "は"]
+WORDS += [
+    "營業",
+    "é",
+    "👩‍👩‍👧‍👦",
+    "️",
+    "/",
+    "•",
+    "aaaaaaaaaaaaaaaa",
+    "Zq9_",
+    "\r\n",
+    "\u3000",
+    "=====",
+    "\x1c",
+    "\ud800",
+]
+any_text = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=3)), max_size=120).map("".join)
+
+
+def check(pages, chunks, size, overlap, name):
+    """All that is promised of chunks, by counting and slicing afresh."""
+    count = encoding(name).count
+    sources = {page.source: "".join(p.text for p in pages if p.source == page.source) for page in pages}
+    assert [c.text for c in chunks] == [sources[c.source][c.start : c.end] for c in chunks]
+    assert [c.tokens for c in chunks] == [count(c.text) for c in chunks]
+    assert all(c.tokens <= size for c in chunks)
+    assert len({c.id for c in chunks}) == len(chunks)
+    offsets = dict.fromkeys(sources, 0)
+    for page in pages:
+        start, end = offsets[page.source], offsets[page.source] + len(page.text)
+        offsets[page.source] = end
+        own = [c for c in chunks if (c.source, c.page) == (page.source, page.number)]
+        assert all(start <= c.start < c.end <= end for c in own)
+        assert all(a.start < b.start and a.end < b.end for a, b in pairwise(own))
+        shared = [sources[page.source][b.start : a.end] for a, b in pairwise(own)]
+        assert all(count(text) <= overlap for text in shared)
+        missing = set(range(start, end)).difference(*(range(c.start, c.end) for c in own))
+        assert not "".join(sources[page.source][i] for i in missing).strip()
+
+
+@given(any_text, any_text, st.integers(16, 60), st.floats(0, 0.5), st.sampled_from(ENCODINGS))
+@example("a " + "b" * 5000 + " c. " + "。" * 3000 + " " * 9000 + "x", "", 16, 0.5, "o200k_base")
+@example("Ab. " * 30 + "".join("b" * n + ". " for n in range(480, 560, 7)), "", 60, 0.5, "o200k_base")
+@example("\ud800" * 60, "", 16, 0.0, "bytes")
+@example("a \ud83d\ude00. " * 60, "", 16, 0.5, "o200k_base")
+@example("e" + "́" * 3000, "=" * 2500 + "年" * 2500, 31, 0.3, "cl100k_base")
+@settings(max_examples=300, deadline=None)
+def test_every_promise_holds_on_any_text(first, second, size, share, name):
+    overlap = int(size * share)
+    pages = [Page(1, "a", first), Page(1, "b", second), Page(2, "a", second + first)]
+    check(pages, chunk(pages, size=size, overlap=overlap, tokenizer=name), size, overlap, name)
+
+
+def counted_afresh(text, size, overlap, tokenizer):
+    """The (start, end, tokens) of a page's chunks, by the rules alone: every slice that is looked at is encoded."""
+    count = tokenizer.count
+    if count(text) <= size:
+        return [(0, len(text), count(text))]
+    borders, spans = [end for _, end in sentence_spans(text)], []
+    last, end = -1, 0
+    while end < len(text):
+        following = next(b for b in borders if b > end)
+        shared = [b for b in borders if last < b < end] if overlap and end in borders else []
+        fits = (b for b in shared if count(text[b:end]) <= overlap and count(text[b:following]) <= size)
+        start = next(fits, end)
+        ends = [b for b in borders if b > end and count(text[start:b]) <= size]
+        if ends:
+            last_quarter = [b for b in ends if count(text[b : ends[-1]]) <= size // 4]
+            paragraphs = [b for b in last_quarter if re.search(r"\n\s*\n\s*$", text[max(b - 8, 0) : b])]
+            stop = (ends if ends[-1] == len(text) else paragraphs or ends)[-1]
+        else:
+            stop = start + tokenizer.prefix(text[start:], size)
+            word = re.search(r"(?<=\s)\S+\Z", text[start:stop])
+            if word and text[start : start + word.start()].strip() and re.match(r"\S", text[stop:]):
+                stop = start + word.start()
+            while count(text[start:stop]) > size:
+                stop -= 1
+        spans.append((start, stop, count(text[start:stop])))
+        last, end = start, stop
+    return spans
+
+
+words_text = st.lists(st.sampled_from([*WORDS[:16], "word ", "Another one. ", "營業", "/", "•", "Zq9_"]), max_size=200)
+
+
+@given(words_text.map("".join), st.integers(16, 60), st.floats(0, 0.5), st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_cuts_are_where_the_rules_put_them_when_every_slice_is_counted_afresh(text, size, share, name):
+    chunks = chunk([Page(1, "a", text)], size=size, overlap=int(size * share), tokenizer=name)
+    spans = counted_afresh(text, size, int(size * share), encoding(name)) if text else []
+    assert [span for span in spans if text[slice(*span[:2])].strip()] == [(c.start, c.end, c.tokens) for c in chunks]
+
+
+@pytest.mark.parametrize(
+    "document", ["../minirag/data/sample-report.md", "../../shared/nvidia-10k/nvidia-sec-10k-2022.pdf"]
+)
+@pytest.mark.parametrize(("size", "overlap"), [(128, 16), (512, 64)])
+def test_cuts_of_a_report_are_where_the_rules_put_them(document, size, overlap):
+    path = Path(__file__).parents[1] / document
+    if not path.is_file():
+        pytest.skip("needs ../shared/nvidia-10k")
+    for page in documents.load(path)[:12]:
+        chunks = chunk([page], size=size, overlap=overlap)
+        spans = [(c.start, c.end, c.tokens) for c in chunks]
+        assert counted_afresh(page.text, size, overlap, encoding("o200k_base")) == spans
+
+
+@given(any_text, st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_the_characters_of_tokens_are_those_that_begin_in_them(text, name):
+    tokenizer = encoding(name)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    ends = tokenizer.ends(text).tolist()
+    assert len(ends) == tokenizer.count(text)
+    assert ends[-1:] == ([len(text)] if text else [])
+    total, expected = 0, []
+    for number in tokenizer.encode(text):
+        token = bytes([number]) if name == "bytes" else _load(name).encoding.decode_single_token_bytes(number)
+        total += sum(byte & 0xC0 != 0x80 for byte in token)
+        expected.append(total)
+    assert expected == ends
+
+
+@given(any_text, any_text, st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_counts_add_up_at_every_joint(first, second, name):
+    text = first + second
+    count = encoding(name).count
+    for match in _JOINT.finditer(text):
+        at = match.start()
+        assert count(text) == count(text[:at]) + count(text[at:])
+
+
+@pytest.mark.parametrize("corpus", ["state_of_the_union.md", "wikitexts.md"])
+def test_prose_is_rarely_cut_inside_a_sentence(corpus):
+    path = SHARED / "eval" / "chunking" / corpus
+    if not path.is_file():
+        pytest.skip("needs ../shared/eval/chunking, two public corpora")
+    pages = documents.load(path)
+    for size, overlap in [(128, 16), (512, 64)]:
+        chunks = chunk(pages, size=size, overlap=overlap)
+        check(pages, chunks, size, overlap, "o200k_base")
+        ends, offset = set(), 0
+        for page in pages:
+            ends.update(offset + end for _, end in sentence_spans(page.text))
+            offset += len(page.text)
+        assert sum(c.end not in ends for c in chunks) < 0.05 * len(chunks)
+
+
+def test_neighbours_share_whole_sentences_that_fit_the_overlap():
+    text = "".join(f"Line {n} is short. " for n in range(12))
+    chunks = chunk([Page(1, "a", text)], size=26, overlap=13)
+    shared = [text[b.start : a.end] for a, b in pairwise(chunks)]
+    assert shared[0] == "Line 2 is short. Line 3 is short. "
+    assert len(shared) > 3
+
+
+def test_a_sentence_that_fits_alone_is_never_cut_for_the_sake_of_overlap():
+    short, long = "It is small. ", "The tram " + "goes on and " * 9 + "stops. "
+    chunks = chunk([Page(1, "a", short * 5 + long)], size=32, overlap=16)
+    assert chunks[-1].text.endswith(long)
+    assert chunks[-1].text.count("tram") == 1
+
+
+def test_a_paragraph_end_near_the_limit_is_preferred():
+    text = "One two three four five. " * 4 + "Six seven.\n\n" + "Eight nine ten. " * 4
+    assert chunk([Page(1, "a", text)], size=32, overlap=0)[0].text.endswith("Six seven.\n\n")
+
+
+def test_blank_pages_give_no_chunk_but_count_in_the_offsets():
+    chunks = chunk([Page(1, "a", "Hi. "), Page(2, "a", " \n "), Page(3, "a", ""), Page(4, "a", "Bye.")])
+    assert [(c.page, c.start, c.end, c.text) for c in chunks] == [(1, 0, 4, "Hi. "), (4, 7, 11, "Bye.")]
+
+
+def test_a_chunk_keeps_its_id_between_runs_and_goes_through_json():
+    (one,) = chunk([Page(3, "a.pdf", "Same text.")])
+    assert one == Chunk(one.id, "a.pdf", 3, 0, 10, 3, "Same text.")
+    assert one.id == chunk([Page(3, "a.pdf", "Same text.")])[0].id
+    assert list(one.to_json()) == ["id", "source", "page", "start", "end", "tokens", "text"]
+    assert Chunk(**one.to_json()) == one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"size": 15}, "The chunk size of 15 tokens is too small: take 16 or more."),
+        ({"size": 20, "overlap": 11}, "A chunk overlap of 11 tokens does not suit a size of 20: take 0 to 10."),
+        ({"overlap": -1}, "A chunk overlap of -1 tokens does not suit a size of 1024: take 0 to 512."),
+        ({"tokenizer": "gpt2"}, "No encoding is called 'gpt2': choose one of cl100k_base, o200k_base, bytes."),
+    ],
+)
+def test_unusable_settings_are_refused_in_a_sentence(arguments, sentence):
+    with pytest.raises(InputError) as caught:
+        chunk([], **arguments)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("unit", ["a", "Zq9", "年", "=", "x "])
+def test_a_long_line_is_cut_in_bounded_pieces(unit):
+    pages = [Page(1, "a", unit * 100_000)]
+    check(pages, chunk(pages, size=512, overlap=64), 512, 64, "o200k_base")

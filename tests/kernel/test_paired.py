@@ -1,0 +1,107 @@
+"""The comparison: its numbers against scipy, its verdicts, its words."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from minirag.comparison import compare, in_words
+from minirag.errors import InputError
+from minirag.metrics import Score
+
+
+def test_with_single_questions_it_is_the_paired_t_test() -> None:
+    random = np.random.default_rng(7)
+    base, tuned = random.random(30), random.random(30)
+    result = compare(list(base), list(tuned))
+    oracle = stats.ttest_rel(tuned, base)
+    interval = oracle.confidence_interval(0.95)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
+    assert result.p_value == pytest.approx(oracle.pvalue, abs=1e-9)
+    assert result.difference == pytest.approx(float(np.mean(tuned - base)), abs=1e-12)
+
+
+def test_with_equal_clusters_it_is_the_t_test_of_the_cluster_means() -> None:
+    random = np.random.default_rng(8)
+    base, tuned = random.random(40), random.random(40)
+    clusters = [i // 5 for i in range(40)]
+    means = (tuned - base).reshape(8, 5).mean(axis=1)
+    oracle = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    result = compare(list(base), list(tuned), clusters=clusters)
+    assert (result.low, result.high) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
+    exact = stats.permutation_test((means,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert (result.n_clusters, result.p_permutation) == (8, exact.pvalue)
+
+
+def test_unscored_rows_are_left_out_and_counted() -> None:
+    result = compare([0.5, None, 0.5, Score(0.5)], [0.75, 0.9, Score(None, "cut off"), 0.5])
+    assert (result.n, result.n_unscored) == (2, 2)
+    assert (result.base_mean, result.tuned_mean, result.difference) == (0.5, 0.625, 0.125)
+    assert result.unscored == {"base": {"no reason given": 1}, "tuned": {"cut off": 1}}
+    assert (result.worst, result.best) == pytest.approx((-0.0875, 0.4125))
+
+
+@pytest.mark.parametrize(
+    ("tuned", "margin", "verdict"),
+    [
+        ([0.9, 0.8, 0.9, 0.85], None, "better"),
+        ([0.1, 0.2, 0.1, 0.15], None, "worse"),
+        ([0.9, 0.1, 0.6, 0.4], None, "cannot tell"),
+        ([0.51, 0.49, 0.5, 0.5], 0.05, "no meaningful difference"),
+        ([0.51, 0.49, 0.5, 0.5], None, "cannot tell"),
+    ],
+)
+def test_the_verdict_follows_from_the_interval(tuned: list[float], margin: float | None, verdict: str) -> None:
+    assert compare([0.5] * 4, tuned, margin=margin).verdict == verdict
+
+
+def test_an_arm_that_loses_its_bad_answers_gets_no_verdict() -> None:
+    tuned = [None if number % 10 == 0 else 0.9 for number in range(100)]
+    result = compare([0.5] * 50 + [0.6] * 50, tuned, arms=("teacher", "student"))
+    assert in_words(result) == "+0.350 [+0.339, +0.361]: cannot tell (10 of 100 answers of student are unscored)"
+    assert (result.low > 0, result.worst < result.difference) == (True, True)
+
+
+def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
+    assert in_words(compare([], [])) == "cannot tell (nothing was scored in both)"
+    assert compare([None], [0.5]).n_unscored == 1
+    one_page = compare([0.1, 0.2], [0.9, 0.8], clusters=["p", "p"])
+    assert (one_page.low, one_page.n_clusters) == (None, 1)
+    assert in_words(one_page) == "+0.700: cannot tell (all questions are about one page)"
+
+
+@pytest.mark.parametrize(
+    ("n", "tuned", "words"),
+    [
+        (3, 0.5, "+0.000 [+0.000, +0.000]: cannot tell (the same in every question)"),
+        (5, 0.6, "+0.100 [+0.100, +0.100]: cannot tell (the same in every question, and there are too few)"),
+        (6, 0.6, "+0.100 [+0.100, +0.100]: better (the same in every question)"),
+    ],
+)
+def test_without_any_spread_only_the_sign_flips_can_tell(n: int, tuned: float, words: str) -> None:
+    assert in_words(compare([0.5] * n, [tuned] * n)) == words
+
+
+def test_arms_of_different_length_are_refused() -> None:
+    with pytest.raises(InputError, match="pair 1 scores with 2"):
+        compare([0.1], [0.1, 0.2])
+    with pytest.raises(InputError, match="same questions"):
+        compare([0.1], [0.1], clusters=["p1", "p2"])
+
+
+def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) -> None:
+    result = compare(article["base_faithfulness"], article["ft_faithfulness"])
+    assert (round(result.base_mean, 4), round(result.tuned_mean, 4)) == (0.8356, 0.8847)
+    assert in_words(result) == "+0.049 [-0.039, +0.137]: cannot tell (about 223 questions could)"
+    assert (result.n, round(result.detectable, 3)) == (36, 0.125)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=40))
+def test_swapping_the_arms_mirrors_the_interval(rows: list[tuple[float, float, int]]) -> None:
+    base, tuned, clusters = ([row[i] for row in rows] for i in range(3))
+    there, back = compare(base, tuned, clusters=clusters), compare(tuned, base, clusters=clusters)
+    assert there.difference == pytest.approx(-back.difference, abs=1e-12)
+    if there.low is not None:
+        assert there.low == pytest.approx(-back.high, abs=1e-9)

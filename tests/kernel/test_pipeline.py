@@ -1,0 +1,434 @@
+"""The main job from documents to report, on the embedded server, and what a second run does."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from doubles import Script
+from minirag import FineTuningJob, MessageLog, offline
+from minirag.cli.main import main
+from minirag.curation.prompt_parts import parts
+from minirag.offline import job_faults
+from minirag.service import Service
+from minirag.text import for_model
+
+SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
+OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+FILES = [
+    "answers.jsonl",
+    "chunks.jsonl",
+    "comparison.json",
+    "costs.json",
+    "index.json",
+    "job.json",
+    "messages.jsonl",
+    "questions.jsonl",
+    "report.html",
+    "run.json",
+    "scores.jsonl",
+    "training.jsonl",
+    "training_report.json",
+    "vectors.npy",
+]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over the sample report."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    options = [*OPTIONS, "--out", str(out)]
+    assert main(["run", str(SAMPLE), *options]) == 0
+    return out
+
+
+def test_a_run_writes_every_file_of_the_contract(folder: Path) -> None:
+    assert sorted(contents(folder)) == FILES
+
+
+def test_a_second_run_sends_nothing_and_changes_no_byte(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(folder)
+    assert main(["run", str(SAMPLE), *OPTIONS, "--out", str(folder)]) == 0
+    assert contents(folder) == before
+    assert main(["report", "--out", str(folder)]) == 0
+    assert contents(folder) == before
+    assert "tuned against base" in capsys.readouterr().out
+
+
+def test_what_the_log_and_the_index_answer_starts_no_server_and_cuts_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    before = contents(tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", None)
+        patch.setattr("minirag.pipeline.chunk", None)
+        assert main(command) == 0
+    assert contents(tmp_path / "out") == before
+    assert "as before" in capsys.readouterr().err
+
+    (tmp_path / "other.txt").write_text("Another document, of two pages.\fThis is the second.")
+    for changed in ([*command, "--chunk-size", "512"], ["index", str(tmp_path / "other.txt"), *command[2:]]):
+        assert main(changed) == 0
+        index = json.loads((tmp_path / "out" / "index.json").read_text())
+        assert index["cut_from"] not in before["index.json"].decode()
+        assert "as before" not in capsys.readouterr().err
+
+
+def test_an_index_that_does_not_say_what_it_was_cut_from_is_compared_chunk_by_chunk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    facts = json.loads((tmp_path / "out" / "index.json").read_text())
+    (tmp_path / "out" / "index.json").write_text(json.dumps({**facts, "cut_from": None}))
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "as before" in capsys.readouterr().err
+
+
+def test_deleting_all_but_log_vectors_and_job_rebuilds_the_same_for_free(folder: Path) -> None:
+    before = contents(folder)
+    for name in (
+        "answers.jsonl",
+        "scores.jsonl",
+        "comparison.json",
+        "costs.json",
+        "questions.jsonl",
+        "training.jsonl",
+        "report.html",
+    ):
+        (folder / name).unlink()
+    assert main(["run", "--out", str(folder)]) == 0
+    assert contents(folder) == before
+
+
+def test_every_chat_request_fits_the_window_with_its_reserved_reply(folder: Path) -> None:
+    chats = [e for e in MessageLog(folder / "messages.jsonl") if e.endpoint == "chat.completions"]
+    assert Counter(e.stage for e in chats).keys() == {
+        "question",
+        "draft",
+        "refine",
+        "statements",
+        "verdicts",
+        "reverse",
+    }
+    for exchange in chats:
+        prompt = for_model(exchange.model).count_messages(exchange.request["messages"])
+        assert prompt + exchange.request["max_tokens"] <= 1200
+        assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 1200
+
+
+def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(folder: Path) -> None:
+    questions = rows(folder / "questions.jsonl")
+    pages = {split: {q["page"] for q in questions if q["split"] == split} for split in ("train", "eval")}
+    assert Counter(q["split"] for q in questions) == {"train": 14, "eval": 10}
+    assert not pages["train"] & pages["eval"]
+    for row in rows(folder / "training.jsonl"):
+        assert set(row) == {"messages"}
+        prompt = row["messages"][1]["content"]
+        assert not any(f'page="{page}"' in prompt for page in pages["eval"])
+
+
+def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(folder: Path) -> None:
+    answers = [a for a in rows(folder / "answers.jsonl") if a["question_id"].startswith("e")]
+    assert Counter(a["arm"] for a in answers) == {"base": 10, "tuned": 10, "teacher": 10}
+    scores = rows(folder / "scores.jsonl")
+    assert Counter((s["arm"], s["metric"]) for s in scores) == {
+        (arm, metric): 10 for arm in ("base", "tuned", "teacher") for metric in ("faithfulness", "answer_relevancy")
+    }
+    comparison = json.loads((folder / "comparison.json").read_text())
+    for metric, result in comparison["metrics"].items():
+        for arm, facts in result["arms"].items():
+            values = [
+                s["value"] for s in scores if s["arm"] == arm and s["metric"] == metric and s["value"] is not None
+            ]
+            assert facts["mean"] == pytest.approx(sum(values) / len(values))
+            assert facts["n"] == len(values)
+        assert result["low"] <= result["difference"] <= result["high"]
+    known = {e.id for e in MessageLog(folder / "messages.jsonl")}
+    assert all(set(s["exchanges"]) <= known for s in scores)
+    stages = {e.id: e.stage for e in MessageLog(folder / "messages.jsonl")}
+    relevancy = next(s for s in scores if s["metric"] == "answer_relevancy")
+    assert [stages[id] for id in relevancy["exchanges"]] == ["reverse", "embed"]
+
+
+def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> None:
+    costs = json.loads((folder / "costs.json").read_text())
+    log = [e for e in MessageLog(folder / "messages.jsonl") if e.usage]
+    assert sum(line["calls"] for line in costs["lines"] if line["stage"] != "train") == len(log)
+    assert sum(line["input_tokens"] + line["cached_tokens"] for line in costs["lines"]) == sum(
+        e.usage["prompt_tokens"] for e in log
+    )
+    assert costs["total_usd"] == 0.0
+
+
+def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--offline", "--metrics", "context_relevancy", "--out", str(tmp_path), "--json"]
+    assert main(["evaluate", str(folder), *options]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert {arm: facts["context_relevancy"]["n"] for arm, facts in summary.items()} == {
+        "base": 10,
+        "tuned": 10,
+        "teacher": 10,
+    }
+
+
+def test_run_json_says_what_went_in_and_what_answered(folder: Path) -> None:
+    facts = json.loads((folder / "run.json").read_text())
+    assert list(facts["documents"]) == [str(SAMPLE)]
+    assert facts["settings"]["teacher"] == "offline-teacher"
+    assert facts["service"] == "offline"
+    assert facts["models_served"]["offline-judge"] == ["offline-judge"]
+
+
+def test_the_log_is_private_and_holds_no_header_or_key(folder: Path) -> None:
+    assert oct((folder / "messages.jsonl").stat().st_mode & 0o777) == "0o600"
+    assert b"authorization" not in (folder / "messages.jsonl").read_bytes().lower()
+
+
+def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert (
+        main(
+            [
+                "questions",
+                str(SAMPLE),
+                "--offline",
+                "--train-questions",
+                "12",
+                "--eval-questions",
+                "4",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    assert {"chunks.jsonl", "questions.jsonl", "run.json"} <= set(contents(out))
+    assert "training.jsonl" not in contents(out)
+    assert main(["collect", "--out", str(out)]) == 0
+    asked = len(MessageLog(out / "messages.jsonl"))
+    assert "report.html" not in contents(out)
+    assert main(["ask", "--out", str(out), "--json"]) == 0
+    assert len(MessageLog(out / "messages.jsonl")) == asked
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 16
+
+
+def test_a_tuned_model_from_elsewhere_needs_no_training(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
+    assert main(["run", str(SAMPLE), *options, "--out", str(out)]) == 0
+    assert not (out / "job.json").exists()
+    assert {a["arm"] for a in rows(out / "answers.jsonl")} == {"base", "tuned", "teacher"}
+
+
+def test_every_metric_can_be_asked_for_and_stands_in_the_report(tmp_path: Path) -> None:
+    metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
+    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
+    assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
+    assert "context precision" in (tmp_path / "report.html").read_text("utf-8")
+    assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
+
+
+def test_a_train_question_that_is_an_eval_question_is_not_trained_on(tmp_path: Path) -> None:
+    shared = ["What does Tarnwick Instruments plc make?", "How many employees did the United Kingdom have?"]
+    own = [f"What did the company do in its year number {n}, and why?" for n in range(14)]
+    (tmp_path / "train.txt").write_text("\n".join([*shared, "Who founded the company in 1986?"]))
+    (tmp_path / "eval.txt").write_text("\n".join([*shared, *own[:1]]))
+    files = [f"--{split}-questions={tmp_path / split}.txt" for split in ("train", "eval")]
+    assert main(["collect", str(SAMPLE), "--offline", *files, "--out", str(tmp_path / "o")]) == 0
+    report = json.loads((tmp_path / "o" / "training_report.json").read_text())
+    assert {e["question"]: e["dropped"] for e in report["examples"]}["t001"] == "eval question"
+
+
+def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+    with offline.serve() as server:
+        options = [
+            "--train-questions",
+            "1",
+            "--eval-questions",
+            "1",
+            "--base-url",
+            server.base_url,
+            "--out",
+            str(tmp_path),
+        ]
+        assert main(["questions", str(SAMPLE), *models, *options]) == 0
+        with offline.serve() as other:
+            assert main(["questions", "--base-url", other.base_url, "--out", str(tmp_path)]) == 2
+            assert server.base_url in capsys.readouterr().err
+            assert main(["questions", "--base-url", server.base_url, "--out", str(tmp_path)]) == 0
+
+
+def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Path) -> None:
+    """A service that refuses some of the tuned model's questions must not raise its mean quietly."""
+    with offline.serve() as server:
+
+        def forward(seen: dict[str, Any]) -> bytes:
+            address = server.base_url + seen["path"].removeprefix("/v1")
+            headers = {k: v for k, v in seen["headers"].items() if k in {"content-type", "authorization"}}
+            return httpx.request(seen["method"], address, content=seen["raw"], headers=headers, timeout=30).content
+
+        class Refusing(Script):
+            def status(self, seen: dict[str, Any]) -> int:
+                return 400 if b"offline-teacher" in seen["raw"] and b"\\nDoes it rain" in seen["raw"] else 200
+
+        (tmp_path / "eval.txt").write_text(
+            "What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?"
+        )
+        models = [w for role in ("student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+        with Refusing((200, {}, forward)) as script:
+            options = [
+                "--tuned",
+                "offline-judge",
+                "--train-questions",
+                "1",
+                "--eval-questions",
+                str(tmp_path / "eval.txt"),
+            ]
+            command = ["run", str(SAMPLE), "--teacher", "offline-teacher", *models, *options, "--base-url", script.url]
+            assert main([*command, "--out", str(tmp_path / "o")]) == 3
+    comparison = json.loads((tmp_path / "o" / "comparison.json").read_text())
+    arms = comparison["metrics"]["answer_relevancy"]["arms"]
+    assert (arms["teacher"]["n"], arms["teacher"]["n_unscored"]) == (2, 1)
+    assert arms["teacher"]["unscored"] == {"there is no answer: the call failed": 1}
+    assert arms["base"]["n"] == 3
+
+
+def test_another_service_with_models_of_the_same_name_gets_an_index_of_its_own(tmp_path: Path) -> None:
+    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+    for _ in range(2):
+        with offline.serve() as server:
+            options = [*models, "--base-url", server.base_url, "--out", str(tmp_path)]
+            assert main(["index", str(SAMPLE), *options]) == 0
+            assert json.loads((tmp_path / "index.json").read_text())["model"].endswith(server.base_url)
+
+
+def test_pages_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("One note.\f\fAnother note.")
+    assert main(["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "o")]) == 0
+    assert f"no text on {tmp_path / 'notes.txt'} page 2" in capsys.readouterr().err
+
+
+def served(server: offline.Server, out: Path, *more: str) -> list[str]:
+    """A run against a server that is already there, as against any other service."""
+    roles = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
+    return ["run", str(SAMPLE), *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(out), *more]
+
+
+def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+        assert main(served(server, tmp_path / "out")) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert "no longer trains" in said
+        assert "2027-01-06" in said
+        assert "training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL." in said
+        comparison = json.loads((tmp_path / "out" / "comparison.json").read_text())
+        assert comparison["verdict"].startswith("There is no tuned model to compare: ")
+        means = {arm: facts["mean"] for arm, facts in comparison["metrics"]["faithfulness"]["arms"].items()}
+        assert means.keys() == {"base", "teacher"}
+        assert None not in means.values()
+        assert "no longer trains" in (tmp_path / "out" / "report.html").read_text()
+        before = server.requests["POST", "/v1/files"]
+        with offline.serve() as elsewhere:
+            tuned = ["--tuned", "offline-student", "--tuned-base-url", elsewhere.base_url]
+            assert main(served(server, tmp_path / "out", *tuned)) == 0
+            assert elsewhere.requests["POST", "/v1/chat/completions"] > 0
+        assert server.requests["POST", "/v1/files"] == before
+
+
+def test_a_student_of_another_service_is_asked_trained_and_verified_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
+    out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
+    with offline.serve() as main_service, offline.serve() as students:
+        given = served(main_service, out, "--student-base-url", students.base_url)
+        assert main(given) == 0
+        assert students.requests["POST", "/v1/fine_tuning/jobs"] == 1
+        assert main_service.requests["POST", "/v1/fine_tuning/jobs"] == 0
+        with MessageLog(out / "messages.jsonl") as log:
+            arms = {(e.tags["arm"], e.service) for e in log if e.stage == "draft" and e.tags["split"] == "eval"}
+        assert arms == {
+            ("base", students.base_url),
+            ("tuned", students.base_url),
+            ("teacher", main_service.base_url),
+        }
+        sent = main_service.requests[chats], students.requests[chats]
+        assert main(["run", "--out", str(out), "--base-url", main_service.base_url]) == 2
+        assert f"give --student-base-url {students.base_url} again" in capsys.readouterr().err
+        assert main(["finetune", "--out", str(out), *given[-2:], "--base-url", main_service.base_url, "--status"]) == 0
+        assert "succeeded" in capsys.readouterr().out
+        assert main(given) == 0
+        assert (main_service.requests[chats], students.requests[chats]) == sent
+    assert main(["verify", str(out)]) == 0
+
+
+def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with offline.serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
+        assert main(served(server, tmp_path / "out")) == 0
+    assert "is not served yet; waiting for it up to 600 s" in capsys.readouterr().err
+
+
+def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with offline.serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
+        finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
+        assert main(["collect", *finetune[1:]]) == 0
+        before = (tmp_path / "out" / "run.json").read_bytes()
+        assert main([*finetune, "--cancel", "--epochs", "7"]) == 2
+        assert "knows of no job" in capsys.readouterr().err
+        assert (tmp_path / "out" / "run.json").read_bytes() == before
+        with MessageLog(tmp_path / "out" / "messages.jsonl") as log, Service(server.base_url, "k") as service:
+            job = FineTuningJob.create(
+                tmp_path / "out" / "training.jsonl", base="offline-student", seed=0, log=log, service=service
+            )
+        assert main([*finetune, "--cancel", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
+        assert "cancellation" in told["events"][-1]["message"]
+        assert main(finetune) == 0  # a cancelled job is not taken up again: a new one is started
+        assert main([*finetune, "--status"]) == 0
+        assert "The job has successfully completed" in (out := capsys.readouterr().out)
+        assert all(len(line) < 80 for line in out.splitlines() if line.startswith("20"))
+        assert main([*finetune, "--cancel"]) == 2
+        assert 'already has status "succeeded"' in capsys.readouterr().err
+
+
+def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["collect", str(SAMPLE), *OPTIONS, "--validation-share", "0.2", "--format", "prompt-completion"]
+    assert main([*command, "--idle-refines", "verbatim", "--out", str(out)]) == 0
+    report = json.loads((out / "training_report.json").read_text())
+    shown = {
+        name: {page for row in rows(out / f"{name}.jsonl") for page in parts(row["messages"][:-1]).pages}
+        for name in ("training", "training.validation")
+    }
+    assert shown["training"]
+    assert shown["training.validation"]
+    assert not shown["training"] & shown["training.validation"]
+    assert report["held_out"] == len(rows(out / "training.validation.jsonl")) > 0
+    for name in ("training", "training.validation"):
+        both = zip(rows(out / f"{name}.jsonl"), rows(out / f"{name}.prompt-completion.jsonl"), strict=True)
+        assert all(chat["messages"] == other["prompt"] + other["completion"] for chat, other in both)
+    assert report["refine"]["repeats"] > 0
+    assert "repeats" not in report["dropped"]

@@ -1,0 +1,181 @@
+"""Retrieve, fill the window, draft, refine: no request over the window, nothing given twice, nothing left out."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minirag import Page, QueryEngine, VectorStore, chunk, prompts
+from minirag.errors import WindowTooSmall
+from minirag.prompts import Excerpt, Message
+from minirag.testing import FunctionChat
+from minirag.text import encoding, for_model
+from minirag.window import Passage, Window, excerpts
+
+PAGES = [
+    Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")
+    for n in range(1, 5)
+]
+
+
+class OneHot:
+    """Each text of the store has its own direction; a question points to the chunk whose page it names."""
+
+    model = "one-hot"
+
+    def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
+        rows = np.full((len(texts), 6), 0.01, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[int(re.search(r"(\d)", text).group(1))] = 1.0
+        return rows
+
+
+@pytest.fixture
+def store() -> VectorStore:
+    return VectorStore.build(chunk(PAGES, size=1024, overlap=128), OneHot())
+
+
+def engine(store: VectorStore, reply: Any = lambda _: "the answer", **options: Any) -> tuple[QueryEngine, FunctionChat]:
+    chat = FunctionChat(reply)
+    return QueryEngine(store, chat, OneHot(), **options), chat
+
+
+def given_text(chat: FunctionChat) -> list[str]:
+    return [
+        "".join(re.findall(r"<excerpt-[^>]*>\n(.*?)\n</excerpt", a["messages"][-1]["content"], re.S))
+        for a in chat.asked
+    ]
+
+
+def test_what_fits_one_request_is_one_draft(store: VectorStore) -> None:
+    querying, chat = engine(store, top_k=1, context_window=4096)
+    answer = querying.query("What about 2?")
+    assert (answer.text, len(answer.drafts), [hit.chunk.page for hit in answer.hits]) == ("the answer", 1, [2])
+    assert chat.asked[0]["stage"] == "draft"
+    assert answer.contexts == [PAGES[1].text]
+    assert "<excerpt" in chat.asked[0]["messages"][-1]["content"]
+    assert 'page="2"' in chat.asked[0]["messages"][-1]["content"]
+
+
+def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(store: VectorStore) -> None:
+    querying, chat = engine(store, top_k=2, context_window=1000, reply_tokens=200)
+    answer = querying.query("What about 3?")
+    assert [a["stage"] for a in chat.asked] == ["draft"] + ["refine"] * (len(chat.asked) - 1)
+    assert len(chat.asked) > 2
+    sentences = re.findall(r"Fact \d-\d+ ", " ".join(given_text(chat)))
+    expected = [s for hit in answer.hits for s in re.findall(r"Fact \d-\d+ ", hit.chunk.text)]
+    assert sentences == expected
+    for asked in chat.asked:
+        assert chat.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1000
+    assert [d.exchange.stage for d in answer.drafts] == [a["stage"] for a in chat.asked]
+
+
+def test_each_refine_request_holds_the_answer_before_it(store: VectorStore) -> None:
+    count = iter(range(100))
+    querying, chat = engine(store, lambda _: f"answer {next(count)}", top_k=2, context_window=1000)
+    answer = querying.query("What about 3?")
+    for number, asked in enumerate(chat.asked[1:]):
+        assert f"\nanswer {number}\n" in asked["messages"][-1]["content"]
+    assert answer.text == f"answer {len(chat.asked) - 1}"
+
+
+def test_a_refine_reply_of_nothing_leaves_the_answer_as_it_was(store: VectorStore) -> None:
+    replies = iter(["first", "", "", "", "", ""])
+    querying, _ = engine(store, lambda _: next(replies), top_k=2, context_window=1000)
+    assert querying.query("What about 3?").text == "first"
+
+
+def test_text_that_two_chunks_share_is_given_once() -> None:
+    pages = [Page(1, "report", " ".join(f"Sentence number {i} stands here." for i in range(200)) + "\n")]
+    store = VectorStore.build(chunk(pages, size=300, overlap=100), OneHotByRow())
+    querying, chat = engine(store, top_k=3, context_window=None)
+    hits = store.search(np.ones(4, np.float32), 3)[0]
+    querying.read("Q?", hits, {})
+    numbers = re.findall(r"number (\d+)", given_text(chat)[0])
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) == {n for hit in hits for n in re.findall(r"number (\d+)", hit.chunk.text)}
+
+
+class OneHotByRow(OneHot):
+    def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
+        return np.eye(len(texts), 4, dtype=np.float32) + 0.1
+
+
+def test_a_window_too_small_is_found_before_anything_is_sent(store: VectorStore) -> None:
+    querying, chat = engine(store, context_window=200, reply_tokens=100)
+    with pytest.raises(WindowTooSmall, match="raise --context-window"):
+        querying.query("What about 3?")
+    assert chat.asked == []
+
+
+@given(st.text(max_size=40), st.integers(1, 400), st.sampled_from(["gpt-4o", "llama3"]), st.booleans())
+def test_checking_a_window_fails_where_requiring_it_does(text: str, size: int, model: str, shaped: bool) -> None:
+    window, schema = Window(for_model(model), size), {"type": "object"} if shaped else None
+    messages: list[Message] = [{"role": "user", "content": text}]
+    try:
+        window.require(messages, 20, schema)
+    except WindowTooSmall as error:
+        with pytest.raises(WindowTooSmall, match=re.escape(str(error))):
+            window.check(messages, 20, schema)
+    else:
+        window.check(messages, 20, schema)
+
+
+def test_a_window_that_holds_a_draft_but_no_refine_is_found_before_the_draft_is_paid_for(store: VectorStore) -> None:
+    querying, chat = engine(store, context_window=460, reply_tokens=160)
+    with pytest.raises(WindowTooSmall):
+        querying.query("What about 3?")
+    assert chat.asked == []
+
+
+def test_with_an_unknown_vocabulary_the_window_is_required_before_the_draft_too(store: VectorStore) -> None:
+    chat = FunctionChat(lambda _: "word " * 250, model="llama3")
+    querying = QueryEngine(store, chat, OneHot(), context_window=2048)
+    with pytest.raises(WindowTooSmall, match="--tokenizer"):
+        querying.query("What about 3?")
+    assert chat.asked == []
+    roomy = QueryEngine(store, chat, OneHot(), context_window=6000)
+    assert len(roomy.query("What about 3?").drafts) > 1
+
+
+def test_pages_that_where_excludes_are_never_given(store: VectorStore) -> None:
+    querying, _ = engine(store, top_k=4)
+    answer = querying.query("What about 3?", where=lambda c: c.page not in {2, 3})
+    assert {hit.chunk.page for hit in answer.hits} == {1, 4}
+
+
+def test_tags_and_chunk_ids_go_into_the_log(store: VectorStore) -> None:
+    querying, chat = engine(store, top_k=1)
+    answer = querying.query("What about 3?", tags={"question": "q7"})
+    assert chat.asked[0]["tags"] == {"question": "q7", "draft": 1, "chunks": [answer.hits[0].chunk.id]}
+
+
+# -- the window itself -------------------------------------------------------------------------------------
+
+
+@given(text=st.text(max_size=400), limit=st.integers(12, 60))
+@settings(max_examples=60, deadline=None)
+def test_units_tile_their_passages_and_keep_to_the_limit(text: str, limit: int) -> None:
+    window = Window(encoding("o200k_base"), 1000)
+    units = window.units([Passage(text, 3, "c1")], limit)
+    assert "".join(unit.text for unit in units) == text
+    assert all(encoding("o200k_base").count(unit.text) <= limit for unit in units)
+
+
+@given(texts=st.lists(st.text(min_size=1, max_size=80), min_size=1, max_size=12), size=st.integers(220, 500))
+@settings(max_examples=60, deadline=None)
+def test_take_takes_as_many_units_as_fit_and_never_more(texts: list[str], size: int) -> None:
+    window = Window(encoding("o200k_base"), size)
+    units = window.units([Passage(text, n) for n, text in enumerate(texts)], 60)
+
+    def build(given: Sequence[Excerpt]) -> list[prompts.Message]:
+        return prompts.draft("Q?", given)
+
+    count = window.take(units, build, 50)
+    assert window.room(build(excerpts(units[:count])), 50) >= 0
+    if count < len(units):  # the mark in the fence changes with the text, so one more may just fit
+        assert window.room(build(excerpts(units[: count + 1])), 50) < 12

@@ -1,0 +1,146 @@
+"""Questions: exactly as many as asked for, spread over the document, no page in both splits."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirag import Page, VectorStore, chunk
+from minirag.curation.wording import jaccard, words
+from minirag.errors import InputError
+from minirag.questions import SPLITS, generate, guess_pages, read_questions, split_pages
+from minirag.testing import FunctionChat
+
+WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp lagoon maple nectar opal pine".split()
+
+
+def pages(count: int) -> list[Page]:
+    texts = (f"On page {n} the {WORDS[n % 16]} of {WORDS[n // 16]} is described at length. " * 6 for n in range(count))
+    return [Page(n, "doc", text + "\n") for n, text in enumerate(texts, 1)]
+
+
+def writer(reply: Any = None) -> FunctionChat:
+    """Writes two questions that name what the excerpt is about."""
+
+    def ask(messages: Sequence[Any]) -> str:
+        words = messages[-1]["content"].split("On page ")[1].split()
+        topic = f"{words[0]} {words[2]} {words[4]}"
+        return json.dumps({"questions": [f"What is {topic}?", f"Where and when did {topic} come from, and why?"]})
+
+    return FunctionChat(reply or ask)
+
+
+def test_exactly_the_number_asked_for_spread_over_different_pages() -> None:
+    questions = generate(chunk(pages(60)), writer(), {"train": 20, "eval": 20})
+    assert Counter(q.split for q in questions) == {"train": 20, "eval": 20}
+    by_split = {split: {q.page for q in questions if q.split == split} for split in SPLITS}
+    assert [len(by_split[split]) for split in SPLITS] == [20, 20]
+    assert not by_split["train"] & by_split["eval"]
+    assert max(q.page for q in questions) > 50
+    assert min(q.page for q in questions) < 10
+    assert len({q.id for q in questions}) == 40
+    assert all(q.chunk_id for q in questions)
+
+
+def test_more_questions_than_pages_take_several_of_a_page() -> None:
+    questions = generate(chunk(pages(10)), writer(), {"train": 8, "eval": 8})
+    assert Counter(q.split for q in questions) == {"train": 8, "eval": 8}
+
+
+def test_questions_are_shared_out_evenly_among_few_pages() -> None:
+    def ask(messages: Sequence[Any]) -> str:
+        page = messages[-1]["content"].split("On page ")[1].split()[0]
+        return json.dumps({"questions": [f"Which {topic} has {page}?" for topic in WORDS[:8]]})
+
+    questions = generate(chunk(pages(8)), writer(ask), {"train": 14, "eval": 10})
+    for split in SPLITS:
+        counts = Counter(q.page for q in questions if q.split == split)
+        assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_too_few_different_questions_are_a_sentence_and_not_fewer_questions() -> None:
+    with pytest.raises(InputError, match="Only 1 different train questions could be written where 9 were asked for"):
+        generate(chunk(pages(30)), writer(lambda _: '{"questions": ["Always the same?"]}'), {"train": 9})
+
+
+def test_replies_that_are_no_questions_are_left_out() -> None:
+    replies = iter(["no JSON", '{"questions": "x"}', '{"questions": [1, null]}', '{"questions": ["No mark"]}'])
+    model = writer()
+    good = model.reply
+    model.reply = lambda messages: next(replies, None) or good(messages)
+    assert len(generate(chunk(pages(30)), model, {"train": 10}, workers=1)) == 10
+
+
+def test_near_duplicates_of_known_questions_are_not_asked_again() -> None:
+    known = [f"What is {n} {WORDS[(n - 1) % 16]} {WORDS[(n - 1) // 16]}?" for n in range(1, 31)]
+    questions = generate(chunk(pages(30)), writer(), {"eval": 10}, taken=known)
+    assert all(jaccard(words(q.text), words(k)) < 0.8 for q in questions for k in known)
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers() -> None:
+    one, many = (generate(chunk(pages(40)), writer(), {"train": 15, "eval": 15}, workers=w) for w in (1, 8))
+    assert one == many
+
+
+def test_the_seed_chooses_other_pages() -> None:
+    first, second = (generate(chunk(pages(100)), writer(), {"train": 10, "eval": 10}, seed=s) for s in (0, 1))
+    assert [q.page for q in first] != [q.page for q in second]
+
+
+@given(st.integers(2, 300), st.integers(1, 200), st.integers(1, 200), st.integers(0, 50))
+def test_splitting_gives_each_page_to_one_split_and_both_splits_some(
+    count: int, train: int, test: int, seed: int
+) -> None:
+    keys = [("d", n) for n in range(count)]
+    split = split_pages(keys, train, test, seed)
+    assert sorted(split["train"] + split["eval"]) == keys
+    assert split["train"]
+    assert split["eval"]
+
+
+def test_one_page_cannot_serve_both_splits() -> None:
+    with pytest.raises(InputError, match="only one page"):
+        split_pages([("d", 1)], 5, 5)
+
+
+def test_a_file_is_taken_line_by_line_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "q.txt"
+    path.write_bytes("\ufeffWho?\r\n\n  What  is\tthis?  \nStatement\n".encode())
+    assert [q.text for q in read_questions(path, "eval")] == ["Who?", "What is this?", "Statement"]
+    assert [q.id for q in read_questions(path, "eval")] == ["e001", "e002", "e003"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"\n \n", "holds no question"), (b"", "holds no question"), (b"\xff\xfe\x00", "UTF-8")]
+)
+def test_a_file_without_questions_is_a_sentence(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "q.txt").write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        read_questions(tmp_path / "q.txt", "train")
+
+
+def test_a_missing_file_or_a_folder_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no question file"):
+        read_questions(tmp_path / "none.txt", "train")
+    with pytest.raises(InputError, match="Cannot read"):
+        read_questions(tmp_path, "train")
+
+
+def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path: Path) -> None:
+    class Rows:
+        model = "rows"
+
+        def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
+            return np.eye(len(texts), dtype=np.float32)
+
+    store = VectorStore.build(chunk(pages(5)), Rows())
+    (tmp_path / "q.txt").write_text("Who?\nWhy?\n")
+    guessed = guess_pages(read_questions(tmp_path / "q.txt", "eval"), store, np.eye(5, dtype=np.float32)[[3, 1]])
+    assert [(q.page, q.flags) for q in guessed] == [(4, ("page guessed",)), (2, ("page guessed",))]
+    assert guess_pages([], store, np.empty((0, 5), np.float32)) == []

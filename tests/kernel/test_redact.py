@@ -1,0 +1,271 @@
+"""Keys in use reach nothing that is written or shown, whatever the service does with them."""
+
+import base64
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minirag import redact
+from minirag.cli.main import main
+from minirag.errors import InputError
+from minirag.files import write_atomically, write_json
+from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.offline import Server
+from minirag.server.service import Service as OfflineService
+from minirag.server.wire import Reply, Request, json_reply
+from minirag.service import Service
+
+SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
+MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
+KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test knows its own keys only, and leaves none to others; nothing is waited for."""
+    monkeypatch.setattr(redact, "_in_use", [])
+    monkeypatch.setattr("minirag.retry.FIRST_WAIT", 0.001)
+
+
+class Echo:
+    """A service that fails in one way, or not at all, and sends back the key that it is sent, wherever it can."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.echoed = 0
+        self._works = OfflineService(None)
+
+    def __call__(self, request: Request) -> Reply:
+        key = request.headers["authorization"].split(" ", 1)[1]
+        self.echoed += 1
+        told = f"Incorrect key {key} (Bearer {key}), see https://me:{key}@host/?key={key}"
+        error = {"message": told, "type": key, "param": key, "code": key}
+        refused = {"401": 401, "403": 403, "404": 404, "400": 400, "429": 429, "500": 500}
+        if self.fault in refused:
+            wait = {"retry-after-ms": "1"} if self.fault in ("429", "500") else {}
+            return json_reply({"error": error}, refused[self.fault])._replace(headers=wait)
+        if self.fault == "parameter":
+            return json_reply({"error": {**error, "message": f"temperature is unsupported, {told}"}}, 400)
+        if self.fault == "redirect":
+            headers = {"Location": f"http://me:{key.encode().hex()}@127.0.0.1:9/{key.encode().hex()}"}
+            return Reply(307, told.encode(), "text/plain", headers)
+        if self.fault == "page":
+            return Reply(200, f"<html>{told}</html>".encode(), "text/html")
+        if self.fault == "error in a 200":
+            return json_reply({"error": error})._replace(headers={"retry-after-ms": "1"})
+        reply = json.loads(self._works(request).body)
+        for choice in reply.get("choices", []):
+            choice["message"]["content"] = choice["message"]["content"].replace(
+                '"reason":"', f'"reason":"{_json(key)} '
+            )
+        return json_reply({**reply, "model": f"model of {key}", "system_fingerprint": told})
+
+
+def _json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+FAULTS = ("401", "403", "404", "400", "429", "500", "parameter", "redirect", "page", "error in a 200", "none")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "Who?", "answer": "Ann did it. Bob did not.", "contexts": ["Ann did it."]}\n')
+    return path
+
+
+def everything(folder: Path, *shown: str) -> str:
+    """All that a command has left behind: names and contents of files, what it said."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return "\n".join([*shown, *map(str, files), *(path.read_bytes().decode("utf-8", "replace") for path in files)])
+
+
+def spellings(key: str) -> set[str]:
+    """The key as it is and as JSON and HTML spell it."""
+    return {key, _json(key), key.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
+    fault: str, key: str, rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    out = rows.parent / "out"
+    with Server(echo := Echo(fault)) as server:
+        code = main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(out), *MODELS[2:], "--json"])
+    assert echo.echoed > 0
+    assert (code == 0) == (fault == "none")
+    found = everything(out, *capfd.readouterr())
+    assert [form for form in spellings(key) if form in found] == []
+    assert "Traceback" not in found
+    assert "messages.jsonl" in found or fault == "redirect"
+
+
+@pytest.mark.parametrize("fault", ["401", "404", "500", "redirect", "page", "none"])
+def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    password = "canary%4012345"
+    with Server(echo := Echo(fault)) as server:
+        address = server.base_url.replace("://", f"://me:{password}@")
+        main(["evaluate", str(rows), "--base-url", address, "--out", str(rows.parent / "out"), *MODELS[2:]])
+    out, err = capfd.readouterr()
+    found = everything(rows.parent, out, err)
+    basic = base64.b64encode(b"me:canary@12345").decode()
+    assert [form for form in (password, "canary@12345", basic, "me:") if form in found] == []
+    assert echo.echoed > 0
+    assert f"service: {server.base_url}\n" in err
+
+
+def test_a_whole_run_with_a_service_that_sends_the_key_back_leaves_it_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEYS[1])
+    questions = ["--train-questions=14", "--eval-questions=4", "--context-window=1200"]
+    with Server(Echo("none")) as server:
+        command = ["run", SAMPLE, "--base-url", server.base_url, *MODELS, *questions, "--out", str(tmp_path / "out")]
+        assert main([*command, "--tuned=offline-teacher"]) == 0
+    found = everything(tmp_path / "out", *capfd.readouterr())
+    assert "model of [redacted]" in found
+    assert KEYS[1] not in found
+
+
+def test_without_the_scrubber_the_canary_is_found(
+    rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEYS[1])
+    monkeypatch.setattr("minirag.service.keep_out", lambda _: None)
+    monkeypatch.setattr("minirag.cli.main.keep_out", lambda _: None)
+    with Server(Echo("none")) as server:
+        main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(rows.parent / "out"), *MODELS[2:]])
+    assert KEYS[1] in everything(rows.parent / "out", *capfd.readouterr())
+
+
+def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--out", "out", "--key=sk-canary-0123456789"])
+    assert "[redacted]" in (err := capsys.readouterr().err)
+    assert "canary" not in err
+
+
+# -- what stays as it is -----------------------------------------------------------------------------------
+
+
+def test_documents_that_only_look_like_keys_stay_as_they_are_in_files_and_log(tmp_path: Path) -> None:
+    redact.keep_out("canary0123456789")
+    text = "Set the header to Bearer abcdefghijkl or use sk-example-0123456789 and https://me:pass@host/."
+    write_json(tmp_path / "file.json", {"text": text, "key": "canary0123456789"})
+    assert json.loads((tmp_path / "file.json").read_text()) == {"text": text, "key": "[redacted]"}
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        log.append(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": []}, {"text": text}))
+        assert [exchange.response for exchange in log] == [{"text": text}]
+
+
+@pytest.mark.parametrize("word", ["", "none", "EMPTY", "ollama", "lm-studio", "no-key-required"])
+def test_a_word_in_place_of_a_key_is_no_secret(word: str) -> None:
+    redact.keep_out(word)
+    assert redact.redact(f"We use {word} here.") == f"We use {word} here."
+
+
+def test_a_key_in_a_request_is_not_logged_and_the_line_is_whole(tmp_path: Path) -> None:
+    redact.keep_out(KEYS[2])
+    request = {"model": "m", "messages": [{"role": "user", "content": f"My key is {KEYS[2]}"}]}
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        log.append(Exchange("draft", "chat.completions", "s", request, {}))
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        assert [e.request["messages"][0]["content"] for e in log] == ["My key is [redacted]"]
+        assert log.find(exchange_id("s", "chat.completions", request)) is not None
+
+
+# -- addresses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["http://example.org/v1", "http://192.168.0.7:8000/v1", "http://127.0.0.1.nip.io"])
+def test_plain_http_to_another_machine_is_refused_unless_it_is_forced(address: str) -> None:
+    with pytest.raises(InputError, match="--insecure-http"):
+        Service(address, "k")
+    assert Service(address, "k", insecure_http=True).address == address
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8000/v1", "http://[::1]:1/v1", "http://localhost/v1"])
+def test_plain_http_to_this_machine_is_not(address: str) -> None:
+    assert Service(address, "k").address == address
+
+
+@pytest.mark.parametrize("address", ["ftp://me:Q@host", "https://me:no/Q@host", "https://me:Q@[::1", "me:Q@host"])
+def test_an_unusable_address_is_not_repeated_with_its_password(address: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Service(address.replace("Q", "canary12345"), "k")
+    assert "canary12345" not in str(caught.value)
+
+
+def test_a_service_is_never_named_by_a_file(
+    tmp_path: Path, rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "OPENAI_BASE_URL=http://127.0.0.1:1/v1\nOPENAI_API_KEY=sk-evil-0123456789\n"
+    for folder in (tmp_path, tmp_path / "out"):
+        folder.mkdir(exist_ok=True)
+        (folder / ".env").write_text(evil)
+        (folder / "run.json").write_text('{"service": "http://127.0.0.1:1/v1", "base_url": "http://127.0.0.1:1/v1"}')
+    monkeypatch.chdir(tmp_path)
+    with Server(echo := Echo("none")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        assert main(["evaluate", str(rows), "--out", str(tmp_path / "out"), *MODELS[2:]]) == 0
+    assert echo.echoed > 0
+    assert f"service: {server.base_url}\n" in capsys.readouterr().err
+
+
+def test_the_address_is_said_before_the_first_call(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+
+    def service(request: Request) -> Reply:
+        said.append(capsys.readouterr().err)
+        return json_reply({"error": {"message": "no"}}, 403)
+
+    with Server(service) as server:
+        main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(rows.parent / "out"), *MODELS[2:]])
+        assert said[0] == f"service: {server.base_url}\n"
+
+
+def test_the_address_is_part_of_every_requests_identity() -> None:
+    request: dict[str, Any] = {"model": "m", "messages": []}
+    ids = {
+        exchange_id(Service(a, "k").name, "chat.completions", request)
+        for a in ("https://a.example", "https://b.example")
+    }
+    assert len(ids) == 2
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+def test_all_that_a_run_writes_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        options = ["--offline", "--train-questions=14", "--eval-questions=4", "--context-window=1200"]
+        assert main(["run", SAMPLE, *options, "--out", str(tmp_path / "out")]) == 0
+        with (tmp_path / "out" / "messages.jsonl").open("ab") as file:
+            file.write(b'{"v":1')
+        with MessageLog(tmp_path / "out" / "messages.jsonl") as log:
+            log.append(Exchange("draft", "chat.completions", "s", {}, {}))
+    finally:
+        os.umask(before)
+    modes = {str(p.relative_to(tmp_path)): (p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in _all(tmp_path / "out")}
+    assert "out/messages.jsonl.torn" in modes
+    assert {name: mode for name, mode in modes.items() if mode not in {(True, 0o700), (False, 0o600)}} == {}
+
+
+def _all(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.rglob("*")
+
+
+def test_what_a_function_writes_is_written_as_it_is(tmp_path: Path) -> None:
+    redact.keep_out("canary0123456789")
+    write_atomically(tmp_path / "a", lambda stream: stream.write(b"canary0123456789") and None)
+    assert (tmp_path / "a").read_bytes() == b"canary0123456789"

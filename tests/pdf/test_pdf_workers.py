@@ -1,0 +1,230 @@
+"""pdf_workers.py and pdf_child.py: what a page may cost, and that nothing of it is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pypdf
+import pytest
+
+from minirag.documents import load
+from minirag.errors import DocumentError, InputError
+from minirag.pdf import workers as pdf_workers
+from minirag.pdf.cache import pdf_pages
+from minirag.pdf.workers import MOST_LOST, RawPage
+from pdfs import drawn_pdf, edited_pdf, make_pdf
+
+SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
+"""A page of 15 MB in 29 KB, for which pypdf computes for seconds."""
+
+WIDE = b"BT /F1 9 Tf (" + b"x" * 60_000_000 + b") Tj ET"
+"""One of 60 MB in 60 KB, which takes a multiple of that in memory."""
+
+
+def packed_pdf(catalog: bytes) -> bytes:
+    """A PDF whose catalog, object 2, lies in a compressed stream, as does the table that says so."""
+
+    def stream(number: int, entries: bytes, content: bytes) -> bytes:
+        packed = zlib.compress(content)
+        head = b"%d 0 obj\n<< %b /Filter /FlateDecode /Length %d >>\n" % (number, entries, len(packed))
+        return head + b"stream\n" + packed + b"\nendstream\nendobj\n"
+
+    start = b"%PDF-1.5\n"
+    objects = start + stream(3, b"/Type /ObjStm /N 1 /First 4", catalog)
+    at = len(objects)
+    offsets = ((0, 0), (1, at), (2, 3), (1, len(start)))
+    table = b"".join(bytes([kind]) + offset.to_bytes(3, "big") + b"\0" for kind, offset in offsets)
+    table = stream(1, b"/Type /XRef /Size 4 /W [1 3 1] /Root 2 0 R", table)
+    return objects + table + b"startxref\n%d\n%%%%EOF\n" % at
+
+
+def texts(pages: list[RawPage]) -> list[str]:
+    return [page.text.strip() for page in pages]
+
+
+def children_of(parent: int) -> set[int]:
+    """The processes whose parent is `parent`, dead ones that nobody has waited for included."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if int(after_name[1]) == parent:
+            found.add(int(stat.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    while not condition():
+        time.sleep(0.02)
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+
+
+class TestPages:
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_children_give_what_pypdf_gives_in_order(self, tmp_path, workers):
+        data = make_pdf(*(f"Page {number}." for number in range(34)))
+        (tmp_path / "a.pdf").write_bytes(data)
+        reader = pypdf.PdfReader(tmp_path / "a.pdf")
+        expected = [RawPage(number, page.extract_text()) for number, page in enumerate(reader.pages, 1)]
+        assert expected == pdf_pages(data, "a.pdf", workers=workers)
+
+    def test_a_thread_may_load(self, tmp_path):
+        (tmp_path / "a.pdf").write_bytes(make_pdf("One."))
+        got: list[str] = []
+        thread = threading.Thread(target=lambda: got.append(load(tmp_path / "a.pdf", cache=None)[0].text))
+        thread.start()
+        thread.join()
+        assert got == ["One.\n"]
+
+    @pytest.mark.parametrize("limits", [{"page_seconds": 0}, {"page_seconds": float("inf")}, {"page_memory": 0}])
+    def test_a_limit_that_is_none_is_refused(self, tmp_path, limits):
+        with pytest.raises(InputError, match="give more than 0 of both"):
+            load(tmp_path / "a.pdf", **limits)
+
+
+class TestLimits:
+    def test_a_page_that_computes_too_long_is_named_and_the_rest_goes_on(self):
+        assert len(drawn_pdf(SLOW)) < 60_000
+        pages = pdf_pages(drawn_pdf(None, SLOW, None), "a.pdf", page_seconds=0.5)
+        assert texts(pages) == ["Fine.", "", "Fine."]
+        assert [page.error for page in pages] == [None, "it takes more than 0.5 seconds", None]
+
+    def test_a_page_that_takes_too_much_memory_is_named_and_the_rest_goes_on(self):
+        pages = pdf_pages(drawn_pdf(None, WIDE, None), "a.pdf", memory=2**28)
+        assert [page.error for page in pages] == [None, "it takes more than 256 MiB of memory", None]
+        assert texts(pages) == ["Fine.", "", "Fine."]
+
+    def test_what_unpacks_to_more_than_any_page_needs_is_named(self):
+        pages = pdf_pages(drawn_pdf(b" " * 200_000_000, None), "a.pdf")
+        assert "LimitReachedError" in (pages[0].error or "")
+        assert texts(pages) == ["", "Fine."]
+
+    @pytest.mark.parametrize("nested", [b"[" * 100_000, b"<<" * 100_000, b"BT /F1 9 Tf " + b"[" * 50_000 + b"(x)] TJ"])
+    def test_deep_nesting_costs_its_page_at_most(self, nested):
+        pages = pdf_pages(drawn_pdf(nested, None), "a.pdf")
+        assert texts(pages)[1:] == ["Fine."]
+
+    def test_a_page_of_a_million_characters_is_named(self):
+        many = b"BT /F1 9 Tf (" + b"x" * 1_100_000 + b") Tj ET"
+        pages = pdf_pages(drawn_pdf(many, None), "a.pdf")
+        assert pages[0].error == "it holds 1,100,000 characters, more than 1,048,576"
+        assert texts(pages) == ["", "Fine."]
+
+    def test_behind_ten_lost_pages_a_document_is_given_up(self):
+        pages = pdf_pages(drawn_pdf(None, *[SLOW] * 14), "a.pdf", page_seconds=0.1, workers=1)
+        errors = [page.error for page in pages]
+        assert errors[:1] == [None]
+        assert errors[1:11] == ["it takes more than 0.1 seconds"] * MOST_LOST
+        assert errors[11:] == ["not read, because 10 pages broke their limits"] * 4
+
+    def test_a_document_of_too_much_text_or_too_many_pages_is_given_up(self, monkeypatch):
+        data = make_pdf(*["Ten chars."] * 4)
+        monkeypatch.setattr(pdf_workers, "MOST_TEXT", 15)
+        errors = [page.error for page in pdf_pages(data, "a.pdf")]
+        assert errors == [None, None, *["not read, because the others hold more than 15 characters"] * 2]
+        monkeypatch.setattr(pdf_workers, "MOST_PAGES", 3)
+        with pytest.raises(DocumentError, match=r"a\.pdf cannot be opened \(it has 4 pages, more than 3\); open it in"):
+            pdf_pages(data, "a.pdf")
+
+    def test_a_file_that_takes_too_long_to_open_gets_one_sentence(self):
+        data = b"%PDF-1.4\n" + b"1 0 obj << >> endobj\n" * 400_000
+        with pytest.raises(
+            DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 0\.3 seconds\); open it"
+        ):
+            pdf_pages(data, "a.pdf", page_seconds=0.1)
+
+    def test_a_file_that_takes_too_much_memory_to_open_gets_one_sentence(self):
+        with pytest.raises(
+            DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 128 MiB of memory\); open"
+        ):
+            pdf_pages(packed_pdf(b"2 0 << /Type /Catalog >>" + b" " * 70_000_000), "a.pdf", memory=2**27)
+
+    def test_what_the_document_puts_into_an_error_is_fit_for_a_terminal(self):
+        from pypdf.generic import NameObject
+
+        def spoil(writer):
+            contents = writer.pages[0]["/Contents"].get_object()
+            contents[NameObject("/Filter")] = NameObject("/No\x1b[31m\n\u202eFilter")
+
+        (page, _) = pdf_pages(edited_pdf(spoil, "One.", "Two."), "a.pdf")
+        assert page.error
+        assert page.error.isprintable()
+
+    def test_a_broken_form_that_a_page_does_not_show_costs_nothing(self):
+        from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+        def add(writer):
+            form = DecodedStreamObject()
+            form.update(
+                {NameObject("/Subtype"): NameObject("/Form"), NameObject("/Filter"): NameObject("/NoSuchFilter")}
+            )
+            named = DictionaryObject({NameObject("/Fm0"): writer._add_object(form)})
+            writer.pages[0]["/Resources"][NameObject("/XObject")] = named
+
+        assert texts(pdf_pages(edited_pdf(add, "One."), "a.pdf")) == ["One."]
+
+    def test_no_python_to_start_is_one_sentence(self, monkeypatch):
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+        with pytest.raises(
+            DocumentError, match=r"a\.pdf cannot be read \(this application is without a Python to start\)"
+        ):
+            pdf_pages(make_pdf("One."), "a.pdf")
+
+
+@needs_proc
+class TestProcesses:
+    @pytest.fixture
+    def reading(self, tmp_path):
+        """A script that reads two slow pages in two children, which both have begun."""
+        path = tmp_path / "a.pdf"
+        path.write_bytes(drawn_pdf(*[SLOW] * 2, *[None] * 20))
+        code = (
+            "from minirag.documents import load\n"
+            f"pages = load({str(path)!r}, cache=None, workers=2, page_seconds=2)\n"
+            "print(len(pages), *sorted(page.error for page in pages.empty), sep='\\n')"
+        )
+        script = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        wait_for(lambda: len(children_of(script.pid)) == 2)
+        yield script
+        script.kill()
+        script.wait()
+        script.stdout.close()
+        script.stderr.close()
+
+    def test_none_is_left_when_pages_were_lost(self):
+        before = children_of(os.getpid())
+        pdf_pages(drawn_pdf(SLOW, *[None] * 20), "a.pdf", page_seconds=0.2, workers=2)
+        assert children_of(os.getpid()) <= before
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+    def test_none_outlives_a_killed_parent_by_more_than_a_page(self, reading, how):
+        children = children_of(reading.pid)
+        reading.send_signal(how)
+        assert reading.wait() == -how
+        wait_for(lambda: not any(Path(f"/proc/{child}/cmdline").exists() for child in children))
+
+    def test_ctrl_c_ends_them_and_is_passed_on_at_once(self, reading):
+        children = children_of(reading.pid)
+        os.killpg(reading.pid, signal.SIGINT)
+        _, said = reading.communicate()
+        assert said.endswith(b"KeyboardInterrupt\n")
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+    def test_one_that_is_killed_costs_its_page(self, reading):
+        """As the kernel does when the machine has no memory left; the other page breaks its limit, the rest is read."""
+        os.kill(min(children_of(reading.pid)), signal.SIGKILL)
+        said, wrong = reading.communicate()
+        errors = [b"it takes more than 2 seconds", b"its reader ended with status -9"]
+        assert (said.splitlines(), wrong) == ([b"22", *errors], b"")

@@ -1,0 +1,132 @@
+"""Runs with `--store`: the same results as with vectors.npy, and an address that is nowhere to be found afterwards."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from minirag import MessageLog
+from minirag.cli.main import main
+
+SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
+OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+OPTIONS += ["--workers", "1"]  # what two arms share is billed to the one that asks first
+SAME = ["answers.jsonl", "chunks.jsonl", "comparison.json", "costs.json", "questions.jsonl", "scores.jsonl"]
+PASSWORD = "n0b0dy-may-see-this"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def secret(postgres: str) -> str:
+    """The server's address with a password in it, which a server without passwords does not look at."""
+    if "DATABASE_URL" in os.environ:
+        return postgres
+    return postgres.replace("postgres:@", f"postgres:{quote(PASSWORD)}@")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, secret: str) -> tuple[Path, Path]:
+    """The folders of two runs over the sample report: with its vectors in the folder, and in a database."""
+    folders = tmp_path_factory.mktemp("folder") / "out", tmp_path_factory.mktemp("database") / "out"
+    assert main(["run", str(SAMPLE), *OPTIONS, "--out", str(folders[0])]) == 0
+    assert main(["run", str(SAMPLE), *OPTIONS, "--out", str(folders[1]), "--store", secret]) == 0
+    return folders
+
+
+def test_either_store_gives_the_same_run(both: tuple[Path, Path]) -> None:
+    folder, database = map(contents, both)
+    assert set(folder) - set(database) == {"vectors.npy", "index.json"}
+    assert {name: database[name] for name in SAME} == {name: folder[name] for name in SAME}
+    facts = {**json.loads(folder["run.json"]), "store": "postgresql"}
+    assert json.loads(database["run.json"]) == facts
+
+
+def test_the_databases_address_and_its_password_are_in_no_file(both: tuple[Path, Path], secret: str) -> None:
+    place = secret.rpartition("@")[2]
+    for name, data in contents(both[1]).items():
+        assert PASSWORD.encode() not in data, name
+        assert place.encode() not in data, name
+
+
+def test_it_is_resumed_with_the_address_and_not_without(
+    both: tuple[Path, Path], secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(both[1])
+    assert main(["run", "--out", str(both[1])]) == 2
+    assert "This run keeps its index in postgresql; give --store with its address again." in capsys.readouterr().err
+    assert main(["run", "--out", str(both[1]), "--store", secret]) == 0
+    talk = "".join(capsys.readouterr())
+    assert "in postgresql://" in talk
+    assert PASSWORD not in talk
+    assert contents(both[1]) == before
+
+
+def test_verify_repeats_it_from_the_log_and_the_database(
+    both: tuple[Path, Path], secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(both[1])]) == 2
+    assert "give --store" in capsys.readouterr().err
+    assert main(["verify", str(both[1]), "--store", secret, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(SAME) <= set(told["same"])
+    assert len(told["same"]) == len(set(told["same"]))
+
+
+def test_a_second_folder_finds_the_index_and_embeds_nothing(
+    both: tuple[Path, Path], secret: str, tmp_path: Path
+) -> None:
+    assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", secret]) == 0
+    assert len(MessageLog(tmp_path / "messages.jsonl")) == 0
+
+
+def test_HNSW_is_a_setting_of_a_run_and_belongs_to_a_store(
+    secret: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--ef-search"]
+    assert main([*arguments, "100"]) == 2
+    assert "--ef-search is about a store in a database" in capsys.readouterr().err
+    assert main([*arguments, "1001", "--store", secret]) == 2
+    assert "--ef-search is 1001; it must be from 1 to 1,000." in capsys.readouterr().err
+    assert main([*arguments, "100", "--store", secret]) == 2
+    assert "HNSW takes vectors of at most 4,000 dimensions" in capsys.readouterr().err
+
+
+def test_a_search_that_the_index_does_not_allow_is_refused_before_the_run_is_touched(
+    both: tuple[Path, Path], secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(both[1])
+    resume = ["run", "--out", str(both[1]), "--store", secret]
+    assert main([*resume, "--ef-search", "10"]) == 2
+    assert "search exactly (--ef-search 0)" in capsys.readouterr().err
+    assert contents(both[1]) == before
+
+
+def test_HNSW_is_taken_back_by_ef_search_0(both: tuple[Path, Path], secret: str) -> None:
+    before = contents(both[1])
+    facts = json.loads(before["run.json"])
+    facts["settings"]["ef_search"] = 10
+    (both[1] / "run.json").write_text(json.dumps(facts))
+    resume = ["run", "--out", str(both[1]), "--store", secret]
+    assert main(resume) == 2
+    assert main([*resume, "--ef-search", "0"]) == 0
+    after = contents(both[1])
+    assert {name: after[name] for name in [*SAME, "run.json"]} == {name: before[name] for name in [*SAME, "run.json"]}
+
+
+def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg")
+    url = "postgresql://me:short@127.0.0.1:1/none?password=short"
+    assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", url]) == 3
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith("minirag: Cannot reach the database at postgresql://127.0.0.1:1/none (")
+    assert "short" not in "".join(told)
+    with pytest.raises(SystemExit):
+        main(["index", "--no-such-option", url, "--out", str(tmp_path), url])
+    assert "short" not in capsys.readouterr().err

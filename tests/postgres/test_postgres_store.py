@@ -1,0 +1,494 @@
+"""The index in PostgreSQL, on a real server: the same as the exact store, whole at any moment, resumed after a kill."""
+
+import json
+import math
+import multiprocessing
+import os
+import struct
+import subprocess
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+
+import numpy as np
+import pytest
+
+from database import OwnServer, require_server
+from minirag import Page, chunk, load
+from minirag.chunker import Chunk
+from minirag.errors import InputError, MiniragError, StoreError, Unfinished
+from minirag.postgres.connection import Database
+from minirag.postgres.store import PostgresVectorStore
+from minirag.vector_store import VectorStore
+
+NAMES = count()
+
+
+class Table:
+    """An embedding model that knows the vector of each text, and how many texts it was asked for."""
+
+    def __init__(self, chunks, matrix, model="table"):
+        self.model = model
+        self.rows = {chunk.text: row for chunk, row in zip(chunks, matrix, strict=True)}
+        self.asked = 0
+
+    def embed(self, texts, *, tags=None, keep=True):
+        self.asked += len(texts)
+        return np.array([self.rows[text] for text in texts])
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+class Breaks(Table):
+    """Does something before the texts of one call are embedded."""
+
+    def __init__(self, chunks, matrix, call, at):
+        super().__init__(chunks, matrix)
+        self.call, self.left = call, at
+
+    def embed(self, texts, *, tags=None, keep=True):
+        self.left -= len(texts)
+        if self.left < 0:
+            self.call()
+        return super().embed(texts, tags=tags, keep=keep)
+
+
+def chunks_of(n, word="chunk"):
+    return [Chunk(f"p{i}-x", f"{i % 3}.txt", i, 10 * i, 10 * i + 9, 2, f"{word} {i} é“\t") for i in range(n)]
+
+
+def rows_of(n, d, seed=0):
+    """Vectors as real ones lie: near a few hundred topics, and within few directions of the whole space."""
+    random = np.random.default_rng(seed)
+    topics = random.normal(size=(max(n // 50, 1), 24))
+    latent = topics[random.integers(len(topics), size=n)] + 0.5 * random.normal(size=(n, 24))
+    return (latent @ random.normal(size=(24, d))).astype(np.float32)
+
+
+def shown(hits):
+    return [[(hit.chunk, pytest.approx(hit.score, abs=1e-6)) for hit in row] for row in hits]
+
+
+@pytest.fixture
+def new(postgres):
+    """Makes stores under names of their own, and drops them."""
+    made = []
+
+    def make(**options):
+        name = options.pop("name", f"test {os.getpid()} {next(NAMES)}")
+        made.append(PostgresVectorStore(postgres, name=name, **options))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.drop()
+        store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new, seed):
+    random = np.random.default_rng(seed)
+    n, d = int(random.integers(1, 700)), int(random.integers(1, 40))
+    matrix = random.normal(size=(n, d)).astype(np.float32)
+    matrix[n // 2 :] = matrix[: n - n // 2]  # equal scores keep the chunks' order
+    chunks = chunks_of(n)
+    store = new().build(chunks, Table(chunks, matrix), batch=100)
+    exact = VectorStore.build(chunks, Table(chunks, matrix))
+    queries = random.normal(size=(3, d))
+    for where in (None, lambda c: c.page % 3 == 1, lambda c: c.page == n - 1, lambda _: False):
+        for k in (0, 1, 7, n + 1):
+            assert store.search(queries, k, where) == shown(exact.search(queries, k, where))
+    assert [hit.score for hit in store.search(np.zeros(d), 3)[0]] == [0.0] * min(n, 3)
+
+
+def test_a_filter_that_leaves_one_of_many_finds_it_by_either_search(new):
+    chunks, matrix = chunks_of(2500), rows_of(2500, 16)
+    exact, near = new(), new(ef_search=20)
+    for store in (exact, near):
+        store.build(chunks, Table(chunks, matrix))
+        last = store.search(-matrix[7], 1, lambda chunk: chunk.page == 7)[0]
+        assert [hit.chunk for hit in last] == [chunks[7]]
+
+
+def test_HNSW_finds_98_of_100_of_the_nearest_ten_and_does_not_compare_all(new):
+    chunks, matrix = chunks_of(6000), rows_of(6000, 64)
+    exact = VectorStore.build(chunks, Table(chunks, matrix))
+    store = new(ef_search=200).build(chunks, Table(chunks, matrix))
+    queries = matrix[::60] + 0.1 * rows_of(100, 64, seed=1)
+    found, true = ([{hit.chunk.page for hit in row} for row in index.search(queries, 10)] for index in (store, exact))
+    assert sum(len(a & b) for a, b in zip(found, true, strict=True)) >= 980
+    queries = rows_of(100, 64, seed=2)  # of other topics: all are far, and one candidate is rarely the nearest
+    fewer = new(name=store.name, ef_search=1).search(queries, 1)
+    assert [row[0].chunk for row in fewer] != [row[0].chunk for row in exact.search(queries, 1)]
+
+
+@pytest.mark.parametrize("d", [2000, 2001, 4000])
+def test_HNSW_takes_up_to_4000_dimensions_and_scores_with_full_precision(new, d):
+    chunks, matrix = chunks_of(300), rows_of(300, d)
+    store = new(ef_search=100).build(chunks, Table(chunks, matrix))
+    exact = VectorStore.build(chunks, Table(chunks, matrix))
+    assert store.search(matrix[:5], 3) == shown(exact.search(matrix[:5], 3))
+
+
+def test_more_dimensions_than_HNSW_takes_are_refused_and_searched_exactly(new):
+    chunks, matrix = chunks_of(30), rows_of(30, 4096)
+    with pytest.raises(StoreError, match="HNSW takes vectors of at most 4,000 dimensions and these have 4,096"):
+        new(ef_search=10).build(chunks, Table(chunks, matrix))
+    store = new().build(chunks, Table(chunks, matrix))
+    assert store.search(matrix[3], 1)[0][0].chunk == chunks[3]
+
+
+def test_saved_into_a_folder_it_is_byte_for_byte_what_the_exact_store_saves(new, tmp_path):
+    chunks, matrix = chunks_of(300), rows_of(300, 24)
+    new().build(chunks, Table(chunks, matrix), batch=7).save(tmp_path / "a")
+    VectorStore.build(chunks, Table(chunks, matrix)).save(tmp_path / "b")
+    for name in ("chunks.jsonl", "vectors.npy", "index.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_its_chunks_are_fetched_by_place_by_slice_and_in_order(new):
+    chunks = chunks_of(1100)
+    stored = new().build(chunks, Table(chunks, rows_of(1100, 4))).chunks
+    assert len(stored) == 1100
+    assert list(stored) == chunks
+    assert (stored[0], stored[-1], stored[5:2:-1]) == (chunks[0], chunks[-1], chunks[5:2:-1])
+    with pytest.raises(IndexError):
+        stored[1100]
+
+
+def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(new):
+    chunks, matrix = chunks_of(50), rows_of(50, 8)
+    store = new().build(chunks, Table(chunks, matrix))
+    again = Table(chunks, matrix)
+    assert (len(new(name=store.name).build(chunks, again)), again.asked) == (50, 0)
+    graph = new(name=store.name, ef_search=9).build(chunks, again)  # the graph alone is added
+    assert (graph.search(matrix[3], 1)[0][0].chunk, again.asked) == (chunks[3], 0)
+    fewer = Table(chunks[1:], matrix[1:])
+    new(name=store.name).build(chunks[1:], fewer)
+    assert (fewer.asked, len(store.search(matrix[0], 99)[0])) == (49, 49)
+    another = Table(chunks, matrix, "another")
+    new(name=store.name).build(chunks, another)
+    assert another.asked == 50
+    with pytest.raises(StoreError, match="was made by 'another', not by 'table'"):
+        store.search(matrix[0], 1)
+
+
+def execute(store, statement):
+    """A statement about the table of an index; what stands for its name is filled in."""
+    with store.database.session() as connection:
+        connection.execute(statement.format(store._generation.table))
+
+
+@pytest.mark.parametrize(
+    "loss", ["delete from {} where position > 3", "delete from {} where position = 3", "drop table {}"]
+)
+def test_an_index_that_has_lost_chunks_is_not_opened_and_built_anew(new, loss):
+    chunks, matrix = chunks_of(11), rows_of(11, 4)
+    store = new().build(chunks, Table(chunks, matrix))
+    execute(store, loss)
+    with pytest.raises(StoreError, match=r"has lost chunks of its 11; build it again\.$"):
+        new(name=store.name).open()
+    again = Table(chunks, matrix)
+    assert list(new(name=store.name).build(chunks, again).chunks) == chunks
+    assert again.asked == 11
+    assert store.search(matrix[7], 11) == shown(VectorStore.build(chunks, Table(chunks, matrix)).search(matrix[7], 11))
+
+
+@pytest.mark.parametrize(
+    ("loss", "asked"),
+    [("delete from {} where position > 3", 7), ("delete from {} where position = 3", 11), ("drop table {}", 11)],
+)
+def test_an_unfinished_build_that_has_lost_chunks_goes_on_with_what_is_whole(new, loss, asked):
+    chunks, matrix = chunks_of(11), rows_of(11, 4)
+
+    store = new()
+    with pytest.raises(KeyboardInterrupt):
+        store.build(chunks, Breaks(chunks, matrix, stop, at=8), batch=2)
+    with store.database.session() as connection:
+        unfinished = store._find(connection, ready=False)
+        connection.execute(loss.format(unfinished.table))
+    rest = Table(chunks, matrix)
+    assert list(store.build(chunks, rest).chunks) == chunks
+    assert rest.asked == asked
+
+
+def test_another_models_vectors_are_refused(new):
+    store = new()
+    with pytest.raises(StoreError, match=r"There is no index 'test .*; build it\."):
+        store.open()
+    store.build(chunks_of(2), Table(chunks_of(2), np.eye(2)), model="table at here")
+    assert (store.model, store.dimensions, len(store)) == ("table at here", 2, 2)
+    with pytest.raises(StoreError, match="was made by 'table at here', not by 'table at there'; build it again"):
+        store.open("table at there")
+    with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
+        store.search(np.ones(3), 1)
+    with pytest.raises(StoreError, match="holds NaN"):
+        store.search(np.array([math.nan, 1]), 1)
+
+
+def test_bad_vectors_are_refused_as_by_the_exact_store(new):
+    with pytest.raises(StoreError, match="There is no chunk to index"):
+        new().build([], Table([], []))
+    bad = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
+        new().build(chunks_of(3), Table(chunks_of(3), bad), batch=1)
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
+def test_NUL_and_surrogates_are_cleaned_on_ingest_and_refused_by_the_store(new, tmp_path, bad):
+    direct = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
+    with pytest.raises(StoreError, match=r"holds NUL or half a surrogate pair, which PostgreSQL does not take"):
+        new().build(direct, Table(direct, np.eye(1)))
+    (tmp_path / "a.txt").write_bytes(f"One {bad} two.\n".encode("utf-16-le", "surrogatepass").join([b"\xff\xfe", b""]))
+    if "\0" in bad:
+        loaded = chunk(load(tmp_path / "a.txt"), size=16, overlap=0)
+        store = new().build(loaded, Table(loaded, np.eye(1)))
+        assert [c.text for c in store.chunks] == ["One ab two.\n"]
+
+
+def test_an_interrupted_build_leaves_the_old_index_and_goes_on_where_it_stopped(new):
+    old, matrix = chunks_of(30, "old"), rows_of(200, 8)
+    store = new().build(old, Table(old, matrix[:30]))
+    chunks = chunks_of(200)
+
+    with pytest.raises(KeyboardInterrupt):
+        new(name=store.name).build(chunks, Breaks(chunks, matrix, stop, at=130), batch=40)
+    assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
+    rest = Table(chunks, matrix)
+    resumed = new(name=store.name).build(chunks, rest, batch=33)
+    assert rest.asked == 200 - 120
+    exact = VectorStore.build(chunks, Table(chunks, matrix))
+    assert resumed.search(matrix[:9], 5) == shown(exact.search(matrix[:9], 5))
+    assert store.search(matrix[:9], 5) == shown(exact.search(matrix[:9], 5))
+
+
+def test_an_unfinished_build_of_other_chunks_is_not_gone_on_with(new):
+    chunks, matrix = chunks_of(60), rows_of(60, 8)
+
+    store = new()
+    with pytest.raises(KeyboardInterrupt):
+        store.build(chunks, Breaks(chunks, matrix, stop, at=40), batch=20)
+    other = chunks_of(60, "other")
+    assert list(store.build(other, Table(other, matrix)).chunks) == other
+    with store.database.session() as connection:
+        tables = connection.execute("select count(*) from minirag_indexes where name = %s", [store.name]).fetchone()
+    assert tables == (1,)
+
+
+def test_a_second_build_of_an_index_at_the_same_time_is_refused(new):
+    chunks, matrix, told = chunks_of(20), rows_of(20, 4), []
+
+    def build_too():
+        with pytest.raises(Unfinished, match="Another process is building the index") as refusal:
+            new(name=store.name).build(chunks, Table(chunks, matrix))
+        told.append(refusal)
+
+    store = new()
+    store.build(chunks, Breaks(chunks, matrix, build_too, at=10), batch=10)
+    assert len(told) == 1
+
+
+def words_until(url, name, last):
+    """All that a reader sees, search by search, until it sees `last`: the first words of ten chunks each."""
+    seen = []
+    with PostgresVectorStore(url, name=name) as store:
+        while not seen or seen[-1] != {last}:
+            seen.append({hit.chunk.text.split()[0] for hit in store.search(np.ones(8), 10)[0]})
+    return seen
+
+
+def test_processes_that_read_while_one_writes_see_the_old_index_or_the_new_never_both(new, postgres):
+    chunks, matrix = chunks_of(300, "build0"), rows_of(300, 8)
+    store = new().build(chunks, Table(chunks, matrix))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as readers:
+        reading = [readers.submit(words_until, postgres, store.name, "build6") for _ in range(2)]
+        for number in range(1, 7):
+            chunks = chunks_of(300, f"build{number}")
+            new(name=store.name).build(chunks, Table(chunks, matrix), batch=50)
+        for seen in (future.result() for future in reading):
+            assert all(len(words) == 1 for words in seen)
+            assert (order := [min(words) for words in seen]) == sorted(order)
+
+
+def test_threads_search_at_the_same_time(new):
+    chunks, matrix = chunks_of(400), rows_of(400, 8)
+    store = new().build(chunks, Table(chunks, matrix))
+    found = {}
+
+    def ask(row):
+        found[row] = store.search(matrix[row], 1)[0][0].chunk.page
+
+    threads = [threading.Thread(target=ask, args=(row,)) for row in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {row: row for row in range(16)}
+
+
+def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with():
+    require_server()
+    if "DATABASE_URL" in os.environ:
+        pytest.skip("only a server of the test's own is killed; leave DATABASE_URL out")
+    old, chunks, matrix = chunks_of(30, "old"), chunks_of(400), rows_of(400, 8)
+    server = OwnServer()
+    with PostgresVectorStore(server.url) as store:
+        store.build(old, Table(old, matrix[:30]))
+        with pytest.raises(Unfinished, match="what it has stored is kept, run again to resume") as failure:
+            store.build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
+        assert "\n" not in str(failure.value)
+        with pytest.raises(Unfinished, match="Cannot reach the database at postgresql://"):
+            PostgresVectorStore(server.url).open()
+        server.start_again()
+        assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
+        rest = Table(chunks, matrix)
+        assert list(store.build(chunks, rest, batch=50).chunks) == chunks
+        assert rest.asked == 400 - 250
+    server.stop()
+
+
+SECRET = "p4ss-w0rd-of-mine"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:{SECRET}@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?password={SECRET}",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/x?{SECRET}",
+        f"postgresql://me:{SECRET}@127.0.0.1:{SECRET}/x",
+        f"postgresql://me:a@{SECRET}@127.0.0.1:1/x",
+        f"postgresql://me:1/{SECRET}@127.0.0.1:1/x",
+        f"postgresql://me:{SECRET}%zz@127.0.0.1:1/x",
+        f'postgresql://me:{SECRET}"="%zz@127.0.0.1:1/x',
+        f"postgresql://me:{SECRET} a@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?{SECRET}=1",
+        f"mysql://me:{SECRET}@127.0.0.1/x",
+    ],
+)
+def test_a_password_is_in_no_error_and_in_no_repr(url):
+    pytest.importorskip("psycopg")
+
+    def tell():
+        store = PostgresVectorStore(url)
+        assert SECRET not in repr((vars(store), store.database.address))
+        store.open()
+
+    with pytest.raises((InputError, Unfinished)) as failure:
+        tell()
+    assert SECRET not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "wrong"),
+    [
+        ("h/x?bogus=1", "invalid URI query parameter"),
+        ("h/x?options=-c%20work_mem=8MB", r"extra key/value separator\); within a value = is written %3D"),
+        ("h/%00", "forbidden value %00"),
+        ("u:a@b@h/x", "an @ too many: in a name or a password it is written %40"),
+        ("u:1/b@h/x", "an @ too many"),
+        ("h:70000/x", "The port in the store's address is no number from 1 to 65535"),
+        ("h/x?connect_timeout=abc", "The connect_timeout in the store's address is no whole number of seconds"),
+        ("\udcff/x", "surrogates not allowed"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_before_anything_is_sent(rest, wrong):
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match=wrong):
+        Database(f"postgresql://{rest}")
+
+
+def test_a_hosts_name_that_cannot_be_one_is_an_error_in_the_address():
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError, match=r"^Cannot reach the database at postgresql://a\.\.b/x \("):
+        PostgresVectorStore("postgresql://a..b/x").open()
+
+
+ANSWERS = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    while True:
+        client, _ = server.accept()
+        client.recv(4096)
+        client.sendall(bytes.fromhex(sys.argv[1]))
+        client.close()
+"""
+
+
+@contextmanager
+def says(code):
+    """The address of a server that answers everybody with one error, as PostgreSQL's protocol spells it.
+
+    It is a process of its own: libpq's test of a server lets no other thread run.
+    """
+    fields = "".join(f"{kind}{value}\0" for kind, value in zip("SVCM", ("FATAL", "FATAL", code, "no"), strict=True))
+    reply = b"E" + struct.pack("!i", len(fields) + 5) + fields.encode() + b"\0"
+    command = [sys.executable, "-c", ANSWERS, reply.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield f"postgresql://127.0.0.1:{int(server.stdout.readline())}/x?sslmode=disable&gssencmode=disable"
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [("57P03", 3), ("28P01", 2), ("3D000", 2)],  # starting up; a wrong password; no such database
+)
+def test_a_server_that_is_starting_up_is_worth_another_run_and_a_wrong_address_is_not(code, exit_code):
+    pytest.importorskip("psycopg")
+    with says(code) as url, pytest.raises(MiniragError, match=r"^Cannot reach the database at [^\n]*\.$") as failure:
+        PostgresVectorStore(url).open()
+    assert failure.value.exit_code == exit_code
+
+
+def test_a_server_that_stops_answering_while_it_is_being_reached_is_one_sentence(postgres):
+    database = Database(f"{postgres}{'&' if '?' in postgres else '?'}options=-c%20statement_timeout%3D100")
+    holder = Database(postgres)
+    with holder.session(alone=True) as other, other.transaction():
+        other.execute("lock table pg_type in access exclusive mode")  # where a connection looks up what a vector is
+        with pytest.raises(Unfinished, match=r"^The database at [^\n]* failed \(canceling"), database.session():
+            pass
+    with database.session() as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    database.close()
+
+
+def test_without_psycopg_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from minirag.cli.main import main; sys.exit(main(['run', 'a.txt', '--offline', '--out', 'o', '--store', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "minirag: A store in PostgreSQL needs psycopg: run `pip install 'minirag[postgres]'`.\n"
+
+
+def test_what_a_server_refuses_is_one_sentence(postgres):
+    database = Database(postgres)
+    with pytest.raises(StoreError, match=r"^The database at [^\n]* refused: column [^\n]*\.$"), database.session() as c:
+        c.execute("select nothing")
+    database.close()
+
+
+def test_ef_search_has_limits():
+    for number in (0, 1001):
+        with pytest.raises(InputError, match="it must be from 1 to 1,000"):
+            PostgresVectorStore("postgresql://x", ef_search=number)
+
+
+def test_json_of_index_json_and_the_database_agree(new, tmp_path):
+    chunks, matrix = chunks_of(9), rows_of(9, 5)
+    store = new().build(chunks, Table(chunks, matrix))
+    VectorStore.build(chunks, Table(chunks, matrix)).save(tmp_path)
+    facts = json.loads((tmp_path / "index.json").read_text())
+    with store.database.session() as connection:
+        row = connection.execute(
+            "select model, dimensions, size, chunks_sha256 from minirag_indexes where name = %s", [store.name]
+        ).fetchone()
+    assert row == (facts["model"], facts["dimensions"], facts["count"], facts["chunks_sha256"])

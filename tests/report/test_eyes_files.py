@@ -1,0 +1,258 @@
+"""Files from strangers: nothing in them is run, believed without a look, or taken for the name of another file."""
+
+import ast
+import io
+import json
+import os
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minirag
+from minirag.chunker import Chunk
+from minirag.cli.main import main
+from minirag.cli.resume import settings_of
+from minirag.errors import InputError, LogError, StoreError
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import ChatModel
+from minirag.offline import serve
+from minirag.questions import read_questions
+from minirag.rows import read_rows
+from minirag.testing import completion
+from minirag.training import write_training_file
+from minirag.vector_store import VectorStore
+
+PACKAGE = Path(minirag.__file__).parent
+
+
+class Sprung:
+    """Creates a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A saved index of two chunks."""
+    chunks = [Chunk(f"p{n}-a", "a.txt", n, 0, 3, 1, text) for n, text in enumerate(["Cat", "Dog"])]
+    VectorStore(chunks, np.eye(2, dtype=np.float32), "m").save(tmp_path)
+    return tmp_path
+
+
+# -- nothing is run ----------------------------------------------------------------------------------------
+
+
+def test_nothing_in_the_package_evaluates_or_unpickles() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                found |= {
+                    (path.name, n) for n in names if n in {"pickle", "marshal", "shelve", "dill", "joblib", "yaml"}
+                }
+            elif isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in {"eval", "exec", "compile", "__import__", "np.load", "numpy.load", "os.system"}:
+                    found.add((path.name, name))
+    assert found == set()
+
+
+def test_a_pickle_in_place_of_the_vectors_is_refused_and_not_run(index: Path) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.array([Sprung(index / "sprung")], object), allow_pickle=True)
+    for data in (stream.getvalue(), pickle.dumps(Sprung(index / "sprung"))):
+        (index / "vectors.npy").write_bytes(data)
+        with pytest.raises(StoreError, match="build the index again"):
+            VectorStore.open(index)
+    assert not (index / "sprung").exists()
+
+
+# -- the index ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.eye(2, dtype=np.float64),
+        np.eye(2, dtype=">f4"),
+        np.asfortranarray(np.arange(4, dtype=np.float32).reshape(2, 2)),
+        np.eye(3, dtype=np.float32),
+        np.ones((2, 2, 1), np.float32),
+        np.ones(4, np.float32),
+        np.ones((2, 2), "U1"),
+    ],
+)
+def test_vectors_of_another_type_shape_or_order_are_refused_even_with_the_right_checksum(
+    index: Path, array: np.ndarray[Any, Any]
+) -> None:
+    np.save(index / "vectors.npy", array)
+    facts = json.loads((index / "index.json").read_text())
+    facts["vectors_crc32"] = zlib.crc32((index / "vectors.npy").read_bytes()[128:])
+    (index / "index.json").write_text(json.dumps(facts))
+    with pytest.raises(StoreError, match="not the array that was saved"):
+        VectorStore.open(index)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: data[:128]])
+def test_vectors_that_are_too_short_or_too_long_are_never_mapped(index: Path, change: Any) -> None:
+    path = index / "vectors.npy"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(StoreError, match="not the array that was saved"):
+        VectorStore.open(index, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("page", "1"), ("text", 7), ("start", None), ("tokens", True), ("id", ["p0"]), ("more", 1)]
+)
+def test_a_chunk_whose_field_is_of_another_kind_is_refused(index: Path, field: str, value: Any) -> None:
+    lines = [json.loads(line) for line in (index / "chunks.jsonl").read_text().splitlines()]
+    lines[0][field] = value
+    (index / "chunks.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(StoreError, match="no usable index"):
+        VectorStore.open(index)
+
+
+@pytest.mark.parametrize("model", [None, 7, ["m"], "other"])
+def test_an_index_of_another_model_or_of_none_is_refused(index: Path, model: Any) -> None:
+    facts = json.loads((index / "index.json").read_text())
+    (index / "index.json").write_text(json.dumps({**facts, "model": model}))
+    with pytest.raises(StoreError, match="was made by"):
+        VectorStore.open(index, model="m")
+
+
+# -- the log -----------------------------------------------------------------------------------------------
+
+
+def signed(**changes: Any) -> bytes:
+    """A line of the log with other values, and the checksum that belongs to them."""
+    good = Exchange("draft", "chat.completions", "s", {"model": "m", "messages": []}, completion("Yes."))
+    body = {**json.loads(good.to_line()), **changes}
+    body.pop("crc")
+    data = json.dumps(body, separators=(",", ":")).encode()[:-1]
+    return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tags": []},
+        {"request": None},
+        {"request": {"messages": "all"}},
+        {"request": {"messages": [{"content": "no role"}]}},
+        {"response": [1]},
+        {"stage": None},
+        {"repeat": "1"},
+    ],
+)
+def test_a_line_of_another_shape_is_a_sentence_though_its_checksum_is_right(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    (tmp_path / "messages.jsonl").write_bytes(signed(**changes))
+    with pytest.raises(LogError, match="did not write"):
+        list(MessageLog(tmp_path / "messages.jsonl"))
+
+
+@pytest.mark.parametrize("response", [{}, {"choices": {}}, {"choices": [7]}, {"choices": [{"message": "text"}]}])
+def test_a_reply_of_another_shape_has_no_text_and_trains_nothing(tmp_path: Path, response: dict[str, Any]) -> None:
+    (tmp_path / "messages.jsonl").write_bytes(signed(response=response))
+    with MessageLog(tmp_path / "messages.jsonl") as log:
+        assert [(e.text, e.finish_reason) for e in log] == [("", None)]
+        with pytest.raises(InputError, match="can be trained on"):
+            write_training_file(log, tmp_path / "training.jsonl")
+
+
+def test_a_failure_in_a_strangers_log_teaches_a_model_nothing_it_cannot_read(tmp_path: Path) -> None:
+    failures = [{}, {"status": [400]}, {"status": 400, "param": {"response_format": 1}, "message": "unsupported"}]
+    lines = [signed(response=None, error=error, service="s", repeat=n) for n, error in enumerate(failures)]
+    (tmp_path / "log.jsonl").write_bytes(b"".join(lines))
+    with serve() as server, MessageLog(tmp_path / "log.jsonl") as log:
+        chat = ChatModel("offline-teacher", log=log, base_url=server.base_url, api_key="any")
+        with chat.service:
+            assert chat.complete([{"role": "user", "content": "Who?"}], stage="draft").error is None
+
+
+# -- settings, questions, rows -----------------------------------------------------------------------------
+
+SETTINGS = {"documents": ["a.txt"], "teacher": "a", "student": "b", "judge": "c", "embedding": "d"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("suffix", 5),
+        ("judge_window", []),
+        ("epochs", "3"),
+        ("margin", {}),
+        ("top_k", True),
+        ("top_k", 2.5),
+        ("documents", "a.txt"),
+        ("metrics", [1]),
+        ("train_questions", 1.5),
+        ("temperature", "hot"),
+    ],
+)
+def test_a_recorded_setting_of_another_kind_is_a_sentence(tmp_path: Path, name: str, value: Any) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, name: value}, "service": "s"}))
+    with pytest.raises(InputError, match=f"run.json cannot be read \\({name} is"):
+        settings_of({}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train_questions", "eval_questions"])
+def test_a_recorded_number_of_questions_below_nought_is_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, name: -1}, "service": "s"}))
+    settings, _ = settings_of({}, tmp_path)
+    with pytest.raises(InputError, match="must not be negative"):
+        settings.check()
+
+
+def test_recorded_settings_of_the_right_kinds_are_taken(tmp_path: Path) -> None:
+    more = {"temperature": None, "margin": 1, "epochs": 3, "suffix": "x", "train_questions": "q.txt", "newer": [1]}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, **more}, "service": "s"}))
+    settings, offline = settings_of({}, tmp_path)
+    assert (settings.margin, settings.epochs, settings.train_questions, offline) == (1, 3, "q.txt", False)
+
+
+def test_a_pipe_or_a_device_is_no_file_of_questions_or_rows(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(InputError, match="no ordinary file"):
+            read_questions(path, "eval")
+        with pytest.raises(InputError, match="no ordinary file"):
+            read_rows(path)
+
+
+def test_the_answers_of_a_run_folder_that_are_none_are_a_sentence(tmp_path: Path) -> None:
+    for name, line in (("chunks", {"id": "c"}), ("questions", {"id": "q", "split": "eval"}), ("answers", {})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({**line, "text": "x"}) + "\n")
+    with pytest.raises(InputError, match="not those of a run"):
+        read_rows(tmp_path)
+
+
+# -- names of files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "a/b", "C:\\evil", "evil\0", "~/evil"])
+def test_no_name_from_data_becomes_the_name_of_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "deep" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    row = {"question": name, "answer": f"{name} is open.", "contexts": [name], "id": name, "arm": name}
+    (inner / "rows.jsonl").write_text(json.dumps(row))
+    with serve() as server:
+        models = ["--base-url", server.base_url, "--judge", "offline-judge", "--metrics", "faithfulness"]
+        assert main(["evaluate", "rows.jsonl", *models]) == 0
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    folder = "deep/inner/rows.jsonl-scores"
+    assert files == {"deep/inner/rows.jsonl", f"{folder}/messages.jsonl", f"{folder}/scores.jsonl"}
+    assert not Path("/tmp/evil").exists()

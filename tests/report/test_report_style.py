@@ -1,0 +1,74 @@
+"""The style sheet: legible in light and dark, for people who see fewer colours too."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minirag.report.style import STYLE
+
+ROOTS = re.findall(r":root \{([^}]*)\}", STYLE)
+SCHEMES = {
+    scheme: dict(re.findall(r"--(\w+): (#\w{6});", block))
+    for scheme, block in zip(("light", "dark"), ROOTS, strict=True)
+}
+DEFICIENT = {  # Machado, Oliveira and Fernandes 2009, severity 1.0, for linear RGB
+    "full": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def linear(colour: str) -> np.ndarray:
+    """Linear RGB of a #rrggbb colour (IEC 61966-2-1)."""
+    value = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio."""
+    low, high = sorted(linear(colour) @ [0.2126, 0.7152, 0.0722] for colour in (one, other))
+    return float((high + 0.05) / (low + 0.05))
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* of linear RGB, D65."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb
+    f = np.cbrt(np.clip(xyz / [0.9505, 1.0, 1.089], 0, None))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_text_stands_out_from_every_ground_it_is_on_and_marks_from_the_page(scheme: str) -> None:
+    colours = SCHEMES[scheme]
+    grounds = {
+        **dict.fromkeys(("ink", "soft", "good", "bad", "link"), ("paper", "card")),
+        "ink on change": ("gone", "come"),
+    }
+    for name, behind in grounds.items():
+        for ground in behind:
+            assert contrast(colours[name.split(" ", maxsplit=1)[0]], colours[ground]) >= 4.5, (name, ground)
+    for name in ("base", "tuned", "teacher"):
+        assert contrast(colours[name], colours["paper"]) >= 4.5, name
+    assert contrast(colours["stick"], colours["paper"]) >= 3
+
+
+@pytest.mark.parametrize("sight", DEFICIENT)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_arms_differ_for_people_who_see_fewer_colours(scheme: str, sight: str) -> None:
+    seen = {
+        arm: lab(np.clip(np.array(DEFICIENT[sight]) @ linear(SCHEMES[scheme][arm]), 0, 1))
+        for arm in ("base", "tuned", "teacher")
+    }
+    for one, other in (("base", "tuned"), ("tuned", "teacher"), ("base", "teacher")):
+        assert np.linalg.norm(seen[one] - seen[other]) > 45, (one, other)
+
+
+def test_both_schemes_name_the_same_colours_and_every_colour_is_used() -> None:
+    assert SCHEMES["light"].keys() == SCHEMES["dark"].keys()
+    assert set(re.findall(r"var\(--(\w+)\)", STYLE)) == set(SCHEMES["light"])
+
+
+def test_the_style_sheet_loads_nothing() -> None:
+    assert re.findall(r"url\(|@import|@font-face", STYLE) == []
