@@ -211,7 +211,7 @@ def _start() -> "subprocess.Popen[bytes]":
         raise OSError(None, "this application is without a Python to start")
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parent)],
+        [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parents[1])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
