@@ -28,8 +28,6 @@ from minirag.curation import decisions
 from minirag.curation.chat_rules import FEWEST_EXAMPLES
 from minirag.curation.questionnaire import Questionnaire
 from minirag.curation.similar import Similar
-from minirag.curation.trial import doubts
-from minirag.curation.wording import words
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -56,6 +54,7 @@ from minirag.questions import (
     PAGE_GUESSED,
     SPLITS,
     Question,
+    doubts,
     split_pages,
 )
 from minirag.report import html
@@ -70,6 +69,7 @@ from minirag.statistics import labels
 from minirag.statistics.breakdown import traits
 from minirag.statistics.findings import Evaluation
 from minirag.statistics.summary import comparison_of
+from minirag.text import words
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
 from minirag.vector_store import Store, VectorStore, chunks_digest

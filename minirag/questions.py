@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.curation.similar import Similar
-from minirag.curation.wording import words
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
 from minirag.replies import NotJSON, json_value, listed
+from minirag.text import words
 from minirag.vector_store import Store
 from minirag.window import Passage, Window, excerpts
 
@@ -34,6 +34,8 @@ NEAR_DUPLICATE = 0.8
 """Share of words in common (Jaccard) from which two questions count as one."""
 PAGE_GUESSED = "page guessed"
 """The flag of a question that did not come from a page: the nearest one stands for it."""
+ACCEPTED = "accepted in review"
+"""The flag of a question that a person accepted; it outweighs all others."""
 
 PageKey = tuple[str, int]
 
@@ -48,6 +50,15 @@ class Question:
     chunk_id: str | None = None
     page: int | None = None
     flags: tuple[str, ...] = ()
+
+
+def doubts(question: Question) -> tuple[str, ...]:
+    """Return the flags that speak against a question; none if a person accepted it.
+
+    >>> doubts(Question("e001", "eval", "Why?", flags=("page guessed", "not stand-alone: “it”")))
+    ('not stand-alone: “it”',)
+    """
+    return () if ACCEPTED in question.flags else tuple(flag for flag in question.flags if flag != PAGE_GUESSED)
 
 
 def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int = 0) -> dict[str, list[PageKey]]:

@@ -262,3 +262,46 @@ def _begin(encoded: bytes) -> "NDArray[np.uint8]":
 
     first: NDArray[np.bool_] = (np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80
     return first.astype(np.uint8)
+
+
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+"""Chinese, Japanese and Korean, as a range for a character class of a regular expression."""
+STEM = 5
+"""Words are compared by their first five letters, so that "reduce" and "reduction" meet."""
+_WORD = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
+_FUNCTION_WORDS = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below between
+    both but by can could did do does doing during each few for from further had has have having he her here hers him
+    his how i if in include included includes including into is it its itself may me might more most must my no nor not
+    of off on once only or other our ours out over own s same she should so some such t than that the their theirs them
+    then there these they this those through to too under until up very was we were what when where which while who
+    whom why will with within would you your yours""".split()
+)
+
+
+def words(text: str) -> list[str]:
+    """Return all words in lower case, in order; CJK text is split into characters.
+
+    >>> words("Tram 7 runs."), words("票价3元")
+    (['tram', '7', 'runs'], ['票', '价', '3', '元'])
+    """
+    return _WORD.findall(text.casefold())
+
+
+def content(text: str) -> set[str]:
+    """Return the stems of the words that carry meaning: no function words, no numbers.
+
+    >>> sorted(content("The reduction of 30 fares was reduced."))
+    ['fares', 'reduc']
+    """
+    return {word[:STEM] for word in words(text) if word not in _FUNCTION_WORDS and not word[0].isdigit()}
+
+
+def jaccard(one: Iterable[str], other: Iterable[str]) -> float:
+    """Return the size of the intersection over the size of the union; 1.0 for two empty sets.
+
+    >>> jaccard(["a", "b"], ["b"])
+    0.5
+    """
+    a, b = set(one), set(other)
+    return len(a & b) / len(a | b) if a or b else 1.0

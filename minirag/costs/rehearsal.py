@@ -19,12 +19,11 @@ import numpy as np
 
 from minirag import prompts
 from minirag.curation.prompt_parts import Parts, parts
-from minirag.curation.wording import STEM, content, words
 from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.sentences import sentence_spans
 from minirag.service import Service
-from minirag.text import for_model
+from minirag.text import STEM, content, for_model, words
 
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."

@@ -17,9 +17,8 @@ from minirag.curation.chat_rules import FEWEST_EXAMPLES, MOST_LINE_BYTES, Breach
 from minirag.curation.prompt_parts import parts
 from minirag.curation.seen import FirstSeen, NearDuplicates
 from minirag.curation.similar import Similar
-from minirag.curation.wording import words
 from minirag.errors import InputError
-from minirag.text import example_limit, for_model
+from minirag.text import example_limit, for_model, words
 
 MOST_FILE_BYTES = 512 << 20
 MOST_FINDINGS = 1000

@@ -13,7 +13,8 @@ from minirag.curation.quantities import unsupported, values
 from minirag.curation.refinement import ADDS, REPEATS, classify
 from minirag.curation.refusals import abstains, reference
 from minirag.curation.seen import NearDuplicates
-from minirag.curation.wording import unsupported_names, words
+from minirag.curation.wording import unsupported_names
+from minirag.text import words
 
 PAGE_SHARE = 0.2
 """Of the examples, that one page may give; a document of few pages may go to twice each page's even share."""

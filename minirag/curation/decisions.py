@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minirag.curation.trial import ACCEPTED
 from minirag.errors import InputError
 from minirag.files import write_jsonl
-from minirag.questions import Question
+from minirag.questions import ACCEPTED, Question
 
 NAME = "decisions.jsonl"
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
 from minirag.curation.decisions import Decision, decided, read_decisions, rejected, write_decisions
-from minirag.curation.trial import ACCEPTED, doubts, on_trial
+from minirag.curation.trial import on_trial
 from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.models import Chat, Embedder
-from minirag.questions import SPLITS, PageKey, Question, generate, guess_pages, read_questions
+from minirag.questions import ACCEPTED, SPLITS, PageKey, Question, doubts, generate, guess_pages, read_questions
 from minirag.settings import Settings
 from minirag.vector_store import Store
 

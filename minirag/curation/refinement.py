@@ -8,7 +8,7 @@
 
 from minirag.curation.quantities import values
 from minirag.curation.refusals import abstains
-from minirag.curation.wording import content, words
+from minirag.text import content, words
 
 REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
 CLASSES = (REPEATS, PARAPHRASE, LOSES, ADDS)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.curation.quantities import values
-from minirag.curation.wording import words
+from minirag.text import words
 
 NEAR = 0.8
 BANDS, ROWS = 8, 8

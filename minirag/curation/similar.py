@@ -15,7 +15,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from minirag.curation.wording import jaccard
+from minirag.text import jaccard
 
 _NOTHING = ""
 """What the empty set is kept under: it is like itself only."""

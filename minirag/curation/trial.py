@@ -11,12 +11,10 @@ from dataclasses import replace
 
 from minirag.curation.quantities import values
 from minirag.curation.similar import Similar
-from minirag.curation.wording import content, words
 from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, SPLITS, PageKey, Question
 from minirag.sentences import sentence_spans
+from minirag.text import content, words
 
-ACCEPTED = "accepted in review"
-"""The flag of a question that a person accepted: it outweighs all others."""
 ON_PAGE = 0.6
 """Share of a question's content words and numbers that its page must hold if the page is to answer it."""
 
@@ -52,15 +50,6 @@ _ASKING = content(
     "state stated term text"
 )
 """Words that ask and tell nothing of what is asked about."""
-
-
-def doubts(question: Question) -> tuple[str, ...]:
-    """The flags that speak against a question; none where a person accepted it.
-
-    >>> doubts(Question("e001", "eval", "Why?", flags=("page guessed", "not stand-alone: “it”")))
-    ('not stand-alone: “it”',)
-    """
-    return () if ACCEPTED in question.flags else tuple(flag for flag in question.flags if flag != PAGE_GUESSED)
 
 
 def on_trial(

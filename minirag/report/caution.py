@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from minirag.curation.trial import doubts
-from minirag.questions import Question
+from minirag.questions import Question, doubts
 from minirag.report.layout import listed, named, section, table
 from minirag.report.markup import tag, text
 from minirag.report.results import Results, pair

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import chain, groupby
 
-from minirag.curation.wording import CJK
 from minirag.report.markup import tag, text
+from minirag.text import CJK
 
 SHORT = 2
 """Up to so many words in common between two changes are shown as changed too: an odd "the" is no thread to follow."""

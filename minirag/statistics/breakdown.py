@@ -7,13 +7,13 @@ from typing import Any
 from minirag.comparison import Comparison
 from minirag.comparison import in_words as comparison_in_words
 from minirag.curation.refusals import abstains
-from minirag.curation.wording import words
 from minirag.metrics.score import Score
 from minirag.query import Answer
 from minirag.questions import PageKey, Question
 from minirag.statistics.attribution import LengthEffect, by_label, label_contrast, length_effect
 from minirag.statistics.attribution import in_words as length_in_words
 from minirag.statistics.clustered import Estimate
+from minirag.text import words
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from typing import Any
 
 from minirag.arms import COMPARED
 from minirag.comparison import Comparison, compare
-from minirag.curation.trial import doubts
 from minirag.evaluation import Scores
 from minirag.metrics.score import Score
-from minirag.questions import Question
+from minirag.questions import Question, doubts
 from minirag.statistics.breakdown import Breakdown, Traits, breakdown
 from minirag.statistics.ceiling import GapClosed, gap_closed
 from minirag.statistics.noise import Noise, flip_rate, judge_noise

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from minirag.curation.trial import Asked, alone, doubts, on_trial, points_elsewhere
-from minirag.questions import Question
+from minirag.curation.trial import Asked, alone, on_trial, points_elsewhere
+from minirag.questions import Question, doubts
 
 ROOT = Path(__file__).parents[2]
 PAGE = (

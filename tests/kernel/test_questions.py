@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirag import Page, VectorStore, chunk
-from minirag.curation.wording import jaccard, words
 from minirag.errors import InputError
 from minirag.questions import SPLITS, generate, guess_pages, read_questions, split_pages
 from minirag.testing import FunctionChat
+from minirag.text import jaccard, words
 
 WORDS = "amber basalt cedar delta ember fjord garnet harbour iris juniper kelp lagoon maple nectar opal pine".split()
 

@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minirag.curation.similar import Similar
-from minirag.curation.wording import jaccard
+from minirag.text import jaccard
 
 WORDS = st.frozensets(
     st.sampled_from(["a", "of", "who", "tram", "ferry", "fares", "", "月", "revenue", "B"]), max_size=9

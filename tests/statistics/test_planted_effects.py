@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from minirag import ChatModel, offline
-from minirag.curation.wording import words
 from minirag.evaluation import evaluate
 from minirag.questions import Question
 from minirag.rows import Row
 from minirag.service import Service
 from minirag.statistics.breakdown import Traits
 from minirag.statistics.findings import Evaluation, Findings, findings
+from minirag.text import words
 from planted import FOREIGN, Planter, first_sentence, rambling, rates, teacher_answers
 
 Plant = Callable[[int, str], str]

@@ -13,7 +13,6 @@ import numpy as np
 
 from minirag import ChatModel
 from minirag.cli.main import main
-from minirag.curation.wording import words
 from minirag.evaluation import ScoredRow, Scores, evaluate
 from minirag.questions import Question
 from minirag.rows import Row, read_rows
@@ -21,6 +20,7 @@ from minirag.sentences import sentence_spans
 from minirag.statistics.breakdown import Traits
 from minirag.statistics.findings import Evaluation, Findings, findings
 from minirag.statistics.ppi import corrected_difference
+from minirag.text import words
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 FOREIGN = "The harbour of Rotterdam closed in 1871. Two whales swam up the Thames. Chess has 64 squares.".split(". ")
