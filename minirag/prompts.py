@@ -1,18 +1,23 @@
-"""Row 1. Every sentence that a model reads, and the JSON schema of every structured reply.
+"""Everything that a model is told: each sentence, the JSON schema of each structured reply, and the way back.
 
 Text that minirag did not write (excerpts, questions, answers, statements, a judge's own words) always stands between
 `<tag-MARK …>` and `</tag-MARK>`, where MARK is a hash of that text: a document cannot close its own fence.
-The long shared part (the excerpts) stands first and the instruction last, so that services which cache
-prompt prefixes reuse them across calls.
+The excerpts stand first and the instruction last, so that services which cache prompt prefixes reuse them across calls.
+`parse` reads back what a builder was given, for whoever answers or judges these prompts without a language model.
 
->>> draft("Who runs it?", [Excerpt("The city runs it.", 3)])[1]["content"].splitlines()[0]
+>>> messages = draft("Who runs it?", [Excerpt("The city runs it.", 3)])
+>>> messages[1]["content"].splitlines()[0]
 '<excerpt-1b21b3 page="3">'
+>>> parse(messages)
+Prompt(task='draft', excerpts=[Excerpt(text='The city runs it.', page=3)], question='Who runs it?', answer='', \
+statements=[], n=1)
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Message = dict[str, str]
 
@@ -36,7 +41,7 @@ CONTROL_SYSTEM = (
     "change in 2021?' Good: 'Fares rose by 4 % in May 2021, except for pupils.' Bad: 'Fares rose.' (not complete) or "
     "'Fares rose by 4 % because of inflation.' (not said)."
 )
-"""The better prompt of the control: what training might teach, told to the untrained model for nothing."""
+"""The system prompt of the control arm: tells the untrained model what training might teach."""
 DRAFT_INSTRUCTION = "Answer the question."
 REFINE_INSTRUCTION = (
     "Improve the existing answer where these further excerpts add to it or correct it, keeping what it already "
@@ -74,27 +79,20 @@ AGAIN_INSTRUCTION = "An earlier reply could not be used, because of this:\n{faul
 
 
 def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
 def _array(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-_TEXT = {"type": "string"}
+_TEXT, _NUMBER, _BOOLEAN = ({"type": name} for name in ("string", "integer", "boolean"))
 QUESTIONS_SCHEMA = _object(questions=_array(_TEXT))
 STATEMENTS_SCHEMA = _object(statements=_array(_TEXT))
-VERDICTS_SCHEMA = _object(
-    verdicts=_array(_object(index={"type": "integer"}, reason=_TEXT, supported={"type": "boolean"}))
-)
-USEFUL_SCHEMA = _object(verdicts=_array(_object(index={"type": "integer"}, reason=_TEXT, useful={"type": "boolean"})))
-NEEDED_SCHEMA = _object(needed=_array({"type": "integer"}))
-REVERSE_SCHEMA = _object(questions=_array(_object(question=_TEXT, noncommittal={"type": "boolean"})))
+VERDICTS_SCHEMA = _object(verdicts=_array(_object(index=_NUMBER, reason=_TEXT, supported=_BOOLEAN)))
+USEFUL_SCHEMA = _object(verdicts=_array(_object(index=_NUMBER, reason=_TEXT, useful=_BOOLEAN)))
+NEEDED_SCHEMA = _object(needed=_array(_NUMBER))
+REVERSE_SCHEMA = _object(questions=_array(_object(question=_TEXT, noncommittal=_BOOLEAN)))
 
 
 class Excerpt(NamedTuple):
@@ -104,114 +102,163 @@ class Excerpt(NamedTuple):
     page: int | None = None
 
 
-class _Fence:
-    """Wraps untrusted text in tags that carry one mark: a hash of `shared`, never found in any fenced text."""
-
-    def __init__(self, shared: Sequence[str], *others: str) -> None:
-        self.mark = self._hash("\0".join(shared))
-        while any(self.mark in text for text in (*shared, *others)):
-            self.mark = self._hash(self.mark)
-
-    @staticmethod
-    def _hash(text: str) -> str:
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-
-    def __call__(self, tag: str, text: str, **attributes: int | None) -> str:
-        told = "".join(f' {name}="{value}"' for name, value in attributes.items() if value is not None)
-        return f"<{tag}-{self.mark}{told}>\n{text}\n</{tag}-{self.mark}>"
-
-    def excerpts(self, excerpts: Sequence[Excerpt]) -> list[str]:
-        return [self("excerpt", excerpt.text, page=excerpt.page) for excerpt in excerpts]
-
-    def numbered_excerpts(self, excerpts: Sequence[Excerpt]) -> list[str]:
-        """As a judge reads them, in every prompt the same, so that the prompts share their beginning."""
-        return [self("excerpt", excerpt.text, n=number) for number, excerpt in enumerate(excerpts, 1)]
-
-
-def _numbered(texts: Sequence[str]) -> str:
-    return "\n".join(f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1))
-
-
-def _messages(system: str, *parts: str) -> list[Message]:
-    return [{"role": "system", "content": system}, {"role": "user", "content": "\n\n".join(parts)}]
-
-
 def draft(question: str, excerpts: Sequence[Excerpt], system: str = ANSWER_SYSTEM) -> list[Message]:
     """Ask for an answer to `question` from `excerpts` alone."""
-    fence = _Fence([e.text for e in excerpts], question)
-    return _messages(system, *fence.excerpts(excerpts), fence("question", question), DRAFT_INSTRUCTION)
+    fences = _fenced(_texts(excerpts), *_paged(excerpts), ("question", question))
+    return _messages(system, *fences, DRAFT_INSTRUCTION)
 
 
 def refine(question: str, answer: str, excerpts: Sequence[Excerpt], system: str = ANSWER_SYSTEM) -> list[Message]:
     """Ask for `answer` again, improved by further `excerpts` where they add something."""
-    fence = _Fence([e.text for e in excerpts], question, answer)
-    return _messages(
-        system,
-        *fence.excerpts(excerpts),
-        fence("question", question),
-        fence("answer", answer),
-        REFINE_INSTRUCTION,
-    )
+    fences = _fenced(_texts(excerpts), *_paged(excerpts), ("question", question), ("answer", answer))
+    return _messages(system, *fences, REFINE_INSTRUCTION)
 
 
 def questions(excerpt: Excerpt, n: int) -> list[Message]:
     """Ask for `n` questions that `excerpt` answers; the reply follows `QUESTIONS_SCHEMA`."""
-    fence = _Fence([excerpt.text])
-    return _messages(TASK_SYSTEM, *fence.excerpts([excerpt]), QUESTIONS_INSTRUCTION.format(n=n))
+    return _messages(TASK_SYSTEM, *_fenced([excerpt.text], *_paged([excerpt])), QUESTIONS_INSTRUCTION.format(n=n))
 
 
 def statements(question: str, answer: str) -> list[Message]:
     """Ask for the statements that `answer` makes; the reply follows `STATEMENTS_SCHEMA`."""
-    fence = _Fence([question, answer])
-    return _messages(TASK_SYSTEM, fence("question", question), fence("answer", answer), STATEMENTS_INSTRUCTION)
+    fences = _fenced([question, answer], ("question", question), ("answer", answer))
+    return _messages(TASK_SYSTEM, *fences, STATEMENTS_INSTRUCTION)
 
 
 def verdicts(excerpts: Sequence[Excerpt], statements: Sequence[str]) -> list[Message]:
     """Ask which `statements` follow from `excerpts`; numbered from 1; the reply follows `VERDICTS_SCHEMA`."""
-    fence = _Fence([e.text for e in excerpts], *statements)
-    return _messages(
-        TASK_SYSTEM,
-        *fence.numbered_excerpts(excerpts),
-        fence("statements", _numbered(statements)),
-        VERDICTS_INSTRUCTION,
-    )
+    fences = _fenced(_texts(excerpts), *_numbered(excerpts), ("statements", _lines(statements)))
+    return _messages(TASK_SYSTEM, *fences, VERDICTS_INSTRUCTION)
 
 
 def useful(excerpts: Sequence[Excerpt], question: str, answer: str) -> list[Message]:
     """Ask which `excerpts` helped to arrive at `answer`; numbered from 1; the reply follows `USEFUL_SCHEMA`."""
-    fence = _Fence([e.text for e in excerpts], question, answer)
-    return _messages(
-        TASK_SYSTEM,
-        *fence.numbered_excerpts(excerpts),
-        fence("question", question),
-        fence("answer", answer),
-        USEFUL_INSTRUCTION,
-    )
+    fences = _fenced(_texts(excerpts), *_numbered(excerpts), ("question", question), ("answer", answer))
+    return _messages(TASK_SYSTEM, *fences, USEFUL_INSTRUCTION)
 
 
 def needed(sentences: Sequence[str], question: str) -> list[Message]:
     """Ask which `sentences` answering takes; numbered from 1; the reply follows `NEEDED_SCHEMA`."""
-    fence = _Fence(sentences, question)
-    return _messages(
-        TASK_SYSTEM, fence("sentences", _numbered(sentences)), fence("question", question), NEEDED_INSTRUCTION
-    )
+    fences = _fenced(sentences, ("sentences", _lines(sentences)), ("question", question))
+    return _messages(TASK_SYSTEM, *fences, NEEDED_INSTRUCTION)
 
 
 def reverse(answer: str, n: int) -> list[Message]:
     """Ask for `n` questions that `answer` answers, without its question; the reply follows `REVERSE_SCHEMA`."""
-    fence = _Fence([answer])
-    return _messages(TASK_SYSTEM, fence("answer", answer), REVERSE_INSTRUCTION.format(n=n))
+    return _messages(TASK_SYSTEM, *_fenced([answer], ("answer", answer)), REVERSE_INSTRUCTION.format(n=n))
 
 
 def again(messages: Sequence[Message], fault: str) -> list[Message]:
-    """The same request once more, after a reply that could not be used because of `fault`, which may quote it."""
-    *before, last = messages
-    told = AGAIN_INSTRUCTION.format(fault=_Fence([fault])("fault", fault))
-    return [*before, {**last, "content": f"{last['content']}\n\n{told}"}]
+    """Return the same request for another try, naming the `fault` of the unusable reply, which may quote it."""
+    return _extended(messages, AGAIN_INSTRUCTION.format(fault=_fenced([fault], ("fault", fault))[0]))
 
 
 def with_shape(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:
-    """The same request with its schema spelt out, for a service that takes no schema beside the prompt."""
+    """Return the same request with its schema spelt out, for a service that takes no schema beside the prompt."""
+    return _extended(messages, SHAPE_INSTRUCTION.format(schema=json.dumps(schema)))
+
+
+def _messages(system: str, *paragraphs: str) -> list[Message]:
+    return [{"role": "system", "content": system}, {"role": "user", "content": "\n\n".join(paragraphs)}]
+
+
+def _extended(messages: Sequence[Message], instruction: str) -> list[Message]:
     *before, last = messages
-    shape = SHAPE_INSTRUCTION.format(schema=json.dumps(schema))
-    return [*before, {**last, "content": f"{last['content']}\n\n{shape}"}]
+    return [*before, {**last, "content": f"{last['content']}\n\n{instruction}"}]
+
+
+def _fenced(shared: Sequence[str], *parts: tuple[str, str]) -> list[str]:
+    """Return each (tag with attributes, text) in a fence; the mark is a hash of `shared` that no text contains."""
+    mark = "\0".join(shared)
+    while True:
+        mark = hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+        if not any(mark in text for _, text in parts):
+            break
+    tags = ((*tag.partition(" "), text) for tag, text in parts)
+    return [f"<{tag}-{mark}{space}{attribute}>\n{text}\n</{tag}-{mark}>" for tag, space, attribute, text in tags]
+
+
+def _texts(excerpts: Sequence[Excerpt]) -> list[str]:
+    return [excerpt.text for excerpt in excerpts]
+
+
+def _paged(excerpts: Sequence[Excerpt]) -> list[tuple[str, str]]:
+    return [("excerpt" if e.page is None else f'excerpt page="{e.page}"', e.text) for e in excerpts]
+
+
+def _numbered(excerpts: Sequence[Excerpt]) -> list[tuple[str, str]]:
+    """The same in all prompts of a judge, so that these prompts share their beginning."""
+    return [(f'excerpt n="{number}"', excerpt.text) for number, excerpt in enumerate(excerpts, 1)]
+
+
+def _lines(texts: Sequence[str]) -> str:
+    return "\n".join(f"{number}. {' '.join(text.split())}" for number, text in enumerate(texts, 1))
+
+
+class Prompt(NamedTuple):
+    """What a builder was given. `task` is its name; "chat" is left to who answers other conversations too.
+
+    `statements` holds the sentences of "needed" too; their spaces are collapsed. A judge's excerpts have no page.
+    """
+
+    task: Literal["draft", "refine", "questions", "statements", "verdicts", "useful", "needed", "reverse", "chat"]
+    excerpts: list[Excerpt]
+    question: str = ""
+    answer: str = ""
+    statements: list[str] = []  # noqa: RUF012  never changed: a Prompt is read only
+    n: int = 1
+
+
+# What the prompt of each task ends with, and the tags of the fences before that, excerpts aside.
+_ENDINGS: dict[str, tuple[Any, list[str]]] = {
+    DRAFT_INSTRUCTION: ("draft", ["question"]),
+    REFINE_INSTRUCTION: ("refine", ["question", "answer"]),
+    QUESTIONS_INSTRUCTION: ("questions", []),
+    STATEMENTS_INSTRUCTION: ("statements", ["question", "answer"]),
+    VERDICTS_INSTRUCTION: ("verdicts", ["statements"]),
+    USEFUL_INSTRUCTION: ("useful", ["question", "answer"]),
+    NEEDED_INSTRUCTION: ("needed", ["sentences", "question"]),
+    REVERSE_INSTRUCTION: ("reverse", ["answer"]),
+}
+_FENCE = re.compile(
+    r"<(?P<tag>excerpt|question|answer|statements|sentences)-(?P<mark>[0-9a-f]{6})"
+    r"(?: page=\"(?P<page>-?\d{1,9})\")?(?: n=\"\d{1,9}\")?>\n(?P<text>.*?)\n</(?P=tag)-(?P=mark)>\n\n",
+    re.DOTALL,
+)
+_COUNT = re.compile(r"(?<=^Write )\d{1,4}(?= )")
+
+
+def parse(messages: Sequence[Mapping[str, Any]]) -> Prompt | None:
+    """Return what a builder was given to make the last user message of `messages`; None if no builder made it."""
+    text = next((text_of(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    excerpts: list[Excerpt] = []
+    parts: dict[str, str] = {}
+    position, mark = 0, None
+    while (fence := _FENCE.match(text, position)) and mark in (None, fence["mark"]):
+        position, mark = fence.end(), fence["mark"]
+        if fence["tag"] == "excerpt":
+            excerpts.append(Excerpt(fence["text"], int(fence["page"]) if fence["page"] else None))
+        else:
+            parts[fence["tag"]] = fence["text"]
+    instruction = text[position:].partition("\n\n")[0]  # `again` and `with_shape` add paragraphs
+    task, tags = _ENDINGS.get(_COUNT.sub("{n}", instruction), ("", []))
+    if not task or [*parts] != tags:
+        return None
+    numbered = parts.get("statements") or parts.get("sentences")
+    lines = [line.partition(". ")[2] for line in numbered.split("\n")] if numbered else []
+    count = _COUNT.search(instruction)
+    n = int(count[0]) if count else 1
+    return Prompt(task, excerpts, parts.get("question", ""), parts.get("answer", ""), lines, n)
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, whose content may be a list of parts.
+
+    >>> text_of({"content": [{"text": "Hello "}, {"type": "image_url"}, {"text": "you"}]})
+    'Hello you'
+    """
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "".join(text for text in texts if isinstance(text, str))

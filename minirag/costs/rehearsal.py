@@ -11,16 +11,16 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirag import prompts
-from minirag.curation.prompt_parts import Parts, parts
 from minirag.errors import ServiceError
 from minirag.message_log import Exchange
+from minirag.prompts import Prompt
 from minirag.sentences import sentence_spans
 from minirag.service import Service
 from minirag.text import STEM, content, for_model, words
@@ -29,9 +29,6 @@ DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."
 QUESTION_WORDS = 5
 OPENINGS = "indeed overall notably plainly briefly clearly mainly chiefly broadly simply largely mostly surely".split()
-_ITEM = re.compile(r"(?m)^\d+\. ")
-_EXCERPT = re.compile(r"(?m)^<excerpt-")
-_WANTED = re.compile(r"Write (\d+) different questions")
 
 
 class Habits(NamedTuple):
@@ -96,17 +93,20 @@ class Rehearsal(Service):
 
     def _completion(self, request: Mapping[str, Any]) -> dict[str, Any]:
         tokenizer = for_model(request["model"], self.tokenizer)
-        messages, shape = request["messages"], request.get("response_format")
-        if shape is None:
-            text = self._answer(parts(messages), request["model"], messages[0]["content"])
+        messages = request["messages"]
+        prompt = prompts.parse(messages)
+        if prompt is None:
+            raise ValueError("A rehearsal answers minirag's own prompts only.")
+        if prompt.task in ("draft", "refine"):
+            text = self._answer(prompt, request["model"], messages[0]["content"])
         else:
-            text = json.dumps(_structured(messages, shape["json_schema"]["schema"]))
+            text = json.dumps(_structured(prompt))
         usage = {"prompt_tokens": tokenizer.count_messages(messages), "completion_tokens": tokenizer.count(text)}
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return {"id": "rehearsed", "model": request["model"], "choices": [choice], "usage": usage}
 
-    def _answer(self, prompt: Parts, model: str, system: str) -> str:
+    def _answer(self, prompt: Prompt, model: str, system: str) -> str:
         """The earlier answer, if there is one, and sentences of the excerpts, as many as usual.
 
         Each voice opens in its own way, the control's too: two models rarely say the very same, and what is said twice
@@ -114,12 +114,13 @@ class Rehearsal(Service):
         """
         known = re.sub(r"(ft:[^:]+):.*", r"\1", model)
         habits = HABITS.get(known, USUAL._replace(voice=known))
-        wanted = habits.sentences if prompt.existing is None else habits.added
+        wanted = habits.sentences if prompt.task == "draft" else habits.added
         voice = habits.voice if system != prompts.CONTROL_SYSTEM else f"{habits.voice}, told better"
-        said = _quoted(prompt.context, wanted * self.length, voice)
-        if prompt.existing is None:
-            return f"{OPENINGS[zlib.crc32(voice.encode()) % len(OPENINGS)]}: {said or prompt.context[:80]}"
-        return f"{prompt.existing} {said}".strip()
+        context = "\n".join(excerpt.text for excerpt in prompt.excerpts)
+        said = _quoted(context, wanted * self.length, voice)
+        if prompt.task == "draft":
+            return f"{OPENINGS[zlib.crc32(voice.encode()) % len(OPENINGS)]}: {said or context[:80]}"
+        return f"{prompt.answer} {said}".strip()
 
 
 def _quoted(context: str, wanted: float, voice: str) -> str:
@@ -131,23 +132,19 @@ def _quoted(context: str, wanted: float, voice: str) -> str:
     return " ".join((sentences[start:] + sentences[:start])[:count])
 
 
-def _structured(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A reply of the shape that is asked for: everything supported, every question answerable."""
-    prompt, asked = parts(messages), messages[-1]["content"]
-    if schema == prompts.STATEMENTS_SCHEMA:
-        text = prompt.existing or ""
-        return {"statements": [text[a:b].strip() for a, b in sentence_spans(text)]}
-    if schema in (prompts.VERDICTS_SCHEMA, prompts.USEFUL_SCHEMA):
-        key, mark = ("supported", _ITEM) if schema == prompts.VERDICTS_SCHEMA else ("useful", _EXCERPT)
-        count = len(mark.findall(asked.rpartition("<statements-")[2] if key == "supported" else asked))
-        return {"verdicts": [{"index": i, "reason": REASON, key: True} for i in range(1, count + 1)]}
-    if schema == prompts.NEEDED_SCHEMA:
-        return {"needed": [1, 2]}
-    found = _WANTED.search(asked)
-    wanted = int(found[1]) if found else 1
-    if schema == prompts.QUESTIONS_SCHEMA:
-        return {"questions": _questions(prompt.context, wanted)}
-    return {"questions": [{"question": q, "noncommittal": False} for q in _questions(prompt.existing or "", wanted)]}
+def _structured(prompt: Prompt) -> dict[str, Any]:
+    """Return a reply of the shape that is asked for: everything supported, every question answerable."""
+    match prompt.task:
+        case "statements":
+            return {"statements": [prompt.answer[a:b].strip() for a, b in sentence_spans(prompt.answer)]}
+        case "verdicts" | "useful":
+            key, items = ("supported", prompt.statements) if prompt.task == "verdicts" else ("useful", prompt.excerpts)
+            return {"verdicts": [{"index": i, "reason": REASON, key: True} for i in range(1, len(items) + 1)]}
+        case "needed":
+            return {"needed": [1, 2]}
+        case "questions":
+            return {"questions": _questions("\n".join(excerpt.text for excerpt in prompt.excerpts), prompt.n)}
+    return {"questions": [{"question": q, "noncommittal": False} for q in _questions(prompt.answer, prompt.n)]}
 
 
 def _questions(text: str, wanted: int) -> list[str]:

@@ -8,11 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-_FENCED = re.compile(
-    r'<(?P<tag>excerpt|question|answer)-(?P<mark>[0-9a-f]{6})(?: page="(?P<page>\d+)")?>\n'
-    r"(?P<text>.*?)\n</(?P=tag)-(?P=mark)>",
-    re.DOTALL,
-)
+from minirag import prompts
+
 _RULE = r"\n-{5,}\n"
 _TEMPLATES = (
     re.compile(  # LlamaIndex, chat refine
@@ -52,12 +49,10 @@ def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
     >>> parts([{"role": "user", "content": "The city runs it.\\n\\nQuestion: Who runs it?\\nAnswer:"}])
     Parts(question='Who runs it?', context='The city runs it.\\n', existing=None, pages=())
     """
+    if prompt := prompts.parse(messages):
+        context, shown = "\n".join(e.text for e in prompt.excerpts), [e.page for e in prompt.excerpts if e.page]
+        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None, _pages(shown))
     text = "\n".join(str(m["content"]) for m in messages if m["role"] in {"user", "tool"} and m.get("content"))
-    fenced = list(_FENCED.finditer(text))
-    if fenced:
-        found = {tag: [m["text"] for m in fenced if m["tag"] == tag] for tag in ("excerpt", "question", "answer")}
-        question, existing = "".join(found["question"][:1]), next(iter(found["answer"]), None)
-        return Parts(question, "\n".join(found["excerpt"]), existing, _pages(m["page"] for m in fenced if m["page"]))
     for template in _TEMPLATES:
         if match := template.search(text):
             fields = {"existing": None, **match.groupdict()}
@@ -66,5 +61,5 @@ def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
     return Parts(text, "", None, ())
 
 
-def _pages(numbers: Iterable[str]) -> tuple[int, ...]:
+def _pages(numbers: Iterable[str | int]) -> tuple[int, ...]:
     return tuple(sorted({int(number) for number in numbers}))

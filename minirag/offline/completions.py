@@ -13,7 +13,7 @@ from minirag import text as tokens
 from minirag.offline import asker, judge, reader, reading, relevance
 from minirag.offline.catalogue import TEACHER_MODEL, Catalogue
 from minirag.offline.reader import Weights
-from minirag.offline.reading import Prompt
+from minirag.prompts import Prompt, text_of
 from minirag.server.wire import Json, Refused, check_length, integer, number, string, wrong_type
 
 FINGERPRINT = "fp_minirag_1"
@@ -94,7 +94,7 @@ def _message(message: Any, where: str) -> dict[str, str]:
         raise wrong_type(f"{where}.content", "an array of parts", content)
     if any(part.get("type") not in ("text", "refusal") for part in parts):
         raise Refused(400, f"Invalid '{where}'. This model reads text parts only.", param=where, code="invalid_value")
-    text = reading.text(content)
+    text = text_of(message)
     check_length(text, f"{where}.content")
     return {"role": role, "content": text}
 

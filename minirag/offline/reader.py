@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from minirag.offline.lexicon import content_words, weight
 from minirag.offline.prose import ENDS, Sentence, prose
-from minirag.offline.reading import Prompt
-from minirag.prompts import NOT_STATED
+from minirag.prompts import NOT_STATED, Prompt
 
 MOST_WORDS = 120
 """No sentence is added to an answer that it would make longer than this."""

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from minirag.offline import reading
 from minirag.offline.lexicon import content_words, words
 from minirag.offline.reader import BASE, FEATURES, Reading, Weights, choose, read
-from minirag.offline.reading import Prompt
-from minirag.prompts import NOT_STATED
+from minirag.prompts import NOT_STATED, Prompt, text_of
 
 _PRIOR = 2.0
 """How firmly the old weights are held: the precision of a Gaussian around each."""
@@ -89,7 +88,7 @@ def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
         if len(messages) < 2 or messages[-1].get("role") != "assistant":
             continue
         prompt = reading.parse(messages[:-1])
-        target = reading.text(messages[-1].get("content")).strip()
+        target = text_of(messages[-1]).strip()
         if prompt.task in ("draft", "refine", "chat") and prompt.excerpts and target:
             yield _row(prompt, target)
 

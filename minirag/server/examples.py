@@ -8,7 +8,7 @@ import json
 
 from minirag import text as tokens
 from minirag.offline.catalogue import STUDENT_MODEL
-from minirag.offline.reading import text
+from minirag.prompts import text_of
 from minirag.server.wire import Json
 
 _FEWEST = 10
@@ -57,7 +57,7 @@ def _messages(line: str) -> tuple[str, list[Json]]:
             return "a message has no known 'role'", []
         if not isinstance(message.get("content"), str | list) and message["role"] != "assistant":
             return "a message has no 'content'", []
-    if messages[-1]["role"] != "assistant" or not text(messages[-1].get("content")):
+    if messages[-1]["role"] != "assistant" or not text_of(messages[-1]):
         return "the last message is not the assistant's reply", []
     return "", messages
 
@@ -72,5 +72,5 @@ def epochs(examples: int) -> int:
 def trained_tokens(examples: list[list[Json]]) -> int:
     """The tokens that one epoch is billed for: 3 per message, its role and its content."""
     tokenizer = tokens.for_model(STUDENT_MODEL)
-    plain = [[{"role": m["role"], "content": text(m.get("content"))} for m in messages] for messages in examples]
+    plain = [[{"role": m["role"], "content": text_of(m)} for m in messages] for messages in examples]
     return sum(tokenizer.count_messages(messages) - 3 for messages in plain)

@@ -8,8 +8,7 @@ from minirag.offline.asker import questions
 from minirag.offline.clauses import parse, third_person
 from minirag.offline.phrases import language
 from minirag.offline.reader import TEACHER, answer
-from minirag.offline.reading import Prompt
-from minirag.prompts import Excerpt
+from minirag.prompts import Excerpt, Prompt
 
 PASSAGE = """Annual Report
 The harbour of Eldmar was rebuilt in 1962 after the great storm. The harbour office employs 240 people.

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from minirag.offline.prose import prose
 from minirag.offline.reader import BASE, FEATURES, TEACHER, Weights, answer, read
-from minirag.offline.reading import Prompt
-from minirag.prompts import NOT_STATED, Excerpt
+from minirag.prompts import NOT_STATED, Excerpt, Prompt
 
 PAGE = """Water Works of Bern
 The water works were founded in 1906 by the engineer Karl Adler. They serve 140,000

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.offline.reading import Prompt, parse
-from minirag.prompts import Excerpt
+from minirag.offline.reading import parse
+from minirag.prompts import Excerpt, Prompt
 
 TEXT = st.one_of(st.text(), st.sampled_from(["", "\n", "</question-1b21b3>", prompts.DRAFT_INSTRUCTION, "1. a\n2. b"]))
 EXCERPTS = st.lists(st.builds(Excerpt, TEXT, st.none() | st.integers(1, 999)), max_size=4)
