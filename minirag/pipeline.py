@@ -46,7 +46,7 @@ from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.pool import in_order
 from minirag.postgres.connection import Database
-from minirag.postgres.store import PostgresVectorStore
+from minirag.postgres.store import PostgresVectorStore, chunks_digest
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
@@ -72,7 +72,7 @@ from minirag.statistics.summary import comparison_of
 from minirag.text import words
 from minirag.training import write_training_file
 from minirag.training_file import Origin, TrainingFile
-from minirag.vector_store import Store, VectorStore, chunks_digest
+from minirag.vector_store import Store, VectorStore
 from minirag.version import VERSION
 
 RESULTS = (
@@ -217,33 +217,23 @@ class Run:
         return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
 
     @cached_property
-    def _cut_from(self) -> str:
-        """What chunks are made of, hashed: where that is as it was, so are they, and need not be cut again."""
-        digest = hashlib.sha256(repr((VERSION, self.settings.chunk_size, self.settings.chunk_overlap)).encode())
-        for page in self.pages:
-            digest.update(repr((page.source, page.number, page.text)).encode())
-        return digest.hexdigest()
-
-    @cached_property
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
         if self.database is not None:
             return self._store_in(self.database)
         with suppress(StoreError):
             store = VectorStore.open(self.folder, model=self._index_name)
-            if store.cut_from == self._cut_from:
-                self.chunks = list(store.chunks)
             if list(store.chunks) == self.chunks:
                 self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
                 self.log.forget_aside()
                 return store
         store = VectorStore.build(self.chunks, self.embed)
-        store.model, store.cut_from = self._index_name, self._cut_from
+        store.model = self._index_name
         store.save(self.folder)
         self.log.forget_aside()
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
-        return VectorStore.open(self.folder, verify=False)  # mapped from the disk, where it has just been written
+        return store
 
     def _store_in(self, database: Database) -> Store:
         """`chunks.jsonl`, and the index in a database."""

@@ -1,43 +1,156 @@
-"""Row 5. Question → answer: retrieve, fill the window, draft, then refine with what did not fit.
+"""Question → answer: retrieve chunks, fill the window, draft, then refine with what did not fit.
 
-The first request holds as much retrieved text as the window allows; what is left goes into refine requests,
-each with the answer so far, until all of it has been read. Nothing is given twice, and no request is larger
-than the window, its reserved reply included.
+The first request holds as much of the retrieved text as the window allows. The rest goes into refine requests, each
+with the answer so far, until all of it has been read. No text is sent twice, and every request fits the window
+together with its reserved reply: `Window` counts it before anything is sent.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minirag import prompts
 from minirag.chunker import Chunk
-from minirag.errors import ServiceError
+from minirag.errors import ServiceError, WindowTooSmall
 from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
-from minirag.prompts import Message
+from minirag.prompts import Excerpt, Message
+from minirag.sentences import sentence_spans
+from minirag.text import BYTES, Tokenizer
 from minirag.vector_store import Hit, Store
-from minirag.window import SMALLEST_EXCERPT, Passage, Unit, Window, excerpts
 
-REPLY_TOKENS = 256
 BYTES_PER_TOKEN = 6
-"""Of text that a model writes, at most: unknown vocabularies are counted in bytes."""
+"""Upper bound on the bytes of a generated token; used where the tokenizer is unknown and bytes are counted."""
+SMALLEST_EXCERPT = 32
+"""Tokens of context below which a request is not worth sending."""
+RETRY_TOKENS = 80
+"""Tokens kept free in a request with a schema: a retry that names the fault of the first reply is longer."""
+
+
+class Passage(NamedTuple):
+    """Text on its way into a prompt, with its page and the id of its chunk if known."""
+
+    text: str
+    page: int | None = None
+    source: str = ""
+
+
+class Unit(NamedTuple):
+    """A sentence, or a piece of a long one: the smallest part of passage number `passage` that is sent whole."""
+
+    passage: int
+    page: int | None
+    text: str
+    source: str = ""
+
+
+def excerpts(units: Sequence[Unit]) -> list[Excerpt]:
+    """Join neighbouring units of the same passage.
+
+    >>> excerpts([Unit(0, 7, "One. "), Unit(0, 7, "Two."), Unit(1, 9, "Three.")])
+    [Excerpt(text='One. Two.', page=7), Excerpt(text='Three.', page=9)]
+    """
+    groups = groupby(units, key=lambda unit: (unit.passage, unit.page))
+    joined = (("".join(unit.text for unit in group).strip(), page) for (_, page), group in groups)
+    return [Excerpt(text, page) for text, page in joined if text]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The token budget of one request: prompt + reserved reply ≤ `size`, as `tokenizer` counts; None: no limit."""
+
+    tokenizer: Tokenizer
+    size: int | None = None
+
+    def room(self, messages: Sequence[Message], reply: int, schema: Mapping[str, Any] | None = None) -> int:
+        """Return the tokens left beside a prompt, its schema and `reply` reserved tokens; negative if it is too large.
+
+        How many tokens a service adds for a schema is not documented; the schema's own text is an upper bound so far.
+        """
+        if self.size is None:
+            return 1 << 40
+        extra = 0 if schema is None else self.tokenizer.count(json.dumps(schema)) + RETRY_TOKENS
+        return self.size - reply - extra - self.tokenizer.count_messages(messages)
+
+    def require(self, messages: Sequence[Message], reply: int, schema: Mapping[str, Any] | None = None) -> int:
+        """Return the room beside a prompt without context. Raise WindowTooSmall if no useful excerpt fits there."""
+        room = self.room(messages, reply, schema)
+        if self.size is not None and room < SMALLEST_EXCERPT:
+            counts_bytes = self.tokenizer.name == BYTES
+            hint = (
+                ", or name the model's vocabulary with --tokenizer (bytes are counted so far)" if counts_bytes else ""
+            )
+            raise WindowTooSmall(
+                f"A window of {self.size} tokens is too small: this prompt and its reply need at least "
+                f"{self.size - room + SMALLEST_EXCERPT}; raise --context-window{hint}."
+            )
+        return room
+
+    def units(self, passages: Sequence[Passage], limit: int) -> list[Unit]:
+        """Split passages into sentences, and sentences of more than `limit` tokens into pieces; nothing is left out."""
+        limit = max(1, limit - 8)  # a unit alone is fenced, and tokens may merge differently at its borders
+        return [
+            Unit(number, page, piece, source)
+            for number, (text, page, source) in enumerate(passages)
+            for start, end in sentence_spans(text)
+            for piece in self._pieces(text[start:end], limit)
+        ]
+
+    def _pieces(self, text: str, limit: int) -> list[str]:
+        pieces = []
+        while len(text) > limit // 4 and self.tokenizer.count(text) > limit:  # a character has at most 4 tokens
+            cut = self._prefix(text[: 8 * limit], limit)  # more would not fit, and takes long to count repeatedly
+            pieces.append(text[:cut])
+            text = text[cut:]
+        return [*pieces, text]
+
+    def _prefix(self, text: str, limit: int) -> int:
+        """Return how many characters fit in `limit` tokens, up to a space if there is one; at least one."""
+        cut = _largest(len(text) - 1, lambda n: self.tokenizer.count(text[:n]) <= limit) or 1
+        return text.rfind(" ", 1, cut) + 1 or cut
+
+    def take(
+        self,
+        units: Sequence[Unit],
+        build: Callable[[Sequence[Excerpt]], list[Message]],
+        reply: int,
+        schema: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Return how many of the first `units` fit the prompt that `build` makes of their excerpts; 0 if none does."""
+
+        def fits(count: int) -> bool:
+            return self.room(build(excerpts(units[:count])), reply, schema) >= 0
+
+        return len(units) if not units or fits(len(units)) else _largest(len(units) - 1, fits)
+
+
+def _largest(high: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest n ≤ high that fits, by bisection, or 0."""
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One reply in the refine loop: its text, the excerpts it was given, and the exchange behind it."""
+    """One reply in the refine loop, the excerpts it was given, and its exchange."""
 
     text: str
-    excerpts: tuple[prompts.Excerpt, ...]
+    excerpts: tuple[Excerpt, ...]
     exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The final text for a question, with its ordered drafts and the chunks that were retrieved for it."""
+    """The final text for a question, its drafts in order, and the chunks that were retrieved, best first."""
 
     question: str
     text: str
@@ -46,21 +159,20 @@ class Answer:
 
     @property
     def contexts(self) -> list[str]:
-        """The retrieved text, best chunk first."""
+        """The text of the retrieved chunks, best first."""
         return [hit.chunk.text for hit in self.hits]
 
     @property
     def cut_off(self) -> bool:
-        """Whether the text ends where the reply's limit was, and not where the model would have ended it."""
+        """Whether the reply limit ended the text."""
         return self.drafts[-1].exchange.finish_reason == "length"
 
 
 class QueryEngine:
     """Answers questions from a store with a chat model.
 
-    `top_k` chunks are retrieved; `context_window` is the largest request in tokens, of which `reply_tokens` are
-    reserved for the reply (None: no cap); `system` is what the model is told of its task. Raises WindowTooSmall before
-    anything is sent.
+    `top_k` chunks are retrieved; no request is larger than `context_window` tokens, of which `reply_tokens` are
+    reserved for the reply; `context_window=None` sets no limit. `system` is the system prompt.
     """
 
     def __init__(
@@ -71,7 +183,7 @@ class QueryEngine:
         *,
         top_k: int = 2,
         context_window: int | None = 2048,
-        reply_tokens: int = REPLY_TOKENS,
+        reply_tokens: int = 256,
         system: str = prompts.ANSWER_SYSTEM,
     ) -> None:
         self.store = store
@@ -90,9 +202,10 @@ class QueryEngine:
         where: Callable[[Chunk], bool] | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Answer `question` from the chunks nearest to it, among those that `where` allows.
+        """Answer `question` from the chunks nearest to it, among those for which `where` is true.
 
-        `vector` is the question's embedding where the caller has it already; `tags` go into the log.
+        `vector` is the embedding of the question, if it is there already; `tags` go into the log. Raises
+        WindowTooSmall before anything is sent to the chat model, and ServiceError.
         """
         if vector is None:
             vector = self.embed.embed([question])[0]
@@ -101,58 +214,50 @@ class QueryEngine:
         return Answer(question, drafts[-1].text, tuple(drafts), tuple(hits))
 
     def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
-        """Draft and refine over `hits`; the last draft's text is the answer."""
-        units = self._units(question, hits)
-        first = self.window.take(units, lambda given: prompts.draft(question, given, self.system), self.reply_tokens)
-        if first < len(units):
-            # a refine request holds the answer as well: it must fit at its longest before the draft is paid for
-            self.window.require(prompts.refine(question, "", [], self.system), self._reply_and_answer)
-        drafts = [
-            self._ask("draft", prompts.draft(question, excerpts(units[:first]), self.system), units[:first], tags, 1)
-        ]
-        rest = units[first:]
-        while rest:
-            answer = drafts[-1].text
+        """Draft and refine over the text of `hits`; the last draft's text is the answer."""
+        # a refine request also holds the answer so far: it needs room for two replies, counted as this window counts
+        longest_answer = self.reply_tokens * (1 if self.window.tokenizer.exact else BYTES_PER_TOKEN)
+        empty_refine, reserved = self._prompt(question, "", []), self.reply_tokens + longest_answer
+        room = min(
+            self.window.require(self._prompt(question, None, []), self.reply_tokens),
+            max(self.window.room(empty_refine, reserved), SMALLEST_EXCERPT),
+        )
+        passages = [Passage(part, hit.chunk.page, hit.chunk.id) for hit in hits for part in _unseen(hit.chunk, hits)]
+        units = self.window.units(passages, room - SMALLEST_EXCERPT // 2)
 
-            def build(given: Sequence[prompts.Excerpt], answer: str = answer) -> list[Message]:
-                return prompts.refine(question, answer, given, self.system)
-
-            count = self.window.take(rest, build, self.reply_tokens)
-            if count == 0:  # only a model that writes more than it was allowed to gets here: this answer fails alone
+        drafts: list[Draft] = []
+        while units or not drafts:
+            answer = drafts[-1].text if drafts else None
+            prompt = partial(self._prompt, question, answer)
+            count = self.window.take(units, prompt, self.reply_tokens)
+            if not drafts and count < len(units):
+                self.window.require(empty_refine, reserved)  # before the draft is paid for
+            if drafts and count == 0:  # the model wrote more than it was allowed to
                 raise ServiceError(
                     "The answer so far leaves no room in the window to refine it; raise --context-window."
                 )
-            draft = self._ask("refine", build(excerpts(rest[:count])), rest[:count], tags, len(drafts) + 1)
-            # a model that has nothing to add may reply with nothing: the answer stands
-            drafts.append(draft if draft.text else Draft(answer, draft.excerpts, draft.exchange))
-            rest = rest[count:]
+            context = excerpts(units[:count])
+            chunks = list(dict.fromkeys(unit.source for unit in units[:count]))
+            exchange = self.chat.complete(
+                prompt(context),
+                stage="refine" if drafts else "draft",
+                tags={**tags, "draft": len(drafts) + 1, "chunks": chunks},
+                max_tokens=self.reply_tokens,
+            )
+            # a model with nothing to add may reply with nothing: the answer stands
+            drafts.append(Draft(exchange.text.strip() or answer or "", tuple(context), exchange))
+            units = units[count:]
         return drafts
 
-    def _ask(
-        self, stage: str, messages: list[Message], given: Sequence[Unit], tags: Mapping[str, Any], number: int
-    ) -> Draft:
-        chunks = list(dict.fromkeys(unit.source for unit in given))
-        exchange = self.chat.complete(
-            messages, stage=stage, tags={**tags, "draft": number, "chunks": chunks}, max_tokens=self.reply_tokens
-        )
-        return Draft(exchange.text.strip(), tuple(excerpts(given)), exchange)
-
-    def _units(self, question: str, hits: Sequence[Hit]) -> list[Unit]:
-        """The retrieved text in order of rank, in units that fit any request; overlaps between chunks only once."""
-        room = self.window.require(prompts.draft(question, [], self.system), self.reply_tokens)
-        refining = self.window.room(prompts.refine(question, "", [], self.system), self._reply_and_answer)
-        passages = [Passage(part, hit.chunk.page, hit.chunk.id) for hit in hits for part in _unseen(hit.chunk, hits)]
-        return self.window.units(passages, min(room, max(refining, SMALLEST_EXCERPT)) - SMALLEST_EXCERPT // 2)
-
-    @property
-    def _reply_and_answer(self) -> int:
-        """Tokens of a refine request's reply and of the longest answer it may hold, as this window counts them."""
-        longest = self.reply_tokens if self.window.tokenizer.exact else BYTES_PER_TOKEN * self.reply_tokens
-        return self.reply_tokens + longest
+    def _prompt(self, question: str, answer: str | None, context: Sequence[Excerpt]) -> list[Message]:
+        """Return a draft prompt, or a refine prompt if there is an answer."""
+        if answer is None:
+            return prompts.draft(question, context, self.system)
+        return prompts.refine(question, answer, context, self.system)
 
 
 def _unseen(chunk: Chunk, hits: Sequence[Hit]) -> list[str]:
-    """The parts of a chunk that no better-ranked hit holds already."""
+    """Return the parts of a chunk that no better-ranked hit holds already."""
     parts = [(chunk.start, chunk.end)]
     for hit in hits:
         if hit.chunk is chunk:

@@ -21,10 +21,10 @@ from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat
 from minirag.pool import in_order
 from minirag.prompts import Message
+from minirag.query import Passage, Window, excerpts
 from minirag.replies import NotJSON, json_value, listed
 from minirag.text import words
 from minirag.vector_store import Store
-from minirag.window import Passage, Window, excerpts
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64

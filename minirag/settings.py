@@ -9,9 +9,9 @@ from minirag.evaluation import check_metrics
 from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
 from minirag.postgres.table import MOST_CANDIDATES
+from minirag.query import Window
 from minirag.questions import SPLITS, read_questions
 from minirag.text import for_model
-from minirag.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,6 @@ class Settings:
         for model in (self.student, self.teacher, *([self.tuned] if self.tuned else [])):
             window = Window(for_model(model, self.tokenizer), self.context_window)
             for text in asked:
-                window.check(prompts.draft(text, [], longest), self.reply_tokens)
+                window.require(prompts.draft(text, [], longest), self.reply_tokens)
         judge = Window(for_model(self.judge, self.tokenizer), self.judge_window or self.context_window)
-        judge.check(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
+        judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)

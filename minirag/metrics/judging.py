@@ -9,8 +9,8 @@ from minirag.metrics.evidence import supporting_span
 from minirag.metrics.score import Asker, Reply, Score, Unscored
 from minirag.pool import in_order
 from minirag.prompts import Excerpt, Message
+from minirag.query import Passage, Unit, Window, excerpts
 from minirag.replies import listed
-from minirag.window import Passage, Unit, Window, excerpts
 
 TOKENS_PER_VERDICT = 56
 _WORDS = {"true": True, "yes": True, "supported": True, "false": False, "no": False, "unsupported": False}

@@ -8,8 +8,8 @@ from minirag import prompts
 from minirag.message_log import Exchange
 from minirag.models import Chat
 from minirag.prompts import Message
+from minirag.query import Window
 from minirag.replies import json_value, listed
-from minirag.window import Window
 
 T = TypeVar("T")
 Reply = dict[str, Any] | list[Any]

@@ -6,8 +6,10 @@ on with where it stopped. The table holds what `chunks.jsonl` and `vectors.npy` 
 `minirag_indexes` what `index.json` does.
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from minirag.chunker import Chunk
 from minirag.errors import InputError, StoreError, Unfinished
 from minirag.models import Embedder
+from minirag.pool import in_order
 from minirag.postgres.connection import Database, TableMissing, run
 from minirag.postgres.table import (
     MOST_CANDIDATES,
@@ -30,11 +33,12 @@ from minirag.postgres.table import (
     require_storable,
     streamed,
 )
-from minirag.vector_store import BATCH, Hit, VectorStore, chunks_digest, embedded, unit_queries
+from minirag.vector_store import Hit, VectorStore, unit_queries, unit_rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+BATCH = 256
 _CATALOGUE = """
 create table if not exists minirag_indexes (
     generation bigint generated always as identity primary key, name text not null, model text not null,
@@ -273,3 +277,24 @@ class PostgresVectorStore:
             except TableMissing:
                 self.open(generation.model)
         raise StoreError(f"The index {self.name!r} is replaced faster than it can be searched; try again.")
+
+
+def embedded(
+    chunks: Sequence[Chunk], embed: Embedder, batch: int, start: int, dimensions: int | None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    starts = range(start, len(chunks), batch)
+    parts = [chunks[first : first + batch] for first in starts]
+
+    def vectors_of(part: Sequence[Chunk]) -> NDArray[np.float32]:
+        return embed.embed([chunk.text for chunk in part], tags={"for": "index"})
+
+    for first, part, rows in zip(starts, parts, in_order(vectors_of, parts, 1), strict=True):
+        yield first, unit_rows(rows, part)
+
+
+def chunks_digest(chunks: Sequence[Chunk]) -> str:
+    """Return the sha256 of the `chunks.jsonl` that these chunks make."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update((json.dumps(chunk.to_json(), ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()

@@ -93,11 +93,11 @@ def search(folder: Path, rows: int, dimensions: int, repeats: int) -> list[tuple
     for _ in range(min(COLD, repeats)):
         both = [path, folder / "chunks.jsonl"]
         opened.append(cold(both, lambda: VectorStore.open(folder)) / cold(both, lambda files=both: read(files)))
-        store = VectorStore.open(folder, verify=False)
+        store = VectorStore.open(folder)
         took = cold([path], lambda index=store: index.search(queries[0], K))
         del store  # what is mapped cannot be dropped
         found.append(took / cold([path], lambda: read([path])))
-    store = VectorStore.open(folder, verify=False)
+    store = VectorStore.open(folder)
     questions = cycle(queries)
     with ThreadPoolExecutor(os.cpu_count()) as cores:
         one, limit = ratio(lambda: store.search(next(questions), K), reader(store.vectors, cores), repeats)

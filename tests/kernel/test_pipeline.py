@@ -66,7 +66,7 @@ def test_a_second_run_sends_nothing_and_changes_no_byte(folder: Path, capsys: py
     assert "tuned against base" in capsys.readouterr().out
 
 
-def test_what_the_log_and_the_index_answer_starts_no_server_and_cuts_no_page(
+def test_what_the_log_and_the_index_answer_starts_no_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
@@ -74,7 +74,6 @@ def test_what_the_log_and_the_index_answer_starts_no_server_and_cuts_no_page(
     before = contents(tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr("subprocess.Popen", None)
-        patch.setattr("minirag.pipeline.chunk", None)
         assert main(command) == 0
     assert contents(tmp_path / "out") == before
     assert "as before" in capsys.readouterr().err
@@ -82,21 +81,7 @@ def test_what_the_log_and_the_index_answer_starts_no_server_and_cuts_no_page(
     (tmp_path / "other.txt").write_text("Another document, of two pages.\fThis is the second.")
     for changed in ([*command, "--chunk-size", "512"], ["index", str(tmp_path / "other.txt"), *command[2:]]):
         assert main(changed) == 0
-        index = json.loads((tmp_path / "out" / "index.json").read_text())
-        assert index["cut_from"] not in before["index.json"].decode()
         assert "as before" not in capsys.readouterr().err
-
-
-def test_an_index_that_does_not_say_what_it_was_cut_from_is_compared_chunk_by_chunk(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
-    assert main(command) == 0
-    facts = json.loads((tmp_path / "out" / "index.json").read_text())
-    (tmp_path / "out" / "index.json").write_text(json.dumps({**facts, "cut_from": None}))
-    capsys.readouterr()
-    assert main(command) == 0
-    assert "as before" in capsys.readouterr().err
 
 
 def test_deleting_all_but_log_vectors_and_job_rebuilds_the_same_for_free(folder: Path) -> None:

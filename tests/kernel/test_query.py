@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
-from minirag.prompts import Excerpt, Message
+from minirag.prompts import Excerpt
+from minirag.query import Passage, Window, excerpts
 from minirag.testing import FunctionChat
-from minirag.text import encoding, for_model
-from minirag.window import Passage, Window, excerpts
+from minirag.text import encoding
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")
@@ -110,19 +110,6 @@ def test_a_window_too_small_is_found_before_anything_is_sent(store: VectorStore)
     with pytest.raises(WindowTooSmall, match="raise --context-window"):
         querying.query("What about 3?")
     assert chat.asked == []
-
-
-@given(st.text(max_size=40), st.integers(1, 400), st.sampled_from(["gpt-4o", "llama3"]), st.booleans())
-def test_checking_a_window_fails_where_requiring_it_does(text: str, size: int, model: str, shaped: bool) -> None:
-    window, schema = Window(for_model(model), size), {"type": "object"} if shaped else None
-    messages: list[Message] = [{"role": "user", "content": text}]
-    try:
-        window.require(messages, 20, schema)
-    except WindowTooSmall as error:
-        with pytest.raises(WindowTooSmall, match=re.escape(str(error))):
-            window.check(messages, 20, schema)
-    else:
-        window.check(messages, 20, schema)
 
 
 def test_a_window_that_holds_a_draft_but_no_refine_is_found_before_the_draft_is_paid_for(store: VectorStore) -> None:
