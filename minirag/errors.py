@@ -1,9 +1,9 @@
-"""Row 1. Every failure that minirag raises on purpose, and the exit code each one means.
+"""Every failure that minirag raises on purpose, the exit code it means, and what keeps keys out of its text.
 
     MiniragError                    1
-    ├── InputError                  2   what the caller gave cannot be used; nothing was sent
-    │   ├── DocumentError           2   a document cannot be read
-    │   ├── WindowTooSmall          2   a prompt does not fit the window
+    ├── InputError                  2   the input cannot be used; nothing was sent
+    │   ├── DocumentError           2   a document cannot be read or holds no text
+    │   ├── WindowTooSmall          2   a prompt does not fit the window, however little context it gets
     │   ├── LogError                2   the message log is damaged or in use
     │   ├── NotRecorded             2   a replay was asked for something that its log does not hold
     │   └── StoreError              2   an index is damaged or belongs to another model
@@ -11,16 +11,19 @@
     │   ├── BadReply                3   it answered 200 with something that is no answer
     │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
     │       └── ServiceDown         3   it failed so often in a row that nothing more is sent for now
-    ├── JobError                    2   the fine-tuning job cannot give a model
-    │   ├── TrainingNotAvailable    2   the service no longer trains models
-    │   └── JobUnfinished           3   there may be a model later
+    ├── JobError                    2   the fine-tuning job failed, was cancelled, or has no model
+    │   ├── TrainingNotAvailable    2   the service no longer trains models for this account
+    │   └── JobUnfinished           3   the job has not ended or cannot start now; a later run may have its model
     ├── Unfinished                  3   part of the work is done and kept; run again to resume
-    ├── Waiting                     3   a reply comes with a batch: whoever collects batches asks again then
-    └── BudgetReached               4   the money cap refused a call
+    ├── Waiting                     3   the reply comes with a batch; ask again after it
+    └── BudgetReached               4   the cap on money refused a call; everything finished is kept
 
-Each message is one sentence that says what to do; NotRecorded's goes on with a diff. Anything else that escapes is a
-bug (exit code 1).
+Each message is one sentence that says what to do. Any other exception that escapes is a bug (exit code 1).
 """
+
+import re
+from collections.abc import Mapping
+from typing import Any
 
 
 class MiniragError(Exception):
@@ -30,35 +33,28 @@ class MiniragError(Exception):
 
 
 class InputError(MiniragError):
-    """What the caller gave cannot be used; nothing was sent."""
-
     exit_code = 2
 
 
-class DocumentError(InputError):
-    """A document cannot be read, or holds no text."""
+class DocumentError(InputError): ...
 
 
-class WindowTooSmall(InputError):
-    """A prompt and its reserved reply do not fit the window, however little context is given."""
+class WindowTooSmall(InputError): ...
 
 
-class LogError(InputError):
-    """The message log is damaged; the text names the line."""
+class LogError(InputError): ...
 
 
-class NotRecorded(InputError):
-    """A replay was asked for something that its log does not hold; the text shows the difference."""
+class NotRecorded(InputError): ...
 
 
-class StoreError(InputError):
-    """An index is damaged, or was made by another embedding model."""
+class StoreError(InputError): ...
 
 
 class ServiceError(MiniragError):
     """A model service failed.
 
-    `status`, `code` and `param` are what it said, if it said anything; `transient` tells whether the same call
+    `status`, `code` and `param` are the service's own words, if it gave any. `transient` tells whether the same call
     may succeed when it is sent again, and `wait` how many seconds the service asked for.
     """
 
@@ -81,52 +77,83 @@ class ServiceError(MiniragError):
         self.transient = transient
         self.wait = wait
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what the log keeps of a failure."""
+        fields = {"type": type(self).__name__, "status": self.status, "code": self.code, "param": self.param}
+        return {**fields, "message": str(self)}
 
-class BadReply(ServiceError):
-    """The service answered 200 with something that is no answer."""
+
+class BadReply(ServiceError): ...
 
 
 class ServiceRefused(ServiceError):
-    """Key, quota, model or address: the same call fails until the user changes something."""
-
     exit_code = 2
 
 
 class ServiceDown(ServiceRefused):
-    """The service failed so often in a row that nothing more is sent to it for now; running again later resumes."""
-
     exit_code = 3
 
 
 class JobError(MiniragError):
-    """The fine-tuning job failed, was cancelled, or has no model yet."""
-
     exit_code = 2
 
 
-class TrainingNotAvailable(JobError):
-    """The service no longer trains models for this account."""
+class TrainingNotAvailable(JobError): ...
 
 
 class JobUnfinished(JobError):
-    """The job has not ended, or cannot start now: a later run may have its model."""
-
     exit_code = 3
 
 
 class Unfinished(MiniragError):
-    """Part of the work failed; everything finished is kept, and running again resumes."""
-
     exit_code = 3
 
 
 class Waiting(MiniragError):
-    """No failure: the request is noted for a batch, and asking again after that batch gives the reply."""
-
     exit_code = 3
 
 
 class BudgetReached(MiniragError):
-    """The money cap refused the next call; everything finished is kept."""
-
     exit_code = 4
+
+
+_SECRET = re.compile(
+    r"\bsk-[A-Za-z0-9_*.-]{6,}"  # also the masked form that a 401 quotes: sk-abc****wxyz
+    r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|\b(?:org|proj)[-_][A-Za-z0-9]{12,}"
+    r"|(?<=://)[^\s/@?#'\"]+(?=@)"  # the name and password of an address
+    r"|(?<=password=)[^\s&#'\"]+"
+)
+_NO_SECRET = re.compile(r".{0,7}|[A-Za-z_-]{0,19}")
+"""What local services get instead of a key: EMPTY, ollama, lm-studio, no-key-required."""
+_keys: list[str] = []
+
+
+def keep_out(key: str) -> None:
+    """Have `redact` remove this key from now on, unless it is a mere placeholder such as "EMPTY"."""
+    if not _NO_SECRET.fullmatch(key) and key not in _keys:
+        _keys.append(key)
+
+
+def redact(text: str) -> str:
+    """Return `text` without keys, bearer tokens, organisation ids, and names and passwords of addresses.
+
+    >>> redact("Incorrect API key provided: sk-abcd1234efgh. See https://me:pass@host/docs.")
+    'Incorrect API key provided: [redacted] See https://[redacted]@host/docs.'
+    """
+    for key in _keys:
+        text = text.replace(key, "[redacted]")
+    return _SECRET.sub("[redacted]", text)
+
+
+def redact_json(value: Any) -> Any:
+    """Return a JSON value with every text in it redacted.
+
+    >>> redact_json({"error": ["Bearer abcdefgh", 401]})
+    {'error': ['[redacted]', 401]}
+    """
+    if isinstance(value, Mapping):
+        return {redact(str(name)): redact_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [redact_json(item) for item in value]
+    return redact(value) if isinstance(value, str) else value

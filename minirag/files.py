@@ -1,4 +1,4 @@
-"""Row 1. Writing files so that a reader, or a crash, sees the old content or the new, never half of it."""
+"""Write files so that a crash leaves the old content or the new, never half of it."""
 
 import errno
 import json
@@ -9,24 +9,22 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import Unfinished
-from minirag.redact import without_keys
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What the system says where there is no room: nothing is wrong with the path, and running again later resumes."""
+"""Error numbers of a full disk: nothing is wrong with the path, and running again later resumes."""
 
 
 def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
-    """Replace `path` by `data`, or by what a function writes: beside it, synced, then renamed. Private (0600).
+    """Replace `path` by `data`, or by what a function writes: into a file beside it, synced, then renamed (mode 0600).
 
-    No key in use is in `data` then (see `redact`). Raises Unfinished on a full disk or a folder that cannot be
-    written; the old file is then still there.
+    Raises Unfinished on a full disk or in a folder that cannot be written; the old file is then still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(file, "wb") as stream:
-            stream.write(without_keys(data)) if isinstance(data, bytes) else data(stream)
+            stream.write(data) if isinstance(data, bytes) else data(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -35,22 +33,27 @@ def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> No
             temporary.unlink()
         if not isinstance(error, OSError):
             raise
-        raise Unfinished(f"Cannot write {path}: {error.strerror}; what was there before is kept.") from error
+        raise Unfinished(f"Cannot write {path}: {error.strerror}; the earlier file is kept.") from error
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that died while they wrote have left; only for who has the folder to himself."""
-    for left in folder.glob(".*.tmp"):
-        left.unlink(missing_ok=True)
+def write_all(file: BinaryIO, data: bytes, end: int) -> None:
+    """Append `data` to a file that ends at byte `end`: all of it, or nothing."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as indented JSON, for people and programs."""
+    """Write `value` as indented JSON, for people and programs."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
-    """One compact JSON value a line."""
+    """Write one compact JSON value a line."""
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))

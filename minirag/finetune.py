@@ -1,80 +1,120 @@
-"""Row 7. One fine-tuning attempt on an OpenAI-protocol service: found again if it exists, created once if not."""
+"""One fine-tuning attempt at an OpenAI-protocol service: created once, found again if it exists, waited for.
+
+Every call is logged, so a job is found again after a crash. What creates something is sent once; polls are retried.
+"""
 
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from minirag.errors import InputError, JobError, JobUnfinished, ServiceError
+from minirag.errors import (
+    BadReply,
+    InputError,
+    JobError,
+    JobUnfinished,
+    ServiceError,
+    ServiceRefused,
+    TrainingNotAvailable,
+)
 from minirag.files import write_json
-from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
-from minirag.message_log import MessageLog, canonical
+from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
+FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+"""Seconds between two polls, growing by half each time."""
+FILE_ATTEMPTS = 20
+"""Attempts to create a job whose file the service is still processing: about seven minutes."""
+LAST_LOOK = -1
+"""The repeat number of the one request for all events of a finished job."""
+CLOSED = (
+    "{address} no longer trains models for this account. OpenAI takes no jobs of organisations that never tuned a "
+    "model since 2026-05-07, of those without recent use since 2026-07-02, and of anyone from 2027-01-06 (check the "
+    "provider's page): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
+)
 
 
-def check_suffix(suffix: str | None) -> None:
-    """Raise InputError for a suffix that no service takes."""
-    if suffix is not None and not 1 <= len(suffix) <= 64:
-        raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
+    if "id" not in reply and "data" not in reply:
+        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
+    return reply
 
 
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """How to train; None leaves a value to the service. Epochs 1 to 50, batch size 1 to 256, multiplier above 0."""
-
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate_multiplier: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("epochs", 1, 50), ("batch_size", 1, 256), ("learning_rate_multiplier", 1e-9, 1e9)):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} is {value}; it must be from {low:g} to {high:g}.")
-
-    def to_json(self) -> dict[str, Any]:
-        """Those that are set, as the API names them."""
-        named = {
-            "n_epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "learning_rate_multiplier": self.learning_rate_multiplier,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+def send(
+    service: Service,
+    log: MessageLog | None,
+    stage: str,
+    endpoint: str,
+    request: Mapping[str, Any],
+    *,
+    tags: Mapping[str, Any] | None = None,
+    repeat: int = 0,
+    arguments: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    """Return the reply of one call. Polls are sent each time and retried; all else is sent once."""
+    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
+    is_poll = stage == "poll"
+    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=is_poll, reuse=False)
+    return exchange.response or {}
 
 
-class Progress(NamedTuple):
-    """Where a job stands: its status, and step, steps in all and training loss where its events say them."""
+def pages(
+    service: Service, log: MessageLog | None, endpoint: str, request: Mapping[str, Any], repeat: int = 0
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the items of a list at the service, newest first, page by page as they are needed."""
+    request = {**request, "limit": 100}
+    while True:
+        page = send(service, log, "poll", endpoint, request, repeat=repeat)
+        items = page.get("data") or []
+        yield from items
+        last = items[-1].get("id") if items else None
+        if last is None or not page.get("has_more") or last == request.get("after"):
+            return
+        request = {**request, "after": last}
 
-    status: str
-    step: int | None = None
-    steps: int | None = None
-    loss: float | None = None
 
-    def __str__(self) -> str:
-        step = f", step {self.step}{f'/{self.steps}' if self.steps else ''}" if self.step else ""
-        return f"{self.status}{step}{f', loss {self.loss:.3f}' if self.loss is not None else ''}"
+def listed(service: Service, log: MessageLog | None, endpoint: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what the service lists of a kind, newest first; nothing if it cannot list."""
+    try:
+        yield from pages(service, log, endpoint, {})
+    except ServiceError as error:
+        if not isinstance(error, BadReply) and error.status not in {404, 405, 501}:
+            raise
+
+
+def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
+    """Return the id of a file with this content at the service: the one in the log, or a new one."""
+    digest = hashlib.sha256(data).hexdigest()
+    for exchange in log or ():
+        is_upload = exchange.stage == "upload" and exchange.error is None and exchange.service == service.name
+        if is_upload and exchange.request.get("sha256") == digest:
+            return str((exchange.response or {})["id"])
+    request = {"file": name, "bytes": len(data), "sha256": digest, "purpose": purpose}
+    arguments = {"file": (name, data), "purpose": purpose}
+    return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
 
 
 class FineTuningJob:
     """A fine-tuning job: `.id`, `.status`, `.model` once it succeeded; `.wait()` until it has ended.
 
-    Its identity is the hash of training and validation file, the base model, the hyperparameters, suffix and seed:
-    `create` with the same finds the same job again, in the log or on the server, and never starts a second one.
+    Its identity is the hash of training and validation file, base model, hyperparameters, suffix and seed: `create`
+    with the same ones finds the same job again, in the log or at the service, and never starts a second one.
     """
 
     def __init__(
-        self, service: Service, state: Mapping[str, Any], *, log: MessageLog | None, path: Path | None
+        self, service: Service, state: Mapping[str, Any], *, log: MessageLog | None = None, path: Path | None = None
     ) -> None:
         self.state: Mapping[str, Any] = {}
-        self.path = path
-        self._calls = JobCalls(service, log)
+        self._service = service
+        self._log = log
+        self._path = path
         self._polls = 0
-        self._keep(state)
+        self._update(state)
 
     @classmethod
     def create(
@@ -85,42 +125,44 @@ class FineTuningJob:
         log: MessageLog | None = None,
         service: Service | None = None,
         validation_file: str | os.PathLike[str] | None = None,
-        hyperparameters: Hyperparameters | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
         suffix: str | None = None,
         seed: int | None = None,
-        wandb_project: str | None = None,
         path: Path | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> Self:
         """Upload the files and start a job, or find the one that exists.
 
-        `suffix` (1–64 characters) goes into the tuned model's name; `wandb_project` reports to Weights & Biases; the
-        job's last state is kept in `path`. `before` is called when a job is about to be started, and may raise. Raises
-        InputError for an unreadable file, TrainingNotAvailable where the service no longer trains, JobUnfinished where
-        it cannot now, JobError where it refuses this job, ServiceError where it fails.
+        `hyperparameters` are named as the API does: `{"n_epochs": 3}`. `suffix` (1–64 characters) goes into the tuned
+        model's name; the job's last state is written to `path`. `before` is called when a job is about to be started,
+        and may raise. Raises InputError for an unreadable file, TrainingNotAvailable if the service no longer trains,
+        JobUnfinished if it cannot now, JobError if it refuses this job, ServiceError if it fails.
         """
-        check_suffix(suffix)
         service = service or Service()
-        calls = JobCalls(service, log)
-        chosen = (hyperparameters or Hyperparameters()).to_json()
-        files = [_File.read(Path(f)) for f in (training_file, validation_file) if f is not None]
-        content = [*(file.digest for file in files), base, chosen, suffix, seed]
-        identity = hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
-        state = _known(calls, identity)
+        paths = [Path(file) for file in (training_file, validation_file) if file is not None]
+        try:
+            files = [file.read_bytes() for file in paths]
+        except OSError as error:
+            raise InputError(f"Cannot read the training file {error.filename}: {error.strerror}.") from error
+        digests = [hashlib.sha256(data).hexdigest() for data in files]
+        chosen = dict(hyperparameters or {})
+        content = canonical([*digests, base, chosen, suffix, seed])
+        identity = hashlib.sha256(content.encode()).hexdigest()[:32]
+        state = _existing(service, log, identity)
         if state is None:
             before()
-            uploaded = [calls.upload(file.path, file.data, file.digest) for file in files]
+            names = (f"{p.stem}-{digest[:16]}{p.suffix}" for p, digest in zip(paths, digests, strict=True))
+            ids = [upload(service, log, name, data, "fine-tune") for name, data in zip(names, files, strict=True)]
             request = {
                 "model": base,
-                "training_file": uploaded[0],
+                "training_file": ids[0],
                 "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
-                "metadata": {"minirag": identity, "training_file_sha256": files[0].digest},
-                **({"validation_file": uploaded[1]} if len(uploaded) > 1 else {}),
-                **({} if suffix is None else {"suffix": suffix}),
-                **({} if seed is None else {"seed": seed}),
-                **({} if wandb_project is None else {"integrations": [_wandb(wandb_project)]}),
+                "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
             }
-            state = _created(calls, request, identity, files[0].path)
+            validation = ids[1] if len(ids) > 1 else None
+            options = {"validation_file": validation, "suffix": suffix, "seed": seed}
+            request |= {name: value for name, value in options.items() if value is not None}
+            state = _start(service, log, request, identity, paths[0])
         return cls(service, state, log=log, path=path)
 
     @property
@@ -133,14 +175,15 @@ class FineTuningJob:
         return str(self.state.get("status"))
 
     @property
-    def is_final(self) -> bool:
-        """Whether the job has ended, with a model or without."""
-        return self.status in FINAL
-
-    @property
-    def why_failed(self) -> str:
+    def failure(self) -> str:
         """`: reason` of a job that failed; empty for any other."""
-        return f": {_why(self.state.get('error'))}" if self.status == "failed" else ""
+        if self.status != "failed":
+            return ""
+        error = self.state.get("error")  # an object, an empty one, or null
+        error = error if isinstance(error, Mapping) else {}
+        reason = str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
+        remedy = "; ask for more --train-questions" if error.get("code") == "invalid_n_examples" else ""
+        return f": {reason}{remedy}"
 
     @property
     def model(self) -> str:
@@ -149,141 +192,129 @@ class FineTuningJob:
         if self.status == "succeeded" and name:
             return str(name)
         if self.status == "failed":
-            raise JobError(f"Fine-tuning job {self.id} failed{self.why_failed}.")
+            raise JobError(f"Fine-tuning job {self.id} failed{self.failure}.")
         if self.status == "cancelled":
             raise JobError(f"Fine-tuning job {self.id} was cancelled; run again to start a new one.")
         raise JobUnfinished(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); wait for it.")
 
     def refresh(self) -> str:
-        """Ask the service for the job's state; returns the status."""
+        """Ask the service for the job's state; return the status."""
         self._polls += 1
-        self._keep(self._calls.retrieve(self.id, self._polls))
+        self._update(_retrieve(self._service, self._log, self.id, self._polls))
         return self.status
 
     def wait(
         self,
         *,
         timeout: float | None = None,
-        progress: Callable[[Progress], None] = lambda _: None,
+        progress: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Self:
-        """Poll until the job has ended; JobUnfinished after `timeout` seconds of waiting. `progress` hears news.
+        """Poll until the job has ended; `progress` hears each change. Raises JobUnfinished after `timeout` seconds.
 
-        A paused job and states that are not known are waited for like any other: somebody may let it go on.
+        A paused job and unknown states are waited for like any other: somebody may resume the job.
         """
-        waited, pause, last = 0.0, FIRST_WAIT, Progress("")
+        waited, pause, last = 0.0, FIRST_WAIT, ""
         while self.status not in FINAL:
             now = self._progress()
             if now != last:
                 progress(now)
             last = now
             if timeout is not None and waited >= timeout:
-                raise JobUnfinished(
-                    f"Fine-tuning job {self.id} is still {self.status} after {timeout:.0f} s; run again to wait on."
-                )
+                text = f"Fine-tuning job {self.id} is still {self.status} after {timeout:.0f} s"
+                raise JobUnfinished(f"{text}; run again to wait on.")
             sleep(pause)
             waited += pause
             pause = min(LONGEST_WAIT, pause * 1.5)
             self.refresh()
-        progress(Progress(self.status))
-        self._calls.look_back(self.id)
+        progress(self.status)
+        # The log keeps all events of a finished job, requested once: the report draws its losses from them.
+        request = {"fine_tuning_job_id": self.id, "limit": 100}
+        last_look = exchange_id(self._service.name, "fine_tuning.jobs.events", request, LAST_LOOK)
+        if self._log is not None and self._log.find(last_look) is None:
+            with suppress(ServiceError):  # some services have no events
+                list(self.pages("events", LAST_LOOK))
         return self
 
-    def _progress(self) -> Progress:
-        """Status, and step and loss from the newest event that has them; while it runs, no sooner."""
-        if self.status != "running":
-            return Progress(self.status)
-        for event in self._calls.events(self.id, self._polls):
-            data = event.get("data") or {}
+    def _progress(self) -> str:
+        """Return the status, and while the job runs, step and loss of the newest event that has them."""
+        for event in self.pages("events", self._polls) if self.status == "running" else ():
+            data = event.get("data")
             if isinstance(data, Mapping) and "step" in data:
+                steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
                 loss = data.get("train_loss")
-                return Progress(
-                    self.status,
-                    data["step"],
-                    data.get("total_steps"),
-                    float(loss) if isinstance(loss, int | float) else None,
-                )
-        return Progress(self.status)
-
-    def cancel(self) -> str:
-        """Ask the service to stop the job; returns the status. Raises JobError where it has ended already."""
-        try:
-            self._keep(self._calls.cancel(self.id))
-        except ServiceError as error:
-            if error.status != 400:
-                raise
-            raise JobError(f"Fine-tuning job {self.id} cannot be cancelled: {error}") from error
+                loss = f", loss {loss:.3f}" if isinstance(loss, int | float) else ""
+                return f"{self.status}, step {data['step']}{steps}{loss}"
         return self.status
 
-    def events(self) -> list[dict[str, Any]]:
-        """What happened, oldest first: `{"created_at", "level", "message", "type", "data"}`."""
-        return list(self._calls.events(self.id, self._polls))[::-1]
+    def pages(self, kind: str, repeat: int = 0) -> Iterator[Mapping[str, Any]]:
+        """Yield the job's "events" or "checkpoints", newest first."""
+        request = {"fine_tuning_job_id": self.id}
+        return pages(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat)
 
-    def checkpoints(self) -> list[dict[str, Any]]:
-        """The models saved on the way, oldest first: `{"fine_tuned_model_checkpoint", "step_number", "metrics"}`."""
-        return list(self._calls.checkpoints(self.id))[::-1]
-
-    def _keep(self, state: Mapping[str, Any]) -> None:
+    def _update(self, state: Mapping[str, Any]) -> None:
         self.state = state
-        if self.path is not None:
-            write_json(self.path, state)
+        if self._path is not None:
+            write_json(self._path, state)
 
 
-class _File(NamedTuple):
-    path: Path
-    data: bytes
-    digest: str
+def _existing(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
+    """Return the job of this identity, unless it failed or was cancelled: from the log, or else from the service.
 
-    @classmethod
-    def read(cls, path: Path) -> "_File":
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"Cannot read the training file {path}: {error.strerror}.") from error
-        return cls(path, data, hashlib.sha256(data).hexdigest())
-
-
-def _wandb(project: str) -> dict[str, Any]:
-    return {"type": "wandb", "wandb": {"project": project}}
-
-
-def _why(error: Any) -> str:
-    """Why a job failed, as far as its `error` says: an object, an empty one, or null."""
-    found = error if isinstance(error, Mapping) else {}
-    said = str(found.get("message") or found.get("code") or "the service gives no reason").rstrip(".")
-    if found.get("code") == "invalid_n_examples":
-        return f"{said}; ask for more --train-questions"
-    return said
-
-
-def _created(calls: JobCalls, request: Mapping[str, Any], identity: str, file: Path) -> Mapping[str, Any]:
-    """The new job; where the reply to its creation was lost, the job that was created all the same."""
-    try:
-        return calls.create(request, identity, file)
-    except ServiceError as error:
-        if error.transient and (state := _on_server(calls, identity)) is not None:
-            return state
-        raise
-
-
-def _known(calls: JobCalls, identity: str) -> Mapping[str, Any] | None:
-    """The job of that identity, unless it failed or was cancelled: from the log, or from the server.
-
-    The server is asked because its reply to `create` may have been lost.
+    The service is asked because its reply to the creation may have been lost.
     """
-    if (state := calls.logged(identity)) is not None:
-        if state.get("status") == "succeeded":
-            return state
-        if state.get("status") not in FINAL:
-            return calls.retrieve(state["id"])
-    return _on_server(calls, identity)
+    state: Mapping[str, Any] | None = None
+    for exchange in log or ():
+        if exchange.stage not in {"train", "poll"} or exchange.error is not None or exchange.service != service.name:
+            continue
+        reply = exchange.response or {}
+        if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
+            state = reply
+    if state is not None and state.get("status") == "succeeded":
+        return state
+    if state is not None and state.get("status") not in FINAL:
+        return _retrieve(service, log, str(state["id"]))
+    return _at_service(service, log, identity)
 
 
-def _on_server(calls: JobCalls, identity: str) -> Mapping[str, Any] | None:
-    """The job of that identity that the service lists, asked for by itself: the log bills what it trained from that."""
-    found = next((job for job in calls.jobs() if _is_alive(job, identity)), None)
-    return None if found is None else calls.retrieve(str(found.get("id")))
+def _at_service(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
+    """Return the job of this identity that the service lists, retrieved by its id so that the log can bill it."""
+    for job in listed(service, log, "fine_tuning.jobs.list"):
+        is_same = (job.get("metadata") or {}).get("minirag") == identity
+        if is_same and job.get("status") not in {"failed", "cancelled"}:
+            return _retrieve(service, log, str(job.get("id")))
+    return None
 
 
-def _is_alive(job: Mapping[str, Any], identity: str) -> bool:
-    return (job.get("metadata") or {}).get("minirag") == identity and job.get("status") not in {"failed", "cancelled"}
+def _retrieve(service: Service, log: MessageLog | None, id: str, repeat: int = 0) -> Mapping[str, Any]:
+    return send(service, log, "poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": id}, repeat=repeat)
+
+
+def _start(
+    service: Service, log: MessageLog | None, request: Mapping[str, Any], identity: str, file: Path
+) -> Mapping[str, Any]:
+    """Create the job once. Only a file that is not ready is waited for; after a lost reply the job is looked for."""
+    for attempt in range(FILE_ATTEMPTS):
+        try:
+            return send(service, log, "train", "fine_tuning.jobs", request, tags={"identity": identity}, repeat=attempt)
+        except ServiceError as error:
+            if error.transient and (state := _at_service(service, log, identity)) is not None:
+                return state
+            if error.status != 400 or "not ready" not in str(error):
+                raise _outcome(error, service.address, str(request["model"]), file) from error
+            service.retry.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
+    raise JobUnfinished(f"{service.address} is still processing {file.name}; run again later.")
+
+
+def _outcome(error: ServiceError, address: str, base: str, file: Path) -> Exception:
+    """Return what a refusal to create a job means for the user."""
+    words = str(error).rstrip(".")
+    if error.code == "training_not_available":
+        return TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
+    if error.status == 429 and not isinstance(error, ServiceRefused):
+        return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {words}.")
+    if error.code in {"model_not_available", "model_not_found"} or error.status == 404:
+        return JobError(f"{base} cannot be tuned at {address}, name another --student: {words}.")
+    if error.status in {400, 422}:
+        return JobError(f"The service refuses this job: {words}.")
+    return error

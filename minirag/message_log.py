@@ -1,8 +1,8 @@
-"""Row 2. The append-only JSONL file of exchanges: the one record from which everything else is rebuilt.
+"""The append-only JSONL file of exchanges with models: the one record from which everything else is rebuilt.
 
-Each line is one `Exchange`, written and synced to disk before its result is used. A line ends with a checksum
-of itself, so a flipped bit is found. A last line cut short by a crash is set aside in a file beside the log
-before the next append; any other bad line is a `LogError` that names its number.
+Each line is one `Exchange`, written and synced to disk before its result is used, and ends with a checksum of itself.
+A last line cut short by a crash is moved to a file beside the log before the next append; any other bad line raises a
+`LogError` that names its number.
 """
 
 import fcntl
@@ -12,42 +12,23 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from minirag.errors import LogError, Unfinished
-from minirag.files import FULL
-from minirag.in_flight import InFlight
-from minirag.redact import without_keys
+from minirag.files import FULL, write_all
 
 VERSION = 1
+_LINE = "id stage tags endpoint service repeat request response error started seconds".split()
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
-_TAIL = re.compile(rb'(?P<ok>"error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"(?P<crc>[0-9a-f]{8})"\}$')
-_CRC_LENGTH = len(',"crc":"00000000"}')
-_INTERRUPTED = {
-    "type": "Interrupted",
-    "status": None,
-    "code": None,
-    "param": None,
-    "message": "The process ended before it logged the reply; the call may have been billed.",
-}
-
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("stage", "endpoint", "service", "started", "id"), str),
-    **dict.fromkeys(("request", "tags"), dict),
-    **dict.fromkeys(("response", "error"), (dict, type(None))),
-    "repeat": int,
-    "seconds": (int, float),
-}
-"""The types that the fields of a line have."""
+_TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text.
+    """Return JSON with sorted keys and no spaces: equal values give equal text.
 
     >>> canonical({"b": [1, 2.5], "a": "ü"})
     '{"a":"ü","b":[1,2.5]}'
@@ -56,7 +37,7 @@ def canonical(value: Any) -> str:
 
 
 def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat: int = 0) -> str:
-    """The identity of a call: versioned sha256 over where it goes, everything it sends, and which repeat it is.
+    """Return the identity of a call: a versioned sha256 of its address, everything it sends, and its repeat number.
 
     >>> exchange_id("offline", "chat.completions", {"model": "m"})[:12]
     '39d5b09a1a6b'
@@ -67,17 +48,17 @@ def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One completed call to a model service, as sent and as received.
+    """One call to a model service, raw: `request` as sent, `response` as received.
 
-    `request` is what was sent and `response` what came back, both raw; exactly one of `response` and `error`
-    may be missing (a refused reply that was billed has both). Everything else is read from these.
+    A completed call has a response, an error, or both (a reply that was billed but cannot be used). A call that is
+    still to be sent has neither. Text, usage and model are read from these two and never stored a second time.
     """
 
     stage: str
     endpoint: str
     service: str
     request: Mapping[str, Any]
-    response: Mapping[str, Any] | None
+    response: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     repeat: int = 0
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -91,14 +72,12 @@ class Exchange:
 
     @property
     def _choice(self) -> Mapping[str, Any]:
-        """The first of the reply's choices; empty where there is none."""
         choices = (self.response or {}).get("choices")
-        first = choices[0] if isinstance(choices, list) and choices else None
-        return first if isinstance(first, Mapping) else {}
+        return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
 
     @property
     def text(self) -> str:
-        """The reply's text; empty where there is none."""
+        """The reply's text; empty if there is none."""
         message = self._choice.get("message")
         return str(message.get("content") or "") if isinstance(message, Mapping) else ""
 
@@ -110,13 +89,12 @@ class Exchange:
 
     @property
     def draft(self) -> int:
-        """Which draft of an answer this is, from 1."""
-        number = self.tags.get("draft")
-        return number if isinstance(number, int) else 1
+        """The number of this draft of an answer, from 1."""
+        return int(self.tags.get("draft") or 1)
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """The model that was requested."""
         return str(self.request.get("model", ""))
 
     @property
@@ -126,310 +104,193 @@ class Exchange:
 
     @property
     def usage(self) -> Mapping[str, Any]:
-        """The tokens billed, as the service counts them; empty where it does not say."""
+        """The tokens billed, as the service counts them; empty if it does not say."""
         usage = (self.response or {}).get("usage")
         return usage if isinstance(usage, Mapping) else {}
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether nobody knows what became of this call: its process died while it was in flight."""
-        return self.error is not None and self.error.get("type") == _INTERRUPTED["type"]
-
     def to_line(self) -> bytes:
-        """The exchange as one line of the log, checksum and newline included, and no key in use (see `redact`)."""
-        body = {
-            "v": VERSION,
-            "id": self.id,
-            "stage": self.stage,
-            "tags": dict(self.tags),
-            "endpoint": self.endpoint,
-            "service": self.service,
-            "repeat": self.repeat,
-            "request": self.request,
-            "response": self.response,
-            "error": self.error,
-            "started": self.started,
-            "seconds": self.seconds,
-        }
+        """Return the exchange as one line of the log, checksum and newline included."""
+        body = {"v": VERSION, **{name: getattr(self, name) for name in _LINE}}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = without_keys(text.encode("utf-8", "backslashreplace"))[:-1]
+        data = text.encode("utf-8", "backslashreplace")[:-1]
         return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
 
     @classmethod
     def from_line(cls, line: bytes) -> "Exchange":
-        """The exchange that `to_line` wrote; its checksum is not looked at here.
+        """Return the exchange of a line that `to_line` wrote, without looking at its checksum.
 
-        Raises ValueError for a line that has another shape: anybody can compute a checksum.
+        Raises ValueError for a line of any other shape.
         """
         try:
             body = json.loads(line)
-            found = cls(**{name: body[name] for name in cls.__dataclass_fields__})
+            return cls(**{name: body[name] for name in cls.__dataclass_fields__})
         except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
-        for name, kinds in _KINDS.items():
-            if not isinstance(getattr(found, name), kinds):
-                raise ValueError(f"{name!r} is {getattr(found, name)!r:.40}")
-        messages = found.request.get("messages", [])
-        if not isinstance(messages, list) or not all(isinstance(m, dict) and "role" in m for m in messages):
-            raise ValueError(f"'messages' is {messages!r:.40}")
-        return found
 
 
 class MessageLog:
-    """The log at `path`: a sequence of exchanges, and an index of those that can be replayed.
+    """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
 
-    Opening reads the file once and keeps one number per exchange. With `sync=False` lines are not forced to the disk,
-    for logs that nobody pays for. `added` counts the exchanges appended here. Raises LogError for a line that is
-    damaged or written by a newer version.
+    Opening reads the file once and keeps one number per exchange. The first append locks the file until `close`, so
+    that two processes never write to one log; reading needs no lock. `sync=False` skips the fsync of each line, for
+    logs that nobody pays for. `added` counts the exchanges appended here, `reused` holds the ids of those from earlier
+    runs that answered a call. Raises LogError for a line that is damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
-        self._sync = sync
         self.added = 0
-        self._taken: set[str] = set()
+        self.reused: set[str] = set()
+        self._sync = sync
         self._offsets: dict[str, int] = {}
-        self._earlier: dict[str, list[int]] = {}
         self._failed: list[int] = []
         self._count = 0
         self._end = 0
-        self._calls = InFlight(self.path)
-        self._recovered = False
+        self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._in_flight: dict[str, threading.Event] = {}
-        self._appending: int | None = None
-        self._open()
-        self._opened_end = self._end
+        if self.path.exists():
+            try:
+                with self.path.open("rb") as file:
+                    self._read_from(file)
+            except OSError as error:
+                raise LogError(f"Cannot read the log {self.path}: {error.strerror}.") from error
+        self._end_at_opening = self._end
 
-    # -- reading -------------------------------------------------------------------------------------------
+    def _read_from(self, file: BinaryIO) -> bytes:
+        """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
+        file.seek(self._end)
+        for line in file:
+            head, tail = _HEAD.match(line), _intact_tail(line)
+            if not line.endswith(b"\n") and not tail:
+                return line
+            where = f"{self.path} line {self._count + 1}"
+            if head and int(head[1]) > VERSION:
+                raise LogError(f"{where} was written by a newer minirag; update this one.")
+            if not head or not tail:
+                remedy = "restore the file from a copy, or remove that line to pay for its call again"
+                raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
+            self._index(head[2].decode(), len(line), failed=tail[1] is None)
+        return b""
 
-    def _open(self) -> None:
-        if not self.path.exists():
-            return
-        try:
-            with self.path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    if not line.endswith(b"\n") and not _intact(line):
-                        break  # a torn tail: `_end` stays before it
-                    self._index(line.rstrip(b"\n"), number)
-                    self._end += len(line)
-        except OSError as error:
-            raise LogError(f"Cannot read the log {self.path}: {error.strerror}.") from error
-
-    def _index(self, line: bytes, number: int) -> None:
-        head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
-        if head and int(head[1]) > VERSION:
-            raise LogError(f"{self.path} line {number} was written by a newer minirag; update this one.")
-        if not head or not tail or not _intact(line):
-            raise LogError(
-                f"{self.path} line {number} is damaged (its checksum does not match); restore the file from a copy, "
-                "or remove that line to pay for its call again."
-            )
-        self._remember(head[2].decode(), self._end, failed=not tail["ok"])
-        self._count += 1
-
-    def _remember(self, id: str, offset: int, *, failed: bool) -> None:
+    def _index(self, id: str, size: int, *, failed: bool) -> None:
         if failed:
-            self._failed.append(offset)
-            return
-        if id in self._offsets:
-            self._earlier.setdefault(id, []).append(self._offsets[id])
-        self._offsets[id] = offset
+            self._failed.append(self._end)
+        else:
+            self._offsets[id] = self._end
+        self._end += size
+        self._count += 1
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Exchange]:
-        """All exchanges in the order they were written, read from disk one at a time."""
-        return self.between(0, None)
-
-    @property
-    def taken(self) -> int:
-        """How many calls `once` answered from the exchanges that were there at the opening, however often."""
-        return len(self._taken)
-
-    @property
-    def torn(self) -> Path:
-        """Where the half of a line goes that a process left when it died."""
-        return self.path.with_name(f"{self.path.name}.torn")
-
-    @property
-    def end(self) -> int:
-        """Bytes of the log as far as it is known here."""
-        return self._end
-
-    def between(self, start: int, end: int | None) -> Iterator[Exchange]:
-        """The exchanges from byte `start`, an `end` of before, up to another (None: that of now, as it grows)."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            file.seek(start)
-            while file.tell() < (self._end if end is None else end):
-                yield self._exchange(file.readline())
+        """Iterate over all exchanges in the order they were written, read from disk one at a time."""
+        return self._from(0) if self.path.exists() else iter(())
 
     def find(self, id: str) -> Exchange | None:
-        """The successful exchange of that identity, if there is one."""
+        """Return the newest successful exchange with this id, if there is one."""
         offset = self._offsets.get(id)
-        return None if offset is None else self._read(offset)
+        return None if offset is None else next(self._from(offset))
 
-    def all_of(self, id: str) -> list[Exchange]:
-        """All successful exchanges of that identity, oldest first."""
-        last = self._offsets.get(id)
-        return [] if last is None else [self._read(offset) for offset in (*self._earlier.get(id, ()), last)]
+    def failures(self) -> Iterator[Exchange]:
+        """Yield the failed exchanges, oldest first."""
+        return (next(self._from(offset)) for offset in list(self._failed))
 
-    def failures(self, since: int = 0) -> Iterator[Exchange]:
-        """The failed exchanges, oldest first, without the first `since` of them."""
-        for offset in self._failed[since:]:
-            yield self._read(offset)
-
-    def interrupted(self) -> int:
-        """How many model calls were in flight when a process died: their replies are lost, and may have been billed."""
-        return sum(1 for e in self.failures() if e.interrupted and e.endpoint in {"chat.completions", "embeddings"})
-
-    def _read(self, offset: int) -> Exchange:
+    def _from(self, offset: int) -> Iterator[Exchange]:
+        """Yield the exchanges from a byte of the file on, up to the end of the log as it is by then."""
         with self.path.open("rb") as file:
             file.seek(offset)
-            return self._exchange(file.readline())
-
-    def _exchange(self, line: bytes) -> Exchange:
-        try:
-            return Exchange.from_line(line)
-        except ValueError as error:
-            raise LogError(f"{self.path} holds a line that minirag did not write ({error}); remove it.") from error
-
-    # -- writing -------------------------------------------------------------------------------------------
+            while file.tell() < self._end:
+                try:
+                    yield Exchange.from_line(file.readline())
+                except ValueError as error:
+                    text = f"{self.path} holds a line that minirag did not write ({error}); remove it."
+                    raise LogError(text) from error
 
     def append(self, exchange: Exchange) -> None:
         """Write one exchange and sync it to disk; only then can it be found.
 
-        Other processes may append to the same file: each line is written under a lock of the file, behind what the
-        others wrote. On a full disk the log is left as it was (Unfinished).
+        Raises LogError if another process writes to this log, Unfinished on a full disk (the log is as before then).
         """
-        offset = self._write(exchange.to_line())
-        with self._lock:
-            self._remember(exchange.id, offset, failed=exchange.error is not None)
-            self.added += 1
-
-    def _write(self, line: bytes) -> int:
-        """Append a line and sync it; where it begins."""
+        self.lock()
+        line = exchange.to_line()
         try:
             with self._lock:
-                file = self._file()
-                fcntl.flock(file, fcntl.LOCK_EX)
-                try:
-                    self._catch_up(file)
-                    offset = self._end
-                    _write_line(file, line, offset)
-                    self._end += len(line)
-                    self._count += 1
-                finally:
-                    fcntl.flock(file, fcntl.LOCK_UN)
+                assert self._file is not None
+                write_all(self._file, line, self._end)
+                self._index(exchange.id, len(line), failed=exchange.error is not None)
+                self.added += 1
             if self._sync:
-                os.fsync(file)  # outside the lock: one sync may serve several waiting threads
+                os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads
         except OSError as error:
-            raise Unfinished(
-                f"Cannot write to {self.path}: {error.strerror}; everything before is kept, run again to resume."
-            ) from error
-        return offset
+            remedy = "everything before is kept, run again to resume"
+            raise Unfinished(f"Cannot write to {self.path}: {error.strerror}; {remedy}.") from error
 
-    @contextmanager
-    def sending(self, exchange: Exchange) -> Iterator[None]:
-        """Around the sending of a call and the logging of its outcome: leaves word if the process dies in between.
+    def lock(self) -> None:
+        """Keep other processes from writing to this log until `close`; the first append does it too.
 
-        `exchange` is the call as far as it is known. Raises Unfinished where there is no room even for that.
+        Moves a line that a crash has cut short to `<name>.torn`. Raises LogError if another process holds the lock.
         """
-        if not self._sync:
-            yield
-            return
-        self.recover()
         with self._lock:
-            self._file()
-        with self._calls.sending(replace(exchange, error=_INTERRUPTED).to_line()):
-            yield
-
-    def recover(self) -> None:
-        """Log the calls that were in flight when a process died. Done once, before the first call is sent."""
-        with self._lock:
-            if self._recovered:
+            if self._file is not None:
                 return
-            self._recovered = True
-        for line in self._calls.left():
-            lost = Exchange.from_line(line)
-            failed = (exchange for exchange in self.failures() if exchange.id == lost.id)
-            if not any(exchange.started >= lost.started for exchange in (*self.all_of(lost.id), *failed)):
-                self.append(lost)  # else the process died between logging the reply and saying so
-
-    def _file(self) -> int:
-        if self._appending is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._appending = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+                number = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             except OSError as error:
                 kind = Unfinished if error.errno in FULL else LogError
                 raise kind(f"Cannot write the log {self.path}: {error.strerror}.") from error
-        return self._appending
+            file = os.fdopen(number, "r+b", buffering=0)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."
+                raise LogError(text) from None
+            with self.path.open("rb") as reader:
+                torn = self._read_from(reader)  # after what others have appended since the opening
+            if torn:
+                with self.path.with_name(f"{self.path.name}.torn").open("ab") as beside:
+                    beside.write(torn + b"\n")
+                file.truncate(self._end)
+            elif self._end and os.pread(number, 1, self._end - 1) != b"\n":
+                write_all(file, b"\n", self._end)  # a crash took only the newline of the last line
+                self._end += 1
+            self._file = file
 
-    def _catch_up(self, file: int) -> None:
-        """Index the whole lines that stand behind the known end; set aside a torn one."""
-        if self._end and os.pread(file, 1, self._end - 1) != b"\n":
-            _write_line(file, b"\n", self._end)  # a crash took only the newline of the last line
-            self._end += 1
-        rest = os.pread(file, os.fstat(file).st_size - self._end, self._end)
-        whole, newline, torn = rest.rpartition(b"\n")
-        for line in whole.split(b"\n") if newline else ():
-            self._index(line, self._count + 1)
-            self._end += len(line) + 1
-        if torn:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            with os.fdopen(os.open(self.torn, flags, 0o600), "ab") as aside:
-                aside.write(torn + b"\n")
-            os.ftruncate(file, self._end)
+    @contextmanager
+    def claim(self, id: str) -> Iterator[Exchange | None]:
+        """Yield the recorded exchange with this id, or None to the one thread that may make the call now.
 
-    def once(self, id: str, call: Callable[[], Exchange]) -> Exchange:
-        """The recorded exchange of that identity, or the one that `call` makes and appends itself.
-
-        Threads that ask for the same identity at the same time wait for the first, so nothing is paid twice.
+        Other threads that claim the same id wait for the end of that block, so that nothing is paid twice.
         """
         while True:
-            if (found := self.find(id)) is not None:
-                with self._lock:
-                    if self._offsets[id] < self._opened_end:
-                        self._taken.add(id)
-                return found
             with self._lock:
-                if id in self._offsets:
-                    continue
-                waiting = self._in_flight.get(id)
-                if waiting is None:
+                offset = self._offsets.get(id)
+                other = self._in_flight.get(id)
+                if offset is None and other is None:
                     self._in_flight[id] = threading.Event()
-            if waiting is None:
-                break
-            waiting.wait()
+                    break
+                if offset is not None and offset < self._end_at_opening:
+                    self.reused.add(id)
+            if offset is not None:
+                yield next(self._from(offset))
+                return
+            if other is not None:
+                other.wait()
         try:
-            return call()
+            yield None
         finally:
             with self._lock:
                 self._in_flight.pop(id).set()
 
-    @cached_property
-    def aside(self) -> "MessageLog":
-        """A log beside this one for what it does not keep for good: the vectors of an index that is being built."""
-        return MessageLog(self.path.with_name(f"{self.path.name}.vectors"), sync=self._sync)
-
-    def forget_aside(self) -> None:
-        """Remove the log beside this one: what it holds is kept elsewhere by now."""
-        self.aside.close()
-        self.aside.path.unlink(missing_ok=True)
-        self.aside.torn.unlink(missing_ok=True)
-        del self.aside
-
     def close(self) -> None:
-        """Close the file; a later append opens it again."""
+        """Close the file and give up its lock; a later append takes it again."""
         with self._lock:
-            if self._appending is not None:
-                os.close(self._appending)
-                self._appending = None
-        self._calls.close()
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def __enter__(self) -> "MessageLog":
         return self
@@ -438,19 +299,9 @@ class MessageLog:
         self.close()
 
 
-def _intact(line: bytes) -> bool:
-    """Whether a line's checksum matches its bytes."""
+def _intact_tail(line: bytes) -> re.Match[bytes] | None:
+    """Match the end of a line whose checksum is right: group 1 is there if the exchange has no error."""
     line = line.rstrip(b"\n")
     tail = _TAIL.search(line, max(0, len(line) - 160))
-    return tail is not None and int(tail["crc"], 16) == zlib.crc32(line[:-_CRC_LENGTH])
-
-
-def _write_line(file: int, line: bytes, end: int) -> None:
-    """Append a line to a file that ends at `end`; all of it or nothing."""
-    view = memoryview(line)
-    try:
-        while view:
-            view = view[os.write(file, view) :]
-    except OSError:
-        os.ftruncate(file, end)
-        raise
+    is_intact = tail is not None and int(tail[2], 16) == zlib.crc32(line[: -len(',"crc":"00000000"}')])
+    return tail if is_intact else None

@@ -1,30 +1,33 @@
-"""Row 1. When to try a failed call again, how long to wait, and when to stop: the only retry layer there is.
-
-The waits are shared by all threads that use one `Retry`: where a service says "come back in 20 s", nobody
-asks before; and where it fails again and again, nobody goes on asking.
-"""
+"""When to call again, how long to wait, and how many calls run at once: retries, one deadline a call, a thread pool."""
 
 import email.utils
 import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from minirag.errors import BadReply, ServiceDown, ServiceError
+from minirag.errors import BadReply, ServiceDown, ServiceError, Waiting
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 ATTEMPTS = 4
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds before the second attempt, doubled before each further one up to the second number."""
 LONGEST_RETRY_AFTER = 120.0
-CALLS_GIVEN_UP = 5
-REST = 30.0
-"""Seconds for which no call is sent after so many were given up in a row."""
+"""Seconds that a service may ask to wait; a call that would have to wait longer fails."""
+BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
+"""So many failed calls in a row open the circuit breaker, for so long."""
+GRACE = 10.0
+"""Seconds that calls in flight get after Ctrl-C."""
 
 
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that the service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
@@ -33,80 +36,159 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
         value = headers.get("retry-after", "")
-        if not value:
-            return None
         if value.replace(".", "", 1).isdigit():
             return float(value)
-        date = email.utils.parsedate_to_datetime(value).timestamp()
-        return max(0.0, date - (time.time() if now is None else now))
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
     except (ValueError, OverflowError):
         return None
 
 
 @dataclass
 class Retry:
-    """Exponential waits with jitter, at most `attempts` tries a call, and one pause for all threads.
+    """The retries of one service, shared by all threads: exponential waits with jitter, and a circuit breaker.
 
-    After `calls_given_up` calls in a row that came to nothing, no thread sends anything for half a minute; one more
-    that is given up after that begins the next half. `sleep`, `clock` and `jitter` are arguments so that a test
-    passes its own.
+    Where the service says "come back in 20 s", no thread asks before. Five consecutive failed calls open the breaker
+    for 30 s; the next failure reopens it. Tests pass their own `sleep`, `clock` and `jitter`.
     """
 
     attempts: int = ATTEMPTS
-    calls_given_up: int = CALLS_GIVEN_UP
+    breaker_failures: int = BREAKER_FAILURES
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     _paused_until: float = -math.inf
-    _resting_until: float = -math.inf
-    _given_up: int = 0
+    _open_until: float = -math.inf
+    _failures: int = 0
     _reason: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def wait_turn(self) -> None:
-        """Return once no pause is running. Raises ServiceDown where too many calls in a row came to nothing."""
+        """Return once no pause is running. Raises ServiceDown while the circuit breaker is open."""
         while True:
-            if self.clock() < self._resting_until:
+            if self.clock() < self._open_until:
                 raise ServiceDown(self._reason)
             if (rest := self._paused_until - self.clock()) <= 0:
                 return
             self.sleep(rest)
 
     def pause(self, seconds: float) -> None:
-        """Let no thread send before so many seconds are over."""
+        """Let no thread send for so many seconds."""
         with self._lock:
             self._paused_until = max(self._paused_until, self.clock() + seconds)
 
-    def after_failure(self, attempt: int, asked: float | None) -> bool:
-        """Wait before the next try, or return False where there is to be none.
-
-        `attempt` counts from 1; `asked` is what the service asked for, obeyed up to two minutes.
-        """
-        if attempt >= self.attempts or (asked is not None and asked > LONGEST_RETRY_AFTER):
-            return False
-        if asked is not None:
-            self.pause(asked)
-        else:
-            self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
-        return True
-
     def again(self, attempt: int, failure: ServiceError) -> bool:
-        """Like `after_failure`, for a failure of any kind; a call that is given up counts against the service.
+        """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none.
 
-        A refusal does not count: it says something about the request, and a service that says so works.
+        A call that fails for good counts for the breaker. A refusal does not: a service that refuses works.
         """
-        if failure.transient and self.after_failure(attempt, failure.wait):
+        longest = failure.wait is not None and failure.wait > LONGEST_RETRY_AFTER
+        if failure.transient and attempt < self.attempts and not longest:
+            if failure.wait is not None:
+                self.pause(failure.wait)
+            else:
+                self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
             return True
         if failure.transient or isinstance(failure, BadReply):
             with self._lock:
-                self._given_up += 1
-                if self._given_up >= self.calls_given_up:
-                    self._resting_until = self.clock() + REST
-                    said = str(failure).rstrip(".")
-                    self._reason = f"{self._given_up} calls in a row failed, the last one so: {said}; run again later."
+                self._failures += 1
+                if self._failures >= self.breaker_failures:
+                    self._open_until = self.clock() + BREAKER_SECONDS
+                    last = str(failure).rstrip(".")
+                    self._reason = (
+                        f"{self._failures} calls in a row failed, the last one with: {last}; run again later."
+                    )
         return False
 
     def succeeded(self) -> None:
-        """A call was answered: earlier failures no longer count."""
+        """Reset the count of consecutive failures."""
         with self._lock:
-            self._given_up = 0
+            self._failures = 0
+
+
+class DeadlinePassed(Exception):
+    """A call did not end in time; what it still returns is thrown away."""
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns if it ends within `seconds`. Raises DeadlinePassed.
+
+    It runs in a thread of its own: a reply that trickles in, byte by byte, outlives every socket timeout. A late call
+    is left behind in that thread, which keeps no process alive.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="call with a deadline", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():  # the call itself raised it
+            raise
+        raise DeadlinePassed from None
+
+
+_thread = threading.local()
+
+
+def check_interrupted() -> None:
+    """Raise KeyboardInterrupt in a thread of a pool that Ctrl-C has stopped: nothing new may start."""
+    interrupted: threading.Event | None = getattr(_thread, "interrupted", None)
+    if interrupted is not None and interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """Yield `call(item)` for each item, in the items' order, computed by at most `workers` threads.
+
+    After the first exception no item is started; it is raised once the calls in flight have ended, so that what they
+    paid for is kept. `Waiting` (batch mode) is raised only after all items ran; results after it are discarded. After
+    Ctrl-C, or when the caller stops iterating, calls in flight get ten seconds and start nothing new, here and in
+    pools that they have begun themselves.
+
+    >>> list(in_order(str.upper, ["a", "b"], workers=2))
+    ['A', 'B']
+    """
+    outer: threading.Event | None = getattr(_thread, "interrupted", None)
+    failed, interrupted = threading.Event(), threading.Event()
+
+    def work(item: T) -> R:
+        _thread.interrupted = outer or interrupted
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return call(item)
+        except Waiting:
+            raise
+        except BaseException:
+            failed.set()
+            raise
+
+    pool = ThreadPoolExecutor(workers)
+    futures: list[Future[R]] = []
+    waiting: Waiting | None = None
+    try:
+        futures += (pool.submit(work, item) for item in items)
+        for future in futures:
+            try:
+                result = future.result()
+            except Waiting as error:
+                waiting = waiting or error
+            except CancelledError:  # an item behind this one has failed
+                continue
+            else:
+                if waiting is None:
+                    yield result
+        if waiting is not None:
+            raise waiting
+    except (KeyboardInterrupt, GeneratorExit):
+        interrupted.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(futures, timeout=GRACE)
+        raise
+    finally:
+        pool.shutdown(wait=not interrupted.is_set(), cancel_futures=True)
