@@ -13,7 +13,7 @@ from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.metrics import answer_relevancy, context_precision, context_recall, context_relevancy, faithfulness
 from minirag.metrics.score import Score
 from minirag.models import Chat, Embedder
-from minirag.pool import in_order
+from minirag.retry import in_order
 from minirag.rows import Row, as_row, distinct, read_rows
 
 if TYPE_CHECKING:

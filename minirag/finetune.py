@@ -88,13 +88,12 @@ def listed(service: Service, log: MessageLog | None, endpoint: str) -> Iterator[
 
 
 def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
-    """Return the id of a file with this content at the service: the one in the log, or a new one."""
-    digest = hashlib.sha256(data).hexdigest()
+    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
+    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
     for exchange in log or ():
-        is_upload = exchange.stage == "upload" and exchange.error is None and exchange.service == service.name
-        if is_upload and exchange.request.get("sha256") == digest:
+        is_upload = exchange.endpoint == "files" and exchange.error is None and exchange.service == service.name
+        if is_upload and exchange.request == request:
             return str((exchange.response or {})["id"])
-    request = {"file": name, "bytes": len(data), "sha256": digest, "purpose": purpose}
     arguments = {"file": (name, data), "purpose": purpose}
     return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
 
@@ -153,17 +152,28 @@ class FineTuningJob:
             before()
             names = (f"{p.stem}-{digest[:16]}{p.suffix}" for p, digest in zip(paths, digests, strict=True))
             ids = [upload(service, log, name, data, "fine-tune") for name, data in zip(names, files, strict=True)]
-            request = {
+            request: dict[str, Any] = {
                 "model": base,
                 "training_file": ids[0],
                 "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
                 "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
             }
             validation = ids[1] if len(ids) > 1 else None
-            options = {"validation_file": validation, "suffix": suffix, "seed": seed}
+            options: dict[str, Any] = {"validation_file": validation, "suffix": suffix, "seed": seed}
             request |= {name: value for name, value in options.items() if value is not None}
             state = _start(service, log, request, identity, paths[0])
         return cls(service, state, log=log, path=path)
+
+    def cancel(self) -> str:
+        """Ask the service to stop the job; return the status. Raises JobError if it has ended already."""
+        request = {"fine_tuning_job_id": self.id}
+        try:
+            self._update(send(self._service, self._log, "train", "fine_tuning.jobs.cancel", request))
+        except ServiceError as error:
+            if error.status != 400:
+                raise
+            raise JobError(f"Fine-tuning job {self.id} cannot be cancelled: {error}") from error
+        return self.status
 
     @property
     def id(self) -> str:
@@ -173,6 +183,11 @@ class FineTuningJob:
     def status(self) -> str:
         """`validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed`, `cancelled`, or a newer one."""
         return str(self.state.get("status"))
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended, with a model or without."""
+        return self.status in FINAL
 
     @property
     def failure(self) -> str:

@@ -19,7 +19,7 @@ from minirag.errors import BadReply, redact
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 from minirag.retry import in_order
-from minirag.service import OPENAI_ADDRESS, Service
+from minirag.service import OPENAI_ADDRESS, Dialect, Service
 from minirag.text import Tokenizer, for_model
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class ModelDialect:
         return ""
 
 
-def dialect_of(model: str, service: Service, log: MessageLog | None) -> ModelDialect:
+def dialect_of(model: str, service: Service, log: MessageLog | None) -> Dialect:
     """Return the one dialect of a model at a service, with what earlier runs in this log have learned."""
     key = (model, None if log is None else log.path)
     if key not in service.dialects:

@@ -4,7 +4,6 @@ Nothing but the log, the vectors and the job's state is ever read back. A step t
 through the same requests, and the log answers those that were paid for already.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -33,18 +32,16 @@ from minirag.errors import (
     InputError,
     JobError,
     JobUnfinished,
-    LogError,
     ServiceError,
     ServiceRefused,
     StoreError,
     Unfinished,
 )
 from minirag.evaluation import Scores, evaluate
-from minirag.files import FULL, remove_unfinished, write_atomically, write_json, write_jsonl
+from minirag.files import FULL, write_atomically, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
-from minirag.message_log import Exchange, MessageLog
+from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.models import ChatModel, EmbeddingModel
-from minirag.pool import in_order
 from minirag.postgres.connection import Database
 from minirag.postgres.store import PostgresVectorStore, chunks_digest
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
@@ -62,6 +59,7 @@ from minirag.report.job_history import job_history
 from minirag.report.results import Results
 from minirag.report.saved_run import SavedRun
 from minirag.report.tables import comparison_table, score_table
+from minirag.retry import in_order
 from minirag.rows import Row
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
@@ -117,33 +115,18 @@ class Run:
     fewest_examples: int = FEWEST_EXAMPLES
     job_id: str | None = None
     training_report: dict[str, Any] = field(default_factory=dict)
-    _lock: int | None = None
 
     def __enter__(self) -> "Run":
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             kind = Unfinished if error.errno in FULL else InputError
             raise kind(f"Cannot write to the folder {self.folder}: {error.strerror}.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise LogError(
-                f"Process {holder} is working in {self.folder}; wait for it, or choose another --out."
-            ) from None
-        with suppress(OSError):  # only a courtesy to whom the lock keeps out
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, str(os.getpid()).encode(), 0)
-        remove_unfinished(self.folder)
+        self.log.lock()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "log" in vars(self):
-            self.log.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        self.log.close()
 
     def check(self) -> None:
         """Everything that can be found wrong before a request is sent. Raises InputError."""
@@ -155,15 +138,8 @@ class Run:
 
     @cached_property
     def log(self) -> MessageLog:
-        """`messages.jsonl`; what was in flight when an earlier run died is said, because it may be paid twice."""
-        log = MessageLog(self.folder / "messages.jsonl")
-        log.recover()
-        if lost := log.interrupted():
-            self.say(
-                f"{_counted(lost, 'call')} of this folder had no reply yet when a run was ended: "
-                "sent again, they may have been paid twice"
-            )
-        return log
+        """`messages.jsonl`."""
+        return MessageLog(self.folder / "messages.jsonl")
 
     @cached_property
     def budget(self) -> Budget | None:
@@ -175,10 +151,10 @@ class Run:
     @cached_property
     def service(self) -> Service:
         service = self.connect()
-        service.meter = self.budget
-        for other in (self.student_service, self.tuned_service):
-            if other is not None:
-                other.meter = self.budget
+        if self.budget is not None:
+            for one in (service, self.student_service, self.tuned_service):
+                if one is not None:
+                    one.gates.append(self.budget)
         return service
 
     @property
@@ -186,13 +162,12 @@ class Run:
         """Where the student is trained."""
         return self.student_service or self.service
 
-    def chat(self, model: str, service: Service | None = None, *, served_within: float = 0.0) -> ChatModel:
+    def chat(self, model: str, service: Service | None = None) -> ChatModel:
         settings = self.settings
         return ChatModel(
             model,
             temperature=settings.temperature,
             tokenizer=settings.tokenizer,
-            served_within=served_within,
             log=self.log,
             service=service or self.service,
         )
@@ -225,12 +200,10 @@ class Run:
             store = VectorStore.open(self.folder, model=self._index_name)
             if list(store.chunks) == self.chunks:
                 self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
-                self.log.forget_aside()
                 return store
         store = VectorStore.build(self.chunks, self.embed)
         store.model = self._index_name
         store.save(self.folder)
-        self.log.forget_aside()
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return store
@@ -240,7 +213,6 @@ class Run:
         store = self._index_in(database)
         store.build(self.chunks, self.embed, model=self._index_name)
         write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
-        self.log.forget_aside()
         self.say(
             f"index: {_counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens, "
             f"{store.dimensions} dimensions, {store.name} in {database.address}"
@@ -433,7 +405,6 @@ class Run:
             hyperparameters=settings.hyperparameters,
             suffix=settings.suffix,
             seed=settings.seed,
-            wandb_project=settings.wandb_project,
             path=self.folder / "job.json",
             before=self._before_training,
         )
@@ -449,8 +420,6 @@ class Run:
         if service.address == OPENAI_ADDRESS:
             for warning in warnings([self.settings.student], date.today(), trains=True):
                 self.say(f"warning: {warning}")
-        if (day := service.shutdown_date(self.settings.student)) is not None:
-            self.say(f"warning: {service.address} switches {self.settings.student} off on {day}.")
 
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
@@ -459,7 +428,8 @@ class Run:
         models = {"base": student, "control": student, "teacher": self.chat(self.settings.teacher)}
         if self.tuned is not None:
             place = (self.tuned_service if self.settings.tuned else None) or self.student_service
-            models["tuned"] = self.chat(self.tuned, place, served_within=SERVED_WITHIN)
+            (place or self.service).wait_for_deployment(self.tuned, SERVED_WITHIN)
+            models["tuned"] = self.chat(self.tuned, place)
         models = {arm: models[arm] for arm in self.arms}
         tasks = [(arm, question) for arm in models for question in self.of_split("eval")]
         answers = self._ask(models, tasks, set())
@@ -679,7 +649,7 @@ class Run:
                 if (self.folder / name).exists()
             },
             "models_served": self._models_served,
-            "prompts": hashlib.sha256(Path(prompts.__file__).read_bytes()).hexdigest(),
+            "prompt_texts": _prompts_digest(),
             "pages": {
                 "total": len(self.pages),
                 "removed_lines": dict(self.pages.removed),
@@ -711,8 +681,8 @@ class Run:
     def finish(self) -> None:
         """Record the run; raise Unfinished where a question or a score could not be had."""
         self.record()
-        if self.log.taken:
-            self.say(f"calls: {self.log.added:,} sent, {self.log.taken:,} taken from the log of earlier runs")
+        if self.log.reused:
+            self.say(f"calls: {self.log.added:,} sent, {len(self.log.reused):,} taken from the log of earlier runs")
         if self.untrained is not None:
             raise self.untrained
         if self.failures:
@@ -723,6 +693,12 @@ class Run:
 
     def _progress(self, step: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(step, done, total)
+
+
+def _prompts_digest() -> str:
+    """Return a hash of all sentences and schemas that models are sent."""
+    constants = {name: value for name, value in vars(prompts).items() if isinstance(value, str | dict) and name.isupper()}
+    return hashlib.sha256(canonical(constants).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -19,10 +19,10 @@ from minirag.chunker import Chunk
 from minirag.curation.similar import Similar
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat
-from minirag.pool import in_order
 from minirag.prompts import Message
 from minirag.query import Passage, Window, excerpts
 from minirag.replies import NotJSON, json_value, listed
+from minirag.retry import in_order
 from minirag.text import words
 from minirag.vector_store import Store
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from minirag import prompts
 from minirag.errors import InputError
 from minirag.evaluation import check_metrics
-from minirag.finetune import Hyperparameters, check_suffix
 from minirag.metrics.judging import reply_tokens
 from minirag.postgres.table import MOST_CANDIDATES
 from minirag.query import Window
@@ -56,14 +55,15 @@ class Settings:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
-    wandb_project: str | None = None
     prices: str | None = None
     max_cost: float | None = None
 
     @property
-    def hyperparameters(self) -> Hyperparameters:
-        """How the student is trained. Raises InputError for a value that no service takes."""
-        return Hyperparameters(self.epochs, self.batch_size, self.learning_rate_multiplier)
+    def hyperparameters(self) -> dict[str, float]:
+        """The values that are set, as the API names them."""
+        values: dict[str, float | None] = {"n_epochs": self.epochs, "batch_size": self.batch_size}
+        values["learning_rate_multiplier"] = self.learning_rate_multiplier
+        return {name: value for name, value in values.items() if value is not None}
 
     def check(self, *, tuned_elsewhere: bool = False) -> None:
         """Raise InputError for what cannot work, whatever the documents hold."""
@@ -79,8 +79,7 @@ class Settings:
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be from 0 to below 1.")
         check_metrics(self.metrics)
-        _ = self.hyperparameters
-        check_suffix(self.suffix)
+        self._check_training()
         if tuned_elsewhere and self.tuned is None:
             raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
         if self.tuned == self.student and not tuned_elsewhere:
@@ -90,6 +89,14 @@ class Settings:
         if not self.documents:
             raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
         self._check_windows()
+
+    def _check_training(self) -> None:
+        for name, low, high in (("epochs", 1, 50), ("batch_size", 1, 256), ("learning_rate_multiplier", 1e-9, 1e9)):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"--{name.replace('_', '-')} is {value}; it must be from {low:g} to {high:g}.")
+        if self.suffix is not None and not 1 <= len(self.suffix) <= 64:
+            raise InputError("The suffix of a tuned model has 1 to 64 characters.")
 
     def _check_windows(self) -> None:
         given = [(split, getattr(self, f"{split}_questions")) for split in SPLITS]

@@ -1,43 +1,51 @@
-"""Row 7. Model calls through the Batch API: half the price and a quota of its own, for replies within a day.
+"""Run a step through the Batch API: collect every missing reply, submit them as one batch, wait, repeat.
 
-Each pass of a step (`passes`) is sent as batches, one file for each endpoint and model; their replies enter the log as
-if they had been called for. A batch that was submitted is on disk before, one file beside the log that holds the lines
-which the log is to get; it is removed when the log has them. So a run that dies at any moment finds its batches again,
-by the name in that file, in the log or on the server, and submits no line twice.
+`Batches` is a gate on the service's call path: a call that the log cannot answer is collected, and its question waits.
+When nothing can go on, the collected calls are submitted and their replies logged as if they had been called for; the
+step then runs again, finds them in the log, and comes one reply further. A batch is on disk before it is submitted, in
+a file beside the log, and that file is removed when the log has its replies: a killed run finds its batches again, and
+submits no line twice.
 """
 
-import fcntl
 import glob
-import hashlib
-import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, PATHS, Result, portions, request_line, results
-from minirag.batch.passes import Noted, Passes
-from minirag.batch.submission import ENDED, Submission, reason
-from minirag.errors import BadReply, BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
-from minirag.job_calls import FIRST_WAIT, LONGEST_WAIT, JobCalls
-from minirag.message_log import MessageLog
-from minirag.models import model_of
-from minirag.service import Service, described
+from minirag.batch.files import BYTES, ENDED, PATHS, Result, Submission, portions, reason, request_line, results
+from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
+from minirag.finetune import FIRST_WAIT, LONGEST_WAIT, listed, send, upload
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import READERS, dialect_of
+from minirag.retry import ATTEMPTS
+from minirag.service import TRANSFER_RATE, Service
 
 T = TypeVar("T")
 
-ENQUEUED = "token_limit_exceeded"
-"""Why a batch is refused where more tokens would wait than the account may have waiting: smaller passes may do."""
+MOST_COLLECTED = 100_000
+"""Calls held in memory at once; further ones are left to the next pass."""
+ENQUEUED_LIMIT = "token_limit_exceeded"
+"""The code of a batch that exceeds the tokens an account may have enqueued: smaller passes may work."""
 DAY = 86_400
 
 
-class Batches:
-    """The batches of one log at `service`; `run` takes a step through them.
+class Cap(Protocol):
+    """A cap on money, as far as batches need it."""
 
-    `say` hears what is submitted and what is odd, `progress` (step, done, total). `passes` counts.
+    def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]: ...
+
+    def settle(self, amount: float, *exchanges: Exchange) -> None: ...
+
+
+class Batches:
+    """The batches of one log at `service`; `run` takes a step through them, `passes` counts how often it ran.
+
+    `say` hears what is submitted and what is odd, `progress` (step, done, total); `cap` limits what it may cost.
     """
 
     def __init__(
@@ -45,257 +53,269 @@ class Batches:
         service: Service,
         log: MessageLog,
         *,
+        cap: Cap | None = None,
         say: Callable[[str], None] = lambda _: None,
         progress: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
-        self.passes = Passes(self._settle)
+        self.passes = 0
         self._service = service
         self._log = log
-        self._calls = JobCalls(service, log)
+        self._cap = cap
         self._say = say
         self._progress = progress
+        self._most = MOST_COLLECTED
+        self._collected: dict[str, Exchange] = {}
+        self._failures: dict[str, tuple[int, ServiceError]] = {}
+        self._lock = threading.Lock()
 
     def run(self, step: Callable[[], T], *, batched: bool = True) -> T:
-        """What `step` returns; its model calls go into batches if they are to be `batched`, and directly if not.
+        """Return what `step` returns; its model calls go into batches, or directly to the service if not `batched`.
 
-        Batches that an earlier run has left are collected first, in either case: they are paid for. Raises Unfinished
-        where somebody cancelled a batch, BudgetReached where not even one more request fits, and LogError where another
-        process is at the batches of this log.
+        Batches that an earlier run has left are fetched first in either case: they are paid for. Raises Unfinished if
+        somebody cancelled a batch, BudgetReached if not even one more request fits, LogError if another process works
+        with this log.
         """
-        if not batched and not self._left:
+        pattern = f"{glob.escape(self._log.path.name)}.*.batch"
+        left = sorted(self._log.path.parent.glob(pattern))
+        if left:
+            self._log.lock()
+            self._fetch(self._find_again(left))
+        if not batched:
             return step()
-        before = self.passes.count
-        with _alone(self._log.path.parent):
-            self._collect_left()
-            self._service.queue = self.passes if batched else None
-            try:
-                result = self.passes.run(step)
-            finally:
-                self._service.queue = None
-        if took := self.passes.count - before:
-            self._say(f"batch: all replies are there after {took} pass{'' if took == 1 else 'es'}")
+        self._log.lock()
+        before = self.passes
+        self._service.gates.insert(0, self)
+        try:
+            while True:
+                try:
+                    result = step()
+                    break
+                except Waiting:
+                    self.passes += 1
+                    calls, self._collected = list(self._collected.values()), {}
+                    for id, failure in self._settle(calls).items():
+                        self._failures[id] = (self._failures.get(id, (0, failure))[0] + 1, failure)
+        finally:
+            self._service.gates.remove(self)
+        if passes := self.passes - before:
+            self._say(f"batch: all replies are there after {passes} pass{'' if passes == 1 else 'es'}")
         return result
+
+    # -- the gate ------------------------------------------------------------------------------------------
+
+    def before(self, call: Exchange) -> float:
+        """Collect a model call and raise Waiting; or raise the ServiceError that its last attempts ended with."""
+        if call.endpoint not in PATHS:
+            return 0.0
+        with self._lock:
+            attempts, failure = self._failures.get(call.id, (0, None))
+            # a model that was tuned a moment ago answers 404
+            if failure is not None and (attempts >= ATTEMPTS or not (failure.transient or failure.status == 404)):
+                raise failure
+            if len(self._collected) < self._most:
+                self._collected.setdefault(call.id, call)
+        raise Waiting(f"A {call.stage} request waits for its batch; run again with --batch.")
+
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        """Do nothing: what passes this gate is no model call."""
 
     # -- submitting ----------------------------------------------------------------------------------------
 
-    def _settle(self, noted: Sequence[Noted]) -> dict[str, ServiceError]:
-        """Submit what was noted, as far as the money goes, and log what comes of it; the failures by exchange id."""
+    def _settle(self, calls: Sequence[Exchange]) -> dict[str, ServiceError]:
+        """Submit calls as far as the money goes and log what becomes of them; return the failures by exchange id."""
         submitted: list[Submission] = []
-        for portion in portions(noted):
+        for portion in portions(calls):
             try:
-                submitted.append(self._submitted(portion))
+                submitted.append(self._submit(portion))
             except BudgetReached:
                 if not submitted:
                     raise
                 break  # what the others turn out to cost may leave room
-        failures = self._collected(submitted)
-        if any(batch.wrong and batch.wrong[0].get("code") == ENQUEUED for batch in submitted):
-            self.passes.most = max(1, len(noted) // 2)
+        failures = self._fetch(submitted)
+        if any(batch.errors and batch.errors[0].get("code") == ENQUEUED_LIMIT for batch in submitted):
+            self._most = max(1, len(calls) // 2)
         return failures
 
-    def _submitted(self, portion: Sequence[Noted]) -> Submission:
-        meter, held = self._service.meter, 0.0
-        if meter is not None:
-            count, held = meter.reserve_batch([each.exchange for each in portion])
-            portion = portion[:count]
-        batch = Submission(uuid4().hex, portion[0].keep, [each.exchange for each in portion], held=held)
+    def _submit(self, portion: list[Exchange]) -> Submission:
+        held = 0.0
+        if self._cap is not None:
+            number, held = self._cap.reserve_batch(portion)
+            portion = portion[:number]
+        batch = Submission(uuid4().hex, portion, held=held)
         batch.save(self._path(batch.name))
-        data = b"".join(map(request_line, batch.calls))
-        digest = hashlib.sha256(data).hexdigest()
-        first = batch.calls[0]
+        first = portion[0]
         try:
-            file_id = self._calls.put(f"batch-{batch.name}.jsonl", data, digest, "batch")
+            data = b"".join(map(request_line, portion))
+            file_id = upload(self._service, self._log, f"batch-{batch.name}.jsonl", data, "batch")
             request = {
                 "input_file_id": file_id,
                 "endpoint": PATHS[first.endpoint],
                 "completion_window": "24h",
-                "metadata": {"minirag": batch.name, "input_sha256": digest},
+                "metadata": {"minirag": batch.name},
             }
-            batch.state = self._created(request, batch.name)
+            batch.state = self._create(request, batch.name)
         except ServiceError as error:
-            if error.status in {404, 405, 501}:
-                said = str(error).rstrip(".")
-                raise ServiceRefused(f"{self._service.address} takes no batches, leave out --batch: {said}.") from error
-            raise
+            if error.status not in {404, 405, 501}:
+                raise
+            text = f"{self._service.address} takes no batches, leave out --batch: {str(error).rstrip('.')}."
+            raise ServiceRefused(text) from error
         self._say(f"batch: {batch.size} to {first.model} in {batch.id}")
         return batch
 
-    def _created(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        """The new batch; where the reply was lost, the one that was created all the same."""
-        attempt = 0
-        while True:
-            attempt += 1
+    def _create(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """Return the new batch; after a lost reply, the one that was created all the same."""
+        for attempt in count(1):
             try:
-                return self._calls.send(
-                    "batch",
-                    "batches",
-                    request,
-                    lambda client, sent: client.batches.with_raw_response.create(**sent),
-                    repeat=attempt - 1,
-                )
+                return send(self._service, self._log, "batch", "batches", request, repeat=attempt - 1)
             except ServiceError as error:
                 if not error.transient:
                     raise
-                if (state := self._on_server(name, time.time())) is not None:
+                if (state := self._at_service(name, time.time())) is not None:
                     return state
                 # a service that did not answer may still create it
-                if error.status is None or not self._service.retry.after_failure(attempt, error.wait):
+                if error.status is None or not self._service.retry.again(attempt, error):
                     raise
+        raise AssertionError("unreachable")
 
     # -- finding again -------------------------------------------------------------------------------------
 
     def _path(self, name: str) -> Path:
         return self._log.path.with_name(f"{self._log.path.name}.{name}.batch")
 
-    @property
-    def _left(self) -> list[Path]:
-        """The files of batches that a run has left."""
-        return sorted(self._log.path.parent.glob(f"{glob.escape(self._log.path.name)}.*.batch"))
-
-    def _collect_left(self) -> None:
-        """Log what the batches of a run that has died came to; those that were not submitted are forgotten."""
-        found = []
-        for path in self._left:
+    def _find_again(self, paths: Sequence[Path]) -> list[Submission]:
+        """Return the batches of an earlier run; files of those that were never submitted are removed."""
+        batches = []
+        for path in paths:
             batch = Submission.load(path)
             if (address := batch.calls[0].service) != self._service.name:
                 self._say(f"batch: {batch.size} of an earlier run are collected when {address} is used again")
                 continue
-            state = self._in_log(batch.name) or self._on_server(batch.name, path.stat().st_mtime)
+            state = self._in_log(batch.name) or self._at_service(batch.name, path.stat().st_mtime)
             if state is None:
                 path.unlink()
                 continue
             batch.state = state
             self._say(f"batch: {batch.size} of an earlier run in {batch.id}")
-            batch.logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
-            found.append(batch)
-        self._collected(found)
+            batches.append(batch)
+        return batches
 
     def _in_log(self, name: str) -> Mapping[str, Any] | None:
-        """The batch of that name as it was when it was created, if the log knows it."""
+        """Return the batch of that name as it was when it was created, if the log knows it."""
         for exchange in self._log:
-            created = exchange.endpoint == "batches" and exchange.error is None
-            if created and exchange.request.get("metadata", {}).get("minirag") == name:
+            is_created = exchange.endpoint == "batches" and exchange.error is None
+            if is_created and exchange.request.get("metadata", {}).get("minirag") == name:
                 return exchange.response
         return None
 
-    def _on_server(self, name: str, since: float) -> Mapping[str, Any] | None:
-        """The batch of that name, if the server lists it among those of the day before `since` and later."""
-        for state in self._calls.listed("batches.list", {}, lambda client: client.batches):
+    def _at_service(self, name: str, since: float) -> Mapping[str, Any] | None:
+        """Return the batch of that name, if the service lists it among those of the day before `since` and later."""
+        for state in listed(self._service, self._log, "batches.list"):
             if (state.get("metadata") or {}).get("minirag") == name:
                 return state
             if int(state.get("created_at") or 0) < since - DAY:
                 break
         return None
 
-    # -- collecting ----------------------------------------------------------------------------------------
+    # -- fetching ------------------------------------------------------------------------------------------
 
-    def _collected(self, batches: Sequence[Submission]) -> dict[str, ServiceError]:
-        """Wait for batches and log what came of their requests; the failures by exchange id."""
+    def _fetch(self, batches: Sequence[Submission]) -> dict[str, ServiceError]:
+        """Wait for batches and log what became of their requests; return the failures by exchange id."""
         failures: dict[str, ServiceError] = {}
         for batch in batches:
-            self._wait(batch)
-            failures |= self._logged(batch)
+            pause = FIRST_WAIT
+            for poll in count(1):
+                if batch.status in ENDED:
+                    break
+                self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
+                self._service.retry.sleep(pause)
+                pause = min(LONGEST_WAIT, pause * 1.5)
+                request = {"batch_id": batch.id}
+                batch.state = send(self._service, self._log, "poll", "batches.retrieve", request, repeat=poll)
+            failures |= self._log_results(batch)
             self._path(batch.name).unlink()
         if cancelled := [batch.id for batch in batches if batch.status == "cancelled"]:
-            raise Unfinished(
-                f"Batch {cancelled[0]} was cancelled; what it had done is kept, run again to submit the rest."
-            )
+            text = f"Batch {cancelled[0]} was cancelled; what it had done is kept, run again to submit the rest."
+            raise Unfinished(text)
         return failures
 
-    def _wait(self, batch: Submission) -> None:
-        """Poll until a batch has ended; states that are not known are waited for like any other."""
-        pause, polls = FIRST_WAIT, 0
-        while batch.status not in ENDED:
-            self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
-            self._service.retry.sleep(pause)
-            pause, polls = min(LONGEST_WAIT, pause * 1.5), polls + 1
-            batch.state = self._calls.send(
-                "poll",
-                "batches.retrieve",
-                {"batch_id": batch.id},
-                lambda client, sent: client.batches.with_raw_response.retrieve(**sent),
-                repeat=polls,
-            )
-
-    def _logged(self, batch: Submission) -> dict[str, ServiceError]:
-        """Log what became of each request; the failures by exchange id."""
+    def _log_results(self, batch: Submission) -> dict[str, ServiceError]:
+        """Log what became of each request, as if it had been called; return the failures by exchange id."""
         found = self._results(batch)
+        logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
         failures: dict[str, ServiceError] = {}
         exchanges = []
-        model = model_of(batch.calls[0], self._log, self._service)
         for number, call in enumerate(batch.calls, 1):
-            if call.id in batch.logged:
+            if call.id in logged:  # by the run that was killed
                 continue
-            failure = self._failure(found[call.id], call.model) if call.id in found else batch.lost(number)
+            response: Mapping[str, Any] | None = None
+            failure = self._failure(found[call.id], call.model) if call.id in found else batch.missing(number)
+            if failure is None:
+                try:
+                    response = found[call.id].body
+                    response = READERS[call.endpoint](call, found[call.id].body)
+                except BadReply as error:
+                    failure = error
             exchange = replace(
                 call,
-                response=found[call.id].body if failure is None else None,
-                error=None if failure is None else described(failure),
+                response=response,
+                error=None if failure is None else failure.to_json(),
                 tags={**call.tags, "batch": batch.id},
                 **batch.times,
             )
-            if (failure := model.take(exchange, batch.keep) or failure) is not None:
-                failures[call.id] = failure
+            self._log.append(exchange)
             exchanges.append(exchange)
-        if self._service.meter is not None:
-            self._service.meter.settle(batch.held, *exchanges)
+            if failure is not None:
+                failures[call.id] = failure
+                dialect_of(call.model, self._service, self._log).learn(exchange, self._service.say_once)
+        if self._cap is not None:
+            self._cap.settle(batch.held, *exchanges)
         if failures:
             self._say(f"batch: {len(failures):,} of {batch.size} in {batch.id} ({batch.status}) failed")
         return failures
 
     def _results(self, batch: Submission) -> dict[str, Result]:
-        """What both files of a batch say, by exchange id; what they say of nothing, or say twice, is told."""
-        known = {call.id for call in batch.calls}
+        """Return what both files of a batch say, by exchange id; lines that match no request are reported."""
+        ids = {call.id for call in batch.calls}
         found: dict[str, Result] = {}
         odd = {"cannot be read": 0, "have an unknown custom_id": 0, "have the custom_id of another": 0}
         for name in ("output_file_id", "error_file_id"):
             lines, unreadable = results(self._content(batch, name))
             odd["cannot be read"] += unreadable
             for line in lines:
-                odd["have an unknown custom_id"] += line.custom_id not in known
+                odd["have an unknown custom_id"] += line.custom_id not in ids
                 odd["have the custom_id of another"] += line.custom_id in found
                 found.setdefault(line.custom_id, line)
-        for what, count in odd.items():
-            if count:
-                self._say(f"warning: {count:,} lines in the results of {batch.id} {what}")
+        for problem, number in odd.items():
+            if number:
+                self._say(f"warning: {number:,} lines in the results of {batch.id} {problem}")
         return found
 
     def _content(self, batch: Submission, name: str) -> bytes:
-        """The content of one of a batch's files; nothing where there is none, or none any more, which is told."""
+        """Return the content of a batch's output or error file; nothing if there is none (any more)."""
         if not batch.state.get(name):
             return b""
-        try:
-            return self._service.download(str(batch.state[name]), BYTES)
-        except ServiceError as error:
-            if error.status != 404:
-                raise
-            self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
-            return b""
+        request = {"file_id": str(batch.state[name])}
+        for attempt in count(1):
+            try:
+                seconds = self._service.timeout + BYTES / TRANSFER_RATE
+                return bytes(self._service.raw("files.content", request, seconds).content)
+            except ServiceError as error:
+                if error.status == 404:
+                    self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
+                    return b""
+                if not self._service.retry.again(attempt, error):
+                    raise
+        raise AssertionError("unreachable")
 
     def _failure(self, result: Result, model: str) -> ServiceError | None:
-        """Why a request was not answered; None where it was."""
+        """Return why a request was not answered; None if it was."""
         if result.status is None:
-            told = reason(result.error or {})
-            return ServiceError(f"The batch did not send this request: {told}.", transient=True)
+            text = f"The batch did not send this request: {reason(result.error or {})}."
+            return ServiceError(text, transient=True)
         if result.status != 200:
             error = result.body.get("error") if isinstance(result.body, dict) else result.body
             return self._service.refusal(result.status, error, {}, model)
         if not isinstance(result.body, dict):
-            return BadReply(f"{self._service.address} answered 200 with something that is no object.", transient=True)
+            text = f"{self._service.address} answered 200 with something that is no object."
+            return BadReply(text, transient=True)
         return None
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from the batches of a log in this folder; LogError where one is at them."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = f"Another process waits for batches in {folder}; wait for it, or choose another --out."
-            raise LogError(told) from None
-        yield
-    finally:
-        os.close(lock)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from minirag.cli.visible import visible
 from minirag.curation.refinement import IDLE_REFINES
-from minirag.redact import redact
+from minirag.errors import redact
 from minirag.version import VERSION
 
 PRICES_HELP = "TOML with your prices, or 2023-08 for those of the article"
@@ -249,7 +249,6 @@ def _add_training(training: Any, *, formats: bool) -> None:
     training.add_argument("--epochs", type=int, metavar="N", help="1 to 50 (default: the service's choice)")
     training.add_argument("--batch-size", type=int, metavar="N", help="1 to 256 (default: the service's choice)")
     training.add_argument("--learning-rate-multiplier", type=float, metavar="X", help="default: the service's choice")
-    training.add_argument("--wandb-project", metavar="NAME", help="report the job to Weights & Biases")
     training.add_argument(
         "--job-minutes", type=_positive, metavar="N", help="longest wait for the job (default: no limit)"
     )

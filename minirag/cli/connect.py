@@ -12,8 +12,7 @@ from typing import Any
 from minirag.cli.terminal import say
 from minirag.errors import InputError
 from minirag.postgres.connection import Database
-from minirag.redact import STUDENT_KEY, TUNED_KEY
-from minirag.service import OPENAI_ADDRESS, Service
+from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 
 OFFLINE = "offline"
 """Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
@@ -50,7 +49,7 @@ class Embedded(Service):
         self._process: subprocess.Popen[bytes] | None = None
         super().__init__(f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1", OFFLINE, name=OFFLINE, say=say)
 
-    def _made_client(self) -> Any:
+    def _make_client(self) -> Any:
         descriptor = self._socket.fileno()
         options = ["--with-parent", "--state", str(self._state), "--listen-on", str(descriptor)]
         # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
@@ -62,7 +61,7 @@ class Embedded(Service):
             pass_fds=[descriptor],
         )
         self._socket.close()
-        client = super()._made_client()  # loads the SDK meanwhile
+        client = super()._make_client()  # loads the SDK meanwhile
         if not self._process.stdout or not self._process.stdout.readline():
             raise InputError("The embedded server did not start; see above.")
         return client

@@ -28,7 +28,7 @@ def main(given: Mapping[str, Any]) -> int:
     if folder is None and "models" not in given:
         raise InputError("Name a run's folder, or three models with --models BASE,TUNED,TEACHER.")
     log = None if folder is None else _log(folder)
-    result = {**_result(log or (), prices, given), "calls_interrupted": 0 if log is None else log.interrupted()}
+    result = _result(log or (), prices, given)
     show_json(result) if given.get("json") else show("\n".join(_lines(result)))
     return 0
 
@@ -100,8 +100,6 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     told = [f"US dollars by prices of {result['prices_of']}"]
     if result["lines"]:
         told += ["", _bill(result), ""]
-    if result["calls_interrupted"]:
-        told += [f"{result['calls_interrupted']:,} more had no reply yet when a run was ended; they may be billed", ""]
     rows = [
         [arm, model[:30], *_question(result, arm), dollars(result["usd_per_question"].get(arm))]
         for arm, model in result["models"].items()

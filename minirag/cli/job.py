@@ -11,8 +11,8 @@ from minirag.cli.resume import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError
 from minirag.finetune import FineTuningJob
-from minirag.job_calls import JobCalls
 from minirag.message_log import MessageLog
+from minirag.service import Service
 
 
 def main(given: Mapping[str, Any]) -> int:
@@ -27,18 +27,28 @@ def main(given: Mapping[str, Any]) -> int:
             raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
         offline = facts["service"] == OFFLINE or "offline" in given
         service = service_of("student", given, stack) or connect(given, stack, folder, offline=offline)
-        log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        state = JobCalls(service, log).newest()
+        state = _newest_state(MessageLog(folder / "messages.jsonl"), service)
         if state is None:
             raise JobError(f"The log of {folder} knows of no job at {service.address}.")
-        job = FineTuningJob(service, state, log=log, path=folder / "job.json")
+        job = FineTuningJob(service, state, path=folder / "job.json")  # no log: a waiting run may be writing to it
         if "cancel" in given:
             job.cancel()
         else:
             job.refresh()
-        told = {"job": job.state, "events": job.events(), "checkpoints": job.checkpoints()}
+        told: dict[str, Any] = {"job": job.state}
+        told |= {kind: list(job.pages(kind))[::-1] for kind in ("events", "checkpoints")}
         show_json(told) if given.get("json") else show("\n".join(_lines(job, told)))
     return 0
+
+
+def _newest_state(log: MessageLog, service: Service) -> Mapping[str, Any] | None:
+    """Return the last state in the log of the job at this service that was created or polled last."""
+    state = None
+    for exchange in log:
+        is_job = exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
+        if is_job and exchange.error is None and "status" in (exchange.response or {}):
+            state = exchange.response
+    return state
 
 
 def _lines(job: FineTuningJob, told: Mapping[str, Any]) -> list[str]:
@@ -49,7 +59,7 @@ def _lines(job: FineTuningJob, told: Mapping[str, Any]) -> list[str]:
         for point in told["checkpoints"]
     ]
     model = job.state.get("fine_tuned_model")
-    head = f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.why_failed
+    head = f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure
     return [head, *map(cut, events), *(["checkpoints:"] if saved else []), *map(cut, saved)]
 
 

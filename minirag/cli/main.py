@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from minirag.cli.arguments import parser
 from minirag.cli.terminal import say
-from minirag.errors import InputError, MiniragError
-from minirag.redact import KEY_NAMES, keep_out, redact
+from minirag.errors import InputError, MiniragError, keep_out, redact
+from minirag.service import KEY_NAMES
 
 ROWS = {".jsonl", ".csv"}
 """How the name of a file of rows ends."""

@@ -68,7 +68,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         told += [f"{noun} {Path(n).name} changed" for n in sorted(same_names) if before[kind][n] != now[kind][n]]
     for name in ("service", "student_service", "tuned_service", "minirag", "versions"):
         told += [f"{place} {old} → {new}" for place, old, new in _fields(name, before, now)]
-    if "prompts" in before and before["prompts"] != now.get("prompts"):
+    if "prompt_texts" in before and before["prompt_texts"] != now.get("prompt_texts"):
         told.append("the prompts changed")
     return told
 

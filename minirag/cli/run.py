@@ -8,14 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from minirag.batch.batches import Batches
+from minirag.batch import Batches
 from minirag.cli import training_table
 from minirag.cli.connect import connect, database, service_of
 from minirag.cli.resume import changes, positive, recorded_facts, settings_of
 from minirag.cli.review import review
 from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import bill as costs
-from minirag.costs.tally import Tally
 from minirag.errors import InputError, MiniragError
 from minirag.pipeline import Run
 
@@ -31,7 +30,7 @@ RESULTS = {
 """The step of a `Run` that a command asks for; all others ask for the report."""
 
 
-JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "wandb_project", "suffix", "job_minutes")
+JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes")
 """What only a job needs."""
 
 
@@ -60,13 +59,12 @@ def main(given: Mapping[str, Any]) -> int:
         )
         run.check()
         stack.enter_context(run)
-        progress.tally = Tally(run.log, run.prices)
         _require_same_services(run, documents)
         run.check_index()
         _tell_changes(run)
         run.record()
         # the service's address is said before the first step, whatever that sends
-        batches = Batches(run.service, run.log, say=say, progress=progress)
+        batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
         if "review" in given or "editor" in given:
             batches.run(lambda: review(run, in_editor="editor" in given), batched="batch" in given)
         stack.push(_let_calls_end)

@@ -11,10 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minirag.cli.visible import visible, visible_json
-from minirag.costs.bill import dollars
-from minirag.costs.tally import Tally
-from minirag.errors import Unfinished
-from minirag.redact import redact
+from minirag.errors import Unfinished, redact
 from minirag.report.charts.training_job import duration
 
 WIDTH = 79
@@ -62,13 +59,12 @@ def _put(data: str) -> None:
 class Progress:
     """How far a step is: on a terminal one line, rewritten; elsewhere a plain line now and then.
 
-    Hears (step, done, total); `clock` is in seconds. Where there is a `tally`, failed calls and money are in it.
+    Hears (step, done, total); `clock` is in seconds.
     """
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, on_terminal: Callable[[], bool] | None = None
     ) -> None:
-        self.tally: Tally | None = None
         self._clock = clock
         self._on_terminal = on_terminal or sys.stderr.isatty
         self._step, self._began, self._first, self._said = "", 0.0, 0, 0.0
@@ -85,10 +81,6 @@ class Progress:
 
     def _line(self, step: str, done: int, total: int, now: float) -> str:
         parts = [f"{step} {done}/{total}" if total else f"{step} …"]
-        if self.tally is not None:
-            usd, failed = self.tally.look()
-            parts += [f"{failed} failed"] if failed else []
-            parts += [dollars(usd)] if usd else []
         past, ran = done - self._first, now - self._began
         if past > 0 and ran >= SOON and done < total:
             parts.append(f"about {duration(ran / past * (total - done))} left")

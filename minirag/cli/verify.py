@@ -25,9 +25,8 @@ from minirag.errors import DocumentError, InputError, MiniragError, StoreError
 from minirag.message_log import MessageLog, exchange_id
 from minirag.pipeline import Run
 from minirag.postgres.connection import Database
-from minirag.replay import Replay
-from minirag.service import Service
 from minirag.statistics import labels
+from minirag.testing import Replay
 from minirag.vector_store import VectorStore
 
 INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
@@ -86,11 +85,11 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
         if (folder / name).exists():
             (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)
-    run = Run(temporary, settings, lambda: Service(replay=Replay(run.log, facts["service"])), prices=prices)
+    run = Run(temporary, settings, lambda: Replay(run.log, facts["service"]), prices=prices)
     run.database = kept_in
     for name in ("student_service", "tuned_service"):
         if facts.get(name):
-            setattr(run, name, Service(replay=Replay(run.log, facts[name])))
+            setattr(run, name, Replay(run.log, facts[name]))
     verified = Verified([], {}, [])
     step = "the index"
     try:

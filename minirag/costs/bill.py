@@ -185,15 +185,10 @@ def _money(tokens: Iterable[float], per_million: Iterable[float | None]) -> floa
 
 
 def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
-    """One `Line` for each stage, arm and model of the log, and one for the training on each base model.
-
-    Calls that were in flight when a process died are in none: nobody knows whether they were billed.
-    """
+    """One `Line` for each stage, arm and model of the log, and one for the training on each base model."""
     lines: dict[tuple[str, str, str], Line] = {}
     jobs: dict[str, tuple[str, int]] = {}
     for exchange in log:
-        if exchange.interrupted:
-            continue
         if exchange.endpoint in {"chat.completions", "embeddings"}:
             key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)

@@ -1,4 +1,4 @@
-"""Row 7. A hard cap on money: before each call the most that it can cost is put aside; what does not fit is refused."""
+"""A hard cap on money: before each call the most that it can cost is reserved; a call that does not fit is refused."""
 
 import json
 import threading
@@ -12,18 +12,19 @@ from minirag.message_log import Exchange
 from minirag.text import for_model
 
 ROUNDING = 1e-9
-"""US dollars that sums of many small amounts may be off."""
+"""US dollars by which sums of many small amounts may be off."""
+ENDPOINTS = {"chat.completions", "embeddings"}
 
 
 class Budget:
-    """At most `limit` US dollars for all calls of a log, those that it holds already included.
+    """At most `limit` US dollars for all calls of a log, those that it already holds included.
 
-    `tokenizer` is the user's word for the vocabulary of unknown models. Safe to use from many threads: a call that
-    fits only if those in flight turn out cheaper waits for them. Raises InputError for a call whose price is not known.
+    A gate of `Service`, safe to use from many threads: a call that fits only if those in flight turn out cheaper waits
+    for them. `tokenizer` names the vocabulary of models unknown to minirag. Raises InputError for an unknown price.
 
     >>> from minirag.costs.bill import Price, Prices
     >>> budget = Budget(0.01, Prices("", {"m": Price(input=1.0, output=1000.0)}), [])
-    >>> budget.reserve("chat.completions", {"model": "m", "messages": [], "max_tokens": 50})
+    >>> budget.before(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": [], "max_tokens": 50}))
     Traceback (most recent call last):
     minirag.errors.BudgetReached: The next call could cost $0.0500, and $0.0000 of the $0.0100 allowed are spent; \
 everything finished is kept, run again with a higher --max-cost to go on.
@@ -46,32 +47,36 @@ everything finished is kept, run again with a higher --max-cost to go on.
         """What the calls in flight, and the training that was started, can cost at most."""
         return sum(self._reserved) + self._training
 
-    def reserve(self, endpoint: str, request: Mapping[str, Any]) -> float:
-        """Put aside the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
-        most = self._most(endpoint, request)
-        self.hold(most)
+    def before(self, call: Exchange) -> float:
+        """Reserve the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
+        most = self._most(call.endpoint, call.request)
+        self.reserve(most)
         return most
 
-    def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]:
-        """Put aside the most that a batch can cost, and return how many of the calls that is for, from the first on.
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        """Replace what was reserved for a call by what it cost."""
+        self.settle(amount, *(() if exchange is None else (exchange,)))
 
-        Raises BudgetReached where not even the first fits.
+    def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]:
+        """Reserve money for as many of the calls as fit, from the first on; return their number and the amount.
+
+        Raises BudgetReached if not even the first fits.
         """
         with self._changed:
-            room, held, count = self.limit + ROUNDING - self.spent - self.reserved, 0.0, 0
+            room, total, count = self.limit + ROUNDING - self.spent - self.reserved, 0.0, 0
             for call in calls:
                 most = self._most(call.endpoint, call.request, batched=True)
-                if held + most > room and count:
+                if total + most > room and count:
                     break
-                held += most
+                total += most
                 count += 1
-            self.hold(held)
-            return count, held
+            self.reserve(total)
+            return count, total
 
-    def hold(self, most: float) -> None:
-        """Put an amount aside. Raises BudgetReached where it does not fit, whatever the calls in flight turn out.
+    def reserve(self, most: float) -> None:
+        """Reserve an amount. Raises BudgetReached if it does not fit, however cheap the calls in flight turn out.
 
-        Only calls in flight are waited for: what training holds may be held for hours.
+        Only calls in flight are waited for: training may hold its amount for hours.
         """
         with self._changed:
             while most and self.spent + self.reserved + most > self.limit + ROUNDING:
@@ -85,36 +90,31 @@ everything finished is kept, run again with a higher --max-cost to go on.
                 self._reserved.append(most)
 
     def hold_training(self, base: str, usd: float | None) -> None:
-        """Put the price of training on `base` aside, once, until a job says what it trained. Raises BudgetReached."""
+        """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
         most = self._known(usd, _training_price(base))
         if not self._training:
-            self.hold(most)
-            self.release(most)
+            self.reserve(most)
+            self.settle(most)
             self._training = most
 
     def release_training(self) -> None:
-        """Give back what was held for a job that will train nothing."""
+        """Free what was reserved for a job that will train nothing."""
         with self._changed:
             self._training = 0.0
             self._changed.notify_all()
 
-    def release(self, most: float) -> None:
-        """Give back an amount that was put aside."""
-        with self._changed:
-            if most:
-                self._reserved.remove(most)
-            self._changed.notify_all()
-
-    def settle(self, most: float, *exchanges: Exchange) -> None:
-        """Replace what was put aside for a call, or a batch of them, by what it cost."""
+    def settle(self, amount: float, *exchanges: Exchange) -> None:
+        """Replace what was reserved for a call, or a batch of them, by what it cost."""
         with self._changed:
             self.spent += sum(map(self._cost, exchanges))
-            self.release(most)
+            if amount:
+                self._reserved.remove(amount)
+            self._changed.notify_all()
 
     def _cost(self, exchange: Exchange) -> float:
-        """What a call cost: by its usage, or the most it can have cost where a reply was lost or does not say."""
+        """Return what a call cost: by its usage, or the most it can have cost if its reply was lost or has no usage."""
         reply = exchange.response or {}
-        if exchange.endpoint not in {"chat.completions", "embeddings"}:
+        if exchange.endpoint not in ENDPOINTS:
             return self._trained(reply)
         batched = "batch" in exchange.tags
         if exchange.error is not None and not exchange.usage:
@@ -125,7 +125,7 @@ everything finished is kept, run again with a higher --max-cost to go on.
         return self._most(exchange.endpoint, exchange.request, batched=batched) if line.usd is None else line.usd
 
     def _trained(self, job: Mapping[str, Any]) -> float:
-        """What a job cost, once, when it first says how much it trained."""
+        """Return what a job cost, once, when it first reports how many tokens it trained."""
         if not job.get("trained_tokens") or job.get("id") in self._jobs:
             return 0.0
         self._jobs.add(str(job.get("id")))
@@ -134,8 +134,9 @@ everything finished is kept, run again with a higher --max-cost to go on.
         return self._known(training_cost(self.prices, base, int(job["trained_tokens"])), _training_price(base))
 
     def _most(self, endpoint: str, request: Mapping[str, Any], *, batched: bool = False) -> float:
-        if endpoint not in {"chat.completions", "embeddings"}:
-            return 0.0  # jobs are held by what they train on, before they are created
+        """Return the most that a call can cost. Jobs are covered by `hold_training`."""
+        if endpoint not in ENDPOINTS:
+            return 0.0
         model = str(request["model"])
         tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
         is_share = batched and price.batch is None and price.input is not None

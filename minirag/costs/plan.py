@@ -4,20 +4,19 @@ A rehearsal is the run itself, over the real documents, with a service that inve
 calls, the windows, the refine steps and the training file are those that the code will make, not those of a formula.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from minirag.batch.passes import Noted, Passes
 from minirag.costs import bill as costs
 from minirag.costs.bill import Line, Prices
+from minirag.costs.budget import ENDPOINTS
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import Pages
-from minirag.errors import ServiceError
-from minirag.message_log import MessageLog
-from minirag.models import model_of
+from minirag.errors import Waiting
+from minirag.message_log import Exchange, MessageLog
 from minirag.pipeline import Run
 from minirag.settings import Settings
 from minirag.statistics.power import plan_detectable
@@ -85,9 +84,8 @@ def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, l
         with Run(Path(folder), settings, lambda: service, tuned_service=elsewhere, workers=1, prices=prices) as run:
             run.fewest_examples = 0  # invented answers are more alike than real ones
             run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)
-            passes = Passes(lambda noted: _answered(noted, service, run.log))
-            service.queue = passes if batched else None
-            passes.run(lambda: run.scores)
+            passes = _Passes(service, run.log)
+            passes.run(lambda: run.scores) if batched else run.scores
             lines = costs.bill(run.log, prices)
             file = run.training_file
             if settings.tuned is None:
@@ -105,12 +103,37 @@ def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, l
             )
 
 
-def _answered(noted: Sequence[Noted], service: Rehearsal, log: MessageLog) -> dict[str, ServiceError]:
-    """Have the log hold the replies that a pass waits for, as of batches; none fails."""
-    for call, keep in noted:
-        exchange = replace(service.reply(call), tags={**call.tags, "batch": "rehearsed"})
-        model_of(call, log, service).take(exchange, keep)
-    return {}
+class _Passes:
+    """Counts the batches that a run would submit one after the other; a gate like `batch.Batches`."""
+
+    def __init__(self, service: Rehearsal, log: MessageLog) -> None:
+        self.count = 0
+        self._service = service
+        self._log = log
+        self._calls: dict[str, Exchange] = {}
+
+    def before(self, call: Exchange) -> float:
+        """Collect a model call."""
+        if call.endpoint not in ENDPOINTS:
+            return 0.0
+        self._calls[call.id] = call
+        raise Waiting("This call waits for its batch.")
+
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        """Do nothing: what passes is no model call."""
+
+    def run(self, step: Callable[[], Any]) -> None:
+        """Run a step until nothing is missing, with a batch after each pass."""
+        self._service.gates.append(self)
+        while True:
+            try:
+                step()
+                return
+            except Waiting:
+                self.count += 1
+            for call in self._calls.values():
+                self._log.append(replace(self._service.reply(call), tags={**call.tags, "batch": "rehearsed"}))
+            self._calls.clear()
 
 
 def _saved(log: MessageLog, prices: Prices) -> float | None:

@@ -1,4 +1,4 @@
-"""Row 4. A service that invents replies of typical length: the whole run can be rehearsed without one request.
+"""A service that invents replies of typical length: the whole run can be rehearsed without one request.
 
 `Rehearsal` stands in the place of `service.Service`. Its replies quote the excerpts they were given, so everything
 above works as it will: retrieval, windows, refine steps, judging, the training file, the job. What the rehearsal logs
@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.prompts import Prompt
 from minirag.sentences import sentence_spans
-from minirag.service import Service
+from minirag.service import Reader, Service
 from minirag.text import STEM, content, for_model, words
 
 DIMENSIONS = 1024
@@ -60,13 +60,10 @@ class Rehearsal(Service):
         self.length = length
         self.tokenizer = tokenizer
 
-    def shutdown_date(self, model: str) -> None:
-        """Nothing is known, and nobody is asked."""
-
     def attempt(
-        self, call: Exchange, send: Callable[[Any], Any], check: Callable[[Mapping[str, Any]], None]
+        self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Exchange, ServiceError | None]:
-        """The exchange that a call would have been; it never fails."""
+        """Return the exchange that a call would have been; it never fails."""
         return self.reply(call), None
 
     def reply(self, call: Exchange) -> Exchange:

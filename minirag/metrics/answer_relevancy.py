@@ -61,8 +61,7 @@ def answer_relevancy(
         )
     except Unscored as unscored:
         return asker.unscored(unscored)
-    made: list[str] = []
-    vectors = embed.embed([question, *(text for text, _ in written)], tags=tags, exchanges=made).astype(np.float64)
+    vectors = embed.embed([question, *(text for text, _ in written)], tags=tags).astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1)
     cosines = (vectors[1:] @ vectors[0]) / np.maximum(norms[1:] * norms[0], 1e-12)
     evidence = tuple(
@@ -71,7 +70,7 @@ def answer_relevancy(
     )
     committed = not all(noncommittal for _, noncommittal in written)
     value = min(1.0, max(0.0, float(cosines.mean()))) if committed else 0.0
-    return Score(value, evidence=evidence, exchanges=(*asker.ids, *made))
+    return Score(value, evidence=evidence, exchanges=tuple(asker.ids))
 
 
 def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:

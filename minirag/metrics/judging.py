@@ -7,10 +7,10 @@ from minirag import prompts
 from minirag.errors import WindowTooSmall
 from minirag.metrics.evidence import supporting_span
 from minirag.metrics.score import Asker, Reply, Score, Unscored
-from minirag.pool import in_order
 from minirag.prompts import Excerpt, Message
 from minirag.query import Passage, Unit, Window, excerpts
 from minirag.replies import listed
+from minirag.retry import in_order
 
 TOKENS_PER_VERDICT = 56
 _WORDS = {"true": True, "yes": True, "supported": True, "false": False, "no": False, "unsupported": False}

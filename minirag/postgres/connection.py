@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from minirag.errors import InputError, MiniragError, StoreError, Unfinished
-from minirag.redact import keep_out
+from minirag.errors import InputError, MiniragError, StoreError, Unfinished, keep_out
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from minirag.chunker import Chunk
 from minirag.errors import InputError, StoreError, Unfinished
 from minirag.models import Embedder
-from minirag.pool import in_order
 from minirag.postgres.connection import Database, TableMissing, run
 from minirag.postgres.table import (
     MOST_CANDIDATES,
@@ -33,6 +32,7 @@ from minirag.postgres.table import (
     require_storable,
     streamed,
 )
+from minirag.retry import in_order
 from minirag.vector_store import Hit, VectorStore, unit_queries, unit_rows
 
 if TYPE_CHECKING:

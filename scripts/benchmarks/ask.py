@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks import Line, cpu, is_installed, seconds
 from benchmarks.judge import contexts, slow_service
 from minirag import ChatModel, Chunk, MessageLog, QueryEngine, VectorStore
-from minirag.pool import in_order
+from minirag.retry import in_order
 from minirag.service import Service
 from minirag.testing import TableEmbedding
 

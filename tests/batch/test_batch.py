@@ -18,19 +18,17 @@ from minirag.cli.main import main
 from minirag.costs.bill import Price, Prices, bill, total
 from minirag.costs.budget import Budget
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
-from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL, Rule, batch_faults
 from minirag.offline.faults import Faults
-from minirag.pool import in_order
 from minirag.prompts import Excerpt, draft, refine
-from minirag.replay import Replay
-from minirag.retry import Retry
+from minirag.retry import Retry, in_order
 from minirag.server.server import Server
 from minirag.server.service import Service as Offline
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
+from minirag.testing import Replay
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--offline", "--train-questions", "12", "--eval-questions", "6", "--context-window", "1200"]
@@ -388,7 +386,7 @@ def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(
     assert batched == files(tmp_path / "direct", "--workers", "1")
     assert main(["verify", str(tmp_path / "batched")]) == 0
     log = MessageLog(tmp_path / "batched" / "messages.jsonl")
-    assert (JobCalls(Service(replay=Replay(log)), log).newest() or {})["object"] == "fine_tuning.job"
+    assert (newest_state(log, Replay(log)) or {})["object"] == "fine_tuning.job"
     assert all("batch" in e.tags for e in answered(log))
     assert {e.endpoint for e in log if e.stage == "batch"} == {"batches"}
 

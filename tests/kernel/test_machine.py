@@ -32,7 +32,7 @@ from minirag.errors import LogError, Unfinished
 from minirag.job_calls import JobCalls
 from minirag.message_log import Exchange
 from minirag.pipeline import Run
-from minirag.pool import check_interrupted, in_order
+from minirag.retry import check_interrupted, in_order
 from minirag.service import Service
 from minirag.settings import Settings
 from minirag.testing import completion

@@ -9,7 +9,7 @@ import pytest
 
 from doubles import AtOnce
 from minirag.errors import Waiting
-from minirag.pool import check_interrupted, in_order
+from minirag.retry import check_interrupted, in_order
 
 
 def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> None:

@@ -11,10 +11,9 @@ from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryE
 from minirag.documents import Page
 from minirag.errors import NotRecorded, ServiceError, ServiceRefused
 from minirag.message_log import Exchange
-from minirag.replay import Replay
 from minirag.retry import Retry
 from minirag.service import Service
-from minirag.testing import completion
+from minirag.testing import Replay, completion
 
 HELLO = [{"role": "user", "content": "hello"}]
 TEXT = "The city runs the trams.\fThe state runs the trains.\fNobody runs the boats."
@@ -116,7 +115,7 @@ def test_a_job_is_in_its_last_recorded_state(tmp_path: Path, log: MessageLog) ->
     with offline.serve() as server, Service(server.base_url, "k") as service:
         job = FineTuningJob.create(tmp_path / "training.jsonl", base="offline-student", log=log, service=service)
         model = job.wait(sleep=lambda _: None).model
-    replayed = Service(replay=Replay(log))
+    replayed = Replay(log)
     again = FineTuningJob.create(tmp_path / "training.jsonl", base="offline-student", log=log, service=replayed)
     assert (again.id, again.refresh(), again.model) == (job.id, "succeeded", model)
     with pytest.raises(NotRecorded, match="nothing is sent"):
