@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,8 @@ from minirag.costs.payback import in_words as payback_in_words
 from minirag.costs.payback import payback
 from minirag.costs.shutdowns import warnings
 from minirag.curation import decisions
-from minirag.curation.chat_rules import FEWEST_EXAMPLES
+from minirag.curation.examples import review_examples, write_variants
 from minirag.curation.questionnaire import Questionnaire
-from minirag.curation.similar import Similar
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -47,8 +46,6 @@ from minirag.postgres.store import PostgresVectorStore, chunks_digest
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
-    NEAR_DUPLICATE,
-    PAGE_GUESSED,
     SPLITS,
     Question,
     doubts,
@@ -67,9 +64,7 @@ from minirag.statistics import labels
 from minirag.statistics.breakdown import traits
 from minirag.statistics.findings import Evaluation
 from minirag.statistics.summary import comparison_of
-from minirag.text import words
-from minirag.training import write_training_file
-from minirag.training_file import Origin, TrainingFile
+from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import Store, VectorStore
 from minirag.version import VERSION
 
@@ -115,6 +110,7 @@ class Run:
     fewest_examples: int = FEWEST_EXAMPLES
     job_id: str | None = None
     training_report: dict[str, Any] = field(default_factory=dict)
+    validation_file: Path | None = None
 
     def __enter__(self) -> "Run":
         try:
@@ -268,7 +264,7 @@ class Run:
 
     def reconsider(self) -> None:
         """Make the questions anew, by the decisions that a person has made since."""
-        for step in ("questionnaire", "questions", "eval_pages", "_by_id", "_evaluated"):
+        for step in ("questionnaire", "questions", "eval_pages"):
             vars(self).pop(step, None)
         _ = self.questions
 
@@ -306,16 +302,21 @@ class Run:
             self.log,
             self.folder / "training.jsonl",
             only=used,
-            origin=self._origin,
             model=settings.student,
             tokenizer=settings.tokenizer,
-            keep_all=settings.keep_all,
-            abstain_share=settings.abstain_share,
-            idle_refines=settings.idle_refines,
-            same_system=not settings.system_as_sent,
-            validation_share=settings.validation_share,
-            prompt_completion=settings.format == "prompt-completion",
+            review=partial(
+                review_examples,
+                questions=self.questions,
+                page_of=self._page_of,
+                use_eval_pages=settings.use_eval_pages,
+                keep_all=settings.keep_all,
+                abstain_share=settings.abstain_share,
+                idle_refines=settings.idle_refines,
+                same_system=not settings.system_as_sent,
+                validation_share=settings.validation_share,
+            ),
         )
+        self.validation_file = write_variants(file, prompt_completion=settings.format == "prompt-completion")
         report = file.report(settings.epochs)
         usd = costs.training_cost(self.prices, settings.student, report["tokens_billed"])
         self.training_report = {**report, "student": settings.student, "usd": usd}
@@ -332,27 +333,6 @@ class Run:
         _ = self.training_file
         usd: float | None = self.training_report["usd"]
         return usd
-
-    def _origin(self, question: str, exchange: Exchange) -> Origin:
-        """The pages behind a training example, and what of the evaluation it would give away, if anything."""
-        asked = self._by_id[question]
-        shown = frozenset(self._page_of[id] for id in exchange.tags.get("chunks", ()) if id in self._page_of)
-        page = self._page_of[asked.chunk_id] if asked.chunk_id and PAGE_GUESSED not in asked.flags else None
-        leak = ""
-        if self._evaluated.first(words(asked.text)) is not None:
-            leak = "eval question"
-        elif shown & self.eval_pages and not self.settings.use_eval_pages:
-            leak = "eval page in the prompt"
-        return Origin(page, shown, leak)
-
-    @cached_property
-    def _by_id(self) -> dict[str, Question]:
-        return {question.id: question for question in self.questions}
-
-    @cached_property
-    def _evaluated(self) -> Similar:
-        """The eval questions, to find those that a train question is nearly the same as."""
-        return Similar(NEAR_DUPLICATE, (words(question.text) for question in self.of_split("eval")))
 
     @cached_property
     def tuned(self) -> str | None:
@@ -401,7 +381,7 @@ class Run:
             base=settings.student,
             log=self.log,
             service=self.training_service,
-            validation_file=self.training_file.validation,
+            validation_file=self.validation_file,
             hyperparameters=settings.hyperparameters,
             suffix=settings.suffix,
             seed=settings.seed,
@@ -697,7 +677,9 @@ class Run:
 
 def _prompts_digest() -> str:
     """Return a hash of all sentences and schemas that models are sent."""
-    constants = {name: value for name, value in vars(prompts).items() if isinstance(value, str | dict) and name.isupper()}
+    constants = {
+        name: value for name, value in vars(prompts).items() if isinstance(value, str | dict) and name.isupper()
+    }
     return hashlib.sha256(canonical(constants).encode()).hexdigest()
 
 

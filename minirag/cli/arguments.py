@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minirag.cli.visible import visible
-from minirag.curation.refinement import IDLE_REFINES
 from minirag.errors import redact
 from minirag.version import VERSION
 
@@ -232,7 +231,7 @@ def _add_training(training: Any, *, formats: bool) -> None:
     )
     training.add_argument(
         "--idle-refines",
-        choices=IDLE_REFINES,
+        choices=("drop", "verbatim"),
         help="refine steps that added nothing: leave out (default), or train on the earlier answer word for word",
     )
     training.add_argument(

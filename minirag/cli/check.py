@@ -1,114 +1,103 @@
-"""Row 9. `minirag check FILE…`: would a service train on these chat files, and would you want it to?"""
+"""`minirag check FILE…`: would a service train on these chat files, and would you want it to?"""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json, table
 from minirag.costs import bill as costs
 from minirag.costs.bill import dollars
-from minirag.curation.chat_file import ChatFiles, Checked, curatable
-from minirag.curation.curate import Candidate, curate
-from minirag.curation.prompt_parts import parts
-from minirag.curation.refinement import CLASSES
+from minirag.curation.answers import CLASSES
+from minirag.curation.chat_file import Checked, check_files, curate_file
 from minirag.questions import read_questions
-from minirag.training_file import default_epochs
+from minirag.training import default_epochs
 
 SHOWN = 20
-"""Findings of a file that are printed one by one; `--json` gives up to 1,000 of each rule."""
+"""Findings printed per file; `--json` gives all."""
 
 
 def main(given: Mapping[str, Any]) -> int:
-    """Check each file, then the validation file against them; 2 where one has an error."""
+    """Check each file, then the validation file against them; return 2 if one has an error."""
     model, prices = given.get("model", "gpt-4.1-mini"), costs.load_prices(given.get("prices"))
-    asked = [q.text for q in read_questions(given["eval_questions"], "eval")] if "eval_questions" in given else []
-    with ChatFiles(model, asked) as files:
-        checked = [files.check(path) for path in given["files"]]
-        if "validation" in given:
-            checked.append(files.check(given["validation"], validation=True))
+    questions = read_questions(given["eval_questions"], "eval") if "eval_questions" in given else []
+    texts = [question.text for question in questions]
+    checked = check_files(given["files"], given.get("validation"), model=model, eval_questions=texts)
     results = [_result(one, model, prices) for one in checked]
     if "curate" in given:
         for result, one in zip(results, checked, strict=True):
-            result.update(curated(one.path))
+            result.update(_curated(one.path))
     if given.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})
     else:
-        show("\n\n".join("\n".join(_lines(result, "curate" in given)) for result in results))
-    return 2 if any(one.total(errors=True) for one in checked) else 0
+        show("\n\n".join("\n".join(_lines(result)) for result in results))
+    return 2 if any(result["errors"] for result in results) else 0
 
 
 def _result(checked: Checked, model: str, prices: costs.Prices) -> dict[str, Any]:
-    epochs = default_epochs(checked.examples)
-    quantiles = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+    tokens, total = sorted(checked.tokens), sum(checked.tokens)
+    shares = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+    quantiles = {
+        name: tokens[max(1, round(share * len(tokens))) - 1] if tokens else 0 for name, share in shares.items()
+    }
+    epochs = default_epochs(len(tokens))
+    errors = sum(finding.is_error for finding in checked.findings)
     return {
         "file": str(checked.path),
-        "examples": checked.examples,
-        "errors": checked.total(errors=True),
-        "warnings": checked.total(errors=False),
-        "rules": {rule: count for (rule, _), count in sorted(checked.counts.items())},
+        "examples": len(tokens),
+        "errors": errors,
+        "warnings": len(checked.findings) - errors,
+        "rules": dict(sorted(Counter(finding.rule for finding in checked.findings).items())),
         "findings": [finding._asdict() for finding in checked.findings],
-        "tokens": checked.tokens,
-        "tokens_per_example": {name: checked.tokens_at(share) for name, share in quantiles.items()},
-        "answer_share": round(checked.answer_tokens / checked.tokens, 4) if checked.tokens else None,
+        "tokens": total,
+        "tokens_per_example": quantiles,
+        "answer_share": round(checked.answer_tokens / total, 4) if total else None,
         "epochs": epochs,
-        "tokens_billed": checked.tokens * epochs,
+        "tokens_billed": total * epochs,
         "model": model,
-        "usd": costs.training_cost(prices, model, checked.tokens * epochs),
+        "usd": costs.training_cost(prices, model, total * epochs),
     }
 
 
-def curated(path: Path) -> dict[str, Any]:
-    """What `minirag collect` would keep of a file's examples; indices count lines from 0."""
-    examples = list(curatable(path))
-    findings = curate([Candidate(parts(m[:-1]), str(m[-1].get("content") or "")) for _, m in examples])
-    judged = [(index, finding) for (index, _), finding in zip(examples, findings, strict=True)]
-    dropped = [
-        {"index": index, "reason": finding.reason, "detail": finding.detail}
-        for index, finding in judged
-        if finding.reason
-    ]
+def _curated(path: Path) -> dict[str, Any]:
+    """Return what `minirag collect` would keep of a file; an index counts lines from 0."""
+    examples = curate_file(path)
+    dropped = [{"index": i, "reason": e.dropped, "detail": e.detail} for i, e in examples if e.dropped]
     return {
-        "kept": len(judged) - len(dropped),
+        "kept": len(examples) - len(dropped),
         "dropped": dropped,
-        "refine": [{"index": index, "class": finding.refine} for index, finding in judged if finding.refine],
+        "refine": [{"index": i, "class": e.refine} for i, e in examples if e.refine],
     }
 
 
-def _lines(result: Mapping[str, Any], is_curated: bool) -> list[str]:
-    told = [
-        f"{result['file']}: {result['examples']:,} examples, "
-        f"{result['errors']:,} errors, {result['warnings']:,} warnings"
-    ]
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    """Return a result as lines for the terminal."""
+    errors, warnings = result["errors"], result["warnings"]
+    lines = [f"{result['file']}: {result['examples']:,} examples, {errors:,} errors, {warnings:,} warnings"]
     for finding in result["findings"][:SHOWN]:
         place = f"line {finding['line']}" if finding["line"] else "file"
         kind = "error" if finding["is_error"] else "warning"
-        told.append(cut(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}"))
-    if (more := result["errors"] + result["warnings"] - SHOWN) > 0:
-        told.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
+        lines.append(cut(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}"))
+    if (more := errors + warnings - SHOWN) > 0:
+        lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
-        spread = ", ".join(f"{name} {count:,}" for name, count in result["tokens_per_example"].items())
-        told += [
+        quantiles = ", ".join(f"{name} {count:,}" for name, count in result["tokens_per_example"].items())
+        lines += [
             f"  {result['tokens']:,} tokens, of which answers {result['answer_share']:.1%}",
-            f"  tokens an example: {spread}",
+            f"  tokens an example: {quantiles}",
             f"  {result['epochs']} epochs, {result['tokens_billed']:,} tokens billed: {dollars(result['usd'])} on "
             f"{result['model']}",
         ]
-    return told + _curated_lines(result) if is_curated else told
+    if "kept" not in result:
+        return lines
 
-
-def _curated_lines(result: Mapping[str, Any]) -> list[str]:
-    reasons: dict[str, list[int]] = {}
+    lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
+    indices = defaultdict(list)
     for drop in result["dropped"]:
-        reasons.setdefault(drop["reason"], []).append(drop["index"])
-    kinds = [entry["class"] for entry in result["refine"]]
-    rows = [[reason, str(len(indices)), _listed(indices)] for reason, indices in reasons.items()]
-    return [
-        f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}",
-        *(f"  {line}" for line in (table(["dropped", "examples", "index"], rows, 1).splitlines() if rows else [])),
-        *([f"  refine steps: {', '.join(f'{kinds.count(c)} {c}' for c in CLASSES)}"] if kinds else []),
-    ]
-
-
-def _listed(indices: Sequence[int]) -> str:
-    shown = " ".join(map(str, indices[:10]))
-    return shown + (" …" if len(indices) > 10 else "")
+        indices[drop["reason"]].append(str(drop["index"]))
+    rows = [[reason, str(len(i)), " ".join(i[:10]) + (" …" if len(i) > 10 else "")] for reason, i in indices.items()]
+    if rows:
+        lines += [f"  {line}" for line in table(["dropped", "examples", "index"], rows, 1).splitlines()]
+    if kinds := Counter(entry["class"] for entry in result["refine"]):
+        lines.append(f"  refine steps: {', '.join(f'{kinds[kind]} {kind}' for kind in CLASSES)}")
+    return lines

@@ -12,9 +12,9 @@ from minirag.costs import bill as costs
 from minirag.costs.bill import Line, dollars
 from minirag.costs.plan import LENGTHS, Plan, plan, spread
 from minirag.costs.shutdowns import warnings
-from minirag.curation.chat_rules import FEWEST_EXAMPLES
 from minirag.documents import load
 from minirag.service import OPENAI_ADDRESS
+from minirag.training import FEWEST_EXAMPLES
 
 
 def main(given: Mapping[str, Any]) -> int:

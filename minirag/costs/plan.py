@@ -20,6 +20,7 @@ from minirag.message_log import Exchange, MessageLog
 from minirag.pipeline import Run
 from minirag.settings import Settings
 from minirag.statistics.power import plan_detectable
+from minirag.training import default_epochs
 
 LENGTHS = {"short": 0.5, "usual": 1.0, "long": 2.0}
 """Of the invented answers, against what is usual."""
@@ -88,13 +89,14 @@ def _rehearsed(settings: Settings, prices: Prices, address: str, pages: Pages, l
             passes.run(lambda: run.scores) if batched else run.scores
             lines = costs.bill(run.log, prices)
             file = run.training_file
+            epochs = settings.epochs or default_epochs(len(file.kept))
             if settings.tuned is None:
-                lines.append(_training(settings, prices, file.tokens, settings.epochs or file.epochs))
+                lines.append(_training(settings, prices, file.tokens, epochs))
             return Plan(
                 {"only": lines},
                 len(file.kept),
                 file.tokens,
-                settings.epochs or file.epochs,
+                epochs,
                 len(run.of_split("eval")),
                 len(run.eval_pages),
                 prices.date,

@@ -1,30 +1,23 @@
-"""Row 3. Is this a chat file that a service will train on? Each line by itself, then the lines together.
-
-Any file of any origin is read once, a line at a time: a million lines take no more memory than ten.
-"""
+"""Would a service train on this chat file, whatever wrote it? Each line by itself, then the lines together."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from minirag.curation.chat_rules import FEWEST_EXAMPLES, MOST_LINE_BYTES, Breach, breaches
-from minirag.curation.prompt_parts import parts
-from minirag.curation.seen import FirstSeen, NearDuplicates
+from minirag.curation.chat_line import WARNINGS, Message, Problem, check_line
+from minirag.curation.curate import curate
+from minirag.curation.duplicates import NearDuplicates
 from minirag.curation.similar import Similar
+from minirag.curation.templates import parts
 from minirag.errors import InputError
-from minirag.text import example_limit, for_model, words
+from minirag.text import Tokenizer, example_limit, for_model, words
+from minirag.training import FEWEST_EXAMPLES, Example
 
-MOST_FILE_BYTES = 512 << 20
-MOST_FINDINGS = 1000
-"""Findings of one rule that are kept; all are counted."""
+MAX_FILE_BYTES = 512 << 20
 SAME_QUESTION = 0.8
-Messages = Sequence[Mapping[str, Any]]
+"""Jaccard similarity of words from which a question counts as an eval question."""
 
 
 class Finding(NamedTuple):
@@ -33,170 +26,154 @@ class Finding(NamedTuple):
     line: int
     rule: str
     message: str
-    is_error: bool = True
+    is_error: bool
 
 
 @dataclass
 class Checked:
-    """What one file holds, and what is wrong with it; of one rule the first 1,000 findings are kept."""
+    """What one file holds, and what is wrong with it; `tokens` has one number for each usable example."""
 
     path: Path
-    examples: int = 0
-    with_system: int = 0
-    tokens: int = 0
-    answer_tokens: int = 0
-    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    """Findings by (rule, whether it is an error)."""
     findings: list[Finding] = field(default_factory=list)
-    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 17, np.int64), repr=False)
-    """Examples by their number of tokens; the last place counts all larger ones."""
+    tokens: list[int] = field(default_factory=list)
+    answer_tokens: int = 0
+    with_system: int = 0
 
-    def add(self, line: int, breach: Breach) -> None:
-        """Count a breach, and keep it unless its rule has very many."""
-        self.counts[breach.rule, breach.is_error] += 1
-        if self.counts[breach.rule, breach.is_error] <= MOST_FINDINGS:
-            self.findings.append(Finding(line, *breach))
+    def add(self, line: int, *problems: Problem) -> None:
+        """Note what is wrong with a line."""
+        self.findings += [Finding(line, rule, message, rule not in WARNINGS) for rule, message in problems]
 
-    def total(self, *, errors: bool) -> int:
-        """How many errors there are, or how many warnings."""
-        return sum(count for (_, is_error), count in self.counts.items() if is_error == errors)
+    def count(self, messages: Sequence[Message], tokenizer: Tokenizer) -> int:
+        """Count a usable example; return its tokens."""
+        counts = [tokenizer.count(_text(message)) for message in messages]
+        roles = [message["role"] for message in messages]
+        tokens = 3 + sum(3 + tokenizer.count(role) + n for role, n in zip(roles, counts, strict=True))
+        self.tokens.append(tokens)
+        self.answer_tokens += sum(n for role, n in zip(roles, counts, strict=True) if role == "assistant")
+        self.with_system += roles[0] in ("system", "developer")
+        return tokens
 
-    def tokens_at(self, share: float) -> int:
-        """The tokens that `share` of the examples do not exceed (0.5: the median); 0 where there is no example."""
-        place = np.searchsorted(np.cumsum(self.histogram), max(1, round(share * self.examples)))
-        return int(place) if self.examples else 0
 
+def check_files(
+    paths: Sequence[Path],
+    validation: Path | None = None,
+    *,
+    model: str = "gpt-4.1-mini",
+    eval_questions: Sequence[str] = (),
+) -> list[Checked]:
+    """Check files for training `model`, one after the other, then the `validation` file.
 
-class ChatFiles:
-    """Checks files one after the other, for training on `model`; lines are compared across all of them.
-
-    `eval_questions` must not stand in any prompt. Use it as a context manager: what was seen lies on disk.
+    Lines are compared across all files. A line of the validation file that an earlier file has too is an error, and so
+    is a prompt with one of `eval_questions`. What was read stays in memory, about 2 kB a line. Raises InputError for a
+    file that cannot be read.
     """
-
-    def __init__(self, model: str = "gpt-4.1-mini", eval_questions: Sequence[str] = ()) -> None:
-        self.tokenizer = for_model(model)
-        self.limit = example_limit(model)
-        self.eval_questions = eval_questions
-        self._as_words = [f" {' '.join(words(question))} " for question in eval_questions]
-        self._alike = Similar(SAME_QUESTION, map(words, eval_questions))
-        self._starts: list[tuple[int, Path]] = []
-        self._number = 0
-        self._near = NearDuplicates()
-        self._first = FirstSeen()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._near.close()
-        self._first.close()
-
-    def check(self, path: Path, *, validation: bool = False) -> Checked:
-        """Check one file; a line of a `validation` file that an earlier file holds too is an error.
-
-        Raises InputError for a file that cannot be read.
-        """
-        _require_file(path)
+    tokenizer, limit = for_model(model), example_limit(model)
+    earlier, evaluation = _Earlier(), _EvalQuestions(eval_questions)
+    results = []
+    files = [*((path, False) for path in paths), *([] if validation is None else [(validation, True)])]
+    for file, (path, is_validation) in enumerate(files):
         checked = Checked(path)
-        self._starts.append((self._number, path))
-        try:
-            if path.stat().st_size > MOST_FILE_BYTES:
-                checked.add(0, Breach("file size", f"the file is larger than {MOST_FILE_BYTES >> 20} MB"))
-            with path.open("rb") as file:
-                for number, line in enumerate(_lines(file), 1):
-                    self._number += 1
-                    self._line(checked, number, line, validation)
-        except OSError as error:
-            raise InputError(f"Cannot read {path}: {error.strerror}.") from error
-        if checked.examples < FEWEST_EXAMPLES and not validation:
-            said = f"{checked.examples} usable examples; services need at least {FEWEST_EXAMPLES}"
-            checked.add(0, Breach("too few", said))
-        if 0 < checked.with_system < checked.examples:
-            said = f"{checked.examples - checked.with_system} of {checked.examples} examples have no system message"
-            checked.add(0, Breach("mixed system messages", said, is_error=False))
-        return checked
-
-    def _line(self, checked: Checked, number: int, line: bytes, validation: bool) -> None:
-        messages, found = breaches(line)
-        if messages and not any(breach.is_error for breach in found):
-            found += self._of_example(checked, messages)
-            found += self._of_others(messages, validation)
-        for breach in found:
-            checked.add(number, breach)
-
-    def _of_example(self, checked: Checked, messages: Messages) -> Iterator[Breach]:
-        """Count an example, and look at its tokens and questions."""
-        counts = [self.tokenizer.count(_text(message)) for message in messages]
-        tokens = 3 + sum(3 + self.tokenizer.count(m["role"]) + n for m, n in zip(messages, counts, strict=True))
-        checked.examples += 1
-        checked.with_system += messages[0]["role"] in {"system", "developer"}
-        checked.tokens += tokens
-        checked.answer_tokens += sum(n for m, n in zip(messages, counts, strict=True) if m["role"] == "assistant")
-        checked.histogram[min(tokens, len(checked.histogram) - 1)] += 1
-        if tokens > self.limit:
-            yield Breach("tokens", f"{tokens:,} tokens; the model takes {self.limit:,} and cuts off the end")
-        if self.eval_questions and (asked := self._eval_question(messages)):
-            yield Breach("eval question", f"the prompt holds the eval question {asked[:60]!r}")
-
-    def _eval_question(self, messages: Messages) -> str | None:
-        asked = words(parts(messages[:-1]).question)
-        plain = f" {' '.join(asked)} "
-        quoted = next((number for number, question in enumerate(self._as_words) if question in plain), None)
-        found = [number for number in (quoted, self._alike.first(asked)) if number is not None]
-        return self.eval_questions[min(found)] if found else None
-
-    def _of_others(self, messages: Messages, validation: bool) -> Iterator[Breach]:
-        """What an example has in common with one before it."""
-        prompt, reply = "\n".join(map(_text, messages[:-1])), _text(messages[-1])
-        digest = hashlib.sha256(" ".join(words(reply)).encode()).hexdigest()[:16]
-        first = self._first.add(" ".join(words(prompt)), self._number, digest)
-        near = self._near.add(self._number, f"{parts(messages[:-1]).question}\n{reply}")
-        earlier = near if first is None else first[0]
-        if earlier is None:
-            return
-        where = self._where(earlier)
-        if validation and earlier <= self._starts[-1][0]:
-            yield Breach("validation overlap", f"(nearly) the same as {where}")
-        elif first is None:
-            yield Breach("near-duplicate", f"nearly the same as {where}", is_error=False)
-        elif first[1] == digest:
-            yield Breach("duplicate", f"the same as {where}", is_error=False)
-        else:
-            yield Breach("contradiction", f"another reply to the same prompt as {where}", is_error=False)
-
-    def _where(self, number: int) -> str:
-        start, path = max(place for place in self._starts if place[0] < number)
-        return f"line {number - start}" + (f" of {path.name}" if path != self._starts[-1][1] else "")
+        results.append(checked)
+        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+            checked.add(0, ("file size", f"the file is larger than {MAX_FILE_BYTES >> 20} MB"))
+            continue
+        for line, messages, problems in _lines(path):
+            checked.add(line, *problems)
+            if _is_usable(messages, problems):
+                tokens = checked.count(messages, tokenizer)
+                if tokens > limit:
+                    checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
+                checked.add(line, *evaluation.problems(messages))
+                checked.add(line, *earlier.problems(messages, Place(file, line, path.name), is_validation))
+        examples = len(checked.tokens)
+        if examples < FEWEST_EXAMPLES and not is_validation:
+            checked.add(0, ("too few", f"{examples} usable examples; services need at least {FEWEST_EXAMPLES}"))
+        if 0 < checked.with_system < examples:
+            without = f"{examples - checked.with_system} of {examples} examples have no system message"
+            checked.add(0, ("mixed system messages", without))
+    return results
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    """What a message says, calls included."""
+def curate_file(path: Path) -> list[tuple[int, Example]]:
+    """Return the usable examples of a file after `curate`, with the numbers of their lines from 0."""
+    lines = [(number - 1, messages) for number, messages, problems in _lines(path) if _is_usable(messages, problems)]
+    texts = [[{**message, "content": message.get("content") or ""} for message in messages] for _, messages in lines]
+    examples = curate([Example(tuple(messages)) for messages in texts])
+    return [(index, example) for (index, _), example in zip(lines, examples, strict=True)]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[Message], list[Problem]]]:
+    """Yield each line's number, messages and problems."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"Cannot read {path}: it is not a file.")  # a pipe may never end
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, *check_line(line.rstrip(b"\r\n"))
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def _is_usable(messages: Sequence[Message], problems: Sequence[Problem]) -> bool:
+    return bool(messages) and all(rule in WARNINGS for rule, _ in problems)
+
+
+def _text(message: Message) -> str:
+    """Return what a message says, calls included."""
     calls = message.get("tool_calls") or message.get("function_call") or ""
     return f"{message.get('content') or ''}{calls or ''}"
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines without their ends; of one that is too long only the beginning is ever held."""
-    while line := file.readline(MOST_LINE_BYTES + 1):
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(MOST_LINE_BYTES)
-        yield line.rstrip(b"\r\n")
+class _EvalQuestions:
+    """The eval questions, to find prompts that quote one or ask nearly the same."""
+
+    def __init__(self, questions: Sequence[str]) -> None:
+        self._questions = questions
+        self._phrases = [f" {' '.join(words(question))} " for question in questions]
+        self._similar = Similar(SAME_QUESTION, map(words, questions))
+
+    def problems(self, messages: Sequence[Message]) -> Iterator[Problem]:
+        if not self._questions:
+            return
+        question = words(parts(messages[:-1]).question)
+        quoted = (number for number, phrase in enumerate(self._phrases) if phrase in f" {' '.join(question)} ")
+        numbers = [number for number in (next(quoted, None), self._similar.first(question)) if number is not None]
+        if numbers:
+            yield "eval question", f"the prompt holds the eval question {self._questions[min(numbers)][:60]!r}"
 
 
-def _require_file(path: Path) -> None:
-    """A pipe or a device may never end, and is gone once it was read."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"Cannot read {path}: it is no file.")
+class Place(NamedTuple):
+    """A line of a file; `file` is the number of the file, since one may be given twice."""
+
+    file: int
+    line: int
+    name: str
 
 
-def curatable(path: Path) -> Iterator[tuple[int, Messages]]:
-    """The examples of a file that break no rule, with their numbers from 0; the others count but are left out."""
-    try:
-        with path.open("rb") as file:
-            for index, line in enumerate(_lines(file)):
-                messages, found = breaches(line)
-                if messages and not any(breach.is_error for breach in found):
-                    yield index, messages
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+class _Earlier:
+    """The examples so far, to find what a new one has in common with an earlier one."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, tuple[Place, bytes]] = {}
+        self._near = NearDuplicates[Place]()
+
+    def problems(self, messages: Sequence[Message], place: Place, is_validation: bool) -> Iterator[Problem]:
+        prompt, reply = "\n".join(map(_text, messages[:-1])), _text(messages[-1])
+        first, first_reply = self._first.setdefault(_digest(prompt), (place, _digest(reply)))
+        near = self._near.add(place, f"{parts(messages[:-1]).question}\n{reply}")
+        earlier = near if first == place else first
+        if earlier is None:
+            return
+        where = f"line {earlier.line}" + ("" if earlier.file == place.file else f" of {earlier.name}")
+        if is_validation and earlier.file != place.file:
+            yield "validation overlap", f"(nearly) the same as {where}"
+        elif first == place:
+            yield "near-duplicate", f"nearly the same as {where}"
+        elif first_reply == _digest(reply):
+            yield "duplicate", f"the same as {where}"
+        else:
+            yield "contradiction", f"another reply to the same prompt as {where}"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(" ".join(words(text)).encode("utf-8", "surrogatepass")).digest()[:16]

@@ -1,143 +1,111 @@
-"""Row 3. Which examples are worth training on: each gets a reason why it is not, or none.
+"""Which examples are worth training on: each gets the reason why it is not, or none.
 
-The rules look at the texts alone, so they judge the log of a run and anybody's chat file alike. Nothing here asks a
-model: a rule that drops an example can be checked by reading it.
+The rules read the texts alone, so they judge the log of a run and any chat file alike. No model is asked: whether an
+example was rightly dropped can be checked by reading it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
-from minirag.curation.prompt_parts import Parts
+from minirag.curation.answers import ADDS, REPEATS, abstains, classify, reference, unsupported_names
+from minirag.curation.duplicates import NearDuplicates
 from minirag.curation.quantities import unsupported, values
-from minirag.curation.refinement import ADDS, REPEATS, classify
-from minirag.curation.refusals import abstains, reference
-from minirag.curation.seen import NearDuplicates
-from minirag.curation.wording import unsupported_names
+from minirag.curation.templates import Parts, parts
 from minirag.text import words
+from minirag.training import Example
 
-PAGE_SHARE = 0.2
-"""Of the examples, that one page may give; a document of few pages may go to twice each page's even share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A prompt taken apart, its reply, and the page that its question is about, where that is known."""
-
-    prompt: Parts
-    reply: str
-    page: Hashable | None = None
+MAX_PAGE_SHARE = 0.2
+"""Of all examples, for one page; in a document of few pages, twice each page's even share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Why a candidate is dropped (`reason`, empty if it is kept), what exactly was found, and what kind of refine."""
-
-    reason: str = ""
-    detail: str = ""
-    refine: str | None = None
-
-
-def curate(candidates: Sequence[Candidate], *, keep_idle: bool = False) -> list[Finding]:
-    """One finding a candidate, in their order. The first rule that holds names the reason.
+def curate(examples: Sequence[Example], *, keep_idle: bool = False) -> list[Example]:
+    """Return the examples with `dropped`, `detail` and `refine` filled in, by the first rule that applies.
 
     Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
-    `unsupported name` (in the answer itself, or in the one that it refines), `near-duplicate`, `contradiction`,
-    `too much of one page`. With `keep_idle` a refine step that repeats the earlier answer is no reason.
+    `unsupported name`, `near-duplicate`, `contradiction`, `too much of one page`. With `keep_idle`, refine steps that
+    repeat the earlier answer are kept. Examples that are dropped already stay as they are.
     """
-    findings = [_alone(candidate, keep_idle) for candidate in candidates]
-    for rule in (_inherited, _doubles, _contradictions, _crowded_pages):
-        kept = [number for number, finding in enumerate(findings) if not finding.reason]
-        for number, reason, detail in rule(candidates, kept, findings):
-            findings[number] = Finding(reason, detail, findings[number].refine)
-    return findings
+    prompts = [parts(example.messages[:-1]) for example in examples]
+    curated = [e if e.dropped else _by_itself(e, p, keep_idle) for e, p in zip(examples, prompts, strict=True)]
+    for rule in (_inherited, _duplicates, _contradictions, _crowded_pages):
+        for number, reason, detail in list(rule(curated, prompts)):
+            curated[number] = replace(curated[number], dropped=reason, detail=detail)
+    return curated
 
 
-def _alone(candidate: Candidate, keep_idle: bool) -> Finding:
-    """What is wrong with a candidate whatever the others are."""
-    prompt, reply = candidate.prompt, candidate.reply
-    kind = None
+def _by_itself(example: Example, prompt: Parts, keep_idle: bool) -> Example:
+    """Apply the rules for which the other examples do not matter."""
+    reply, kind = example.reply, None
     if prompt.existing is not None:
         kind = classify(prompt.existing, reply, prompt.question, prompt.context)
+    source = f"{prompt.context}\n{prompt.existing or ''}"
+    reason = detail = ""
     if abstains(reply):
-        return Finding("refusal", "", kind)
-    if said := reference(reply, prompt.context):
-        return Finding("refers to the context", said, kind)
-    if kind not in {None, ADDS} and not (keep_idle and kind == REPEATS):
-        return Finding(str(kind), "", kind)
-    source = "\n".join((prompt.context, prompt.existing or ""))
-    if prompt.context and (figures := unsupported(reply, source, prompt.question)):
-        return Finding("unsupported number", ", ".join(figures), kind)
-    if prompt.context and (names := unsupported_names(reply, f"{source}\n{prompt.question}")):
-        return Finding("unsupported name", ", ".join(names), kind)
-    return Finding("", "", kind)
+        reason = "refusal"
+    elif mention := reference(reply, prompt.context):
+        reason, detail = "refers to the context", mention
+    elif kind not in (None, ADDS) and not (keep_idle and kind == REPEATS):
+        reason = str(kind)
+    elif prompt.context and (numbers := unsupported(reply, source, prompt.question)):
+        reason, detail = "unsupported number", ", ".join(numbers)
+    elif prompt.context and (names := unsupported_names(reply, f"{source}\n{prompt.question}")):
+        reason, detail = "unsupported name", ", ".join(names)
+    return replace(example, dropped=reason, detail=detail or example.detail, refine=kind)
 
 
-Drops = list[tuple[int, str, str]]
+Drops = Iterator[tuple[int, str, str]]
+"""(number of an example, reason, detail)"""
 
 
-def _inherited(candidates: Sequence[Candidate], kept: Sequence[int], findings: Sequence[Finding]) -> Drops:
-    """Refine steps whose earlier answer, along the chain, holds what no excerpt does: they would teach it after all."""
-    spoilt = {
-        _key(candidate.reply): finding
-        for candidate, finding in zip(candidates, findings, strict=True)
-        if finding.reason.startswith("unsupported")
-    }
-    drops: Drops = []
-    for number in kept:
-        existing = candidates[number].prompt.existing
-        if existing is not None and (finding := spoilt.get(_key(existing))) is not None:
-            drops.append((number, finding.reason, f"{finding.detail}, in the answer that it refines"))
-            spoilt[_key(candidates[number].reply)] = finding
-    return drops
+def _inherited(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
+    """Drop refine steps whose earlier answer, anywhere along the chain, holds what its excerpts do not."""
+    bad = {tuple(words(e.reply)): e for e in examples if e.dropped.startswith("unsupported")}
+    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
+        if not example.dropped and prompt.existing is not None:
+            earlier = bad.get(tuple(words(prompt.existing)))
+            if earlier is not None:
+                bad[tuple(words(example.reply))] = earlier
+                yield number, earlier.dropped, f"{earlier.detail}, in the answer that it refines"
 
 
-def _key(text: str) -> tuple[str, ...]:
-    return tuple(words(text))
+def _duplicates(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
+    """Drop repetitions of question and reply; the rest of the prompt is the same for all questions about a page."""
+    earlier = NearDuplicates[int]()
+    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
+        if not example.dropped:
+            kind = "" if prompt.existing is None else "refine "  # a refine step does not repeat its draft
+            first = earlier.add(number, f"{kind}{prompt.question}\n{example.reply}")
+            if first is not None:
+                yield number, "near-duplicate", f"of example {first}"
 
 
-def _doubles(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
-    with NearDuplicates() as seen:
-        pairs = [(number, seen.add(number, _said(candidates[number]))) for number in kept]
-    return [(number, "near-duplicate", f"of example {first}") for number, first in pairs if first is not None]
-
-
-def _said(candidate: Candidate) -> str:
-    """Question and reply: two questions about one page share the rest of their prompts. Drafts are no refine steps."""
-    kind = "" if candidate.prompt.existing is None else "refine "
-    return f"{kind}{candidate.prompt.question}\n{candidate.reply}"
-
-
-def _contradictions(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
-    """First answers to one question from one text that differ in a number, or in yes and no: which is right?"""
+def _contradictions(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
+    """Drop all drafts for one question and context that differ in a number, or in yes and no."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
-    for number in kept:
-        prompt = candidates[number].prompt
-        if prompt.existing is None and (question := _key(prompt.question)):
-            groups[question, _key(prompt.context)].append(number)
-    return [
-        (one, "contradiction", f"of example {other}")
-        for group in groups.values()
-        for one in group
-        for other in [next((n for n in group if _contradict(candidates[one].reply, candidates[n].reply)), None)]
-        if other is not None
-    ]
+    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
+        if not example.dropped and prompt.existing is None and words(prompt.question):
+            groups[tuple(words(prompt.question)), tuple(words(prompt.context))].append(number)
+    for group in groups.values():
+        for one in group:
+            other = next((n for n in group if _contradict(examples[one].reply, examples[n].reply)), None)
+            if other is not None:
+                yield one, "contradiction", f"of example {other}"
 
 
 def _contradict(one: str, other: str) -> bool:
-    figures, its_figures = values(one), values(other)
-    answers = {next(iter(words(reply)), "") for reply in (one, other)}
-    return answers == {"yes", "no"} or bool(figures and its_figures and figures.isdisjoint(its_figures))
+    numbers, other_numbers = values(one), values(other)
+    openings = {next(iter(words(reply)), "") for reply in (one, other)}
+    return openings == {"yes", "no"} or bool(numbers and other_numbers and numbers.isdisjoint(other_numbers))
 
 
-def _crowded_pages(candidates: Sequence[Candidate], kept: Sequence[int], _: Sequence[Finding]) -> Drops:
-    known = [(number, page) for number in kept if (page := candidates[number].page) is not None]
-    counts = Counter(page for _, page in known)
-    limit = max(PAGE_SHARE, 2 / len(counts)) * len(known) if len(counts) > 1 else len(known)
+def _crowded_pages(examples: Sequence[Example], _: Sequence[Parts]) -> Drops:
+    """Drop the last examples of a page that has too many."""
+    pages = [(number, e.page) for number, e in enumerate(examples) if not e.dropped and e.page is not None]
+    counts = Counter(page for _, page in pages)
+    limit = max(MAX_PAGE_SHARE, 2 / len(counts)) * len(pages) if len(counts) > 1 else len(pages)
     taken: Counter[Hashable] = Counter()
-    drops = []
-    for number, page in known:
+    for number, page in pages:
         taken[page] += 1
         if taken[page] > limit:
-            drops.append((number, "too much of one page", f"{counts[page]} of {len(known)} examples"))
-    return drops
+            yield number, "too much of one page", f"{counts[page]} of {len(pages)} examples"

@@ -6,7 +6,7 @@ from typing import Any
 
 from minirag.comparison import Comparison
 from minirag.comparison import in_words as comparison_in_words
-from minirag.curation.refusals import abstains
+from minirag.curation.answers import abstains
 from minirag.metrics.score import Score
 from minirag.query import Answer
 from minirag.questions import PageKey, Question

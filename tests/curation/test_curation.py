@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.curation.curate import Candidate, curate
-from minirag.curation.prompt_parts import Parts, parts
+from minirag.curation.answers import abstains, classify, unsupported_names
+from minirag.curation.curate import curate
 from minirag.curation.quantities import unsupported, values
-from minirag.curation.refinement import classify
-from minirag.curation.refusals import abstains
-from minirag.curation.wording import names, unsupported_names
+from minirag.curation.templates import Parts, parts
 from minirag.prompts import NOT_STATED, Excerpt
+from minirag.training import Example
 
 REFUSALS = [3, 19, 20, *range(27, 34), *range(42, 46), *range(52, 56)]
 CLASSES = {
@@ -26,28 +25,22 @@ CLASSES = {
 }
 
 
-@pytest.fixture
-def article(shared: Path) -> list[list[dict[str, str]]]:
-    """The 65 conversations that the article trained on."""
-    path = shared / "nvidia-10k" / "finetuning_events.jsonl"
-    return [json.loads(line)["messages"] for line in path.read_text("utf-8").splitlines()]
+def example(question: str, context: str, reply: str, page: Any = None, existing: str | None = None) -> Example:
+    """A draft, or a refine step if there is an earlier answer; without a context, a question alone."""
+    excerpts = [Excerpt(context)] if context else []
+    prompt = prompts.draft(question, excerpts)
+    if existing is not None:
+        prompt = prompts.refine(question, existing, excerpts)
+    return Example((*prompt, {"role": "assistant", "content": reply}), page=page)
 
 
-def test_the_article_s_file_has_18_refusals_and_31_examples_worth_training_on(article: Any) -> None:
-    findings = curate([Candidate(parts(m[:-1]), m[-1]["content"]) for m in article])
-    assert [n for n, finding in enumerate(findings) if finding.reason == "refusal"] == REFUSALS
-    assert sum(not finding.reason for finding in findings) == 31
-
-
-def test_the_article_s_refine_steps_are_told_apart_as_people_told_them(article: Any) -> None:
-    found = curate([Candidate(parts(m[:-1]), m[-1]["content"]) for m in article])
+def test_the_article_s_65_examples_are_judged_as_people_judged_them(shared: Path) -> None:
+    text = (shared / "nvidia-10k" / "finetuning_events.jsonl").read_text("utf-8")
+    article = curate([Example(tuple(json.loads(line)["messages"])) for line in text.splitlines()])
+    assert [n for n, one in enumerate(article) if one.dropped == "refusal"] == REFUSALS
+    assert sum(not one.dropped for one in article) == 31
     by_hand = {n: kind for kind, numbers in CLASSES.items() for n in numbers}
-    assert {n for n, finding in enumerate(found) if finding.refine} == set(by_hand)
-    assert {n: found[n].refine for n in by_hand} == by_hand
-
-
-def draft(question: str, context: str, reply: str, page: Any = None) -> Candidate:
-    return Candidate(Parts(question, context, None, ()), reply, page)
+    assert {n: one.refine for n, one in enumerate(article) if one.refine} == by_hand
 
 
 FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord has run the trams since 1998."
@@ -75,30 +68,29 @@ FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord
     ],
 )
 def test_each_rule_names_its_reason(reply: str, reason: str) -> None:
-    [finding] = curate([draft("What is the fare?", FARE, reply)])
-    assert finding.reason == reason
+    assert [one.dropped for one in curate([example("What is the fare?", FARE, reply)])] == [reason]
 
 
 def test_a_reply_without_excerpts_is_not_held_against_them() -> None:
-    [finding] = curate([draft("Write a poem about Prague with 3 verses.", "", "In 1357 Charles laid a stone.")])
-    assert finding.reason == ""
+    [finding] = curate([example("Write a poem about Prague with 3 verses.", "", "In 1357 Charles laid a stone.")])
+    assert finding.dropped == ""
 
 
 def test_doubles_keep_the_first_and_contradictions_keep_none() -> None:
-    same = draft("What is the fare?", FARE, "The fare on weekdays is 3 euros.")
-    again = draft("What is the fare?", FARE, "the fare on weekdays is 3 euros")
-    yes, no = draft("Is it open?", "", "Yes, daily."), draft("is it open", "", "No, never on Sundays.")
+    same = example("What is the fare?", FARE, "The fare on weekdays is 3 euros.")
+    again = example("What is the fare?", FARE, "the fare on weekdays is 3 euros")
+    yes, no = example("Is it open?", "", "Yes, daily."), example("is it open", "", "No, never on Sundays.")
     findings = curate([same, again, yes, no])
-    assert [f.reason for f in findings] == ["", "near-duplicate", "contradiction", "contradiction"]
+    assert [f.dropped for f in findings] == ["", "near-duplicate", "contradiction", "contradiction"]
     assert findings[1].detail == "of example 0"
 
 
 def test_one_page_gives_no_more_than_its_share() -> None:
-    crowd = [draft(f"What about subject {word}?", "", f"It is about {word}.", "p1") for word in "abcdefghijklmnop"]
-    rest = [draft(f"Who is {n}?", "", f"{n} is one.", f"p{n}") for n in ("anna", "bert", "carla", "dora")]
+    crowd = [example(f"What about subject {word}?", "", f"It is about {word}.", "p1") for word in "abcdefghijklmnop"]
+    rest = [example(f"Who is {n}?", "", f"{n} is one.", f"p{n}") for n in ("anna", "bert", "carla", "dora")]
     findings = curate([*crowd, *rest])
-    kept = [f for f in findings if not f.reason]
-    assert {f.reason for f in findings} == {"", "too much of one page"}
+    kept = [f for f in findings if not f.dropped]
+    assert {f.dropped for f in findings} == {"", "too much of one page"}
     assert len(kept) == 8 + 4  # two pages' even share of twenty examples from five pages, and all others
 
 
@@ -130,7 +122,7 @@ def test_a_refine_step_is_classed_by_what_became_of_the_answer(
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, question: str, context: str) -> None:
     assert classify(existing, revised, question, context) in CLASSES
-    assert curate([Candidate(Parts(question, context, existing, ()), revised)])[0].refine in CLASSES
+    assert curate([example(question, context, revised, existing=existing)])[0].refine in CLASSES
     assert isinstance(abstains(revised), bool)
 
 
@@ -138,7 +130,6 @@ def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, quest
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_what_a_text_says_itself_supports_it(text: str, more: str) -> None:
     assert unsupported(text, f"{more} {text} {more}") == []
-    assert set(unsupported_names(text, text)) <= names(text)
 
 
 def test_numbers_in_other_forms_are_the_same_number() -> None:
@@ -178,20 +169,20 @@ def test_the_prompts_of_other_tools_are_taken_apart() -> None:
 
 def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> None:
     bad = "The fare is 99 euros."
-    drafted = draft("What is the fare?", FARE, bad)
-    refined = Candidate(Parts("What is the fare?", "Trams run daily.", bad, ()), f"{bad} Trams run daily.")
-    again = Candidate(
-        Parts("What is the fare?", "They are red.", refined.reply, ()), f"{refined.reply} The trams are red."
-    )
-    assert [finding.reason for finding in curate([drafted, refined, again])] == ["unsupported number"] * 3
+    chain = [
+        example("What is the fare?", FARE, bad),
+        example("What is the fare?", "Trams run daily.", f"{bad} Trams run daily.", existing=bad),
+        example("What is the fare?", "They are red.", f"{bad} They are red.", existing=f"{bad} Trams run daily."),
+    ]
+    assert [one.dropped for one in curate(chain)] == ["unsupported number"] * 3
 
 
 def test_one_question_of_two_texts_is_no_contradiction() -> None:
     pair = [
-        draft("What was revenue?", f"At {n} revenue was {v} euros.", f"It was {v} euros.")
+        example("What was revenue?", f"At {n} revenue was {v} euros.", f"It was {v} euros.")
         for n, v in (("A", 5), ("B", 7))
     ]
-    assert [finding.reason for finding in curate(pair)] == ["", ""]
+    assert [finding.dropped for finding in curate(pair)] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from doubles import Script
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
-from minirag.curation.prompt_parts import parts
+from minirag.curation.templates import parts
 from minirag.offline import job_faults
 from minirag.service import Service
 from minirag.text import for_model

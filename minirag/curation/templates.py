@@ -1,11 +1,11 @@
-"""Row 2. What a prompt is made of, read back from its text: question, excerpts, pages, the answer so far.
+"""What a prompt consists of: the question, the excerpts and their pages, and the answer to refine.
 
-minirag's own prompts come first; then the templates that LlamaIndex and LangChain ship, so that logs and training
-files of other tools can be judged by the same rules. Anything else counts as a question without excerpts.
+Reads minirag's own prompts and the templates of LlamaIndex and LangChain, so that the training files of other tools
+are judged by the same rules. Any other prompt is a question without excerpts.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minirag import prompts
@@ -35,31 +35,28 @@ _PAGE_LABEL = re.compile(r"(?m)^page_label: (\d+)$")
 
 
 class Parts(NamedTuple):
-    """A prompt taken apart; `existing` is the answer to refine, None in a draft; `pages` are those it shows."""
+    """A prompt taken apart; `existing` is the answer to refine, None in a draft; `pages` are the numbers shown."""
 
     question: str
-    context: str
-    existing: str | None
-    pages: tuple[int, ...]
+    context: str = ""
+    existing: str | None = None
+    pages: tuple[int, ...] = ()
 
 
 def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
-    """The parts of a chat prompt (without its reply).
+    """Return the parts of a chat prompt, without its reply.
 
     >>> parts([{"role": "user", "content": "The city runs it.\\n\\nQuestion: Who runs it?\\nAnswer:"}])
     Parts(question='Who runs it?', context='The city runs it.\\n', existing=None, pages=())
     """
     if prompt := prompts.parse(messages):
-        context, shown = "\n".join(e.text for e in prompt.excerpts), [e.page for e in prompt.excerpts if e.page]
-        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None, _pages(shown))
+        context = "\n".join(excerpt.text for excerpt in prompt.excerpts)
+        shown = {excerpt.page for excerpt in prompt.excerpts if excerpt.page}
+        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None, tuple(sorted(shown)))
     text = "\n".join(str(m["content"]) for m in messages if m["role"] in {"user", "tool"} and m.get("content"))
     for template in _TEMPLATES:
         if match := template.search(text):
             fields = {"existing": None, **match.groupdict()}
-            context = str(fields["context"])
-            return Parts(str(fields["question"]), context, fields["existing"], _pages(_PAGE_LABEL.findall(context)))
-    return Parts(text, "", None, ())
-
-
-def _pages(numbers: Iterable[str | int]) -> tuple[int, ...]:
-    return tuple(sorted({int(number) for number in numbers}))
+            labels = {int(number) for number in _PAGE_LABEL.findall(match["context"])}
+            return Parts(match["question"], match["context"], fields["existing"], tuple(sorted(labels)))
+    return Parts(text)

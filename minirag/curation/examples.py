@@ -1,0 +1,202 @@
+"""The review of a training file: drops leaks and what `curate` finds, holds out examples, adds the other formats."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minirag.curation.answers import PARAPHRASE, classify
+from minirag.curation.curate import curate
+from minirag.curation.similar import Similar
+from minirag.curation.templates import parts
+from minirag.errors import InputError
+from minirag.files import write_jsonl
+from minirag.prompts import NOT_STATED
+from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, PageKey, Question
+from minirag.text import words
+from minirag.training import Example, TrainingFile
+
+IDLE_REFINES = ("drop", "verbatim")
+"""What becomes of refine steps that added nothing: left out, or taught as the earlier answer unchanged."""
+
+
+def review_examples(
+    examples: Sequence[Example],
+    *,
+    questions: Sequence[Question] = (),
+    page_of: Mapping[str, PageKey] | None = None,
+    use_eval_pages: bool = False,
+    keep_all: bool = False,
+    abstain_share: float = 0.0,
+    idle_refines: str = "drop",
+    same_system: bool = True,
+    validation_share: float = 0.0,
+) -> list[Example]:
+    """Return the examples with the reason why they are dropped, if they are; a `review` for `write_training_file`.
+
+    Dropped are those that would give away an eval question among `questions` or, unless `use_eval_pages`, a page that
+    one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these. Of those
+    kept, `abstain_share` may be right refusals. `idle_refines="verbatim"` replaces a refined answer that is a mere
+    paraphrase by the earlier one. `same_system` gives all rows the commonest system message. `validation_share` of the
+    examples are held out, with no page on both sides; raises InputError if that is impossible.
+    """
+    reviewed = _with_pages(examples, questions, page_of or {})
+    if not keep_all:
+        reviewed = _without_leaks(reviewed, questions, page_of or {}, use_eval_pages)
+        if idle_refines == "verbatim":
+            reviewed = [_verbatim(example) for example in reviewed]
+        reviewed = curate(reviewed, keep_idle=idle_refines == "verbatim")
+        reviewed = _with_refusals(reviewed, abstain_share)
+    if same_system:
+        reviewed = _with_one_system(reviewed)
+    return _held_out(reviewed, validation_share) if validation_share else reviewed
+
+
+def _with_pages(
+    examples: Sequence[Example], questions: Sequence[Question], page_of: Mapping[str, PageKey]
+) -> list[Example]:
+    """Fill in the pages asked about and shown; without `questions`, the page numbers that the prompts show."""
+    if not questions:
+        return [replace(e, shown=frozenset(("", page) for page in parts(e.messages[:-1]).pages)) for e in examples]
+    asked_about = {q.id: page_of[q.chunk_id] for q in questions if q.chunk_id and PAGE_GUESSED not in q.flags}
+    return [
+        replace(e, page=asked_about.get(e.question), shown=frozenset(page_of[id] for id in e.chunks if id in page_of))
+        for e in examples
+    ]
+
+
+def _without_leaks(
+    examples: Sequence[Example], questions: Sequence[Question], page_of: Mapping[str, PageKey], use_eval_pages: bool
+) -> list[Example]:
+    """Drop what would give the evaluation away: an eval question, or a page that one is about."""
+    texts = {question.id: words(question.text) for question in questions}
+    evaluated = [question for question in questions if question.split == "eval"]
+    eval_questions = Similar(NEAR_DUPLICATE, (texts[question.id] for question in evaluated))
+    eval_pages = {page_of[question.chunk_id] for question in evaluated if question.chunk_id and not use_eval_pages}
+    reviewed = []
+    for example in examples:
+        leak = "eval page in the prompt" if example.shown & eval_pages else ""
+        if example.question in texts and eval_questions.first(texts[example.question]) is not None:
+            leak = "eval question"
+        reviewed.append(replace(example, dropped=example.dropped or leak))
+    return reviewed
+
+
+def _verbatim(example: Example) -> Example:
+    """Return a refine step that is a mere paraphrase with the earlier answer as its reply."""
+    prompt = parts(example.messages[:-1])
+    if example.dropped or prompt.existing is None:
+        return example
+    if classify(prompt.existing, example.reply, prompt.question, prompt.context) != PARAPHRASE:
+        return example
+    reply = {"role": "assistant", "content": prompt.existing.strip()}
+    return replace(example, messages=(*example.messages[:-1], reply), detail="the earlier answer word for word")
+
+
+def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
+    """Keep right refusals, evenly over the file, until they are `share` of what is kept.
+
+    A refusal is right if the page asked about is known and was not shown.
+    """
+    right = [
+        number
+        for number, e in enumerate(examples)
+        if (e.dropped, e.reply, e.refine) == ("refusal", NOT_STATED, None) and e.page and e.page not in e.shown
+    ]
+    kept = sum(not e.dropped for e in examples)
+    count = min(len(right), round(kept * share / (1 - share))) if share < 1 else len(right)
+    chosen = {right[i * len(right) // count] for i in range(count)}
+    return [replace(e, dropped="", detail="a right refusal") if n in chosen else e for n, e in enumerate(examples)]
+
+
+def _with_one_system(examples: Sequence[Example]) -> list[Example]:
+    """Give all rows the commonest system message, also those without one; unchanged if none has one."""
+    systems = Counter(e.messages[0]["content"] for e in examples if not e.dropped and e.messages[0]["role"] == "system")
+    if not systems:
+        return list(examples)
+    system = {"role": "system", "content": systems.most_common(1)[0][0]}
+    return [
+        e if e.dropped else replace(e, messages=(system, *(m for m in e.messages if m["role"] != "system")))
+        for e in examples
+    ]
+
+
+def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
+    """Hold out `share` of the examples for validation, and drop those that show a page of theirs."""
+    kept = [number for number, example in enumerate(examples) if not example.dropped]
+    pages = [examples[n].shown | ({examples[n].page} - {None}) for n in kept]
+    held, lost = hold_out([examples[n].question or examples[n].exchange for n in kept], pages, share)
+    if not held:
+        raise InputError(
+            "No question can be held out for validation without a page on both sides; ask for more --train-questions, "
+            "or leave --validation-share out."
+        )
+    result = list(examples)
+    for place in held:
+        result[kept[place]] = replace(examples[kept[place]], held_out=True)
+    for place in lost:
+        result[kept[place]] = replace(examples[kept[place]], dropped="validation page in the prompt")
+    return result
+
+
+def hold_out(
+    questions: Sequence[Hashable], pages: Sequence[Collection[Hashable]], share: float
+) -> tuple[set[int], set[int]]:
+    """Return the numbers of the examples for validation and of those that must go because they show their pages.
+
+    `questions` and `pages` hold the question of each example, and every page it is about or shows. The examples of a
+    question stay together. Chosen are the questions that cost the fewest others, until `share` of the examples is
+    reached, or one more would leave nothing to train on.
+
+    >>> hold_out(["a", "a", "b", "c"], [{1}, {1, 2}, {2}, {3}], 0.25)
+    ({3}, set())
+    """
+    members: dict[Hashable, set[int]] = defaultdict(set)
+    showing: dict[Hashable, set[int]] = defaultdict(set)
+    for number, question in enumerate(questions):
+        members[question].add(number)
+        for page in pages[number]:
+            showing[page].add(number)
+    touched = {
+        question: set().union(own, *(showing[page] for number in own for page in pages[number]))
+        for question, own in members.items()
+    }
+    held: set[int] = set()
+    gone: set[int] = set()  # held out, or showing a page of those
+    while len(held) < share * len(questions) and members:
+        best = min(members, key=lambda question: len(touched[question] - gone - members[question]))
+        if len(gone | touched[best]) >= len(questions):
+            break
+        held |= members.pop(best)
+        gone |= touched[best]
+    return held, gone - held
+
+
+def write_variants(file: TrainingFile, *, prompt_completion: bool = False) -> Path | None:
+    """Write the examples held out to `training.validation.jsonl`; return its path, None if there are none.
+
+    With `prompt_completion`, write both files once more as `{"prompt": […], "completion": […]}`, the format by which
+    TRL masks the prompt. Files that an earlier call wrote and this one does not are removed: somebody might train on
+    them.
+    """
+    validation = _sibling(file.path, "validation")
+    files: dict[Path, list[dict[str, Any]]] = {
+        validation: [{"messages": e.messages} for e in file.held_out],
+        _sibling(file.path, "prompt-completion"): _pairs(file.kept) if prompt_completion else [],
+        _sibling(validation, "prompt-completion"): _pairs(file.held_out) if prompt_completion else [],
+    }
+    for path, rows in files.items():
+        if rows:
+            write_jsonl(path, rows)
+        else:
+            path.unlink(missing_ok=True)
+    return validation if file.held_out else None
+
+
+def _pairs(examples: Sequence[Example]) -> list[dict[str, Any]]:
+    return [{"prompt": e.messages[:-1], "completion": e.messages[-1:]} for e in examples]
+
+
+def _sibling(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}{path.suffix}")

@@ -1,0 +1,146 @@
+"""The review of a training file: leaks, right refusals, idle refine steps, validation, formats."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doubles import answered
+from minirag import MessageLog, prompts, write_training_file
+from minirag.curation.examples import hold_out, review_examples, write_variants
+from minirag.errors import InputError
+from minirag.message_log import Exchange
+from minirag.prompts import NOT_STATED, Excerpt
+from minirag.questions import Question
+from minirag.training import TrainingFile
+
+EXCERPTS = [Excerpt("The fare is 3 euros. Children pay half.", 7)]
+PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> MessageLog:
+    return MessageLog(tmp_path / "log.jsonl")
+
+
+def asked(question: str, text: str, *, existing: str | None = None, chunks: tuple[str, ...] = ("c7",)) -> Exchange:
+    """An answer to one of minirag's own prompts, a refine step if there is an earlier answer."""
+    draft = existing is None
+    messages = prompts.draft(question, EXCERPTS) if draft else prompts.refine(question, str(existing), EXCERPTS)
+    exchange = answered(question, text, draft=1 if draft else 2, tags={"chunks": list(chunks)})
+    return replace(exchange, request={"model": "big", "messages": messages}, id="")
+
+
+def reviewed(log: MessageLog, path: Path, **options: Any) -> TrainingFile:
+    return write_training_file(log, path, review=partial(review_examples, **options))
+
+
+def test_what_would_give_the_evaluation_away_is_dropped(log: MessageLog, tmp_path: Path) -> None:
+    questions = [
+        Question("t1", "train", "What is the fare on Sundays?", "c7"),
+        Question("t2", "train", "Who pays half?", "c7"),
+        Question("t3", "train", "What is the fare?", "c7"),
+        Question("e1", "eval", "What is the fare on Sundays?", "c3"),
+    ]
+    for question, chunks in zip(questions, (("c7",), ("c7", "c3"), ("c7",)), strict=False):
+        exchange = asked(question.text, "It is 3 euros.", chunks=chunks)
+        log.append(replace(exchange, tags={**exchange.tags, "question": question.id}))
+    path = tmp_path / "t.jsonl"
+    file = reviewed(log, path, questions=questions, page_of=PAGE_OF)
+    reasons = {"t1": "eval question", "t2": "eval page in the prompt", "t3": ""}
+    assert {e.question: e.dropped for e in file.examples} == reasons
+    assert (file.report()["pages_asked_about"], file.report()["pages_shown"]) == (1, 1)
+    shown = reviewed(log, path, questions=questions, page_of=PAGE_OF, use_eval_pages=True)
+    assert {e.question: e.dropped for e in shown.examples} == {**reasons, "t2": ""}
+    assert len(reviewed(log, path, questions=questions, page_of=PAGE_OF, keep_all=True).kept) == 3
+
+
+def test_right_refusals_may_be_a_share_of_the_file_and_wrong_ones_may_not(log: MessageLog, tmp_path: Path) -> None:
+    questions = []
+    for number in range(8):
+        log.append(asked(f"What is fare number {number}?", f"Fare {'abcdefgh'[number]} is 3 euros."))
+        log.append(asked(f"Who owns tram {number}?", NOT_STATED))
+        source = "c7" if number == 0 else "c9"  # only page 7 is shown
+        questions.append(Question(f"Who owns tram {number}?", "train", f"Who owns tram {number}?", source))
+    options = {"questions": questions, "page_of": PAGE_OF}
+    assert reviewed(log, tmp_path / "none.jsonl", **options).report()["dropped"]["refusal"] == 8
+    some = reviewed(log, tmp_path / "some.jsonl", abstain_share=0.2, **options)
+    refusals = [e for e in some.kept if e.reply == NOT_STATED]
+    assert len(refusals) / len(some.kept) == pytest.approx(0.2)
+    every = reviewed(log, tmp_path / "every.jsonl", abstain_share=0.9, **options)
+    assert "Who owns tram 0?" not in {e.question for e in every.kept}
+    assert sum(e.reply == NOT_STATED for e in every.kept) == 7
+
+
+def test_idle_refine_steps_are_left_out_or_taught_word_for_word(log: MessageLog, tmp_path: Path) -> None:
+    before = "On weekdays a single ride costs 3 euros."
+    log.append(asked("What is the fare?", "A single ride on weekdays costs 3 euros.", existing=before))
+    log.append(asked("What do rides cost?", before, existing=before))
+    log.append(asked("Who pays less?", "Children."))
+    dropped = reviewed(log, tmp_path / "drop.jsonl")
+    assert dropped.report()["dropped"] == {"paraphrase": 1, "repeats": 1}
+    kept = reviewed(log, tmp_path / "keep.jsonl", idle_refines="verbatim")
+    assert [e.reply for e in kept.kept] == [before, before, "Children."]
+    assert kept.report()["refine"] == {"repeats": 2}
+
+
+def test_all_rows_have_one_system_message_unless_that_is_not_wanted(log: MessageLog, tmp_path: Path) -> None:
+    exchange = asked("What is the fare?", "It is 3 euros.")
+    log.append(exchange)
+    log.append(asked("Who pays half?", "Children."))
+    bare = replace(asked("x", "Children pay half."), id="")
+    log.append(replace(bare, request={"model": "big", "messages": bare.request["messages"][1:]}))
+    same = reviewed(log, tmp_path / "same.jsonl")
+    assert [e.messages[0]["content"] for e in same.kept] == [prompts.ANSWER_SYSTEM] * 3
+    as_sent = reviewed(log, tmp_path / "sent.jsonl", same_system=False)
+    assert [e.messages[0]["role"] for e in as_sent.kept].count("user") == 1
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.frozensets(st.integers(0, 12), max_size=3)), min_size=1, max_size=25),
+    st.floats(0.05, 0.6),
+)
+def test_no_page_is_on_both_sides_of_a_split(rows: list[tuple[int, frozenset[int]]], share: float) -> None:
+    questions, pages = [q for q, _ in rows], [p for _, p in rows]
+    held, lost = hold_out(questions, pages, share)
+    rest = set(range(len(rows))) - held - lost
+    assert rest
+    assert not held & lost
+    assert not {questions[n] for n in held} & {questions[n] for n in rest | lost}
+    shown = [frozenset().union(*(pages[n] for n in side)) for side in (held, rest)]
+    assert not shown[0] & shown[1]
+
+
+def test_the_other_files_are_written_if_wanted_and_removed_if_not(log: MessageLog, tmp_path: Path) -> None:
+    questions = []
+    for number, word in enumerate("amber basalt cedar delta".split()):
+        log.append(asked(f"What of {word}?", f"It is {word}.", chunks=(f"c{number}",)))
+        questions.append(Question(f"What of {word}?", "train", f"What of {word}?", f"c{number}"))
+    path, options = tmp_path / "training.jsonl", {"questions": questions, "page_of": PAGE_OF}
+    file = reviewed(log, path, validation_share=0.25, **options)
+    validation = write_variants(file, prompt_completion=True)
+    assert validation == tmp_path / "training.validation.jsonl"
+    counts = {each.name: len(each.read_text().splitlines()) for each in tmp_path.glob("training*.jsonl")}
+    assert counts == {
+        "training.jsonl": 3,
+        "training.prompt-completion.jsonl": 3,
+        "training.validation.jsonl": 1,
+        "training.validation.prompt-completion.jsonl": 1,
+    }
+    pair = json.loads((tmp_path / "training.prompt-completion.jsonl").read_text().splitlines()[0])
+    assert [*pair["prompt"], *pair["completion"]] == list(file.kept[0].messages)
+    assert write_variants(reviewed(log, path, **options)) is None
+    assert list(tmp_path.glob("training*.jsonl")) == [path]
+
+
+def test_a_split_that_cannot_be_is_a_sentence(log: MessageLog, tmp_path: Path) -> None:
+    for word in ("amber", "basalt", "cedar"):
+        log.append(asked(f"What of {word}?", f"It is {word}."))
+    with pytest.raises(InputError, match="No question can be held out"):
+        reviewed(log, tmp_path / "t.jsonl", validation_share=0.3)
