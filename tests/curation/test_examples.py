@@ -1,6 +1,8 @@
 """The review of a training file: leaks, right refusals, idle refine steps, validation, formats."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +26,9 @@ PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> MessageLog:
-    return MessageLog(tmp_path / "log.jsonl")
+def log(tmp_path: Path) -> Iterator[MessageLog]:
+    with closing(MessageLog(tmp_path / "log.jsonl")) as log:
+        yield log
 
 
 def asked(question: str, text: str, *, existing: str | None = None, chunks: tuple[str, ...] = ("c7",)) -> Exchange:
