@@ -37,7 +37,7 @@ from minirag.errors import (
     Unfinished,
 )
 from minirag.evaluation import Scores, evaluate
-from minirag.files import FULL, write_atomically, write_json, write_jsonl
+from minirag.files import FULL, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.models import ChatModel, EmbeddingModel
@@ -51,11 +51,7 @@ from minirag.questions import (
     doubts,
     split_pages,
 )
-from minirag.report import html
-from minirag.report.job_history import job_history
-from minirag.report.results import Results
-from minirag.report.saved_run import SavedRun
-from minirag.report.tables import comparison_table, score_table
+from minirag.report import FILES, Results, SavedRun, read_losses, write_report, write_tables
 from minirag.retry import in_order
 from minirag.rows import Row
 from minirag.service import OPENAI_ADDRESS, Service
@@ -68,10 +64,7 @@ from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import Store, VectorStore
 from minirag.version import VERSION
 
-RESULTS = (
-    *("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html"),
-    *("report.md", "scores.csv", "comparison.csv"),
-)
+RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FILES)
 """What the evaluation writes; the log gives it again for free."""
 POSTGRESQL = "postgresql"
 """What `run.json` says of a store in a database: never where that is."""
@@ -563,39 +556,27 @@ class Run:
         """The exchanges behind each of an arm's eval answers."""
         return [[d.exchange for d in answer.drafts] for (name, _), answer in self.answers.items() if name == arm]
 
+    @property
+    def results(self) -> Results:
+        """What the report shows of this run."""
+        return Results(
+            questions=self.of_split("eval"),
+            answers=self.answers,
+            scores=self.scores,
+            comparison=self.comparison,
+            costs=self.costs,
+            losses=None if self.job_id is None else read_losses(self.log, self.job_id),
+            facts=self.facts(),  # last: it looks at the log that the steps before have written
+        )
+
     @cached_property
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
-        path, comparison, bill = self.folder / "report.html", self.comparison, self.costs
-        questions = self.of_split("eval")
-        results = Results(
-            facts=self.facts(),  # last: it looks at the log that the steps before have written
-            questions=questions,
-            answers=self.answers,
-            scores=self.scores,
-            comparison=comparison,
-            bill=bill,
-            source_pages={q.id: self._page_of[q.chunk_id] for q in questions if q.chunk_id},
-            usd={
-                key: costs.per_answer([[draft.exchange for draft in answer.drafts]], self.prices)
-                for key, answer in self.answers.items()
-            },
-            job=None if self.job_id is None else job_history(self.log, self.job_id),
-        )
-        write_atomically(path, html(results).encode("utf-8", "replace"))
-        return path
+        return write_report(self.folder, self.results)
 
     def write_tables(self, kind: str) -> list[Path]:
         """Scores and comparison as `scores.csv` and `comparison.csv`, or both in `report.md`; the files' paths."""
-        scores = score_table({question.id: question.text for question in self.of_split("eval")}, self.scores)
-        tables = {"comparison": comparison_table(self.comparison), "scores": scores}
-        files = {f"{name}.csv": table.csv() for name, table in tables.items()}
-        if kind == "md":
-            told = (f"## {name.capitalize()}\n\n{table.markdown()}" for name, table in tables.items())
-            files = {"report.md": "\n".join(told)}
-        for name, content in files.items():
-            write_atomically(self.folder / name, content.encode("utf-8", "replace"))
-        return [self.folder / name for name in files]
+        return write_tables(self.folder, kind, self.results)
 
     @staticmethod
     def open(folder: str | os.PathLike[str]) -> SavedRun:

@@ -7,8 +7,7 @@ from typing import Any
 from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
 from minirag.files import write_atomically
-from minirag.report.saved_run import SavedRun
-from minirag.report.several import html
+from minirag.report import SavedRun, several_html
 from minirag.statistics.replication import Replication, names_of, replication
 
 TAKEN = {"command", "documents", "html", "json"}
@@ -31,7 +30,8 @@ def main(given: Mapping[str, Any]) -> int:
     runs = [SavedRun(folder) for folder in folders]
     found = replication(runs)
     if page is not None:
-        write_atomically(page, html(runs, found).encode("utf-8", "replace"))
+        facts = {name: run.facts for name, run in zip(names_of(runs), runs, strict=True)}
+        write_atomically(page, several_html(facts, [one.to_json() for one in found]).encode("utf-8", "replace"))
         say(f"report: {page}")
     if given.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [one.to_json() for one in found]})

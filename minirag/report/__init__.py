@@ -1,41 +1,55 @@
-"""Row 8. One self-contained HTML file: the verdict, the numbers behind it, and every answer with its evidence.
+"""One HTML file with the verdict, the numbers behind it and every answer with its evidence; and the same as tables.
 
-Each section is a function from a run's `Results` to HTML. All text from documents and models is escaped.
+Deleting this room leaves runs without `report.html` and tables; nothing in them is computed here.
 """
 
-from minirag.report.caution import caution
-from minirag.report.document import document
-from minirag.report.facts import about
-from minirag.report.markup import tag
-from minirag.report.money import bill
-from minirag.report.noise import noise
-from minirag.report.passages import passages
+from pathlib import Path
+
+from minirag.files import write_atomically
+from minirag.report import sections
+from minirag.report.markup import document
 from minirag.report.questions import questions
-from minirag.report.results import Results
-from minirag.report.retrieval import found_pages
-from minirag.report.scores import scores
-from minirag.report.training import training
+from minirag.report.results import Results, read_losses
+from minirag.report.saved_run import SavedRun
+from minirag.report.several import several_html
+from minirag.report.tables import comparison_table, score_table
 from minirag.report.verdict import verdict
 
-TITLE = "Can the small model replace the large one?"
-ROOM = 1_350_000
-"""Bytes: the passages take what the rest leaves of it, so that a report of 200 questions can be sent by mail."""
+__all__ = ["FILES", "Results", "SavedRun", "read_losses", "report_html", "several_html", "write_report", "write_tables"]
+FILES = ("report.html", "report.md", "scores.csv", "comparison.csv")
+"""What this room writes into a run's folder."""
 
 
-def html(results: Results) -> str:
-    """The report as one HTML document; the same results give the same bytes."""
-    asked, script = questions(results)
-    before = [
-        tag("h1", TITLE),
+def report_html(results: Results) -> str:
+    """Return the report as one HTML document; the same results give the same bytes."""
+    parts = [
         verdict(results),
-        scores(results),
-        asked,
-        bill(results),
-        found_pages(results),
-        training(results),
-        noise(results),
-        caution(results),
+        sections.every_question(results),
+        questions(results),
+        sections.costs(results),
+        sections.training(results),
+        sections.noise(results),
+        sections.caution(results),
+        sections.passages(results),
+        sections.about(results),
     ]
-    room = ROOM - sum(len(part.encode("utf-8", "replace")) for part in before)
-    parts = [*before, passages(results, room), about(results)]
-    return document(TITLE, parts, script)
+    return document("Can the small model replace the large one?", parts)
+
+
+def write_report(folder: Path, results: Results) -> Path:
+    """Write `report.html` and return its path."""
+    path = folder / "report.html"
+    write_atomically(path, report_html(results).encode("utf-8", "replace"))
+    return path
+
+
+def write_tables(folder: Path, kind: str, results: Results) -> list[Path]:
+    """Write scores and comparison as `comparison.csv` and `scores.csv`, or both into `report.md` for kind `md`."""
+    scores = score_table({question.id: question.text for question in results.questions}, results.scores)
+    tables = {"comparison": comparison_table(results.comparison), "scores": scores}
+    files = {f"{name}.csv": table.csv() for name, table in tables.items()}
+    if kind == "md":
+        files = {"report.md": "\n".join(f"## {n.capitalize()}\n\n{table.markdown()}" for n, table in tables.items())}
+    for name, content in files.items():
+        write_atomically(folder / name, content.encode("utf-8", "replace"))
+    return [folder / name for name in files]

@@ -1,35 +1,132 @@
-"""Row 1. HTML and SVG as text: whatever comes from documents and models is escaped in one place."""
+"""HTML and SVG as text: escaping, elements, tables, formatted numbers, and the document around them.
 
+Text from documents and models is escaped by `text`, and attributes by `tag`; everything else takes finished markup.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
-from minirag.cli.visible import visible
+VOID_ELEMENTS = {"meta"}
+_UNSAFE = re.compile(
+    "[\0-\x1f\x7f-\x9f"  # control characters
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that change the direction of writing
+    "\u2028\u2029\ud800-\udfff]"  # line separators; lone surrogates, which cannot be encoded
+)
 
-_VOID = {"br", "hr", "img", "input", "meta"}
+
+def visible(value: str, keep: str = "") -> str:
+    r"""Return `value` with characters that could hide or reorder text as codes, except those in `keep`.
+
+    >>> visible("a\u202eb")
+    'a\\u{202e}b'
+    """
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", value)
 
 
 def text(value: object) -> str:
-    r"""A value as text of a page: escaped, and its controls and marks that turn the direction of writing as codes.
+    """Return any value as escaped text.
 
-    >>> text('<b> & "c"'), text("\u202e")
-    ('&lt;b&gt; &amp; &quot;c&quot;', '\\u{202e}')
+    >>> text('<b> & "c"')
+    '&lt;b&gt; &amp; &quot;c&quot;'
     """
     return escape(visible(str(value), keep="\t\n"))
 
 
 def tag(name: str, /, *content: str, **attributes: object) -> str:
-    """One element; its content is markup already, its attributes are plain values: None and False are left out.
+    """Return one element: content is markup, attributes are plain values; an attribute that is None is left out.
 
-    A trailing `_` of an attribute is dropped and the others become `-`; True is an attribute without a value.
+    A trailing `_` of an attribute's name is dropped, other underscores become `-`.
 
-    >>> tag("li", text("a < b"), class_="no", data_value=0.5, hidden=True)
-    '<li class="no" data-value="0.5" hidden>a &lt; b</li>'
+    >>> tag("li", text("a < b"), class_="no", aria_label="x")
+    '<li class="no" aria-label="x">a &lt; b</li>'
     """
-    written = []
+    start = f"<{name}"
     for key, value in attributes.items():
-        attribute = key.rstrip("_").replace("_", "-")
-        if value is True:
-            written.append(f" {attribute}")
-        elif value is not None and value is not False:
-            written.append(f' {attribute}="{text(value)}"')
-    start = f"<{name}{''.join(written)}>"
-    return start if name in _VOID else f"{start}{''.join(content)}</{name}>"
+        if value is not None:
+            start += f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
+    return f"{start}>" if name in VOID_ELEMENTS else f"{start}>{''.join(content)}</{name}>"
+
+
+def section(title: str, *parts: str) -> str:
+    """Return a part of the report under its heading, or "" if all parts are empty."""
+    return tag("section", tag("h2", text(title)), *parts) if any(parts) else ""
+
+
+def bullets(items: Iterable[str]) -> str:
+    """Return a list of markup items, or "" if there are none."""
+    lines = "".join(tag("li", item) for item in items)
+    return tag("ul", lines) if lines else ""
+
+
+def figures(charts: Iterable[tuple[str, str]]) -> str:
+    """Return charts, each a (title, SVG), side by side where there is room."""
+    return tag("div", *(tag("figure", tag("figcaption", text(title)), svg) for title, svg in charts), class_="charts")
+
+
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1, kind: str = "wide"
+) -> str:
+    """Return a table of markup cells, which scrolls if it is too wide; columns from `text_columns` on are numbers."""
+
+    def cells(element: str, values: Sequence[str], scope: str | None = None) -> str:
+        classes = [None if i < text_columns else "n" for i in range(len(values))]
+        row = (tag(element, value, class_=class_, scope=scope) for value, class_ in zip(values, classes, strict=True))
+        return tag("tr", *row)
+
+    top = tag("thead", cells("th", [text(title) for title in head], "col"))
+    body = tag("tbody", *(cells("td", row) for row in rows))
+    content = tag("table", tag("caption", text(caption)), top, body)
+    return tag("div", content, class_=kind, tabindex="0", role="region", aria_label=caption)
+
+
+def spaced(name: str) -> str:
+    """Return a metric's or a setting's name for people: `answer_relevancy` as `answer relevancy`."""
+    return name.replace("_", " ")
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """Return a number with three decimals, or a dash for None; `sign="+"` for differences."""
+    return "–" if value is None else f"{value:{sign}.3f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a difference.
+
+    >>> interval(-0.25, 0.5)
+    '[-0.250, +0.500]'
+    """
+    return f"[{number(low, '+')}, {number(high, '+')}]"
+
+
+def money(usd: float | None) -> str:
+    """Return US dollars to the cent, below a dollar to a hundredth of a cent.
+
+    >>> money(12.5), money(0.0123), money(0.0000123), money(0.0), money(None)
+    ('$12.50', '$0.0123', '&lt;$0.0001', '$0', 'unknown')
+    """
+    if usd is None:
+        return "unknown"
+    if 0 < usd < 0.00005:
+        return "&lt;$0.0001"
+    return "$0" if usd == 0 else f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """Return a complete HTML page; its policy lets a browser apply this style sheet and load, run or send nothing."""
+    style = Path(__file__).with_name("style.css").read_text("utf-8")
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        tag("title", text(f"minirag: {title}")),
+        tag("style", style),
+    )
+    main = tag("main", "\n", tag("h1", text(title)), "\n", "\n".join(filter(None, parts)), "\n")
+    return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"

@@ -1,77 +1,136 @@
-"""The table of all questions: what each scored before and after, the largest loss first."""
+"""The table of all questions: what each scored, and behind a click every arm's answer with the judge's evidence."""
 
-from minirag.costs.bill import dollars
+import re
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
+from typing import Any
+
+from minirag.evaluation import ScoredRow
+from minirag.query import Answer
 from minirag.questions import Question
-from minirag.report.answers import details
-from minirag.report.layout import named, section
-from minirag.report.markup import tag
-from minirag.report.question_table import QuestionRow, question_table
+from minirag.report.markup import bullets, number, section, spaced, tag, text
 from minirag.report.results import Results
 
 
-def questions(results: Results) -> tuple[str, str]:
-    """(HTML, the hash that allows the table's script)."""
-    metrics = list(results.comparison["metrics"])
-    columns = [column for metric in metrics for column in _columns(results, metric)]
+def questions(results: Results) -> str:
+    """Return the table: the largest loss first, unscored questions last."""
+    if not results.questions:
+        return section("Questions", tag("p", "There is no question."))
+    columns = _columns(results)
+    head = "".join(tag("th", text(column), scope="col", class_="n") for column in columns)
+    rows = (
+        _row(results, question, columns) for question in sorted(results.questions, key=lambda q: _order(results, q))
+    )
+    explained = "Scores of base → tuned, with the difference: the largest loss first, unscored questions last."
+    note = tag("p", explained, class_="soft") if results.against else ""
+    caption = tag("caption", "Questions", class_="unseen")
+    top = tag("thead", tag("tr", tag("th", "question", scope="col"), head))
+    return section("Questions", note, tag("table", caption, top, *rows, class_="questions"))
+
+
+def _order(results: Results, question: Question) -> tuple[bool, float]:
+    differences = (results.difference(metric, question.id) for metric in results.metrics)
+    scored = [difference for difference in differences if difference is not None]
+    return not scored, sum(scored)
+
+
+def _columns(results: Results) -> list[str]:
     if results.against:
-        columns.append("tuned costs")
-    ordered = sorted(results.questions, key=lambda question: _place(results, question))
-    rows = [_row(results, question, metrics) for question in ordered]
-    table, script = question_table(columns, rows, "Questions")
-    told = tag("p", "The largest loss first; what lacks a score last.", class_="soft") if results.against else ""
-    return section("Questions", told, table), script
+        return [spaced(metric) for metric in results.metrics]
+    return [f"{spaced(metric)}, {arm}" for metric in results.metrics for arm in results.arms]
 
 
-def _columns(results: Results, metric: str) -> list[str]:
-    if not results.against:
-        return [f"{named(metric)}, {arm}" for arm in results.arms]
-    return [f"{named(metric)}, base → tuned", "difference"]
+def _cells(results: Results, question: Question) -> Iterator[str]:
+    for metric in results.metrics:
+        scores = {arm: number(results.values[arm, metric][question.id]) for arm in results.arms}
+        if results.against:
+            difference = number(results.difference(metric, question.id), "+")
+            yield f"{scores['base']} → {scores['tuned']} ({difference})"
+        else:
+            yield from scores.values()
 
 
-def _row(results: Results, question: Question, metrics: list[str]) -> QuestionRow:
-    cells = []
-    for metric in metrics:
-        values = [results.values[arm, metric][question.id] for arm in results.arms]
-        if not results.against:
-            cells += [_shown(value) for value in values]
-            continue
-        pair = [results.values[arm, metric][question.id] for arm in ("base", "tuned")]
-        cells += [" → ".join(map(_shown, pair)), _shown(results.difference(question.id, metric), "+")]
-    if results.against:
-        cells.append(dollars(results.usd.get(("tuned", question.id))))
+def _row(results: Results, question: Question, columns: list[str]) -> str:
+    cells = [
+        tag("td", cell, class_="n", data_column=column)
+        for column, cell in zip(columns, _cells(results, question), strict=True)
+    ]
     page = "" if question.page is None else f"page {question.page}"
-    return QuestionRow(
-        id=question.id,
-        question=question.text,
-        notes=", ".join(filter(None, [page, *question.flags])),
-        cells=cells,
-        kind=_kind(results, question),
-        details=details(results, question),
+    notes = " · ".join(filter(None, [question.id, page, *question.flags, "answers and evidence"]))
+    details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
+    return tag(
+        "tbody",
+        tag("tr", tag("th", text(question.text), scope="rowgroup", dir="auto"), *cells),
+        tag("tr", tag("td", details, colspan=len(columns) + 1)),
+        id=f"question-{question.id}",
     )
 
 
-def _shown(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.3f}"
+def _details(results: Results, question: Question) -> str:
+    """The passages with their cosines (all arms are given the same), then each arm's answer."""
+    answers = {arm: results.answers.get((arm, question.id)) for arm in results.arms}
+    hits = next((answer.hits for answer in answers.values() if answer is not None), ())
+    links = (
+        f"{tag('a', f'page {hit.chunk.page}', href=f'#passage-{hit.chunk.id}')} ({number(hit.score)})" for hit in hits
+    )
+    parts = [tag("p", "Passages given: ", ", ".join(links) or "none")]
+    for arm, answer in answers.items():
+        if answer is None:
+            parts += [tag("h3", text(arm)), tag("p", "No answer: the call failed.", class_="no")]
+            continue
+        base = answers.get("base") if arm == "tuned" else None
+        notes = ["1 call" if len(answer.drafts) == 1 else f"{len(answer.drafts)} calls"]
+        notes += ["cut off at the reply's limit"] if answer.cut_off else []
+        notes += ["changes against base are marked"] if base is not None else []
+        quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
+        parts += [
+            tag("h3", text(arm), " ", tag("small", text(", ".join(notes)))),
+            tag("blockquote", quoted, dir="auto"),
+            *(_evidence(row, answer) for row in results.scores_of.get((arm, question.id), ())),
+        ]
+    return "".join(parts)
 
 
-def _differences(results: Results, question: Question) -> list[float | None]:
-    return [results.difference(question.id, metric) for metric in results.comparison["metrics"]]
+def _evidence(row: ScoredRow, answer: Answer) -> str:
+    """A score, why there is none if so, and what it was computed from."""
+    score = row.score
+    name = spaced(row.metric) + (f", round {row.round + 1}" if row.round else "")
+    reason = f" ({text(score.reason)})" if score.reason else ""
+    items = bullets(_item(item, answer) for item in score.evidence)
+    return tag("p", f"{text(name)}: {number(score.value)}{reason}") + items
 
 
-def _place(results: Results, question: Question) -> tuple[bool, float]:
-    """Where a question stands: by the sum of its differences, those without one last."""
-    known = [value for value in _differences(results, question) if value is not None]
-    return not known, sum(known)
+def _item(item: Mapping[str, Any], answer: Answer) -> str:
+    """One piece of evidence of any metric: the verdict or cosine, what it is about, and the judge's reason."""
+    verdict = item.get("supported", item.get("useful"))
+    start = "" if verdict is None else tag("b", word := "yes" if verdict else "no", class_=word) + ": "
+    if item.get("cosine") is not None:
+        start += f"{number(item['cosine'])}: "
+    about = next((item[key] for key in ("statement", "question", "sentence") if key in item), None)
+    if about is None:
+        about = f"passage {item['context'] + 1}"
+    end = " (noncommittal)" if item.get("noncommittal") else ""
+    span = item.get("span")
+    page = f"page {answer.hits[span[0]].chunk.page}" if span else ""
+    if reason := "; ".join(filter(None, [str(item.get("reason") or ""), page])):
+        end += " " + tag("small", tag("bdi", text(reason)))
+    return start + tag("bdi", text(about)) + end
 
 
-def _kind(results: Results, question: Question) -> str:
-    """What the filter knows a question by."""
-    found = _differences(results, question)
-    if not results.against:
-        lacks = any(values[question.id] is None for values in results.values.values())
-        return "unscored" if lacks else "scored"
-    known = [value for value in found if value is not None]
-    better, worse = any(value > 0 for value in known), any(value < 0 for value in known)
-    if len(known) < len(found):
-        return "unscored"
-    return "better and worse" if better and worse else "better" if better else "worse" if worse else "the same"
+def word_diff(old: str, new: str) -> str:
+    """Return both texts in one, words that only `old` has in `<del>`, words that only `new` has in `<ins>`.
+
+    >>> word_diff("Fares rose in May.", "Fares fell in May.")
+    'Fares <del>rose </del><ins>fell </ins>in May. '
+    """
+    before, after = (re.findall(r"\S+\s+", f"{words} ") for words in (old, new))
+    matcher = SequenceMatcher(None, [word.strip() for word in before], [word.strip() for word in after])
+    parts = []
+    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
+        removed, added = text("".join(before[i1:i2])), text("".join(after[j1:j2]))
+        if kind == "equal":
+            parts.append(added)
+        else:
+            parts += [tag("del", removed)] if removed else []
+            parts += [tag("ins", added)] if added else []
+    return "".join(parts)

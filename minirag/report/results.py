@@ -1,81 +1,98 @@
-"""What there is to show of a finished run: the contents of its files, and what they are about."""
+"""What the report shows of a finished run: the content of its files, and what follows from it at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from minirag.arms import ARMS
-from minirag.evaluation import ScoredRow, Scores
+from minirag.evaluation import ScoredRow
+from minirag.message_log import Exchange
 from minirag.query import Answer
-from minirag.questions import PageKey, Question
-from minirag.report.job_history import JobHistory
-from minirag.report.traced import Traced
+from minirag.questions import Question
+
+AGAINST = ("teacher", "base", "control")
+"""The arms that the tuned model is compared with, the most telling first."""
+Losses = Mapping[str, Sequence[tuple[int, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A run's `facts` (`run.json`), eval `questions`, `answers` by (arm, question id), `scores`, comparison and bill.
+    """A run's facts (`run.json`), eval questions, answers by (arm, question id), scores, comparison and costs.
 
-    `source_pages` are the pages that questions were written from, where that is known, by question id; `usd` is what
-    each answer cost, by its key; `job` is None where nothing was trained here.
+    `losses` are those of the fine-tuning job as `read_losses` gives them; None if this run started no job.
     """
 
     facts: Mapping[str, Any]
     questions: Sequence[Question]
     answers: Mapping[tuple[str, str], Answer]
-    scores: Scores
+    scores: Sequence[ScoredRow]
     comparison: Mapping[str, Any]
-    bill: Mapping[str, Any]
-    source_pages: Mapping[str, PageKey]
-    usd: Mapping[tuple[str, str], float | None]
-    job: JobHistory | None = None
+    costs: Mapping[str, Any]
+    losses: Losses | None = None
 
     @property
-    def compared(self) -> Traced:
-        """`comparison.json`, with its places."""
-        return Traced(self.comparison, "comparison.json#")
+    def metrics(self) -> list[str]:
+        """The names of the metrics, in order."""
+        return list(self.comparison["metrics"])
 
     @property
-    def costs(self) -> Traced:
-        """`costs.json`, with its places."""
-        return Traced(self.bill, "costs.json#")
-
-    @cached_property
     def arms(self) -> list[str]:
-        """The arms whose answers were judged, in their order."""
-        judged = self.comparison["ragas_score"]
-        return [arm for arm in ARMS if arm in judged]
+        """The arms whose answers were judged, in order."""
+        return list(self.comparison["ragas_score"])
 
     @property
     def against(self) -> list[str]:
-        """The arms that the tuned model is compared with; none where there is no tuned model."""
-        return [arm for arm in ("base", "teacher", "control") if arm in self.arms and "tuned" in self.arms]
+        """The arms that the tuned model is compared with; none without a tuned model."""
+        return [arm for arm in AGAINST if arm in self.arms and "tuned" in self.arms]
 
     @cached_property
     def values(self) -> dict[tuple[str, str], dict[str, float | None]]:
-        """Each question's score, its mean over the rounds, by (arm, metric) and question id."""
-        ids = [question.id for question in self.questions]
+        """Each question's mean score over the rounds, by (arm, metric) and question id; None if unscored."""
+        rounds: dict[tuple[str, str, str], list[float]] = {}
+        for row in self.scores:
+            if row.score.value is not None:
+                rounds.setdefault((row.arm, row.metric, row.question_id), []).append(row.score.value)
+        means = {key: sum(values) / len(values) for key, values in rounds.items()}
         return {
-            (arm, metric): dict(zip(ids, self.scores.values(arm, metric, ids), strict=True))
+            (arm, metric): {question.id: means.get((arm, metric, question.id)) for question in self.questions}
             for arm in self.arms
-            for metric in self.comparison["metrics"]
+            for metric in self.metrics
         }
 
     @cached_property
-    def scored(self) -> dict[tuple[str, str], list[tuple[int, ScoredRow]]]:
-        """The scores of each answer, by (arm, question id), each with its line in `scores.jsonl`, from 0."""
-        found: dict[tuple[str, str], list[tuple[int, ScoredRow]]] = {}
-        for line, row in enumerate(self.scores):
-            found.setdefault((row.arm, row.question_id), []).append((line, row))
-        return found
+    def scores_of(self) -> dict[tuple[str, str], list[ScoredRow]]:
+        """The scores of each answer, by (arm, question id)."""
+        rows: dict[tuple[str, str], list[ScoredRow]] = {}
+        for row in self.scores:
+            rows.setdefault((row.arm, row.question_id), []).append(row)
+        return rows
 
-    def difference(self, question: str, metric: str) -> float | None:
-        """Tuned − base of one question; None where one of them is unscored."""
-        first, second = (self.values.get((arm, metric), {}).get(question) for arm in ("base", "tuned"))
-        return None if first is None or second is None else second - first
+    def difference(self, metric: str, question_id: str) -> float | None:
+        """Return tuned − base of one question, None if one of them is unscored."""
+        base, tuned = (self.values.get((arm, metric), {}).get(question_id) for arm in ("base", "tuned"))
+        return None if base is None or tuned is None else tuned - base
 
 
-def pair(metric: Traced, arm: str) -> Traced:
-    """The comparison of the tuned model with an arm, in what `comparison.json` has of a metric."""
-    return metric if arm == "base" else metric[f"tuned_against_{arm}"]
+def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield (metric, arm, the tuned model compared with it) for all in `comparison.json`, `ragas_score` last."""
+    for metric, result in comparison["metrics"].items():
+        yield metric, "base", result
+        for arm in AGAINST:
+            if f"tuned_against_{arm}" in result:
+                yield metric, arm, result[f"tuned_against_{arm}"]
+    for pair, result in comparison["ragas_score_compared"].items():
+        yield "ragas_score", pair.removeprefix("tuned_against_"), result
+
+
+def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
+    """Return the training and validation losses (step, loss) that the events of a job in the log report."""
+    losses: dict[str, dict[int, float]] = {"training": {}, "validation": {}}
+    for exchange in log:
+        if exchange.stage != "poll" or exchange.request.get("fine_tuning_job_id") != job_id:
+            continue
+        for event in (exchange.response or {}).get("data") or ():
+            data = event.get("data") or {}
+            for name, key in (("training", "train_loss"), ("validation", "valid_loss")):
+                if isinstance(data.get(key), int | float) and isinstance(data.get("step"), int):
+                    losses[name][data["step"]] = float(data[key])
+    return {name: sorted(points.items()) for name, points in losses.items()}

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minirag.report.results import comparisons
 from minirag.report.saved_run import SavedRun
-from minirag.report.tables import pairs
 from minirag.statistics.clustered import Estimate, clustered_mean
 
 CLEAR = {"better", "worse", "no meaningful difference"}
@@ -40,7 +40,7 @@ class Replication:
 
 def replication(runs: Sequence[SavedRun]) -> list[Replication]:
     """Every comparison that one of the runs has, in the order of the first."""
-    found = [{(metric, arm): one for metric, arm, one in pairs(run.comparison)} for run in runs]
+    found = [{(metric, arm): one for metric, arm, one in comparisons(run.comparison)} for run in runs]
     return [
         Replication(
             *key,

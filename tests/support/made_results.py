@@ -1,4 +1,4 @@
-"""Results of runs that never were: any number of questions, any texts, scored or not, with a tuned model or without."""
+"""Made-up results of runs: any number of questions, any texts, scored or not, with a tuned model or without."""
 
 import random
 from collections.abc import Sequence
@@ -12,8 +12,7 @@ from minirag.metrics.score import Score
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question
-from minirag.report.job_history import JobHistory
-from minirag.report.results import Results
+from minirag.report import Results
 from minirag.statistics.breakdown import traits
 from minirag.statistics.findings import Evaluation
 from minirag.statistics.summary import comparison_of
@@ -21,7 +20,11 @@ from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
 METRICS = ("faithfulness", "answer_relevancy")
-JOB = JobHistory([("queued", 1.79e9), ("running", 1.79e9 + 20)], 1.79e9 + 300, [(1, 2.0), (2, 1.5)], [])
+LOSSES = {"training": [(1, 2.0), (2, 1.5)], "validation": []}
+CHINESE = "票价在五月上涨了百分之三，因为电费比去年贵。乘客人数仍然增加。"
+ARABIC = "ارتفعت الأجرة في مايو بنسبة ثلاثة بالمئة لأن الكهرباء كانت أغلى من العام الماضي."
+LONG = "The fare rose by three per cent in May, since power cost more than in the year before. " * 60
+UNBROKEN = "https://example.org/" + "averylongpath" * 40
 
 
 def made(
@@ -34,7 +37,10 @@ def made(
     rounds: int = 1,
     finish: str = "stop",
 ) -> Results:
-    """One question for each text, which is its answer, evidence, reason, flag and document too; `names` also."""
+    """Return results with one question for each text, which is its answer, evidence, reason, flag and document too.
+
+    `names` are what models, the service and the like are called.
+    """
     questions = [Question(f"e{n}", "eval", text, f"c{n}", n, (text,)) for n, text in enumerate(texts)]
     answers = {(arm, q.id): _answer(q, arm, finish) for q in questions for arm in arms}
     scores = _scores(questions, arms, scored, rounds)
@@ -59,7 +65,6 @@ def made(
             "payback": f"Whether training pays for itself is not known. {names}",
         },
     )
-    found = [{"source": t, "page": 1, "reason": "instruction", "excerpt": t} for t in texts[:1]]
     return Results(
         facts={
             "minirag": "0",
@@ -67,16 +72,13 @@ def made(
             "settings": dict.fromkeys(("teacher", "student", "judge", "suffix"), names),
             "documents": dict.fromkeys(texts[:1], names),
             "models_served": {names: [names]},
-            "pages": {"suspicious": found},
         },
         questions=questions,
         answers=answers,
         scores=scores,
         comparison=comparison_of(evaluation, warnings=[names] if names else [], untrained=untrained),
-        bill=bill,
-        source_pages={q.id: page_of[q.chunk_id or ""] for q in questions},
-        usd=dict.fromkeys(answers, usd),
-        job=JOB if "tuned" in arms else None,
+        costs=bill,
+        losses=LOSSES if "tuned" in arms else None,
     )
 
 
@@ -89,14 +91,14 @@ def _answer(question: Question, arm: str, finish: str) -> Answer:
 
 
 def _scores(questions: Sequence[Question], arms: Sequence[str], scored: bool, rounds: int) -> Scores:
-    chance, found = random.Random(1), Scores()
+    chance, scores = random.Random(1), Scores()
     for question in questions:
-        told = question.text
-        evidence = {"statement": told, "supported": False, "reason": told, "span": None, "question": told}
+        text = question.text
+        evidence = {"statement": text, "supported": False, "reason": text, "span": None, "question": text}
         for arm in arms:
             for metric in METRICS:
                 for number in range(rounds):
                     value = chance.randint(0, 8) / 8 if scored else None
-                    score = Score(value, "" if scored else told, (evidence,), ("id",))
-                    found.append(ScoredRow(question.id, arm, metric, number, score))
-    return found
+                    score = Score(value, "" if scored else text, (evidence,), ("id",))
+                    scores.append(ScoredRow(question.id, arm, metric, number, score))
+    return scores

@@ -1,0 +1,134 @@
+"""The other sections of the report, in reading order."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minirag.chunker import Chunk
+from minirag.report.charts import loss_curve, paired
+from minirag.report.markup import bullets, figures, money, section, spaced, table, tag, text
+from minirag.report.results import Results
+
+CAUTION = {
+    "warnings": "The models",
+    "several metrics": "Several metrics",
+    "the teacher's lead": "How much of the teacher's lead was closed",
+    "unscored answers": "What unscored answers could hide",
+    "flagged questions": "Without the flagged questions",
+    "where the change comes from": "Where the change comes from",
+}
+"""Headings of the subjects in `comparison.json`'s `in_words`; the judge's noise and labels have their own section."""
+TOKENS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens", "training_tokens")
+
+
+def every_question(results: Results) -> str:
+    """Return a chart of each metric against each arm, every question as a stick."""
+    charts = []
+    for metric in results.metrics:
+        for arm in results.against:
+            if arm != "control":
+                title = f"{spaced(metric)}: {arm} and tuned"
+                first, second = results.values[arm, metric], results.values["tuned", metric]
+                charts.append((title, paired(title, first, second, (arm, "tuned"))))
+    if not charts:
+        return ""
+    explained = tag("p", "Each stick is a question, from one model's score to the other's.", class_="soft")
+    return section("Every question", explained, figures(charts))
+
+
+def costs(results: Results) -> str:
+    """Return when training pays for itself, and the bill by stage, arm and model."""
+    bill = results.costs
+    rows = [
+        [text(line["stage"]), text(line["arm"]), text(line["model"])]
+        + [f"{line[name]:,}" for name in TOKENS]
+        + [money(line["usd"])]
+        for line in bill["lines"]
+    ]
+    rows.append(["total", "", "", *[""] * len(TOKENS), money(bill["total_usd"])])
+    head = ["stage", "arm", "model", *(name.removesuffix("_tokens") for name in TOKENS), "US dollars"]
+    note = tag("p", f"Tokens as the service counted them; prices of {text(bill['prices_of'])}.", class_="soft")
+    lines = table("The bill, in tokens and US dollars", head, rows, text_columns=3)
+    return section("Money", tag("p", text(bill["payback"])), lines, note)
+
+
+def training(results: Results) -> str:
+    """Return the loss curve of the job, or a sentence if nothing was trained here."""
+    if results.losses is None:
+        tuned = results.facts["settings"].get("tuned")
+        return section(
+            "Training", tag("p", text(f"{tuned} was trained elsewhere." if tuned else "No job was started."))
+        )
+    title = "Training and validation loss" if results.losses["validation"] else "Training loss"
+    return section("Training", figures([(title, loss_curve(title, results.losses))]))
+
+
+def noise(results: Results) -> str:
+    """Return how steady the judge is, if answers were judged several times, and how a person's labels agree."""
+    in_words = results.comparison["in_words"]
+    judged = bullets(map(text, in_words.get("the judge's noise", ())))
+    if not judged and max((row.round for row in results.scores), default=0):
+        judged = tag("p", "No answer of both models was scored in two rounds.")
+    elif not judged:
+        judged = tag(
+            "p", "Every answer was judged once, so the judge's noise is unknown; use --rounds 3 to measure it."
+        )
+    labels = bullets(map(text, in_words.get("a person's labels", ())))
+    return section("The judge's noise", judged, tag("h3", "A person's labels") + labels if labels else "")
+
+
+def caution(results: Results) -> str:
+    """Return what makes the verdict less certain: in words, by subject, and why answers are unscored."""
+    in_words, parts = results.comparison["in_words"], []
+    for subject, title in CAUTION.items():
+        if lines := bullets(map(text, in_words.get(subject, ()))):
+            parts += [tag("h3", text(title)), lines]
+    reasons = [
+        f"{text(spaced(metric))}, {text(arm)}: {times:,} × {text(reason)}"
+        for metric, result in results.comparison["metrics"].items()
+        for arm, one in result["arms"].items()
+        for reason, times in one["unscored"].items()
+    ]
+    if reasons:
+        parts += [tag("h3", "Unscored answers, which are in no mean"), bullets(reasons)]
+    asked = results.comparison["questions"]
+    flagged = f"{asked['flagged']:,} of {asked['n']:,} eval questions are flagged; the scores include them."
+    parts.append(tag("p", flagged if asked["flagged"] else "No eval question is flagged."))
+    return section("Reasons for caution", *parts)
+
+
+def passages(results: Results) -> str:
+    """Return every passage that was given for an eval question once, in the order of the documents."""
+    chunks: dict[str, Chunk] = {}
+    asked: dict[str, set[str]] = {}
+    for (_, question_id), answer in results.answers.items():
+        for hit in answer.hits:
+            chunks[hit.chunk.id] = hit.chunk
+            asked.setdefault(hit.chunk.id, set()).add(question_id)
+    parts = []
+    for chunk in sorted(chunks.values(), key=lambda chunk: (chunk.source, chunk.start)):
+        count = len(asked[chunk.id])
+        summary = f"{Path(chunk.source).name}, page {chunk.page}, for {count} question{'' if count == 1 else 's'}"
+        quoted = tag("blockquote", text(chunk.text), id=f"passage-{chunk.id}", dir="auto")
+        parts.append(tag("details", tag("summary", text(summary)), quoted))
+    return section("Passages", *parts)
+
+
+def about(results: Results) -> str:
+    """Return settings, documents, models served and the version."""
+    rows = [[text(name), text(value)] for name, value in provenance(results.facts).items()]
+    return section("About this run", table("Settings and sources", ["setting", "value"], rows, 2, "wide breaks"))
+
+
+def provenance(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `run.json` says of a run as one flat mapping, for people; without settings that are not set."""
+    flat = {spaced(name): _setting(value) for name, value in facts["settings"].items() if value is not None}
+    flat |= {f"sha256 of {name}": str(digest) for name, digest in facts["documents"].items()}
+    flat |= {f"{model} served as": ", ".join(names) for model, names in facts["models_served"].items()}
+    return flat | {"service": str(facts["service"]), "minirag": str(facts["minirag"])}
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
