@@ -35,16 +35,13 @@ def differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     known = [value for triple in values.values() for value in triple if isinstance(value, float)]
     if not known:
         return tag("p", "Nothing was scored.")
-    x = Scale(min(0.0, *known), max(0.0, *known), 88, WIDTH - 140)
+    x = Scale(min(0.0, *known), max(0.0, *known), 66, WIDTH - 164)
     bottom = ROW * len(rows) + 4
     marks, descriptions = [*x_axis(x, 2, bottom), line(x(0), 2, x(0), bottom, "zero")], []
     for i, (name, (difference, low, high)) in enumerate(values.items()):
         y, verdict = ROW * i + ROW / 2 + 2, rows[name]["verdict"]
         descriptions.append(f"{name}: {number(difference, '+')} {interval(low, high)}, {verdict}")
-        drawn = [
-            label(80, y + 4, name, "end", "ink"),
-            label(WIDTH - 132, y + 4, f"{number(difference, '+')} {verdict}"),
-        ]
+        drawn = [label(56, y + 4, name, "end", "ink"), label(WIDTH - 152, y + 4, verdict)]
         if low is not None and high is not None:
             drawn.append(line(x(low), y, x(high), y, "interval"))
         if difference is not None:

@@ -29,7 +29,7 @@ def questions(results: Results) -> str:
 
 
 def _order(results: Results, question: Question) -> tuple[bool, float]:
-    differences = (results.difference(metric, question.id) for metric in results.metrics)
+    differences = (results.difference(question.id, metric) for metric in results.metrics)
     scored = [difference for difference in differences if difference is not None]
     return not scored, sum(scored)
 
@@ -44,7 +44,7 @@ def _cells(results: Results, question: Question) -> Iterator[str]:
     for metric in results.metrics:
         scores = {arm: number(results.values[arm, metric][question.id]) for arm in results.arms}
         if results.against:
-            difference = number(results.difference(metric, question.id), "+")
+            difference = number(results.difference(question.id, metric), "+")
             yield f"{scores['base']} → {scores['tuned']} ({difference})"
         else:
             yield from scores.values()

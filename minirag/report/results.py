@@ -67,7 +67,7 @@ class Results:
             rows.setdefault((row.arm, row.question_id), []).append(row)
         return rows
 
-    def difference(self, metric: str, question_id: str) -> float | None:
+    def difference(self, question_id: str, metric: str) -> float | None:
         """Return tuned − base of one question, None if one of them is unscored."""
         base, tuned = (self.values.get((arm, metric), {}).get(question_id) for arm in ("base", "tuned"))
         return None if base is None or tuned is None else tuned - base

@@ -1,43 +1,47 @@
-"""The report of a run: the numbers of its files and no others, whatever the data, on every screen."""
+"""The report of a run: the numbers of its files, whatever the data, in one file that loads and runs nothing."""
 
 import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browser import SCHEMES, SIZES, Browser
-from gallery import ARABIC, CHINESE, LONG, UNBROKEN
-from made_results import made
+from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
 from minirag.cli.main import main
 from minirag.evaluation import Scores
-from minirag.report import html
-from minirag.report.results import Results
+from minirag.message_log import Exchange
+from minirag.report import read_losses, report_html
+from minirag.report.questions import word_diff
+from payloads import ESCAPES, markup
 
-ROOT = Path(__file__).parents[2]
-SAMPLE = str(ROOT / "minirag" / "data" / "sample-report.pdf")
-TEN_K = ROOT.parent / "shared" / "nvidia-10k"
+SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 SIZE = ["--train-questions", "12", "--eval-questions", "6", "--context-window", "1200", "--rounds", "2", "--control"]
-LIMIT = 1_500_000
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+METRICS = ("faithfulness", "answer_relevancy")
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
+PRICES = """
+[models."offline"]
+input = 1.0
+output = 4.0
+[models."offline-teacher"]
+input = 50.0
+output = 90.0
+[models."ft:offline"]
+input = 2.0
+output = 8.0
+training = 0.2
+"""
 
 
 @pytest.fixture(scope="module")
 def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the embedded models would cost if they cost something."""
+    """Prices of the embedded models."""
     path = tmp_path_factory.mktemp("prices") / "prices.toml"
-    path.write_text(
-        '[models."offline"]\ninput = 1.0\noutput = 4.0\n[models."offline-teacher"]\ninput = 50.0\noutput = 90.0\n'
-        '[models."ft:offline"]\ninput = 2.0\noutput = 8.0\ntraining = 0.2\n'
-    )
+    path.write_text(PRICES)
     return path
 
 
@@ -55,134 +59,109 @@ def page(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def ten_k(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of 200 questions about the article's filing."""
-    if not TEN_K.is_dir():
-        pytest.skip("the 10-K is not beside the project")
-    out = tmp_path_factory.mktemp("filing")
-    document = str(TEN_K / "nvidia-sec-10k-2022.pdf")
-    assert main(["run", document, "--offline", "--eval-questions", "200", "--out", str(out)]) == 0
-    return (out / "report.html").read_text("utf-8")
+def comparison(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "comparison.json").read_text("utf-8")))
 
 
-class Walk(HTMLParser):
-    """Every element's name, attributes and own text."""
+class Cells(HTMLParser):
+    """The rows of all tables as lists of text, and the elements that the page has."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str], list[str]]] = []
-        self._open: list[list[str]] = []
+        self.rows: list[list[str]] = []
+        self.elements: list[str] = []
+        self._inside = False
         self.feed(page)
 
-    def handle_starttag(self, name: str, given: list[tuple[str, str | None]]) -> None:
-        content: list[str] = []
-        self.found.append((name, {key: value or "" for key, value in given}, content))
-        if name not in {"meta", "input"}:
-            self._open.append(content)
+    def handle_starttag(self, name: str, _: list[tuple[str, str | None]]) -> None:
+        self.elements.append(name)
+        if name == "tr":
+            self.rows.append([])
+        elif name in {"td", "th"}:
+            self.rows[-1].append("")
+            self._inside = True
 
-    def handle_endtag(self, _: str) -> None:
-        self._open.pop()
+    def handle_endtag(self, name: str) -> None:
+        if name in {"td", "th"}:
+            self._inside = False
 
     def handle_data(self, data: str) -> None:
-        for content in self._open[-1:]:
-            content.append(data)
-
-    def with_data(self, *names: str) -> Iterator[tuple[dict[str, str], str]]:
-        """Attributes and text of the elements that have all of these `data-` attributes, in order."""
-        for _, given, content in self.found:
-            if all(f"data-{name}" in given for name in names):
-                yield given, "".join(content)
-
-
-def looked_up(folder: Path, place: str) -> Any:
-    """The value at `file#/a/0`, found as a reader would."""
-    name, pointer = place.split("#")
-    value: Any = rows(folder / name) if name.endswith("l") else json.loads((folder / name).read_bytes())
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        value = value[int(key)] if isinstance(value, list) else value[key]
-    return value
-
-
-def shown(told: str) -> float:
-    return float(told.replace("$", "").replace(",", ""))
+        if self._inside:
+            self.rows[-1][-1] += data
 
 
 # -- the numbers -------------------------------------------------------------------------------------------
 
 
-def test_every_number_with_a_place_is_the_one_that_stands_there(folder: Path, page: str) -> None:
-    places = list(Walk(page).with_data("at"))
-    assert len(places) > 150
-    for given, told in places:
-        value = looked_up(folder, given["data-at"])
-        if "value" not in given:
-            assert told == value
-        elif value is None:
-            assert (given["value"], told in {"–", "unknown"}) == ("", True)
-        else:
-            assert float(given["value"]) == value
-            assert told == "<0.001" or abs(shown(told) - value) <= max(0.0005, abs(value) / 100)
-
-
-def test_all_scores_and_means_differences_intervals_and_sums_are_in_the_report(folder: Path, page: str) -> None:
-    places = {given["data-at"] for given, _ in Walk(page).with_data("at")}
-    assert {f"scores.jsonl#/{line}/value" for line in range(len(rows(folder / "scores.jsonl")))} <= places
-    comparison = json.loads((folder / "comparison.json").read_text())
-    for metric, found in comparison["metrics"].items():
-        start = f"comparison.json#/metrics/{metric}"
-        assert {f"{start}/arms/{arm}/mean" for arm in found["arms"]} <= places
-        for pair in ("", "/tuned_against_teacher", "/tuned_against_control"):
-            assert {f"{start}{pair}/{name}" for name in ("difference", "low", "high", "n", "verdict")} <= places
-    lines = json.loads((folder / "costs.json").read_text())["lines"]
-    assert {f"costs.json#/lines/{line}/usd" for line in range(len(lines))} | {"costs.json#/total_usd"} <= places
-
-
-def test_the_table_and_the_charts_hold_the_mean_scores_of_both_rounds(folder: Path, page: str) -> None:
-    scores, walk = Scores.read(folder / "scores.jsonl"), Walk(page)
-    ids = [row["id"] for row in rows(folder / "questions.jsonl") if row["split"] == "eval"]
-    values = {
-        (arm, metric): dict(zip(ids, scores.values(arm, metric, ids), strict=True))
-        for arm in ("base", "control", "tuned", "teacher")
-        for metric in ("faithfulness", "answer_relevancy")
-    }
-    sticks = [
-        (given["data-question"], float(given["data-first"]), float(given["data-second"]))
-        for given, _ in walk.with_data("question", "first")
-    ]
+def test_every_comparison_stands_in_the_card_with_its_interval(page: str, comparison: Mapping[str, Any]) -> None:
+    card = page[page.index('<div class="verdict') : page.index('<div class="charts">')]
     expected = [
-        (id, value, values["tuned", metric][id])
-        for metric in ("faithfulness", "answer_relevancy")
-        for arm in ("base", "teacher")
-        for id, value in values[arm, metric].items()
+        pair
+        for metric in comparison["metrics"].values()
+        for pair in (metric, metric["tuned_against_teacher"], metric["tuned_against_control"])
     ]
-    assert sorted(sticks) == sorted(expected)
-    cells: dict[str, list[str]] = {}
-    for name, given, content in walk.found:
-        if given.get("id", "").startswith("question-"):
-            cells[given["id"].removeprefix("question-")] = told = []
-        elif name == "td" and "data-column" in given:
-            told.append("".join(content))
-    assert sorted(cells) == sorted(ids)
-    for id, (faithful, gained, relevant, more, _) in cells.items():
-        pairs = [
-            [values[arm, metric][id] for arm in ("base", "tuned")] for metric in ("faithfulness", "answer_relevancy")
+    expected += comparison["ragas_score_compared"].values()
+    assert len(expected) == card.count("<li>") == 9
+    for pair in expected:
+        assert f"{pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}], {pair['n']} questions" in card
+
+
+def test_the_means_have_how_many_questions_are_behind_them(page: str, comparison: Mapping[str, Any]) -> None:
+    rows = Cells(page).rows
+    for name, metric in comparison["metrics"].items():
+        assert [name.replace("_", " "), *(f"{arm['mean']:.3f} n 6" for arm in metric["arms"].values())] in rows
+    assert ["ragas score (harmonic mean)", *(f"{mean:.3f}" for mean in comparison["ragas_score"].values())] in rows
+
+
+def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder: Path, page: str) -> None:
+    scores, rows = Scores.read(folder / "scores.jsonl"), Cells(page).rows
+    ids = re.findall(r'<tbody id="question-(\w+)">', page)
+    assert len(ids) == 6
+    columns = {(a, m): scores.values(a, m, ids) for a in ("base", "tuned") for m in METRICS}
+    expected = [
+        [
+            f"{columns['base', m][i]:.3f} → {columns['tuned', m][i]:.3f} "
+            f"({columns['tuned', m][i] - columns['base', m][i]:+.3f})"
+            for m in METRICS
         ]
-        assert [faithful, relevant] == [f"{first:.3f} → {second:.3f}" for first, second in pairs]
-        assert [gained, more] == [f"{second - first:+.3f}" for first, second in pairs]
+        for i in range(6)
+    ]
+    assert [row[1:] for row in rows if len(row) == 3 and "→" in row[1]] == expected
+    details = page[page.index("<h2>Questions") : page.index("<h2>Money")]
+    for row in scores:
+        round_name = f", round {row.round + 1}" if row.round else ""
+        assert f"<p>{row.metric.replace('_', ' ')}{round_name}: {row.score.value:.3f}</p>" in details
+    reasons = [item["reason"] for row in scores for item in row.score.evidence if item.get("reason")]
+    assert reasons
+    assert all(reason.replace("'", "&#x27;") in details for reason in reasons)
 
 
-def test_the_stages_sum_up_to_the_bill_and_the_answers_to_what_one_costs(folder: Path, page: str) -> None:
-    costs, walk = json.loads((folder / "costs.json").read_text()), Walk(page)
-    stages = {given["data-stage"]: float(given["data-usd"]) for given, _ in walk.with_data("stage", "usd")}
-    assert sum(stages.values()) == pytest.approx(costs["total_usd"])
-    assert stages["verdicts"] == pytest.approx(
-        sum(line["usd"] for line in costs["lines"] if line["stage"] == "verdicts")
-    )
-    meeting = [float(given["data-questions"]) for given, _ in walk.with_data("questions")]
-    assert meeting == [costs["break_even_questions"]]
-    told = re.findall(r"<h3>teacher <small>\d calls?, \$([\d.]+)", page)
-    assert sum(map(float, told)) / len(told) == pytest.approx(costs["usd_per_question"]["teacher"], rel=0.01)
+def test_the_bill_and_the_break_even_sentence_are_those_of_costs_json(folder: Path, page: str) -> None:
+    costs, rows = json.loads((folder / "costs.json").read_text()), Cells(page).rows
+    assert page.count(costs["payback"]) == 2
+    bill = [row for row in rows if len(row) == 10 and row[3].replace(",", "").isdigit()]
+    assert [row[:3] for row in bill] == [[line["stage"], line["arm"], line["model"]] for line in costs["lines"]]
+    assert [int(row[5].replace(",", "")) for row in bill] == [line["input_tokens"] for line in costs["lines"]]
+    assert rows[rows.index(bill[-1]) + 1][-1] == f"${costs['total_usd']:.2f}"
+
+
+def test_the_parts_stand_in_reading_order(page: str) -> None:
+    assert re.findall("<h2>(.*?)</h2>", page) == [
+        "The tuned model against the teacher",
+        "The tuned model against the untrained model",
+        "The tuned model against the untrained model with a better prompt",
+        *("Every question", "Questions", "Money", "Training", "The judge&#x27;s noise", "Reasons for caution"),
+        *("Passages", "About this run"),
+    ]
+
+
+def test_settings_hashes_and_served_models_are_shown(folder: Path, page: str) -> None:
+    facts, rows = json.loads((folder / "run.json").read_text()), Cells(page).rows
+    assert ["context window", "1200"] in rows
+    assert ["control", "yes"] in rows
+    assert all([f"sha256 of {name}", digest] in rows for name, digest in facts["documents"].items())
+    assert all([f"{model} served as", ", ".join(names)] in rows for model, names in facts["models_served"].items())
+    assert ["minirag", facts["minirag"]] in rows
 
 
 def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
@@ -195,7 +174,7 @@ def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
     assert "report.html" in json.loads(capsys.readouterr().out)["same"]
 
 
-def test_the_tables_are_written_where_they_are_asked_for_and_hold_the_scores(
+def test_the_tables_are_written_on_request_and_hold_the_scores(
     folder: Path, prices: Path, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = shutil.copytree(folder, tmp_path / "out")
@@ -204,136 +183,100 @@ def test_the_tables_are_written_where_they_are_asked_for_and_hold_the_scores(
     assert capsys.readouterr().out.splitlines()[-1] == f"table: {out / 'scores.csv'}"
     with (out / "scores.csv").open(newline="") as file:
         written = [(row["question_id"], row["arm"], float(row["value"])) for row in csv.DictReader(file)]
-    assert written == [(row["question_id"], row["arm"], row["value"]) for row in rows(folder / "scores.jsonl")]
+    scores = Scores.read(folder / "scores.jsonl")
+    assert written == [(row.question_id, row.arm, row.score.value) for row in scores]
     assert main(["report", *options, "--format", "md"]) == 0
     assert "## Comparison" in (out / "report.md").read_text("utf-8")
     assert (out / "report.html").read_text("utf-8") == page
 
 
-# -- what people see ---------------------------------------------------------------------------------------
+# -- strangers' text ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
-def test_the_report_of_the_sample_is_quiet_alone_accessible_and_fits(
-    page: str, browser: Browser, size: str, scheme: str
-) -> None:
-    _is_fit(page, browser, size, scheme)
+def test_the_page_names_no_address_and_its_policy_allows_its_own_style_alone(page: str) -> None:
+    policy = POLICY.search(page)
+    assert policy
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-[\w+/=]+'; base-uri 'none'; form-action 'none'", policy[1]
+    )
+    assert not re.search(r"<script|\bsrc=|\bhref=(?!\"#)|url\(|@import|\bstyle=|\bon\w+=", page)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
-def test_so_is_that_of_200_questions_about_the_filing_and_within_the_limit(
-    ten_k: str, browser: Browser, size: str, scheme: str
-) -> None:
-    assert len(ten_k.encode()) < LIMIT
-    _is_fit(ten_k, browser, size, scheme)
+def test_text_from_outside_never_becomes_an_element() -> None:
+    planted = markup("http://127.0.0.1:9")
+    page = report_html(made(planted, names=planted[0], scored=False))
+    elements = set(Cells(page).elements)
+    assert elements == set(Cells(report_html(made(["plain"], names="plain", scored=False))).elements)
+    assert not elements & {"script", "img", "iframe", "object", "embed", "link", "base", "form", "input"}
 
 
-def _is_fit(page: str, browser: Browser, size: str, scheme: str) -> None:
-    with browser.open(page, size=size, scheme=scheme) as opened:
-        opened.clean()
-        for picture in opened.page.locator("svg").all():
-            assert picture.bounding_box()["width"] >= 300
-        opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-        assert opened.overflow() == 0
-
-
-def test_search_and_filter_find_questions(page: str, browser: Browser) -> None:
-    with browser.open(page) as opened:
-        search, shown = opened.page.get_by_label("Search"), opened.page.locator(".questions tbody:visible")
-        search.fill("e003")
-        assert shown.count() == 1
-        opened.page.get_by_role("button", name="Reset").click()
-        choice = opened.page.get_by_label("Show")
-        for option in choice.locator("option").all():
-            choice.select_option(option.get_attribute("value"))
-            assert f"({shown.count()})" in option.text_content()
-
-
-def test_without_javascript_everything_is_there(page: str, browser: Browser) -> None:
-    with browser.open(page, script=False) as opened:
-        assert opened.page.locator(".questions tbody:visible").count() == 6
-        opened.page.locator(".questions summary").first.click()
-        first = opened.page.locator(".questions details").first
-        assert first.locator("blockquote:visible").count() == 4
-        first.locator("a").first.click()
-        target = first.locator("a").first.get_attribute("href").removeprefix("#")
-        assert opened.page.locator(f"[id='{target}']").is_visible()
-        assert opened.asked == []
-
-
-def test_the_parts_stand_in_reading_order(page: str) -> None:
-    assert re.findall("<h2>(.*?)</h2>", page) == [
-        "The tuned model against the teacher",
-        "The tuned model against the untrained model",
-        "The tuned model against the untrained model with a better prompt",
-        *("Every question", "How the scores spread", "Questions", "Money", "Retrieval", "Training"),
-        *("The judge&#x27;s noise", "Reasons for caution", "Passages", "About this run"),
-    ]
+@pytest.mark.parametrize("text", ESCAPES)
+def test_controls_and_direction_marks_are_shown_by_their_codes(text: str) -> None:
+    page = report_html(made([text], names=text, scored=False))
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", page)
+    assert "\\u{" in page
 
 
 # -- any data ----------------------------------------------------------------------------------------------
 
-MANY = [f"By how much did fares rise in year {number}?" for number in range(500)]
-ODD = [LONG[:600], LONG[:5000], CHINESE, ARABIC, UNBROKEN, "", "<b>&amp;</b>"]
-CASES: Mapping[str, Results] = {
-    "one question": made(MANY[:1]),
-    "200 questions": made(MANY[:200]),
-    "500 questions": made(MANY),
-    "odd texts": made(ODD),
-    "all unscored": made(MANY[:20], scored=False),
-    "no tuned arm": made(MANY[:20], arms=("base", "teacher")),
-    "all unscored and no tuned arm": made(MANY[:3], arms=("base", "teacher"), scored=False),
-    "unknown prices": made(MANY[:20], usd=None),
-    "three rounds": made(MANY[:20], rounds=3),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_any_data_makes_a_readable_page(case: str, browser: Browser) -> None:
-    results = CASES[case]
-    with browser.open(html(results), size="narrow") as opened:
-        opened.clean()
-        assert opened.page.locator(".questions tbody:visible").count() == len(results.questions)
+WHY = [f"Why {number}?" for number in range(20)]
 
 
 def test_a_run_without_questions_says_so() -> None:
-    told = html(made([]))
-    assert "There is no question." in told
-    assert "<script" not in told
+    assert "There is no question." in report_html(made([]))
 
 
-def test_where_there_is_no_room_passages_are_cut_and_what_is_left_out_is_said() -> None:
-    told = html(made([f"{text} {LONG[:4000]}" for text in MANY[:200]]))
-    left_out = [int(n.replace(",", "")) for n in re.findall(r"… and ([\d,]+) characters: chunks.jsonl", told)]
-    assert len(left_out) == 200
-    passages = re.findall(r'<blockquote id="passage-[^>]*>(.*?)</blockquote>', told)
-    assert {len(shown) + more for shown, more in zip(passages, left_out, strict=True)} <= {
-        len(f"{text} {LONG[:4000]}") for text in MANY[:200]
-    }
+def test_odd_texts_are_kept_whole() -> None:
+    page = report_html(made([LONG, CHINESE, ARABIC, UNBROKEN, ""]))
+    for text in (LONG, CHINESE, ARABIC, UNBROKEN):
+        assert page.count(text) >= 3
 
 
 def test_all_unscored_shows_no_number_and_every_reason() -> None:
-    told = html(CASES["all unscored"])
-    assert {text for given, text in Walk(told).with_data("at") if given["data-at"].endswith("/mean")} == {"–"}
-    assert "None of 20 questions was scored in both." in told
-    assert "Not scored, and in no mean" in told
+    page = report_html(made(WHY, scored=False))
+    assert ["faithfulness", *["– n 0, 20 unscored"] * 3] in Cells(page).rows
+    assert "None of 20 questions is scored in both." in page
+    assert "Unscored answers, which are in no mean" in page
+    assert all(f"faithfulness, base: 1 × {text}" in page for text in WHY)
 
 
-def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing() -> None:
-    told = html(CASES["no tuned arm"])
-    assert "There is no tuned model to compare: no job" in told
-    assert "All comparisons" not in told
-    assert "No job was started." in told
+@pytest.mark.parametrize("scored", [True, False])
+def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored: bool) -> None:
+    page = report_html(made(WHY, arms=("base", "teacher"), scored=scored))
+    assert "There is no tuned model to compare: no job" in page
+    assert "No job was started." in page
+    assert "tuned minus" not in page
+    assert ["question", *(f"{m.replace('_', ' ')}, {arm}" for m in METRICS for arm in ("base", "teacher"))] in Cells(
+        page
+    ).rows
 
 
 def test_an_unknown_price_is_never_shown_as_nothing() -> None:
-    told = html(CASES["unknown prices"])
-    assert "$" not in re.sub(r"<style>.*?</style>|<script>.*?</script>", "", told, flags=re.DOTALL)
-    assert {text for given, text in Walk(told).with_data("at") if given["data-at"].endswith("usd")} == {"unknown"}
+    page = report_html(made(WHY, usd=None))
+    assert "$" not in page[page.index("</style>") :]
+    assert "base unknown, tuned unknown, teacher unknown" in page
 
 
 def test_answers_that_end_at_the_limit_of_a_reply_are_marked() -> None:
-    assert html(made(["Why?"], finish="length")).count(", cut off at the reply&#x27;s limit") == 3
-    assert "cut off" not in html(made(["Why?"]))
+    assert report_html(made(["Why?"], finish="length")).count("cut off at the reply&#x27;s limit") == 3
+    assert "cut off" not in report_html(made(["Why?"]))
+
+
+def test_the_losses_of_a_job_are_read_from_its_events_in_the_log() -> None:
+    def poll(job: str, *data: Any) -> Exchange:
+        events = {"data": [{"type": "metrics", "data": each} for each in data]}
+        return Exchange("poll", "fine_tuning.jobs.events", "s", {"fine_tuning_job_id": job}, events)
+
+    second, first = {"step": 2, "train_loss": 0.5, "valid_loss": 0.75}, {"step": 1, "train_loss": 2.0}
+    log = [poll("a", second, first, None, {"step": "3", "train_loss": 1}), poll("b", {"step": 9, "train_loss": 9.0})]
+    assert read_losses(log, "a") == {"training": [(1, 2.0), (2, 0.5)], "validation": [(2, 0.75)]}
+
+
+def test_a_diff_gives_both_texts_back() -> None:
+    old, new = "Fares rose in May. <b>", "Fares fell\nin April. <b> Again."
+    diff = word_diff(old, new)
+    assert "<b>" not in diff
+    without_new = re.sub("<ins>.*?</ins>", "", diff, flags=re.DOTALL)
+    without_old = re.sub("<del>.*?</del>", "", diff, flags=re.DOTALL)
+    for text, side in ((old, without_new), (new, without_old)):
+        assert re.sub("</?(del|ins)>", "", side).replace("&lt;b&gt;", "<b>").split() == text.split()

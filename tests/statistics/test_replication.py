@@ -1,37 +1,16 @@
-"""Does it replicate? Two finished runs side by side, their shared questions paired; and a run opened to be read."""
+"""Does it replicate? Finished runs side by side, their shared questions paired."""
 
 import json
-import re
-import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from browser import SCHEMES, SIZES, Browser
-from made_results import made
+from made_results import made, saved
 from minirag.cli.main import main
-from minirag.errors import InputError
-from minirag.files import write_json, write_jsonl
-from minirag.pipeline import Run
-from minirag.report.results import Results
-from minirag.report.saved_run import SavedRun
-from minirag.report.several import html
+from minirag.report import SavedRun
 from minirag.statistics.replication import outcome, replication
-
-
-def saved(results: Results, folder: Path) -> SavedRun:
-    """The files of a run that never was."""
-    folder.mkdir()
-    write_json(folder / "comparison.json", results.comparison)
-    write_json(folder / "run.json", results.facts)
-    write_jsonl(folder / "questions.jsonl", map(asdict, results.questions))
-    write_jsonl(folder / "scores.jsonl", (row.to_json() for row in results.scores))
-    answers = ({"arm": arm, "question_id": id, "text": a.text} for (arm, id), a in results.answers.items())
-    write_jsonl(folder / "answers.jsonl", answers)
-    return Run.open(folder)
 
 
 def test_a_run_replicates_itself_and_its_shared_questions_do_not_move(tmp_path: Path) -> None:
@@ -85,31 +64,6 @@ def test_anything_but_several_folders_is_named(
     assert told in capsys.readouterr().err
 
 
-def test_an_opened_run_gives_its_files_and_writes_nothing(tmp_path: Path) -> None:
-    results = made(["Why?", "<b>"])
-    run = saved(results, tmp_path / "a")
-    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
-    assert run.questions == list(results.questions)
-    assert run.evaluated == run.questions
-    assert run.answers["tuned", "e0"] == "Why? More of tuned."
-    assert [row.score.value for row in run.scores] == [row.score.value for row in results.scores]
-    assert run._repr_html_().count("<tr>") == 1 + 6
-    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
-
-
-def test_an_opened_run_as_a_data_frame_has_question_page_and_answer(tmp_path: Path) -> None:
-    pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = saved(made(["Why?", "How?"]), tmp_path / "a").to_pandas()
-    assert len(frame) == 12
-    first = frame.iloc[0]
-    assert (first["question"], first["page"], first["answer"]) == ("Why?", 0, "Why?")
-
-
-def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"There is no .*comparison\.json; name the folder of a finished run"):
-        _ = Run.open(tmp_path).comparison
-
-
 def test_several_verdicts_replicate_only_if_all_say_the_same() -> None:
     assert outcome(["better"] * 3) == "replicates"
     assert outcome(["better"]) == "not shown"
@@ -124,41 +78,6 @@ def several(tmp_path: Path) -> list[SavedRun]:
     texts = [f"Why {n}?" for n in range(12)]
     results = [made(texts, names="<i>"), made(texts[6:], names="other"), made(["<b>"], arms=("base", "teacher"))]
     return [saved(one, tmp_path / name) for name, one in zip("abc", results, strict=True)]
-
-
-def test_the_report_of_several_runs_has_every_number_of_their_files(several: list[SavedRun], tmp_path: Path) -> None:
-    page = html(several, replication(several))
-    places = re.findall(r'<data value="([^"]*)" data-at="([abc])/comparison.json#/([^"]*)">', page)
-    assert len(places) > 40
-    for value, name, pointer in places:
-        found = json.loads((tmp_path / name / "comparison.json").read_text())
-        for part in pointer.split("/"):
-            found = found[part]
-        assert value == ("" if found is None else str(found))
-    assert "<i>" not in page
-    assert "<b>" not in page.replace("<b class", "")
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_report_of_several_runs_is_quiet_alone_and_fits(
-    several: list[SavedRun], browser: Browser, size: str, scheme: str
-) -> None:
-    with browser.open(html(several, replication(several)), size=size, scheme=scheme) as opened:
-        opened.clean()
-
-
-def test_the_command_writes_the_report_and_runs_of_one_name_go_by_their_paths(
-    several: list[SavedRun], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    again = tmp_path / "again" / "a"
-    shutil.copytree(several[0].folder, again)
-    path = tmp_path / "page.html"
-    assert main(["compare", str(several[0].folder), str(again), "--html", str(path)]) == 0
-    page = path.read_text("utf-8")
-    assert str(again) in page
-    assert "The runs have the same settings" in page
-    assert f"report: {path}" in capsys.readouterr().err
 
 
 def test_without_a_folder_compare_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

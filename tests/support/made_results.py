@@ -2,17 +2,20 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from doubles import answered
 from minirag.chunker import Chunk
 from minirag.costs import bill as costs
 from minirag.costs.bill import Line, Prices
 from minirag.evaluation import ScoredRow, Scores
+from minirag.files import write_json, write_jsonl
 from minirag.metrics.score import Score
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question
-from minirag.report import Results
+from minirag.report import Results, SavedRun
 from minirag.statistics.breakdown import traits
 from minirag.statistics.findings import Evaluation
 from minirag.statistics.summary import comparison_of
@@ -102,3 +105,15 @@ def _scores(questions: Sequence[Question], arms: Sequence[str], scored: bool, ro
                     score = Score(value, "" if scored else text, (evidence,), ("id",))
                     scores.append(ScoredRow(question.id, arm, metric, number, score))
     return scores
+
+
+def saved(results: Results, folder: Path) -> SavedRun:
+    """Write the files of a run with these results, and open it."""
+    folder.mkdir(parents=True)
+    write_json(folder / "comparison.json", results.comparison)
+    write_json(folder / "run.json", results.facts)
+    write_jsonl(folder / "questions.jsonl", map(asdict, results.questions))
+    write_jsonl(folder / "scores.jsonl", (row.to_json() for row in results.scores))
+    answers = ({"arm": arm, "question_id": id, "text": a.text} for (arm, id), a in results.answers.items())
+    write_jsonl(folder / "answers.jsonl", answers)
+    return SavedRun(folder)

@@ -1,0 +1,113 @@
+"""The report in a real browser: nothing planted in it runs, and everybody can read it on any screen."""
+
+import re
+from collections.abc import Sequence
+from html import unescape
+
+import pytest
+
+from browser import Browser, Opened
+from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
+from minirag.report import report_html, several_html
+from minirag.report.charts import differences, loss_curve, paired
+from minirag.report.markup import document
+from payloads import SPRUNG, markup
+
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+NOWHERE = "http://127.0.0.1:9"
+WHY = [f"By how much did fares rise in year {number}?" for number in range(20)]
+
+
+def report(texts: Sequence[str]) -> str:
+    """A report in which each text is planted as document, question, answer, judge's reason, model and more."""
+    return report_html(made(texts, names=texts[0], scored=False))
+
+
+def has_sprung(opened: Opened) -> bool:
+    """Return True if a planted script has run, half a second after the page was loaded."""
+    opened.page.wait_for_timeout(500)
+    return bool(opened.page.evaluate("document.documentElement.hasAttribute('data-sprung')"))
+
+
+def test_sixty_payloads_planted_everywhere_run_never_and_ask_for_nothing(browser: Browser) -> None:
+    texts = markup(NOWHERE)
+    assert len(texts) == len(set(texts)) == 60
+    with browser.open(report(texts)) as opened:
+        assert not has_sprung(opened)
+        assert (opened.messages, opened.requests) == ([], [])
+        assert opened.page.locator("details").count() == 60 + len(set(texts))  # a question and a passage each
+
+
+@pytest.mark.parametrize("kept", ["escaping", "policy"])
+def test_either_of_the_two_is_enough_against_scripts(kept: str, browser: Browser) -> None:
+    page = report(markup(NOWHERE))
+    with browser.open(POLICY.sub("", page) if kept == "escaping" else unescape(page)) as opened:
+        assert not has_sprung(opened)
+
+
+@pytest.mark.parametrize("text", ["<script>{}</script>", "<svg onload={}>", "<img src=x onerror={}>"])
+def test_without_both_the_payloads_run_and_ask_for_what_they_name(text: str, browser: Browser) -> None:
+    page = report([text.format(SPRUNG) + f"<img src='{NOWHERE}/a.png'>"])
+    with browser.open(unescape(POLICY.sub("", page))) as opened:
+        assert has_sprung(opened)
+        assert f"{NOWHERE}/a.png" in opened.requests
+
+
+PAGES = {
+    "20 questions": lambda: report_html(made(WHY, rounds=2)),
+    "odd texts": lambda: report_html(made([LONG[:600], LONG, CHINESE, ARABIC, UNBROKEN, "", "<b>&amp;</b>"])),
+    "no tuned model": lambda: report_html(made(WHY, arms=("base", "teacher"), scored=False)),
+    "several runs": lambda: several_html({name: made(WHY[:1], names=name).facts for name in ("a", UNBROKEN)}, []),
+}
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("narrow", "light"), ("wide", "dark")])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_quiet_accessible_and_fits_folded_or_not(
+    name: str, size: str, scheme: str, browser: Browser
+) -> None:
+    with browser.open(PAGES[name](), size=size, scheme=scheme) as opened:
+        opened.clean()
+        opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        assert opened.overflow() == 0
+
+
+def test_a_reader_unfolds_a_question_by_keyboard_and_follows_its_passage(browser: Browser) -> None:
+    with browser.open(report_html(made(["Why?", "How?"]))) as opened:
+        opened.page.locator(".questions summary").first.press("Enter")
+        first = opened.page.locator(".questions details").first
+        assert first.locator("blockquote:visible").count() == 3
+        first.locator("a").first.press("Enter")
+        assert opened.page.locator("blockquote:target").is_visible()
+
+
+def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> None:
+    pair = {"difference": 0.1, "low": 0.05, "high": 0.15, "verdict": "no meaningful difference"}
+    values = {f"q{i}": i / 20 for i in range(20)}
+    charts = [
+        differences("differences", {"teacher": pair, "control": pair}),
+        paired("scores", values, dict.fromkeys(values, 0.5), ("teacher", "tuned")),
+        loss_curve("losses", {"training": [(1, 2.0), (1000, 0.125)], "validation": [(500, 1.0)]}),
+    ]
+    with browser.open(document("Charts", charts), size="narrow") as opened:
+        assert 12 * opened.page.evaluate("document.querySelector('svg').getScreenCTM().a") >= 10
+        boxes = """[...document.querySelectorAll("svg text")].map(text => [text, text.closest("svg")]
+            .map(each => each.getBoundingClientRect()).flatMap(box => [box.left, box.right]))"""
+        for left, right, start, end in opened.page.evaluate(boxes):
+            assert (left >= start - 1, right <= end + 1) == (True, True)
+
+
+def test_on_paper_everything_is_unfolded_and_light(browser: Browser) -> None:
+    with browser.open(report_html(made(["Why?"])), scheme="dark") as opened:
+        opened.page.emulate_media(media="print")
+        assert opened.page.locator(".questions blockquote").first.is_visible()
+        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_what_a_page_must_not_do_is_noticed(browser: Browser) -> None:
+    body = f'<img src="{NOWHERE}/x.png"><p style="width: 2000px">wide</p><script>no()</script>'
+    with browser.open(f"<!doctype html><html><body>{body}</body></html>") as opened:
+        assert any("no is not defined" in message for message in opened.messages)
+        assert opened.requests == [f"{NOWHERE}/x.png"]
+        assert [fault.split()[0] for fault in opened.faults()] == ["document-title", "html-has-lang", "image-alt"]
+        assert opened.overflow() > 0
