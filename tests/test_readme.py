@@ -183,7 +183,7 @@ def test_no_block_says_what_nothing_runs() -> None:
     assert drawings == 1  # the flow
 
 
-def test_its_example_of_a_cassette_test_is_the_one_that_test_recorded_runs() -> None:
+def test_its_example_of_a_cassette_test_is_the_one_that_stands_beside_the_cassettes() -> None:
     assert OF_A_TEST.code in (ROOT / "cassettes" / "README.md").read_text("utf-8")
 
 

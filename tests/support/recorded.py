@@ -1,8 +1,7 @@
-"""What the cassette tests are played from, and recorded from by `scripts/record`: pytest's options and two fixtures.
+"""What cassette tests are played from, and recorded from by `scripts/record`: options of pytest, the fixture `source`.
 
-A test asks `source` (any service) or `embedded` (the offline server, whose replies fail by rule) for a `Service`. It
-has OpenAI's address, so that its requests, its log and its errors are the same at every recording and replay; while
-a cassette is recorded, its requests really go elsewhere.
+A test gets a `Service` from `source`. It always has OpenAI's address, so that its requests, its log and its errors are
+the same at every recording and replay; while a cassette is recorded, its requests really go elsewhere.
 """
 
 import json
@@ -20,9 +19,9 @@ import pytest
 from doubles import Clock
 from minirag.costs.bill import load_prices, training_cost
 from minirag.costs.budget import Budget
-from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, Server
-from minirag.offline.faults import Faults
+from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
+from minirag.server.server import Server
 from minirag.server.service import Service as OfflineService
 from minirag.server.wire import Reply, Request
 from minirag.service import OPENAI_ADDRESS, Service, is_loopback
@@ -31,10 +30,7 @@ from minirag.training import TrainingFile
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 KEY = "not-a-key"
-OPENED = 1_767_225_600
-"""The date in the embedded server's recorded replies, in seconds: 2026-01-01."""
-_DATES = re.compile(rb'("(?:created|created_at|finished_at)":)\d+')
-_ORGANISATION = b"org-minirag"
+_OFFLINE = "Recorded over loopback from minirag's offline server by scripts/record, not from any provider's service."
 
 
 class Models(NamedTuple):
@@ -46,11 +42,8 @@ class Models(NamedTuple):
     embedding: str = EMBEDDING_MODEL
 
 
-_OFFLINE = "Recorded over loopback from minirag's offline server by scripts/record, not from any provider's service."
-
-
 def heading(service: str | None, models: Models) -> str:
-    """The comment that a cassette begins with: where it is from, and which models answered.
+    """Return the comment that a cassette begins with: where it is from, and which models answered.
 
     >>> print(heading("https://api.openai.com/v1", Models("a", "b", "c", "d")), end="")
     # Recorded from https://api.openai.com/v1 by scripts/record.
@@ -61,15 +54,15 @@ def heading(service: str | None, models: Models) -> str:
 
 
 def models_of(cassette: Path) -> Models:
-    """The models that a cassette's heading names; the embedded ones where it has none."""
+    """Return the models that a cassette's heading names, the embedded ones where it has none."""
     text = cassette.read_text("utf-8") if cassette.exists() else ""
-    named = re.search(r"^# models: (.*)$", text, re.MULTILINE)
-    return Models(**json.loads(named[1])) if named else Models()
+    line = re.search(r"^# models: (.*)$", text, re.MULTILINE)
+    return Models(**json.loads(line[1])) if line else Models()
 
 
 @dataclass
 class Source:
-    """Where replies come from: the cassette, the embedded server (`records`), or the service at `address`."""
+    """Where replies come from: a cassette, the embedded server (`records`), or the service at `address`."""
 
     models: Models
     records: bool
@@ -79,21 +72,17 @@ class Source:
 
     def __post_init__(self) -> None:
         clock = Clock()
-        is_real = bool(self.address)
-        self.sleep: Callable[[float], None] = sleep if is_real else clock.sleep
-        self.retry = Retry() if is_real else Retry(sleep=clock.sleep, clock=lambda: clock.now)
+        self.sleep: Callable[[float], None] = sleep if self.address else clock.sleep
+        self.retry = Retry() if self.address else Retry(sleep=clock.sleep, clock=lambda: clock.now)
 
     @contextmanager
-    def connect(self, *faults: Rule, key: str = "") -> Iterator[Service]:
-        """The service under OpenAI's address; `faults` are how the embedded server is to fail, `key` is a wrong one."""
+    def connect(self) -> Iterator[Service]:
+        """The service, under OpenAI's address."""
         if self.records and not self.address:
-            with (
-                Server(_settled(Faults(OfflineService(None), faults))) as server,
-                self._service(server.base_url, key) as service,
-            ):
+            with Server(_dated(OfflineService(None))) as server, self._service(server.base_url) as service:
                 yield service
         else:
-            with self._service(self.address, key) as service:
+            with self._service(self.address) as service:
                 yield service
 
     def hold_training(self, file: TrainingFile) -> None:
@@ -103,7 +92,7 @@ class Source:
             self.budget.hold_training(self.models.student, usd)
 
     @contextmanager
-    def _service(self, address: str, key: str) -> Iterator[Service]:
+    def _service(self, address: str) -> Iterator[Service]:
         import openai
 
         def send_to_address(request: Any) -> None:
@@ -116,25 +105,25 @@ class Source:
             trust_env=bool(address) and not is_loopback(address),
             event_hooks={"request": [send_to_address]},
         )
-        with openai.OpenAI(base_url=OPENAI_ADDRESS, api_key=key or self.key, http_client=http) as client:
+        with openai.OpenAI(base_url=OPENAI_ADDRESS, api_key=self.key, http_client=http) as client:
             service = Service(client=client, retry=self.retry)
-            service.meter = self.budget
+            service.gates += [self.budget] if self.budget is not None else []
             yield service
 
 
-def _settled(service: Callable[[Request], Reply]) -> Callable[[Request], Reply]:
-    """`service` with one date in all replies and no organisation: a log of them equals the log of their replay."""
+def _dated(service: Callable[[Request], Reply]) -> Callable[[Request], Reply]:
+    """Return `service` with 2026-01-01 for every date and no organisation, so that recordings are reproducible."""
 
     def reply(request: Request) -> Reply:
-        found = service(request)
-        body = _DATES.sub(rb"\g<1>%d" % OPENED, found.body)
-        return found._replace(body=body.replace(_ORGANISATION, b"redacted"))
+        answer = service(request)
+        body = re.sub(rb'("(?:created|created_at|finished_at)":)\d+', rb"\g<1>1767225600", answer.body)
+        return answer._replace(body=body.replace(b"org-minirag", b"redacted"))
 
     return reply
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options that `scripts/record` gives."""
+    """Take the options that `scripts/record` gives."""
     group = parser.getgroup("cassettes")
     group.addoption("--cassettes", type=Path, default=CASSETTES, help="the folder of the cassettes")
     group.addoption("--service", default="", help="record from the service at this address, with OPENAI_API_KEY")
@@ -145,7 +134,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def _recorded(pytestconfig: pytest.Config) -> Iterator[Source | None]:
-    """The service that is recorded, with its key and its budget, if there is one; at the end, what it cost."""
+    """The service that is recorded, with its budget, if there is one; at the end, print what it cost."""
     option = pytestconfig.getoption
     if not option("--service"):
         yield None
@@ -157,17 +146,13 @@ def _recorded(pytestconfig: pytest.Config) -> Iterator[Source | None]:
 
 
 @pytest.fixture
-def source(_recorded: Source | None, embedded: Source, vcr_cassette_dir: str, default_cassette_name: str) -> Source:
+def source(_recorded: Source | None, record_mode: str, vcr_cassette_dir: str, default_cassette_name: str) -> Source:
     """The cassette of the test that asks, or what it is recorded from."""
-    if _recorded is not None or embedded.records:
-        return _recorded or embedded
+    if _recorded is not None:
+        return _recorded
+    if record_mode != "none":
+        return Source(Models(), records=True)
     return Source(models_of(Path(vcr_cassette_dir, f"{default_cassette_name}.yaml")), records=False)
-
-
-@pytest.fixture
-def embedded(record_mode: str) -> Source:
-    """The cassette of the test that asks, or the embedded server that it is recorded from."""
-    return Source(Models(), records=record_mode != "none")
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,8 @@ def test_a_test_that_leaves_this_machine_fails_even_where_the_code_swallows_the_
     (tmp_path / "test_reaches.py").write_text(REACHES, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-p", "conftest"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}:{tests / 'support'}"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     errors = {line.split(" - ")[0].split("::")[1] for line in done.stdout.splitlines() if line.startswith("ERROR ")}
     assert errors == {"test_connects", "test_looks_up", "test_sends_a_datagram", "test_starts_a_process_that_connects"}

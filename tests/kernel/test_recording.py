@@ -1,0 +1,109 @@
+"""Cassettes: nothing private is kept in one, and a replay leaves the log that the recording left."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import test_cassettes as stories
+import vcr
+import yaml
+
+from doubles import Script, refusal
+from minirag import ChatModel
+from minirag.errors import ServiceRefused
+from minirag.service import OPENAI_ADDRESS, Service
+from minirag.testing import completion, vcr_config
+from recorded import CASSETTES, Models, Source
+
+PRIVATE = re.compile(
+    r"sk-|bearer |authorization|cookie|\b(org|proj)[-_][A-Za-z0-9]|/home/|/root/|/tmp/|/Users/|[A-Z]:\\"
+    r"|127\.0\.0\.1|localhost",
+    re.IGNORECASE,
+)
+
+
+def interactions(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load(path.read_text("utf-8"))["interactions"])
+
+
+# -- what stands in a cassette -----------------------------------------------------------------------------
+
+
+def test_every_story_has_a_cassette_and_every_cassette_a_story() -> None:
+    assert {path.stem for path in CASSETTES.glob("*.yaml")} == {name for name in vars(stories) if "test_" in name[:5]}
+
+
+@pytest.mark.parametrize("path", sorted(CASSETTES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_cassette_says_where_it_is_from_and_holds_nothing_private(path: Path) -> None:
+    origin, models, text = path.read_text("utf-8").split("\n", 2)
+    assert origin.startswith("# Recorded ")
+    assert models.startswith("# models: {")
+    assert not PRIVATE.search(text)
+    for each in interactions(path):
+        assert set(each["request"]["headers"]) <= {"content-type", "x-body-sha256"}
+        assert set(each["response"]["headers"]) <= {"content-type", "retry-after-ms"}
+        assert each["request"]["uri"].startswith(OPENAI_ADDRESS)
+
+
+def test_a_key_a_cookie_and_an_organisation_are_in_no_part_of_a_recording(tmp_path: Path) -> None:
+    key = "sk-proj-Canary0123456789"
+    private = {"set-cookie": "session=Canary", "openai-organization": "org-Canary0123456789"}
+    bad_key = refusal(401, f"Incorrect API key provided: {key}.", headers=private)
+    path = tmp_path / "canary.yaml"
+    with Script(bad_key) as script, vcr.VCR(**vcr_config()).use_cassette(str(path)):
+        with Service(script.url, key) as service, pytest.raises(ServiceRefused):
+            ChatModel("m", service=service).complete([{"role": "user", "content": f"{key} is secret"}], stage="draft")
+        assert script.requests[0]["headers"]["authorization"] == f"Bearer {key}"
+    text = path.read_text("utf-8")
+    assert "[redacted] is secret" in text
+    assert "Canary" not in text
+    assert script.url not in text
+
+
+def test_a_wait_that_a_service_asks_for_is_a_millisecond_on_replay(tmp_path: Path) -> None:
+    path = tmp_path / "busy.yaml"
+    with Script(refusal(429, "slow down", headers={"Retry-After": "1"}), completion("Hi.")) as script:
+        for mode in ("all", "none"):
+            with (
+                vcr.VCR(**vcr_config()).use_cassette(str(path), record_mode=mode),
+                Service(script.url, "k") as service,
+            ):
+                messages = [{"role": "user", "content": "Hello"}]
+                assert ChatModel("m", service=service).complete(messages, stage="draft").text == "Hi."
+        assert len(script.requests) == 2
+    assert interactions(path)[0]["response"]["headers"]["retry-after-ms"] == ["1"]
+
+
+@pytest.mark.parametrize(("body", "sent"), [(b'{ "b": 2, "a": 1 }', 1), (b'{"a":1,"b":3}', 2), (b"[1]", 2)])
+def test_a_request_is_recognised_by_its_json_values(tmp_path: Path, body: bytes, sent: int) -> None:
+    path, kind = str(tmp_path / "one.yaml"), {"content-type": "application/json"}
+    with Script({"ok": True}) as script:
+        with vcr.VCR(**vcr_config()).use_cassette(path):
+            httpx.post(f"{script.url}/x", content=b'{"a":1,"b":2}', headers=kind)
+        with vcr.VCR(**vcr_config()).use_cassette(path, record_mode="new_episodes"):
+            httpx.post(f"{script.url}/x", content=body, headers=kind)
+        assert len(script.requests) == sent
+
+
+# -- what a replay leaves ----------------------------------------------------------------------------------
+
+
+def log_of(story: Callable[..., None], records: bool, cassette: Path, folder: Path) -> list[dict[str, Any]]:
+    """Record or replay a story; return its log without times."""
+    folder.mkdir()
+    with vcr.VCR(**vcr_config()).use_cassette(str(cassette), record_mode="all" if records else "none"):
+        story(Source(Models(), records), folder)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    return [{name: line[name] for name in line.keys() - {"started", "seconds", "crc"}} for line in lines]
+
+
+def test_a_replay_leaves_the_same_log_and_recording_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    story, first, second = stories.test_collected_answers_train_a_model_that_answers, tmp_path / "1", tmp_path / "2"
+    recorded = log_of(story, True, first, tmp_path / "recorded")
+    assert log_of(story, False, first, tmp_path / "replayed") == recorded
+    log_of(story, True, second, tmp_path / "again")
+    assert second.read_bytes() == first.read_bytes()
