@@ -14,6 +14,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from minirag import prompts
 from minirag.arms import ARMS
 from minirag.chunker import Chunk, chunk
@@ -24,8 +27,9 @@ from minirag.costs.payback import in_words as payback_in_words
 from minirag.costs.payback import payback
 from minirag.costs.shutdowns import warnings
 from minirag.curation import decisions
+from minirag.curation.decisions import decided, read_decisions, rejected
 from minirag.curation.examples import review_examples, write_variants
-from minirag.curation.questionnaire import Questionnaire
+from minirag.curation.trial import on_trial
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -47,8 +51,10 @@ from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
     SPLITS,
+    PageKey,
     Question,
     doubts,
+    make_questions,
     split_pages,
 )
 from minirag.report import FILES, Results, SavedRun, read_losses, write_report, write_tables
@@ -226,24 +232,53 @@ class Run:
     # -- questions -----------------------------------------------------------------------------------------
 
     @cached_property
-    def questionnaire(self) -> Questionnaire:
-        """What the questions are made from; a person's review works on it."""
-        return Questionnaire(
-            self.folder,
-            self.settings,
-            self.pages,
+    def _page_of(self) -> dict[str, PageKey]:
+        """The page of each chunk id."""
+        return {chunk.id: (chunk.source, chunk.page) for chunk in self.chunks}
+
+    @cached_property
+    def _unflagged(self) -> list[Question]:
+        """The questions as written or read from files, without those that a person rejected."""
+        settings, decisions = self.settings, read_decisions(self.folder)
+        sources = {"train": settings.train_questions, "eval": settings.eval_questions}
+        questions = make_questions(
+            sources,
             self.chunks,
             self.store,
             self.embed,
-            self.chat(self.settings.teacher),
-            self.workers,
-            self._progress("questions"),
+            self.chat(settings.teacher),
+            rejected=rejected(decisions),
+            seed=settings.seed,
+            workers=self.workers,
+            context_window=settings.context_window,
+            progress=self._progress("questions"),
         )
+        questions = decided(questions, decisions)
+        if lost := set(sources) - {question.split for question in questions}:
+            raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
+        return questions
+
+    @cached_property
+    def _question_vectors(self) -> NDArray[np.float32]:
+        """The embedding of each question, in order."""
+        return self.embed.embed([question.text for question in self._unflagged], tags={"for": "questions"})
 
     @cached_property
     def questions(self) -> list[Question]:
         """`questions.jsonl`: train questions, then eval questions, with all that speaks against them."""
-        questions = self.questionnaire.questions
+        nearest = self.store.search(self._question_vectors, self.settings.top_k)
+        retrieved = {
+            question.id: {(hit.chunk.source, hit.chunk.page) for hit in hits}
+            for question, hits in zip(self._unflagged, nearest, strict=True)
+        }
+        trained_on = {page for q in self._unflagged if q.split == "train" for page in retrieved[q.id]}
+        questions = on_trial(
+            self._unflagged,
+            pages={(page.source, page.number): page.text for page in self.pages},
+            page_of=self._page_of,
+            retrieved=retrieved,
+            trained_on=trained_on if self.settings.use_eval_pages else (),
+        )
         write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
         for split in SPLITS:
             own = [q for q in questions if q.split == split]
@@ -256,18 +291,14 @@ class Run:
         return questions
 
     def reconsider(self) -> None:
-        """Make the questions anew, by the decisions that a person has made since."""
-        for step in ("questionnaire", "questions", "eval_pages"):
+        """Make the questions again, with the decisions that a person has made since."""
+        for step in ("_unflagged", "_question_vectors", "questions", "eval_pages"):
             vars(self).pop(step, None)
         _ = self.questions
 
     def of_split(self, split: str) -> list[Question]:
         """The questions of one split, in order."""
         return [question for question in self.questions if question.split == split]
-
-    @property
-    def _page_of(self) -> Mapping[str, tuple[str, int]]:
-        return self.questionnaire.page_of
 
     @cached_property
     def eval_pages(self) -> set[tuple[str, int]]:
@@ -430,7 +461,8 @@ class Run:
         hidden: set[tuple[str, int]],
     ) -> dict[tuple[str, str], Answer]:
         """Answer each (arm, question); a question whose call fails for good is left out and listed."""
-        settings, vectors = self.settings, self.questionnaire.vectors
+        settings = self.settings
+        vectors = {question.id: row for question, row in zip(self.questions, self._question_vectors, strict=True)}
         engines = {
             arm: QueryEngine(
                 self.store,

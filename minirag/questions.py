@@ -1,39 +1,38 @@
-"""Row 5. The questions: written by a model from single chunks, or taken from a file.
+"""The questions of a run: written by a model from single chunks, or taken from a file.
 
-Generated questions are spread evenly over the document. Train and eval questions come from different blocks of
+Generated questions are spread evenly over the documents. Train and eval questions come from different blocks of
 neighbouring pages, so that no page serves both.
 """
 
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minirag import prompts
 from minirag.chunker import Chunk
-from minirag.curation.similar import Similar
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.models import Chat
-from minirag.prompts import Message
+from minirag.models import Chat, Embedder
 from minirag.query import Passage, Window, excerpts
 from minirag.replies import NotJSON, json_value, listed
 from minirag.retry import in_order
-from minirag.text import words
+from minirag.text import jaccard, words
 from minirag.vector_store import Store
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
 MOST_PER_CALL = 8
-"""Questions asked of one chunk: more than that a page does not give, and their replies fill the window."""
+"""Questions asked of one chunk: a page does not hold more, and the reply must fit the window."""
 NEAR_DUPLICATE = 0.8
-"""Share of words in common (Jaccard) from which two questions count as one."""
+"""Share of common words (Jaccard) from which two questions count as the same."""
 PAGE_GUESSED = "page guessed"
-"""The flag of a question that did not come from a page: the nearest one stands for it."""
+"""The flag of a question from a file: its page is that of the nearest chunk."""
 ACCEPTED = "accepted in review"
 """The flag of a question that a person accepted; it outweighs all others."""
 
@@ -42,7 +41,7 @@ PageKey = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, the split it belongs to, and the chunk that it was written from (or is guessed to ask about)."""
+    """A question of one split, and the chunk that it was written from or, for a question from a file, is nearest to."""
 
     id: str
     split: str
@@ -62,7 +61,7 @@ def doubts(question: Question) -> tuple[str, ...]:
 
 
 def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int = 0) -> dict[str, list[PageKey]]:
-    """Divide pages between the splits in blocks of up to four neighbours, in proportion to the questions asked for.
+    """Divide pages between the splits in blocks of up to four neighbours, in proportion to the numbers of questions.
 
     >>> split_pages([("a.pdf", n) for n in range(1, 7)], 10, 10)
     {'train': [('a.pdf', 1), ('a.pdf', 3), ('a.pdf', 5)], 'eval': [('a.pdf', 2), ('a.pdf', 4), ('a.pdf', 6)]}
@@ -85,6 +84,37 @@ def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int
     return split
 
 
+def make_questions(
+    sources: Mapping[str, int | str],
+    chunks: Sequence[Chunk],
+    store: Store,
+    embed: Embedder,
+    chat: Chat,
+    *,
+    rejected: Iterable[str] = (),
+    **options: Any,
+) -> list[Question]:
+    """Return the questions of both splits, train first; `options` are those of `generate`.
+
+    `sources` has for each split the path of a question file, or a number of questions to generate. None is generated
+    from a page that a question in a file is about, or near such a question or one of `rejected`.
+    """
+    files = [(split, Path(source)) for split, source in sources.items() if isinstance(source, str)]
+    from_files = [question for split, path in files for question in read_questions(path, split)]
+    vectors = embed.embed([question.text for question in from_files], tags={"for": "questions"})
+    from_files = guess_pages(from_files, store, vectors)
+    page_of = {chunk.id: (chunk.source, chunk.page) for chunk in chunks}
+    taken_pages = {page_of[question.chunk_id] for question in from_files if question.chunk_id}
+    generated = generate(
+        [chunk for chunk in chunks if page_of[chunk.id] not in taken_pages],
+        chat,
+        {split: source for split, source in sources.items() if isinstance(source, int)},
+        taken=[*(question.text for question in from_files), *rejected],
+        **options,
+    )
+    return sorted(from_files + generated, key=lambda question: SPLITS.index(question.split))
+
+
 def generate(
     chunks: Sequence[Chunk],
     chat: Chat,
@@ -96,137 +126,128 @@ def generate(
     taken: Iterable[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Question]:
-    """Exactly `counts[split]` questions for each split, written by `chat` from chunks of that split's pages.
+    """Return exactly `counts[split]` questions for each split, written by `chat` from chunks of that split's pages.
 
-    `taken` are questions that exist already: nothing near them is written again. Raises InputError where the
-    documents do not hold enough different questions, and ServiceError where the model cannot be reached.
+    No question is near another or near one of `taken`. Raises InputError if the documents do not hold enough different
+    questions, and ServiceError if the model cannot be reached.
     """
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
-    split = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
-    known = Similar(NEAR_DUPLICATE, map(words, taken))
-    writer = _Writer(chat, Window(chat.tokenizer, context_window), workers, known, progress, sum(counts.values()))
+    split_of = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
+    seen = [frozenset(words(text)) for text in taken]
+    window = Window(chat.tokenizer, context_window)
+    faults: list[str] = []
+    done = 0
 
-    def written(name: str) -> list[Question]:
-        own, count = set(split[name]), counts.get(name, 0)
+    def ask(chunk: Chunk, count: int, split: str) -> list[str]:
+        try:
+            return _ask(chat, window, chunk, count, split)
+        except (NotJSON, ServiceError) as error:
+            if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
+                raise
+            faults.append(str(error))
+            return []  # also on a resume: another chunk is asked instead
+
+    def write(split: str) -> list[Question]:
+        nonlocal done
+        own, count = set(split_of[split]), counts.get(split, 0)
         candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own and chunk.text.strip()]
-        return writer.write(name, count, _even_order(candidates, count, seed))
+        each = min(MOST_PER_CALL, 2 if count <= len(candidates) else math.ceil(count / max(1, len(candidates))) + 1)
 
-    return [question for questions in in_order(written, SPLITS, 1) for question in questions]
-
-
-def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
-    """The chunks, `count` evenly spaced pages first (their longest chunk each), then all others in random order."""
-    by_page: dict[PageKey, list[Chunk]] = defaultdict(list)
-    for chunk in chunks:
-        by_page[chunk.source, chunk.page].append(chunk)
-    longest = [max(group, key=lambda chunk: chunk.tokens) for group in by_page.values()]
-    step = max(1.0, len(longest) / max(count, 1))
-    first = [longest[int(i * step)] for i in range(min(count, len(longest)))]
-    chosen = set(map(id, first))
-    pages_left = [chunk for chunk in longest if id(chunk) not in chosen]
-    chosen.update(map(id, pages_left))
-    others = [chunk for chunk in chunks if id(chunk) not in chosen]
-    dice = random.Random(seed)
-    dice.shuffle(pages_left)
-    dice.shuffle(others)
-    return first + pages_left + others
-
-
-@dataclass
-class _Writer:
-    """Asks for questions chunk by chunk and keeps those that are new."""
-
-    chat: Chat
-    window: Window
-    workers: int
-    known: Similar
-    progress: Callable[[int, int], None]
-    total: int
-    written: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def write(self, split: str, count: int, chunks: Sequence[Chunk]) -> list[Question]:
-        """`count` questions for `split`: one of each chunk while chunks last, then a second of each, and so on."""
+        # the first new question of each chunk, while chunks last
+        queue = _even_order(candidates, count, seed)
         accepted: list[tuple[Chunk, str]] = []
         spare: list[tuple[int, Chunk, str]] = []
-        each = min(MOST_PER_CALL, 2 if count <= len(chunks) else math.ceil(count / max(1, len(chunks))) + 1)
-        queue = list(chunks)
         while len(accepted) < count and queue:
             batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]
-            for chunk, texts in zip(
-                batch, in_order(lambda c: self._ask(c, each, split), batch, self.workers), strict=True
-            ):
-                new = [(chunk, text) for text in texts if self._is_new(text)]
-                accepted += new[:1]
-                spare += [(rank, *pair) for rank, pair in enumerate(new[1:])]
-                self.progress(self.written + len(accepted), self.total)
-        spare.sort(key=lambda item: item[0])  # as many of one chunk as of the next
+            replies = in_order(lambda chunk: ask(chunk, each, split), batch, workers)
+            for chunk, texts in zip(batch, replies, strict=True):
+                new = [text for text in texts if _add_if_new(text, seen)]
+                accepted += [(chunk, text) for text in new[:1]]
+                spare += [(rank, chunk, text) for rank, text in enumerate(new[1:])]
+                progress(done + len(accepted), sum(counts.values()))
+
+        # then the second of each chunk, the third, and so on
+        spare.sort(key=lambda item: item[0])
         accepted += [(chunk, text) for _, chunk, text in spare[: count - len(accepted)]]
         if len(accepted) < count:
+            why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(chunks)} chunks on this split's pages); "
-                f"ask for fewer with --{split}-questions, or add documents{self._why()}."
+                f"({len(candidates)} chunks on this split's pages); "
+                f"ask for fewer with --{split}-questions, or add documents{why}."
             )
-        self.written += count
+        done += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))
         return [
             Question(f"{split[0]}{number:03d}", split, text, chunk.id, chunk.page)
             for number, (chunk, text) in enumerate(accepted, 1)
         ]
 
-    def _ask(self, chunk: Chunk, count: int, split: str) -> list[str]:
-        reply = TOKENS_PER_QUESTION * count + TOKENS_PER_QUESTION
+    # with the Batch API, `in_order` asks for the questions of both splits before it waits for the first reply
+    return [question for questions in in_order(write, SPLITS, 1) for question in questions]
 
-        def build(given: Sequence[prompts.Excerpt]) -> list[Message]:
-            return prompts.questions(given[0] if given else prompts.Excerpt(""), count)
 
-        room = self.window.require(build([]), reply, prompts.QUESTIONS_SCHEMA)
-        units = self.window.units([Passage(chunk.text, chunk.page)], room - 24)
-        fitting = self.window.take(units, build, reply, prompts.QUESTIONS_SCHEMA)
-        try:
-            exchange = self.chat.complete(
-                build(excerpts(units[:fitting])),
-                stage="question",
-                tags={"split": split, "chunk": chunk.id},
-                max_tokens=reply,
-                schema=prompts.QUESTIONS_SCHEMA,
-            )
-            texts = listed(json_value(exchange.text), "questions")
-        except (NotJSON, ServiceError) as error:
-            if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
-                raise
-            self.faults.append(str(error))
-            return []  # this chunk gives none, now and on a resume: another one is asked instead
-        return [" ".join(text.split()) for text in texts if isinstance(text, str)]
+def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
+    """Return the longest chunk of `count` evenly spaced pages, then that of the other pages, then all other chunks."""
+    by_page: dict[PageKey, list[Chunk]] = defaultdict(list)
+    for chunk in chunks:
+        by_page[chunk.source, chunk.page].append(chunk)
+    longest = [max(group, key=lambda chunk: chunk.tokens) for group in by_page.values()]
+    step = max(1.0, len(longest) / max(count, 1))
+    first = [longest[int(i * step)] for i in range(min(count, len(longest)))]
+    chosen = {id(chunk) for chunk in first}
+    other_pages = [chunk for chunk in longest if id(chunk) not in chosen]
+    chosen.update(id(chunk) for chunk in other_pages)
+    other_chunks = [chunk for chunk in chunks if id(chunk) not in chosen]
+    dice = random.Random(seed)
+    dice.shuffle(other_pages)
+    dice.shuffle(other_chunks)
+    return first + other_pages + other_chunks
 
-    def _why(self) -> str:
-        return (
-            f" ({len(self.faults)} requests gave none, the first because: {self.faults[0].rstrip('.')})"
-            if self.faults
-            else ""
-        )
 
-    def _is_new(self, text: str) -> bool:
-        """Whether `text` is a question that nobody has asked yet; if so it is known from now on."""
-        if not text.endswith(("?", "？", "؟")) or self.known.first(words(text)) is not None:
-            return False
-        self.known.add(words(text))
-        return True
+def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str) -> list[str]:
+    """Return the questions that the model writes from a chunk. Raises ServiceError, and NotJSON for its reply."""
+
+    def build(context: Sequence[prompts.Excerpt]) -> list[prompts.Message]:
+        return prompts.questions(context[0] if context else prompts.Excerpt(""), count)
+
+    reply, schema = TOKENS_PER_QUESTION * (count + 1), prompts.QUESTIONS_SCHEMA
+    room = window.require(build([]), reply, schema)
+    units = window.units([Passage(chunk.text, chunk.page)], room - 24)
+    messages = build(excerpts(units[: window.take(units, build, reply, schema)]))
+    tags = {"split": split, "chunk": chunk.id}
+    exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
+    texts = listed(json_value(exchange.text), "questions")
+    return [" ".join(text.split()) for text in texts if isinstance(text, str)]
+
+
+def _add_if_new(text: str, seen: list[frozenset[str]]) -> bool:
+    """Return whether `text` is a question that is near none of those in `seen`; if so, add its words to them."""
+    text_words = frozenset(words(text))
+    new = text.endswith(("?", "？", "؟")) and near_duplicate(text_words, seen) is None
+    if new:
+        seen.append(text_words)
+    return new
+
+
+def near_duplicate(text_words: Collection[str], others: Iterable[Collection[str]]) -> int | None:
+    """Return the position of the first of `others` that is nearly the same set of words (Jaccard); None if none is.
+
+    >>> near_duplicate(["who", "runs", "the", "tram"], [["what"], ["who", "runs", "the", "tram", "now"]])
+    1
+    """
+    return next((place for place, other in enumerate(others) if jaccard(text_words, other) >= NEAR_DUPLICATE), None)
 
 
 def read_questions(path: Path, split: str) -> list[Question]:
-    """The questions of a text file, one a line, as they stand; blank lines are skipped. Raises InputError."""
+    """Return the questions of a UTF-8 text file, one a line; blank lines are skipped. Raises InputError."""
+    if not path.is_file():
+        raise InputError(f"There is no question file {path}.")
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(f"The question file {path} is no ordinary file; save the questions in one.")
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"There is no question file {path}.") from None
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"Cannot read the question file {path}: {getattr(error, 'strerror', 'it is no UTF-8 text')}."
-        ) from None
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"Cannot read the question file {path}: {reason}.") from None
     texts = [" ".join(line.replace("\0", " ").split()) for line in lines]
     texts = [text for text in texts if text]
     if not texts:
@@ -235,16 +256,9 @@ def read_questions(path: Path, split: str) -> list[Question]:
 
 
 def guess_pages(questions: Sequence[Question], store: Store, vectors: NDArray[np.float32]) -> list[Question]:
-    """The questions with the nearest chunk as their likely source, flagged `page guessed`.
-
-    `vectors` has one row a question. Questions that know their chunk come back as they are.
-    """
-    nearest = store.search(vectors, 1) if len(questions) else []
+    """Return the questions with the nearest chunk as their source, flagged `page guessed`; `vectors` has a row each."""
+    nearest = store.search(vectors, 1) if questions else []
     return [
-        question
-        if question.chunk_id is not None
-        else replace(
-            question, chunk_id=hits[0].chunk.id, page=hits[0].chunk.page, flags=(*question.flags, PAGE_GUESSED)
-        )
-        for question, hits in zip(questions, nearest, strict=True)
+        replace(question, chunk_id=hit.chunk.id, page=hit.chunk.page, flags=(*question.flags, PAGE_GUESSED))
+        for question, [hit] in zip(questions, nearest, strict=True)
     ]

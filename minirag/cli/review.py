@@ -5,16 +5,15 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minirag.cli.terminal import choose, quote, say
-from minirag.curation.decisions import Decision
-from minirag.curation.questionnaire import Questionnaire
+from minirag.curation.decisions import Decision, write_decisions
 from minirag.errors import InputError
 from minirag.pipeline import Run
-from minirag.questions import Question
+from minirag.questions import ACCEPTED, SPLITS, Question, doubts
 
 _HEAD = """\
 # One question a line: accept, reject, or skip, its number, its text.
@@ -29,20 +28,28 @@ def review(run: Run, *, in_editor: bool) -> None:
 
     Each decision is kept at once, so a review that is broken off goes on where it ended.
     """
-    while undecided := run.questionnaire.undecided:
+    pages = {(page.source, page.number): page.text for page in run.pages}
+    page_texts = {chunk.id: pages[chunk.source, chunk.page] for chunk in run.chunks}
+    while undecided := _undecided(run.questions):
         count = 0
-        for decision in _edited(undecided) if in_editor else _asked(run.questionnaire, undecided):
-            run.questionnaire.decide(decision)
+        for decision in _edited(undecided) if in_editor else _asked(page_texts, undecided):
+            write_decisions(run.folder, [decision])
             count += 1
         run.reconsider()
         if count < len(undecided):
             break
-    waiting = len(run.questionnaire.undecided)
+    waiting = len(_undecided(run.questions))
     say(f"review: {len(run.questions) - waiting} questions accepted, {waiting} not decided")
 
 
-def _asked(questionnaire: Questionnaire, questions: Sequence[Question]) -> Iterator[Decision]:
-    """The decisions of a person at a terminal, or of lines from a pipe, until they stop."""
+def _undecided(questions: Sequence[Question]) -> list[Question]:
+    """Return the questions that nobody has accepted yet: eval questions first, and of a split those with doubts."""
+    waiting = [question for question in questions if ACCEPTED not in question.flags]
+    return sorted(waiting, key=lambda question: (-SPLITS.index(question.split), not doubts(question)))
+
+
+def _asked(page_texts: Mapping[str, str], questions: Sequence[Question]) -> Iterator[Decision]:
+    """Yield the decisions of a person at a terminal, or of lines from a pipe, until they stop."""
     for number, question in enumerate(questions, 1):
         page = "" if question.page is None else f", page {question.page}"
         say("")
@@ -54,7 +61,7 @@ def _asked(questionnaire: Questionnaire, questions: Sequence[Question]) -> Itera
         while key == "p":
             key = choose("[y] accept  [n] reject  [e] reword  [p] show its page  [q] stop: ", "ynepq")
             if key == "p":
-                quote(questionnaire.page_text(question) or "Its page is not known.", "  | ")
+                quote(page_texts.get(question.chunk_id or "", "Its page is not known."), "  | ")
         if key == "q":
             return
         text = _reworded() if key == "e" else None

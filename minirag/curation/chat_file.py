@@ -9,15 +9,13 @@ from typing import NamedTuple
 from minirag.curation.chat_line import WARNINGS, Message, Problem, check_line
 from minirag.curation.curate import curate
 from minirag.curation.duplicates import NearDuplicates
-from minirag.curation.similar import Similar
 from minirag.curation.templates import parts
 from minirag.errors import InputError
+from minirag.questions import near_duplicate
 from minirag.text import Tokenizer, example_limit, for_model, words
 from minirag.training import FEWEST_EXAMPLES, Example
 
 MAX_FILE_BYTES = 512 << 20
-SAME_QUESTION = 0.8
-"""Jaccard similarity of words from which a question counts as an eval question."""
 
 
 class Finding(NamedTuple):
@@ -130,14 +128,16 @@ class _EvalQuestions:
     def __init__(self, questions: Sequence[str]) -> None:
         self._questions = questions
         self._phrases = [f" {' '.join(words(question))} " for question in questions]
-        self._similar = Similar(SAME_QUESTION, map(words, questions))
+        self._similar = [set(words(question)) for question in questions]
 
     def problems(self, messages: Sequence[Message]) -> Iterator[Problem]:
         if not self._questions:
             return
         question = words(parts(messages[:-1]).question)
         quoted = (number for number, phrase in enumerate(self._phrases) if phrase in f" {' '.join(question)} ")
-        numbers = [number for number in (next(quoted, None), self._similar.first(question)) if number is not None]
+        numbers = [
+            number for number in (next(quoted, None), near_duplicate(question, self._similar)) if number is not None
+        ]
         if numbers:
             yield "eval question", f"the prompt holds the eval question {self._questions[min(numbers)][:60]!r}"
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from minirag.curation.answers import PARAPHRASE, classify
 from minirag.curation.curate import curate
-from minirag.curation.similar import Similar
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.files import write_jsonl
 from minirag.prompts import NOT_STATED
-from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, PageKey, Question
+from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
 from minirag.text import words
 from minirag.training import Example, TrainingFile
 
@@ -72,12 +71,12 @@ def _without_leaks(
     """Drop what would give the evaluation away: an eval question, or a page that one is about."""
     texts = {question.id: words(question.text) for question in questions}
     evaluated = [question for question in questions if question.split == "eval"]
-    eval_questions = Similar(NEAR_DUPLICATE, (texts[question.id] for question in evaluated))
+    eval_questions = [texts[question.id] for question in evaluated]
     eval_pages = {page_of[question.chunk_id] for question in evaluated if question.chunk_id and not use_eval_pages}
     reviewed = []
     for example in examples:
         leak = "eval page in the prompt" if example.shown & eval_pages else ""
-        if example.question in texts and eval_questions.first(texts[example.question]) is not None:
+        if example.question in texts and near_duplicate(texts[example.question], eval_questions) is not None:
             leak = "eval question"
         reviewed.append(replace(example, dropped=example.dropped or leak))
     return reviewed

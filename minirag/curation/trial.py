@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from minirag.curation.quantities import values
-from minirag.curation.similar import Similar
-from minirag.questions import NEAR_DUPLICATE, PAGE_GUESSED, SPLITS, PageKey, Question
+from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
 from minirag.sentences import sentence_spans
 from minirag.text import content, words
 
@@ -185,18 +184,18 @@ class Asked:
 
     def __init__(self) -> None:
         self._questions: list[Question] = []
-        self._by_words = Similar(NEAR_DUPLICATE)
-        self._by_content = Similar(NEAR_DUPLICATE)
+        self._words: list[set[str]] = []
+        self._content: list[set[str]] = []
 
     def add(self, question: Question) -> None:
         """Remember a question."""
         self._questions.append(question)
-        self._by_words.add(words(question.text))
-        self._by_content.add(asked_about(question.text))
+        self._words.append(set(words(question.text)))
+        self._content.append(asked_about(question.text))
 
     def first(self, text: str) -> Question | None:
         """The first question that asks what `text` asks; None if none does."""
         content = asked_about(text)
-        found = [self._by_words.first(words(text)), self._by_content.first(content) if content else None]
+        found = [near_duplicate(words(text), self._words), near_duplicate(content, self._content) if content else None]
         numbers = [number for number in found if number is not None]
         return self._questions[min(numbers)] if numbers else None

@@ -131,7 +131,7 @@ def test_recorded_settings_of_the_right_kinds_are_taken(tmp_path: Path) -> None:
 def test_a_pipe_or_a_device_is_no_file_of_questions_or_rows(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
-        with pytest.raises(InputError, match="no ordinary file"):
+        with pytest.raises(InputError, match="There is no question file"):
             read_questions(path, "eval")
         with pytest.raises(InputError, match="no ordinary file"):
             read_rows(path)
