@@ -13,20 +13,15 @@ def several_html(facts: Mapping[str, Mapping[str, Any]], comparisons: Sequence[M
     `facts` are the content of each run's `run.json` by the run's name; `comparisons` name a metric, the arm that the
     tuned model stands `against`, the `outcome`, and in `runs` each run's comparison, None if it made none.
     """
-    rows = [
-        [
-            text(spaced(one["metric"])),
-            text(one["against"]),
-            tag("strong", text(one["outcome"])),
-            *map(_cell, one["runs"]),
-        ]
-        for one in comparisons
-    ]
+    rows = []
+    for one in comparisons:
+        outcome = tag("strong", text(one["outcome"]))
+        rows.append([text(spaced(one["metric"])), text(one["against"]), outcome, *map(_cell, one["runs"])])
     head = ["metric", "tuned against", "outcome", *facts]
-    found = table("Tuned minus the other arm, with 95 % intervals", head, rows, len(head))
+    side_by_side = table("Tuned minus the other arm, with 95 % intervals", head, rows, len(head))
     if not rows:
-        found = tag("p", "No run compares a tuned model with anything.")
-    return document("Does it replicate?", [found, _settings(facts)])
+        side_by_side = tag("p", "No run compares a tuned model with anything.")
+    return document("Does it replicate?", [side_by_side, _settings(facts)])
 
 
 def _cell(run: Mapping[str, Any] | None) -> str:

@@ -48,7 +48,7 @@ def _line(metric: str, row: Mapping[str, Any]) -> str:
     start = f"{text(spaced(metric))} {tag('strong', text(row['verdict']))}{why}"
     if row["difference"] is None:
         return start
-    detectable = f", detectable from {number(row['detectable'])}" if row["detectable"] else ""
+    detectable = f", detectable difference {number(row['detectable'])}" if row["detectable"] else ""
     estimate = f"{number(row['difference'], '+')} {interval(row['low'], row['high'])}"
     return f"{start}: {estimate}, {row['n']:,} questions{detectable}"
 
