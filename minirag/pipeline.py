@@ -57,7 +57,7 @@ from minirag.questions import (
     make_questions,
     split_pages,
 )
-from minirag.report import FILES, Results, SavedRun, read_losses, write_report, write_tables
+from minirag.report import FILES, Results, SavedRun, read_losses, write_report
 from minirag.retry import in_order
 from minirag.rows import Row
 from minirag.service import OPENAI_ADDRESS, Service
@@ -605,10 +605,6 @@ class Run:
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
         return write_report(self.folder, self.results)
-
-    def write_tables(self, kind: str) -> list[Path]:
-        """Scores and comparison as `scores.csv` and `comparison.csv`, or both in `report.md`; the files' paths."""
-        return write_tables(self.folder, kind, self.results)
 
     @staticmethod
     def open(folder: str | os.PathLike[str]) -> SavedRun:

@@ -17,6 +17,7 @@ from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import bill as costs
 from minirag.errors import InputError, MiniragError
 from minirag.pipeline import Run
+from minirag.report import write_tables
 
 RESULTS = {
     "questions": "questions",
@@ -76,7 +77,7 @@ def main(given: Mapping[str, Any]) -> int:
             raise
         summary = _summary(run, given["command"])
         if "tables" in given:
-            summary["tables"] = [str(path) for path in run.write_tables(given["tables"])]
+            summary["tables"] = [str(path) for path in write_tables(run.folder, given["tables"], run.results)]
         show_json(summary) if given.get("json") else show("\n".join(_lines(run, summary)))
         run.finish()
     return 0
