@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag import prompts
-from minirag.arms import ARMS
 from minirag.chunker import Chunk, chunk
+from minirag.comparison import ARMS
 from minirag.costs import bill as costs
 from minirag.costs.budget import Budget
 from minirag.costs.conflicts import conflicts, cut_off
@@ -27,6 +27,7 @@ from minirag.costs.payback import in_words as payback_in_words
 from minirag.costs.payback import payback
 from minirag.costs.shutdowns import warnings
 from minirag.curation import decisions
+from minirag.curation.answers import abstains
 from minirag.curation.decisions import decided, read_decisions, rejected
 from minirag.curation.examples import review_examples, write_variants
 from minirag.curation.trial import on_trial
@@ -40,7 +41,7 @@ from minirag.errors import (
     StoreError,
     Unfinished,
 )
-from minirag.evaluation import Scores, evaluate
+from minirag.evaluation import Row, Scores, evaluate
 from minirag.files import FULL, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import Exchange, MessageLog, canonical
@@ -59,13 +60,9 @@ from minirag.questions import (
 )
 from minirag.report import FILES, Results, SavedRun, read_losses, write_report
 from minirag.retry import in_order
-from minirag.rows import Row
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
-from minirag.statistics import labels
-from minirag.statistics.breakdown import traits
-from minirag.statistics.findings import Evaluation
-from minirag.statistics.summary import comparison_of
+from minirag.statistics import LABELS_FILE, Evaluation, comparison_of, question_kinds, read_labels
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import Store, VectorStore
 from minirag.version import VERSION
@@ -549,13 +546,13 @@ class Run:
             pages=[self._page_of.get(q.chunk_id or "", (q.id, 0)) for q in questions],
             metrics=self.settings.metrics,
             scores=self.scores,
-            traits=traits(questions, self.answers, self._page_of),
+            kinds=question_kinds(questions, self.answers, self._page_of, abstains),
             margin=self.settings.margin,
         )
         settings = self.settings
         comparison = comparison_of(
             evaluation,
-            labels=labels.read_labels(self.folder),
+            labels=read_labels(self.folder),
             warnings=[
                 *conflicts(settings.teacher, settings.student, settings.judge, self._models_served),
                 *cut_off(self.answers),
@@ -634,7 +631,7 @@ class Run:
             },
             "a_person_said": {
                 name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
-                for name in (decisions.NAME, labels.NAME)
+                for name in (decisions.NAME, LABELS_FILE)
                 if (self.folder / name).exists()
             },
             "models_served": self._models_served,

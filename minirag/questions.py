@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
+from minirag.metrics.judge import NotJSON, json_value, list_at
 from minirag.models import Chat, Embedder
 from minirag.query import Passage, Window, excerpts
-from minirag.replies import NotJSON, json_value, listed
 from minirag.retry import in_order
 from minirag.text import jaccard, words
 from minirag.vector_store import Store
@@ -217,7 +217,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str) -> li
     messages = build(excerpts(units[: window.take(units, build, reply, schema)]))
     tags = {"split": split, "chunk": chunk.id}
     exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
-    texts = listed(json_value(exchange.text), "questions")
+    texts = list_at(json_value(exchange.text), "questions")
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 
 

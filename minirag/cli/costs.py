@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from minirag.arms import ARMS
 from minirag.cli.terminal import show, show_json, table
 from minirag.costs import bill as costs
 from minirag.costs.bill import Line, Prices, dollars
@@ -52,7 +51,8 @@ def _result(log: Iterable[Exchange], prices: Prices, given: Mapping[str, Any]) -
     bill, answers = costs.bill(log, prices), _answers(log)
     served = {arm: exchange.model for (arm, _, _), exchange in answers.items()}
     models = dict(zip(PRICED, given["models"], strict=True)) if "models" in given else served
-    tokens = {arm: _tokens_per_question(answers, arm) for arm in ARMS if arm in served}
+    arms = [arm for arm in ("base", "control", "tuned", "teacher") if arm in served]
+    tokens: dict[str, tuple[float, float, float]] = {arm: _tokens_per_question(answers, arm) for arm in arms}
     each = question_costs(prices, models, tokens)
     trained = sum(line.training_tokens for line in bill)
     is_openai = "models" in given or any(e.service == OPENAI_ADDRESS for e in answers.values())

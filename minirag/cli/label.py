@@ -1,53 +1,56 @@
-"""Row 9. `minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
+"""`minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minirag.arms import COMPARED
 from minirag.cli.resume import positive
+from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
+from minirag.comparison import COMPARED
 from minirag.errors import InputError
-from minirag.evaluation import Scores
-from minirag.metrics.evidence import likely_sentences
-from minirag.rows import Row, read_rows
-from minirag.statistics.audit import FEWEST, audit
+from minirag.evaluation import Row, Scores
+from minirag.sentences import sentence_spans
+from minirag.statistics.corrected import FEWEST_LABELS, audit, audit_in_words
 from minirag.statistics.labels import Claim, claims, read_labels, sample, write_labels
+from minirag.text import words
 
 ANSWERS = {"y": True, "n": False, "s": None}
 
 
 def main(given: Mapping[str, Any]) -> int:
-    """Ask for the labels that are missing, keep each at once, and say what all of them mean."""
+    """Ask for the missing labels, save each at once, and print what all of them mean."""
     folder: Path = given["folder"]
     scores, rows = Scores.read(folder / "scores.jsonl"), read_rows(folder)
-    asked = sample(claims(scores), positive(given, "sample", 50), given.get("seed", 0))
-    if not asked:
+    statements = sample(claims(scores), positive(given, "sample", 50), given.get("seed", 0))
+    if not statements:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)
     by_answer = {(row.question_id, row.arm): row for row in rows}
-    waiting = [claim for claim in asked if claim.key not in labels]
-    for claim, supported in _asked(waiting, by_answer, len(asked)):
+    unlabelled = [claim for claim in statements if claim.key not in labels]
+    for claim, supported in _ask(unlabelled, by_answer, len(statements)):
         labels[claim.key] = supported
         write_labels(folder, labels)
-    known = sum(claim.key in labels for claim in asked)
-    say(f"label: {known} of {len(asked)} statements judged" + ("" if known == len(asked) else "; run again to go on"))
+    done = sum(claim.key in labels for claim in statements)
+    rest = "" if done == len(statements) else "; run again to go on"
+    say(f"label: {done} of {len(statements)} statements judged{rest}")
+    pages = {answer["question_id"]: page for answer, page in judged_answers(folder)}
     arms = {row.arm for row in rows}
-    pages = {row.question_id: row.page or row.question_id for row in rows}
-    found = audit(scores, labels, pages, [arm for arm in COMPARED if {arm, "tuned"} <= arms])
-    if found is None:
-        say(f"label: at least {FEWEST} labels are needed to correct anything")
+    result = audit(scores, labels, pages, [arm for arm in COMPARED if {arm, "tuned"} <= arms])
+    if result is None:
+        say(f"label: at least {FEWEST_LABELS} labels are needed to correct anything")
         return 0
-    show_json(found.to_json()) if given.get("json") else show("\n".join(found.in_words()))
+    show_json(asdict(result)) if given.get("json") else show("\n".join(audit_in_words(result)))
     say(f"minirag report --out {folder} writes this into comparison.json and report.html")
     return 0
 
 
-def _asked(
-    waiting: Sequence[Claim], by_answer: Mapping[tuple[str, str], Row], total: int
+def _ask(
+    unlabelled: Sequence[Claim], by_answer: Mapping[tuple[str, str], Row], total: int
 ) -> Iterator[tuple[Claim, bool | None]]:
-    """What a person says of each statement, until they stop."""
-    for number, claim in enumerate(waiting, total - len(waiting) + 1):
+    """Yield what a person says of each statement, until they stop."""
+    for number, claim in enumerate(unlabelled, total - len(unlabelled) + 1):
         row = by_answer[claim.question_id, claim.arm]
         contexts = row.contexts or ()
         say("")
@@ -67,3 +70,15 @@ def _asked(
         if key == "q":
             return
         yield claim, ANSWERS[key]
+
+
+def likely_sentences(statement: str, contexts: Sequence[str], most: int = 4) -> list[str]:
+    """Return the sentences of `contexts` that share most words with a statement, in their order.
+
+    >>> likely_sentences("The tram opened in 1987.", ["It rained. The tram is red. It opened in 1987."], 2)
+    ['The tram is red.', 'It opened in 1987.']
+    """
+    sentences = [text[start:end].strip() for text in contexts for start, end in sentence_spans(text)]
+    shared = [len({*words(statement)} & {*words(sentence)}) for sentence in sentences]
+    nearest = sorted(range(len(sentences)), key=lambda i: -shared[i])[:most]
+    return [sentences[i] for i in sorted(nearest)]

@@ -1,6 +1,7 @@
-"""Row 9. `minirag compare DIR_A DIR_B …`: whether what one run found holds in the others."""
+"""`minirag compare DIR_A DIR_B …`: whether what one run found holds in the others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,72 +9,62 @@ from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
 from minirag.files import write_atomically
 from minirag.report import SavedRun, several_html
-from minirag.statistics.replication import Replication, names_of, replication
+from minirag.statistics import Replication, names_of, replication
 
-TAKEN = {"command", "documents", "html", "json"}
-"""All that finished runs are compared with."""
+OPTIONS = {"command", "documents", "html", "json"}
+"""All that a comparison of finished runs takes."""
 
 
 def main(given: Mapping[str, Any]) -> int:
-    """Print the runs' comparisons side by side, and how the first run's questions moved in the others."""
+    """Print the runs' comparisons side by side, and how the first run's questions changed in the others."""
     folders = [Path(name) for name in given.get("documents", ())]
     if len(folders) < 2:
         raise InputError(
             "Name the run's folder with --out DIR, or the folders of two or more finished runs to compare."
         )
-    if idle := given.keys() - TAKEN:
-        raise InputError(f"--{min(idle).replace('_', '-')} is for a run; finished runs are compared as they are.")
-    _require_different_folders(folders)
-    page: Path | None = given.get("html")
-    if page is not None:
-        _require_page(page)
-    runs = [SavedRun(folder) for folder in folders]
-    found = replication(runs)
-    if page is not None:
-        facts = {name: run.facts for name, run in zip(names_of(runs), runs, strict=True)}
-        write_atomically(page, several_html(facts, [one.to_json() for one in found]).encode("utf-8", "replace"))
-        say(f"report: {page}")
-    if given.get("json"):
-        show_json({"runs": list(map(str, folders)), "comparisons": [one.to_json() for one in found]})
-    else:
-        told = [_lines(one, names_of(runs)) for one in found]
-        show("\n\n".join(told) or "No run compares a tuned model with anything.")
-    return 0
-
-
-def _require_different_folders(folders: Sequence[Path]) -> None:
-    known: dict[Path, Path] = {}
+    if unused := given.keys() - OPTIONS:
+        raise InputError(f"--{min(unused).replace('_', '-')} is for a run; finished runs are compared as they are.")
+    seen: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; name the folders of finished runs.")
-        if (before := known.setdefault(folder.resolve(), folder)) is not folder:
-            raise InputError(f"{before} and {folder} are the same run; a run does not replicate itself.")
+        if (first := seen.setdefault(folder.resolve(), folder)) is not folder:
+            raise InputError(f"{first} and {folder} are the same run; a run does not replicate itself.")
+    page: Path | None = given.get("html")
+    if page is not None and (
+        page.suffix.lower() not in {".html", ".htm"}
+        or (page.exists() and not page.is_file())
+        or (page.parent / "messages.jsonl").exists()  # nothing that was paid for is ever replaced by a page
+    ):
+        raise InputError(f"--html {page} must be a file that ends in .html, outside the folder of a run.")
+    runs = [SavedRun(folder) for folder in folders]
+    comparisons = replication(runs)
+    if page is not None:
+        facts = {name: run.facts for name, run in zip(names_of(runs), runs, strict=True)}
+        write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
+        say(f"report: {page}")
+    if given.get("json"):
+        show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
+    else:
+        tables = [_table(one, names_of(runs)) for one in comparisons]
+        show("\n\n".join(tables) or "No run compares a tuned model with anything.")
+    return 0
 
 
-def _require_page(path: Path) -> None:
-    """Nothing that was paid for is ever replaced by a page, nor a device."""
-    taken = path.exists() and not path.is_file()
-    if path.suffix.lower() not in {".html", ".htm"} or taken or (path.parent / "messages.jsonl").exists():
-        raise InputError(f"--html {path} must be a file that ends in .html, outside the folder of a run.")
-
-
-def _lines(one: Replication, names: Sequence[str]) -> str:
-    rows = [*map(_row, names, one.runs), *_changes(one, names[1:])]
-    told = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
-    return f"{told}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
-
-
-def _row(name: str, run: Mapping[str, Any] | None) -> list[str]:
-    if run is None:
-        return [name, "not compared", "–", "–", "–"]
-    figures = _figures(run["difference"], run["low"], run["high"])
-    return [f"{name}, {run['n']} questions", str(run["verdict"]), *figures]
-
-
-def _changes(one: Replication, later: Sequence[str]) -> Iterator[list[str]]:
-    for name, change in zip(later, one.changes, strict=True):
+def _table(one: Replication, names: Sequence[str]) -> str:
+    rows = []
+    for name, run in zip(names, one.runs, strict=True):
+        if run is None:
+            rows.append([name, "not compared", "–", "–", "–"])
+        else:
+            figures = _figures(run["difference"], run["low"], run["high"])
+            rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *figures])
+    for name, change in zip(names[1:], one.changes, strict=True):
         if (moved := change.estimate) is not None:
-            yield [f"change in {name}, {change.shared} shared", "", *_figures(moved.value, moved.low, moved.high)]
+            figures = _figures(moved.value, moved.low, moved.high)
+            rows.append([f"change in {name}, {change.shared} shared", "", *figures])
+    title = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
+    return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
 
 
 def _figures(*values: float | None) -> list[str]:

@@ -1,6 +1,11 @@
-"""Row 9. `minirag evaluate FILE`: anybody's rows scored, without a run."""
+"""`minirag evaluate FILE`: anybody's rows scored, without a run; and the readers of such files."""
 
-from collections.abc import Mapping
+import ast
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,12 @@ from minirag.cli.resume import positive
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json
 from minirag.cli.visible import visible
 from minirag.errors import InputError, Unfinished
-from minirag.evaluation import Scores, evaluate
+from minirag.evaluation import FIELDS, Row, Scores, as_row, evaluate, ragas_score
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
-from minirag.rows import read_rows
+
+csv.field_size_limit(1 << 28)
 
 
 def main(given: Mapping[str, Any]) -> int:
@@ -58,23 +64,108 @@ def main(given: Mapping[str, Any]) -> int:
         scores = Batches(service, log, say=say, progress=progress).run(scored, batched="batch" in given)
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
-    summary = scores.summary()
-    show_json(summary) if given.get("json") else show(_table_of(summary))
+    means = summary(scores)
+    show_json(means) if given.get("json") else show(_table_of(means))
     if failed := [row for row in scores if row.failed]:
         raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
     return 0
 
 
-def _table_of(summary: dict[str, Any]) -> str:
-    """The means as lines of at most 79 characters, unscored rows with their reasons below."""
+def summary(scores: Scores) -> dict[str, Any]:
+    """Return per arm and metric: mean over scored rows, n, n unscored and why; and `ragas_score` per arm."""
+    result: dict[str, Any] = {}
+    for arm, metric in dict.fromkeys((row.arm, row.metric) for row in scores):
+        ids = list(dict.fromkeys(row.question_id for row in scores if (row.arm, row.metric) == (arm, metric)))
+        of_rows = scores.of(arm, metric, ids)
+        values = [score.value for score in of_rows if score.value is not None]
+        result.setdefault(arm, {})[metric] = {
+            "mean": sum(values) / len(values) if values else None,
+            "n": len(values),
+            "n_unscored": len(of_rows) - len(values),
+            "unscored": dict(Counter(score.reason for score in of_rows if score.value is None).most_common()),
+        }
+    return {
+        arm: {**metrics, "ragas_score": ragas_score([facts["mean"] for facts in metrics.values()])}
+        for arm, metrics in result.items()
+    }
+
+
+def _table_of(means: Mapping[str, Any]) -> str:
+    """Return the means as lines of at most 79 characters, unscored rows with their reasons below."""
     lines = [f"{'arm':10} {'metric':20} {'mean':>7} {'n':>6} {'unscored':>9}"]
-    for name, metrics in summary.items():
+    for name, metrics in means.items():
         arm = visible(name)[:10] or "–"
         for metric, facts in metrics.items():
             if metric == "ragas_score":
                 lines.append(f"{arm:10} {'ragas score':20} {number(facts):>7}")
                 continue
-            mean, n, unscored = number(facts["mean"]), facts["n"], facts["n_unscored"]
-            lines.append(f"{arm:10} {metric:20} {mean:>7} {n:>6} {unscored:>9}")
+            lines.append(f"{arm:10} {metric:20} {number(facts['mean']):>7} {facts['n']:>6} {facts['n_unscored']:>9}")
             lines += [cut(f"{'':13}{count} × {reason}") for reason, count in facts["unscored"].items()]
     return "\n".join(lines)
+
+
+# -- reading rows ------------------------------------------------------------------------------------------
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a `.jsonl` or `.csv` file, or the judged answers of a run folder. Raises InputError."""
+    try:
+        if path.is_dir():
+            fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]
+        elif path.exists() and not path.is_file():
+            raise InputError(f"{path} is no ordinary file; save what it gives in a file and name that.")
+        elif path.suffix.lower() == ".csv":
+            fields = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
+        else:
+            fields = list(_json_lines(path))
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {error.filename}.") from None
+    except (KeyError, TypeError) as error:
+        raise InputError(f"The answers in {path} are not those of a run ({error}); run it again.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if not fields:
+        raise InputError(f"{path} holds no rows; give one JSON object a line, or a CSV file with a header.")
+    return [as_row({name: _cell(name, value) for name, value in row.items()}, n) for n, row in enumerate(fields, 1)]
+
+
+def judged_answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the eval answers of a run, as fields of a row, each with the name of the page that it is about."""
+    chunks = {chunk["id"]: chunk for chunk in _json_lines(folder / "chunks.jsonl")}
+    questions = {question["id"]: question for question in _json_lines(folder / "questions.jsonl")}
+    for answer in _json_lines(folder / "answers.jsonl"):
+        question = questions.get(answer["question_id"], {})
+        if question.get("split") == "eval":
+            contexts = [chunks[id]["text"] for id in answer["contexts"] if id in chunks]
+            source = chunks.get(question["chunk_id"])
+            page = answer["question_id"] if source is None else f"{source['source']} {source['page']}"
+            yield {**answer, "question": question["text"], "answer": answer["text"], "contexts": contexts}, page
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    for n, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                raise InputError(f"Line {n} of {path} is not JSON; each line is one object.") from None
+            if not isinstance(value, dict):
+                raise InputError(f"Line {n} of {path} is no JSON object.")
+            yield value
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return a value as a row takes it: contexts that are written out as a list, in JSON or in Python, are one."""
+    if isinstance(value, list):
+        return [_cell("", item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if name in FIELDS["contexts"] and value.lstrip().startswith("["):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                listed = read(value)
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(listed, list) and listed:
+                return _cell("", listed)
+    return value.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent; a question mark takes its place

@@ -25,7 +25,7 @@ from minirag.errors import DocumentError, InputError, MiniragError, StoreError
 from minirag.message_log import MessageLog, exchange_id
 from minirag.pipeline import Run
 from minirag.postgres.connection import Database
-from minirag.statistics import labels
+from minirag.statistics import LABELS_FILE
 from minirag.testing import Replay
 from minirag.vector_store import VectorStore
 
@@ -81,7 +81,7 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
     kept_in = database(given, stack, recorded=facts.get("store"))
-    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), decisions.NAME, labels.NAME):
+    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), decisions.NAME, LABELS_FILE):
         if (folder / name).exists():
             (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)

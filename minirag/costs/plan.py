@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from minirag.comparison import plan_detectable
 from minirag.costs import bill as costs
 from minirag.costs.bill import Line, Prices
 from minirag.costs.budget import ENDPOINTS
@@ -19,7 +20,6 @@ from minirag.errors import Waiting
 from minirag.message_log import Exchange, MessageLog
 from minirag.pipeline import Run
 from minirag.settings import Settings
-from minirag.statistics.power import plan_detectable
 from minirag.training import default_epochs
 
 LENGTHS = {"short": 0.5, "usual": 1.0, "long": 2.0}

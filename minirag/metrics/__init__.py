@@ -1,13 +1,19 @@
-"""Row 6. One file per metric, one signature: (question, answer, contexts, *, judge, …) → Score."""
+"""The metrics, one file each: answers → scores. Read `score`, `judge`, then `faithfulness`; the others follow it.
+
+A metric takes question, answer and contexts, asks a `judge` (a chat model, or a `Judge` with window and tags), and
+returns a `Score`.
+"""
 
 from minirag.metrics.answer_relevancy import answer_relevancy
 from minirag.metrics.context_precision import context_precision
 from minirag.metrics.context_recall import context_recall
 from minirag.metrics.context_relevancy import context_relevancy
 from minirag.metrics.faithfulness import faithfulness
+from minirag.metrics.judge import Judge
 from minirag.metrics.score import Score
 
 __all__ = [
+    "Judge",
     "Score",
     "answer_relevancy",
     "context_precision",

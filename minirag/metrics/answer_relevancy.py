@@ -1,15 +1,14 @@
-"""Row 6. Answer relevancy: how near the questions that an answer would answer are to the one that was asked."""
+"""Answer relevancy: how close the questions that an answer would answer are to the one that was asked."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from minirag import prompts
 from minirag.errors import InputError
-from minirag.metrics.score import Asker, Reply, Score, Unscored
+from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
+from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat, Embedder
-from minirag.replies import listed
 
 TOKENS_PER_QUESTION = 80
 
@@ -19,73 +18,65 @@ def answer_relevancy(
     answer: str,
     contexts: Sequence[str] = (),
     *,
-    judge: Chat,
+    judge: Chat | Judge,
     embed: Embedder | None = None,
-    reference: str | None = None,
-    window: int | None = None,
     n: int = 3,
-    tags: Mapping[str, Any] | None = None,
-    repeat: int = 0,
 ) -> Score:
-    """Mean cosine of the question with `n` questions written from the answer alone, in [0, 1] (below 0 counts as 0).
+    """Return the mean cosine of the question with `n` questions written from the answer alone, in [0, 1].
 
-    0 if all n are noncommittal ("all", not "any"). Calls: one that returns all n questions, so that the value does
-    not depend on how a service samples, and one for the vectors. The judge never sees `question`; `contexts`
-    and `reference` are not used.
+    0 if the mean is below 0, or if all n questions are noncommittal. Calls: one that returns all n questions, so that
+    the value does not depend on a service's support of repeated samples, and one for the vectors. The judge never
+    sees `question`; `contexts` are not used.
 
-    Unscored (`value` None) with a reason: "the answer is empty"; "the answer does not fit the judge's window";
-    "reverse: …, twice" where the judge's reply is unusable. `evidence`: `{"question", "cosine", "noncommittal"}` for
-    each. Raises InputError without `embed`, and ServiceError. Source: ragas, answer_relevancy.
+    Unscored with a reason: "the answer is empty"; "the answer does not fit the judge's window"; "reverse: …, twice"
+    if the judge's reply is unusable. `evidence`: `{"question", "cosine", "noncommittal"}` each. Raises InputError
+    without `embed`, and ServiceError. Source: ragas, answer_relevancy.
 
     >>> from minirag.testing import ScriptedChat, TableEmbedding
-    >>> asked = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
+    >>> written = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
     >>> table = TableEmbedding({"Who is it?": [1, 0], "Who?": [1, 0], "Where?": [0, 1]})
-    >>> answer_relevancy("Who is it?", "Ann.", judge=ScriptedChat({"questions": asked}), embed=table, n=2).value
+    >>> answer_relevancy("Who is it?", "Ann.", judge=ScriptedChat({"questions": written}), embed=table, n=2).value
     0.5
     """
     if embed is None:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
-    asker = Asker(judge, tags, repeat, window)
+    judge = for_one_score(judge)
+    messages, schema, reply = prompts.reverse(answer, n), prompts.REVERSE_SCHEMA, TOKENS_PER_QUESTION * (n + 1)
     try:
         if not answer.strip():
             raise Unscored("the answer is empty")
-        reply = TOKENS_PER_QUESTION * (n + 1)
-        if asker.window.room(prompts.reverse(answer, n), reply, prompts.REVERSE_SCHEMA) < 0:
+        if judge.budget.room(messages, reply, schema) < 0:
             raise Unscored("the answer does not fit the judge's window")
-        written = asker.ask(
-            prompts.reverse(answer, n),
-            lambda reply: read_questions(reply, n),
-            stage="reverse",
-            schema=prompts.REVERSE_SCHEMA,
-            max_tokens=reply,
+        written = judge.ask(
+            messages, lambda reply: read_questions(reply, n), stage="reverse", schema=schema, max_tokens=reply
         )
-    except Unscored as unscored:
-        return asker.unscored(unscored)
-    vectors = embed.embed([question, *(text for text, _ in written)], tags=tags).astype(np.float64)
+    except Unscored as reason:
+        return Score(None, str(reason), (), tuple(judge.exchanges))
+    vectors = embed.embed([question, *(text for text, _ in written)], tags=judge.tags).astype(np.float64)
     norms = np.linalg.norm(vectors, axis=1)
     cosines = (vectors[1:] @ vectors[0]) / np.maximum(norms[1:] * norms[0], 1e-12)
     evidence = tuple(
         {"question": text, "cosine": round(float(cosine), 6), "noncommittal": noncommittal}
         for (text, noncommittal), cosine in zip(written, cosines, strict=True)
     )
-    committed = not all(noncommittal for _, noncommittal in written)
-    value = min(1.0, max(0.0, float(cosines.mean()))) if committed else 0.0
-    return Score(value, evidence=evidence, exchanges=tuple(asker.ids))
+    is_committed = not all(noncommittal for _, noncommittal in written)
+    value = min(1.0, max(0.0, float(cosines.mean()))) if is_committed else 0.0
+    return Score(value, "", evidence, tuple(judge.exchanges))
 
 
 def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
-    """The n questions of a reply with their noncommittal flags; ValueError names the fault."""
-    items = listed(reply, "questions")
+    """Return the n questions of a reply with their noncommittal flags. Raises ValueError naming the fault."""
+    items = list_at(reply, "questions")
     if not all(isinstance(item, dict) for item in items):
         raise ValueError("'questions' is not a list of objects")
     if len(items) != n:
         raise ValueError(f"there are {len(items)} questions where {n} were asked for")
-    written = []
+    questions = []
     for item in items:
         text, noncommittal = item.get("question"), item.get("noncommittal")
         if not isinstance(text, str) or not text.strip():
             raise ValueError("a question is empty")
         if noncommittal not in (0, 1, True, False) or isinstance(noncommittal, float):
             raise ValueError(f"a noncommittal flag is {noncommittal!r:.40}, neither true nor false")
-        written.append((text.strip(), bool(noncommittal)))
-    return written
+        questions.append((text.strip(), bool(noncommittal)))
+    return questions

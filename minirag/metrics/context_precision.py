@@ -1,32 +1,23 @@
-"""Row 6. Context precision: whether the useful contexts were ranked first."""
+"""Context precision: whether the useful contexts were ranked first."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 from minirag import prompts
-from minirag.metrics.judging import Verdict, read_verdicts, reply_tokens
-from minirag.metrics.score import Asker, Score, Unscored
-from minirag.models import Chat, Embedder
+from minirag.metrics.judge import Judge, Verdict, for_one_score, read_verdicts, reply_tokens
+from minirag.metrics.score import Score, Unscored
+from minirag.models import Chat
 from minirag.prompts import Excerpt
 
 
 def context_precision(
-    question: str,
-    answer: str,
-    contexts: Sequence[str],
-    *,
-    judge: Chat,
-    embed: Embedder | None = None,
-    reference: str | None = None,
-    window: int | None = None,
-    tags: Mapping[str, Any] | None = None,
-    repeat: int = 0,
+    question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge, reference: str | None = None
 ) -> Score:
-    """Average precision of the ranked contexts, Σ precision@k · useful_k ÷ Σ useful_k, in [0, 1]; 0 if none is useful.
+    """Return the average precision of the ranked contexts, Σ precision@k · useful_k ÷ Σ useful_k, in [0, 1].
 
-    A context is useful if it helped to arrive at the reference, or at the answer where there is no reference.
-    Calls: one for all contexts; with `window`, as many as it takes, each context whole. `embed` is not used.
+    A context is useful if it helped to arrive at the reference, or at the answer where there is no reference; 0 if
+    none is. Calls: one for all contexts; more where they do not fit the judge's window, each context whole.
     Unscored with a reason: "there are no contexts"; "there is neither reference nor answer"; "a context does not
     fit the judge's window"; "context: …, twice". `evidence`: `{"context", "useful", "reason"}`, `context` from 0.
     Raises ServiceError. Source: ragas, context_precision with and without reference.
@@ -36,50 +27,41 @@ def context_precision(
     >>> context_precision("When?", "In 1987.", ["It rained.", "It opened in 1987."], judge=judge).value
     0.5
     """
-    asker = Asker(judge, tags, repeat, window)
+    judge = for_one_score(judge)
     target = reference or answer
+    verdicts: list[Verdict] = []
     try:
         if not contexts:
             raise Unscored("there are no contexts")
         if not target.strip():
             raise Unscored("there is neither reference nor answer")
-        verdicts: list[Verdict] = []
         while len(verdicts) < len(contexts):
-            verdicts += _next(asker, contexts[len(verdicts) :], question, target)
-    except Unscored as unscored:
-        return asker.unscored(unscored)
+            verdicts += _next_verdicts(judge, question, target, contexts[len(verdicts) :])
+    except Unscored as reason:
+        return Score(None, str(reason), (), tuple(judge.exchanges))
     evidence = tuple(
-        {"context": number, "useful": useful, "reason": reason} for number, (useful, reason) in enumerate(verdicts)
+        {"context": number, "useful": verdict.positive, "reason": verdict.reason}
+        for number, verdict in enumerate(verdicts)
     )
-    return Score(average_precision([v.positive for v in verdicts]), "", evidence, asker.ids)
+    return Score(average_precision([v.positive for v in verdicts]), "", evidence, tuple(judge.exchanges))
+
+
+def _next_verdicts(judge: Judge, question: str, target: str, contexts: Sequence[str]) -> list[Verdict]:
+    """Return verdicts on the first contexts, as many as one request holds."""
+    for count in range(len(contexts), 0, -1):
+        shown, reply = contexts[:count], reply_tokens(count)
+        messages = prompts.useful([Excerpt(context) for context in shown], question, target)
+        if judge.budget.room(messages, reply, prompts.USEFUL_SCHEMA) >= 0:
+            read = partial(read_verdicts, texts=shown, key="useful")
+            return judge.ask(messages, read, stage="context", schema=prompts.USEFUL_SCHEMA, max_tokens=reply)
+    raise Unscored("a context does not fit the judge's window")
 
 
 def average_precision(useful: Sequence[bool]) -> float:
-    """Mean over the useful ranks k of the share of useful ones among the first k; 0 if none is useful.
+    """Return the mean, over the useful ranks k, of the useful share of the first k; 0 if none is useful.
 
     >>> average_precision([True, False, True])
     0.8333333333333333
     """
     ranks = [rank for rank, is_useful in enumerate(useful, 1) if is_useful]
-    return math.fsum(found / rank for found, rank in enumerate(ranks, 1)) / len(ranks) if ranks else 0.0
-
-
-def _next(asker: Asker, contexts: Sequence[str], question: str, target: str) -> list[Verdict]:
-    """Verdicts on as many of the first `contexts` as one request holds."""
-    schema = prompts.USEFUL_SCHEMA
-    count = len(contexts)
-    while count and asker.window.room(_request(contexts[:count], question, target), reply_tokens(count), schema) < 0:
-        count -= 1
-    if not count:
-        raise Unscored("a context does not fit the judge's window")
-    return asker.ask(
-        _request(contexts[:count], question, target),
-        lambda reply: read_verdicts(reply, contexts[:count], "useful"),
-        stage="context",
-        schema=schema,
-        max_tokens=reply_tokens(count),
-    )
-
-
-def _request(contexts: Sequence[str], question: str, target: str) -> list[prompts.Message]:
-    return prompts.useful([Excerpt(context) for context in contexts], question, target)
+    return math.fsum(count / rank for count, rank in enumerate(ranks, 1)) / len(ranks) if ranks else 0.0

@@ -1,43 +1,36 @@
-"""Row 6. Context recall: which share of a reference answer the retrieved text holds."""
+"""Context recall: the share of a reference answer's sentences that the contexts support."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from minirag.metrics.judging import supported_share
-from minirag.metrics.score import Asker, Score, Unscored
-from minirag.models import Chat, Embedder
+from minirag.metrics.faithfulness import supported_share
+from minirag.metrics.judge import Judge, for_one_score
+from minirag.metrics.score import Score, Unscored
+from minirag.models import Chat
 from minirag.sentences import sentence_spans
 
 
 def context_recall(
-    question: str,
-    answer: str,
-    contexts: Sequence[str],
-    *,
-    judge: Chat,
-    embed: Embedder | None = None,
-    reference: str | None = None,
-    window: int | None = None,
-    tags: Mapping[str, Any] | None = None,
-    repeat: int = 0,
+    question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge, reference: str | None = None
 ) -> Score:
-    """Sentences of the reference answer that the contexts support ÷ all its sentences, in [0, 1].
+    """Return sentences of the reference answer that the contexts support ÷ all its sentences, in [0, 1].
 
-    Calls: one, with a verdict for each sentence. `question`, `answer` and `embed` are not used. Unscored with a
-    reason: "there is no reference answer"; "context: …, twice". `evidence`: `{"statement", "supported", "reason",
-    "span"}` for each sentence. Raises ServiceError. Source: ragas, context_recall.
+    Calls: one, with a verdict for each sentence. `question` and `answer` are not used. Unscored with a reason: "there
+    is no reference answer"; "context: …, twice". `evidence` is that of faithfulness. Raises ServiceError. Source:
+    ragas, context_recall.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"verdicts": [{"index": 1, "supported": 1}, {"index": 2, "supported": 0}]})
     >>> context_recall("", "", ["It opened in 1987."], judge=judge, reference="It opened in 1987. It is blue.").value
     0.5
     """
-    asker = Asker(judge, tags, repeat, window)
-    sentences = [reference[start:end].strip() for start, end in sentence_spans(reference)] if reference else []
-    sentences = [sentence for sentence in sentences if sentence]
+    judge = for_one_score(judge)
+    reference = reference or ""
+    sentences = [
+        reference[start:end].strip() for start, end in sentence_spans(reference) if reference[start:end].strip()
+    ]
     try:
         if not sentences:
             raise Unscored("there is no reference answer")
-        return supported_share(asker, contexts, sentences, "context")
-    except Unscored as unscored:
-        return asker.unscored(unscored)
+        return supported_share(judge, sentences, contexts, stage="context")
+    except Unscored as reason:
+        return Score(None, str(reason), (), tuple(judge.exchanges))

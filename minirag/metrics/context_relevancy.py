@@ -1,90 +1,64 @@
-"""Row 6. Context relevancy: how much of the retrieved text the question needs."""
+"""Context relevancy: the share of the contexts' sentences that the question needs."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 from minirag import prompts
-from minirag.metrics.score import Asker, Reply, Score, Unscored
-from minirag.models import Chat, Embedder
-from minirag.replies import listed
+from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
+from minirag.metrics.score import Score, Unscored
+from minirag.models import Chat
 from minirag.sentences import sentence_spans
 
 TOKENS_PER_NUMBER = 4
 
 
-def context_relevancy(
-    question: str,
-    answer: str,
-    contexts: Sequence[str],
-    *,
-    judge: Chat,
-    embed: Embedder | None = None,
-    reference: str | None = None,
-    window: int | None = None,
-    tags: Mapping[str, Any] | None = None,
-    repeat: int = 0,
-) -> Score:
-    """Sentences of the contexts that answering the question takes ÷ all their sentences, in [0, 1].
+def context_relevancy(question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge) -> Score:
+    """Return sentences of the contexts needed to answer the question ÷ all their sentences, in [0, 1].
 
-    Calls: one, which lists the numbers of the needed sentences; with `window`, as many as it takes. `answer`,
-    `reference` and `embed` are not used. Unscored with a reason: "there are no contexts"; "a sentence does not fit
-    the judge's window"; "context: …, twice". `evidence`: `{"sentence"}` for each needed one. Raises ServiceError.
-    Source: ragas of 2023, context_relevancy.
+    Calls: one, which lists the numbers of the needed sentences; more where they do not fit the judge's window.
+    `answer` is not used. Unscored with a reason: "there are no contexts"; "a sentence does not fit the judge's
+    window"; "context: …, twice". `evidence`: `{"sentence"}` for each needed one. Raises ServiceError. Source: ragas
+    of 2023, context_relevancy.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"needed": [2]})
     >>> context_relevancy("When?", "", ["It rained. It opened in 1987."], judge=judge).value
     0.5
     """
-    asker = Asker(judge, tags, repeat, window)
+    judge = for_one_score(judge)
     sentences = [" ".join(text[start:end].split()) for text in contexts for start, end in sentence_spans(text)]
     sentences = [sentence for sentence in sentences if sentence]
     needed: list[str] = []
-    seen = 0
     try:
         if not sentences:
             raise Unscored("there are no contexts")
-        while seen < len(sentences):
-            batch = _batch(asker, sentences[seen:], question)
-            needed += _needed(asker, batch, question)
-            seen += len(batch)
-    except Unscored as unscored:
-        return asker.unscored(unscored)
+        rest = sentences
+        while rest:
+            shown, reply = _first_that_fit(judge, rest, question)
+            messages, read = prompts.needed(shown, question), partial(read_numbers, count=len(shown))
+            numbers = judge.ask(messages, read, stage="context", schema=prompts.NEEDED_SCHEMA, max_tokens=reply)
+            needed += [shown[number - 1] for number in numbers]
+            rest = rest[len(shown) :]
+    except Unscored as reason:
+        return Score(None, str(reason), (), tuple(judge.exchanges))
     evidence = tuple({"sentence": sentence} for sentence in needed)
-    return Score(len(needed) / len(sentences), "", evidence, asker.ids)
+    return Score(len(needed) / len(sentences), "", evidence, tuple(judge.exchanges))
 
 
-def _reply(count: int) -> int:
-    return TOKENS_PER_NUMBER * count + 32
-
-
-def _batch(asker: Asker, sentences: Sequence[str], question: str) -> Sequence[str]:
-    """As many of the first sentences as one request holds."""
+def _first_that_fit(judge: Judge, sentences: Sequence[str], question: str) -> tuple[Sequence[str], int]:
+    """Return the first sentences, as many as one request holds, and the tokens to reserve for the reply."""
     count = len(sentences)
-    while (
-        count
-        and asker.window.room(prompts.needed(sentences[:count], question), _reply(count), prompts.NEEDED_SCHEMA) < 0
-    ):
+    while count:
+        messages, reply = prompts.needed(sentences[:count], question), TOKENS_PER_NUMBER * count + 32
+        if judge.budget.room(messages, reply, prompts.NEEDED_SCHEMA) >= 0:
+            return sentences[:count], reply
         count = count * 3 // 4
-    if not count:
-        raise Unscored("a sentence does not fit the judge's window")
-    return sentences[:count]
-
-
-def _needed(asker: Asker, sentences: Sequence[str], question: str) -> list[str]:
-    numbers = asker.ask(
-        prompts.needed(sentences, question),
-        lambda reply: read_numbers(reply, len(sentences)),
-        stage="context",
-        schema=prompts.NEEDED_SCHEMA,
-        max_tokens=_reply(len(sentences)),
-    )
-    return [sentences[number - 1] for number in numbers]
+    raise Unscored("a sentence does not fit the judge's window")
 
 
 def read_numbers(reply: Reply, count: int) -> list[int]:
-    """The numbers of a reply in order, each once; ValueError for anything that is no number from 1 to `count`."""
-    numbers = listed(reply, "needed")
+    """Return the numbers of a reply in order, each once. Raises ValueError for anything but 1 to `count`."""
+    numbers = list_at(reply, "needed")
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= count:
             raise ValueError(f"'needed' holds {number!r:.40}, but the sentences go from 1 to {count}")

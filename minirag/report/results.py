@@ -1,6 +1,6 @@
 """What the report shows of a finished run: the content of its files, and what follows from it at once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,17 +71,6 @@ class Results:
         """Return tuned − base of one question, None if one of them is unscored."""
         base, tuned = (self.values.get((arm, metric), {}).get(question_id) for arm in ("base", "tuned"))
         return None if base is None or tuned is None else tuned - base
-
-
-def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield (metric, arm, the tuned model compared with it) for all in `comparison.json`, `ragas_score` last."""
-    for metric, result in comparison["metrics"].items():
-        yield metric, "base", result
-        for arm in AGAINST:
-            if f"tuned_against_{arm}" in result:
-                yield metric, arm, result[f"tuned_against_{arm}"]
-    for pair, result in comparison["ragas_score_compared"].items():
-        yield "ragas_score", pair.removeprefix("tuned_against_"), result
 
 
 def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:

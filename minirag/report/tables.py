@@ -11,7 +11,7 @@ from typing import Any
 
 from minirag.evaluation import ScoredRow
 from minirag.report.markup import visible
-from minirag.report.results import comparisons
+from minirag.statistics import comparisons
 
 Cell = str | float | None
 FORMULA = tuple("=+-@＝＋－＠|%")

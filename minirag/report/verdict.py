@@ -5,7 +5,8 @@ from typing import Any
 
 from minirag.report.charts import differences
 from minirag.report.markup import bullets, figures, interval, money, number, spaced, table, tag, text
-from minirag.report.results import Results, comparisons
+from minirag.report.results import Results
+from minirag.statistics import comparisons
 
 DESCRIBED = {"teacher": "teacher", "base": "untrained model", "control": "untrained model with a better prompt"}
 

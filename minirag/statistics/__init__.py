@@ -1,1 +1,20 @@
-"""Row 7. What a comparison of two arms rests on: one question about the scores a module, each with its source."""
+"""Adds what stands behind a verdict: `comparison_of` makes `comparison.json`, `replication` compares several runs."""
+
+from minirag.statistics.findings import Evaluation, comparison_of, comparisons
+from minirag.statistics.labels import LABELS_FILE, read_labels
+from minirag.statistics.noise import by_round
+from minirag.statistics.replication import Replication, names_of, replication
+from minirag.statistics.splits import question_kinds
+
+__all__ = [
+    "LABELS_FILE",
+    "Evaluation",
+    "Replication",
+    "by_round",
+    "comparison_of",
+    "comparisons",
+    "names_of",
+    "question_kinds",
+    "read_labels",
+    "replication",
+]

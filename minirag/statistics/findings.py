@@ -1,32 +1,41 @@
-"""Row 8. What the scores of one metric show: the tuned model against each other arm, and what stands behind it."""
+"""What `comparison.json` holds: the tuned model against each other arm in every metric, and what that says in words.
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+Everything here is computed from scores and from what is known of the questions; nothing is sent.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import compress
 from typing import Any
 
-from minirag.arms import COMPARED
-from minirag.comparison import Comparison, compare
-from minirag.evaluation import Scores
-from minirag.metrics.score import Score
+from minirag.comparison import COMPARED, Comparison, compare, in_words, unscored_reasons
+from minirag.evaluation import Scores, ragas_score
+from minirag.metrics import Score
 from minirag.questions import Question, doubts
-from minirag.statistics.breakdown import Breakdown, Traits, breakdown
-from minirag.statistics.ceiling import GapClosed, gap_closed
-from minirag.statistics.noise import Noise, flip_rate, judge_noise
+from minirag.statistics.composite import compare_ragas_score
+from minirag.statistics.corrected import Audit, audit, audit_in_words
+from minirag.statistics.holm import holm, holm_in_words
+from minirag.statistics.labels import Labels
+from minirag.statistics.noise import Noise, by_round, judge_noise, noise_in_words, statement_flips
+from minirag.statistics.splits import Kinds, split, splits_in_words
+from minirag.statistics.teacher_lead import LeadClosed, lead_closed, lead_in_words
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Judged answers: the `arms`, the eval `questions` with their `pages`, their scores, and what else is known."""
+    """Judged answers: the `arms`, the eval `questions` with their `pages`, their scores, and what else is known.
+
+    `kinds` labels the questions in several ways (`splits.question_kinds`); `margin` is the smallest difference that
+    matters to the user.
+    """
 
     arms: Sequence[str]
     questions: Sequence[Question]
     pages: Sequence[Hashable]
     metrics: Sequence[str]
     scores: Scores
-    traits: Traits
+    kinds: Kinds
     margin: float | None = None
 
     @property
@@ -36,7 +45,6 @@ class Evaluation:
 
     @cached_property
     def ids(self) -> list[str]:
-        """The question ids, in order."""
         return [question.id for question in self.questions]
 
     @cached_property
@@ -45,108 +53,180 @@ class Evaluation:
         return [not doubts(question) for question in self.questions]
 
     def of(self, arm: str, metric: str) -> list[Score]:
-        """One score a question."""
+        """Return one score a question."""
         return self.scores.of(arm, metric, self.ids)
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """An arm's mean over its scored questions, and over those that nothing speaks against; the rest by reason."""
-
-    mean: float | None
-    n: int
-    n_unscored: int
-    unscored: Mapping[str, int]
-    mean_without_flagged: float | None
-    verdict_flips: float | None
-    """Share of pairs of rounds that disagree on a statement; None with one round."""
-
-
-@dataclass(frozen=True, slots=True)
 class Findings:
-    """All that is found in one metric; comparisons are by the name of the arm that the tuned model stands against."""
+    """All that the scores of one metric show; comparisons are by the arm that the tuned model stands against."""
 
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, Mapping[str, Any]]
     against: Mapping[str, Comparison]
     without_flagged: Mapping[str, Comparison]
-    gap: GapClosed
-    breakdown: Breakdown
+    gap: LeadClosed
+    splits: Mapping[str, Mapping[str, Comparison]]
     noise: Noise | None
 
     def to_json(self) -> dict[str, Any]:
-        """As `comparison.json` holds it: the comparison with the base model, all others beside it."""
-        others = {f"tuned_against_{arm}": asdict(one) for arm, one in self.against.items() if arm != "base"}
+        """Return the comparison with the base model, and all others beside it, as `comparison.json` holds them."""
         return {
             **asdict(self.against["base"]),
-            "arms": {arm: asdict(one) for arm, one in self.arms.items()},
-            **others,
+            "arms": self.arms,
+            **{f"tuned_against_{arm}": asdict(one) for arm, one in self.against.items() if arm != "base"},
             "gap_closed": asdict(self.gap),
             "without_flagged": {f"tuned_against_{arm}": asdict(one) for arm, one in self.without_flagged.items()},
-            "breakdown": self.breakdown.to_json(),
+            "breakdown": {
+                "splits": {
+                    kind: {label: asdict(one) for label, one in parts.items()} for kind, parts in self.splits.items()
+                }
+            },
             "noise": None if self.noise is None else asdict(self.noise),
         }
 
 
 def findings(evaluation: Evaluation, metric: str) -> Findings:
-    """Everything that the scores of one metric show."""
+    """Return everything that the scores of one metric show."""
     scores = {arm: evaluation.of(arm, metric) for arm in {*evaluation.arms, "tuned", "teacher"}}
-    sound = evaluation.sound
-    pages, margin = evaluation.pages, evaluation.margin
+    sound, pages, margin = evaluation.sound, evaluation.pages, evaluation.margin
+
+    def against(arm: str, mask: Sequence[bool]) -> Comparison:
+        base, tuned = list(compress(scores[arm], mask)), list(compress(scores["tuned"], mask))
+        return compare(base, tuned, clusters=list(compress(pages, mask)), margin=margin, arms=(arm, "tuned"))
+
+    everything = [True] * len(evaluation.questions)
+    base_rounds, tuned_rounds = (by_round(evaluation.scores, arm, metric, evaluation.ids) for arm in ("base", "tuned"))
+    repeated = len(base_rounds) > 1 and len(base_rounds) == len(tuned_rounds)
     return Findings(
-        arms={arm: _arm(evaluation, metric, arm) for arm in evaluation.arms},
-        against={
-            arm: compare(scores[arm], scores["tuned"], clusters=pages, margin=margin, arms=(arm, "tuned"))
-            for arm in evaluation.against
+        arms={arm: _arm(evaluation, metric, arm, scores[arm]) for arm in evaluation.arms},
+        against={arm: against(arm, everything) for arm in evaluation.against},
+        without_flagged={arm: against(arm, sound) for arm in evaluation.against},
+        gap=lead_closed(scores["base"], scores["tuned"], scores["teacher"], clusters=pages),
+        splits={
+            kind: split(scores["base"], scores["tuned"], labels, clusters=pages, margin=margin)
+            for kind, labels in evaluation.kinds.items()
         },
-        without_flagged={
-            arm: compare(
-                list(compress(scores[arm], sound)),
-                list(compress(scores["tuned"], sound)),
-                clusters=list(compress(pages, sound)),
-                margin=margin,
-                arms=(arm, "tuned"),
-            )
-            for arm in evaluation.against
-        },
-        gap=gap_closed(scores["base"], scores["tuned"], scores["teacher"], clusters=pages),
-        breakdown=breakdown(scores["base"], scores["tuned"], evaluation.traits, pages, margin),
-        noise=_noise(evaluation, metric),
+        noise=judge_noise(base_rounds, tuned_rounds, clusters=pages) if repeated else None,
     )
 
 
-def _arm(evaluation: Evaluation, metric: str, arm: str) -> Arm:
-    scores = evaluation.of(arm, metric)
-    unscored = Counter(score.reason for score in scores if score.value is None)
-    return Arm(
-        mean=_mean(scores),
-        n=len(scores) - unscored.total(),
-        n_unscored=unscored.total(),
-        unscored=dict(unscored.most_common()),
-        mean_without_flagged=_mean(list(compress(scores, evaluation.sound))),
-        verdict_flips=_flips(evaluation.scores, metric, arm),
-    )
+def _arm(evaluation: Evaluation, metric: str, arm: str, scores: Sequence[Score]) -> dict[str, Any]:
+    """Return an arm's mean over its scored questions, also without the flagged ones, and the unscored by reason."""
+    unscored = unscored_reasons(scores)
+    return {
+        "mean": _mean(scores),
+        "n": len(scores) - sum(unscored.values()),
+        "n_unscored": sum(unscored.values()),
+        "unscored": unscored,
+        "mean_without_flagged": _mean(list(compress(scores, evaluation.sound))),
+        "verdict_flips": statement_flips(evaluation.scores, metric, arm),
+    }
 
 
 def _mean(scores: Sequence[Score]) -> float | None:
-    known = [score.value for score in scores if score.value is not None]
-    return sum(known) / len(known) if known else None
+    values = [score.value for score in scores if score.value is not None]
+    return sum(values) / len(values) if values else None
 
 
-def _flips(scores: Scores, metric: str, arm: str) -> float | None:
-    """How often two rounds disagree on a statement that both of them judged."""
-    verdicts: dict[tuple[str, str], list[bool]] = {}
-    for row in scores:
-        if row.metric == metric and row.arm == arm:
-            for item in row.score.evidence:
-                if "supported" in item:
-                    verdicts.setdefault((row.question_id, str(item["statement"])), []).append(item["supported"])
-    again = [said for said in verdicts.values() if len(said) > 1]
-    return flip_rate(again) if again else None
+def comparison_of(
+    evaluation: Evaluation,
+    *,
+    labels: Labels | None = None,
+    warnings: Sequence[str] = (),
+    untrained: str | None = None,
+) -> dict[str, Any]:
+    """Return what `comparison.json` holds.
+
+    `labels` are a person's verdicts on statements, `warnings` what makes the verdict suspect, and `untrained` says why
+    there is no tuned model where there is none.
+    """
+    metrics = {metric: findings(evaluation, metric) for metric in evaluation.metrics}
+    together = {}
+    for arm in evaluation.against:
+        scores = {metric: (evaluation.of(arm, metric), evaluation.of("tuned", metric)) for metric in metrics}
+        together[arm] = compare_ragas_score(
+            scores, clusters=evaluation.pages, margin=evaluation.margin, arms=(arm, "tuned")
+        )
+    pages = dict(zip(evaluation.ids, evaluation.pages, strict=True))
+    audited = audit(evaluation.scores, labels or {}, pages, () if untrained else evaluation.against)
+    p_holm = holm({metric: one.against["base"].p_value for metric, one in metrics.items()})
+    verdicts = {
+        arm: f"There is no tuned model to compare: {untrained}" if untrained else _verdict(metrics, together, arm)
+        for arm in evaluation.against
+    }
+    return {
+        "verdict": verdicts["base"],
+        "verdict_against_teacher": verdicts.get("teacher"),
+        "verdict_against_control": verdicts.get("control"),
+        "metrics": {metric: {**one.to_json(), "p_holm": p_holm[metric]} for metric, one in metrics.items()},
+        "ragas_score": {
+            arm: ragas_score([one.arms[arm]["mean"] for one in metrics.values()]) for arm in evaluation.arms
+        },
+        "ragas_score_compared": {f"tuned_against_{arm}": asdict(one) for arm, one in together.items()},
+        "questions": {"n": len(evaluation.questions), "flagged": evaluation.sound.count(False)},
+        "audit": None if audited is None else asdict(audited),
+        "in_words": {"warnings": list(warnings), **({} if untrained else _in_words(evaluation, metrics, audited))},
+    }
 
 
-def _noise(evaluation: Evaluation, metric: str) -> Noise | None:
-    """The judge's noise, where both models' answers were judged several times."""
-    base, tuned = (evaluation.scores.by_round(arm, metric, evaluation.ids) for arm in ("base", "tuned"))
-    if len(base) < 2 or len(base) != len(tuned):
-        return None
-    return judge_noise(base, tuned, clusters=evaluation.pages, margin=evaluation.margin)
+def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield (metric, arm, the tuned model's comparison with it) of everything that a `comparison.json` compares."""
+    for metric, one in comparison["metrics"].items():
+        yield metric, "base", one
+        for arm in COMPARED[1:]:
+            if f"tuned_against_{arm}" in one:
+                yield metric, arm, one[f"tuned_against_{arm}"]
+    for name, one in comparison["ragas_score_compared"].items():
+        yield "ragas_score", name.removeprefix("tuned_against_"), one
+
+
+# -- in words ----------------------------------------------------------------------------------------------
+
+
+def _verdict(metrics: Mapping[str, Findings], together: Mapping[str, Comparison], arm: str) -> str:
+    """Return what every metric, and ragas_score, says of the tuned model against an arm."""
+    clauses = [f"{_name(metric)} {in_words(one.against[arm])}" for metric, one in metrics.items()]
+    if len(metrics) > 1:
+        clauses.append(f"ragas score {in_words(together[arm])}")
+    return f"tuned against {arm}: {'; '.join(clauses)}"
+
+
+def _name(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _in_words(evaluation: Evaluation, metrics: Mapping[str, Findings], audited: Audit | None) -> dict[str, list[str]]:
+    """Return sentences by subject; a subject of which there is nothing to say has none."""
+    each = {_name(metric): one for metric, one in metrics.items()}
+    several = holm_in_words({name: one.against["base"].p_value for name, one in each.items()})
+    return {
+        "several metrics": [several] if several else [],
+        "the teacher's lead": [f"{name}: {lead_in_words(one.gap)}" for name, one in each.items()],
+        "unscored answers": [
+            f"{name}: {base.n_unscored} questions lack a score of base or tuned; had they been judged, the difference "
+            f"would lie between {base.worst:+.3f} and {base.best:+.3f}"
+            for name, base in ((name, one.against["base"]) for name, one in each.items())
+            if base.n_unscored and base.worst is not None and base.best is not None
+        ],
+        "flagged questions": [
+            f"{name}, tuned against {arm}, without {evaluation.sound.count(False)} of {len(evaluation.questions)} "
+            f"questions: {in_words(one.without_flagged[arm])}; "
+            f"with them {in_words(one.against[arm])}"
+            for name, one in each.items()
+            for arm in one.against
+            if not all(evaluation.sound)
+        ],
+        "the judge's noise": [f"{name}: {clause}" for name, one in each.items() for clause in _noise(one)],
+        "where the change comes from": [
+            f"{name} {clause}" for name, one in each.items() for clause in splits_in_words(one.splits)
+        ],
+        "a person's labels": [] if audited is None else audit_in_words(audited),
+    }
+
+
+def _noise(one: Findings) -> list[str]:
+    flips = {arm: facts["verdict_flips"] for arm, facts in one.arms.items() if facts["verdict_flips"] is not None}
+    by_arm = ", ".join(f"{100 * share:.0f} % ({arm})" for arm, share in flips.items())
+    return ([] if one.noise is None else [noise_in_words(one.noise)]) + (
+        [f"two rounds disagree on a statement in {by_arm}"] if flips else []
+    )

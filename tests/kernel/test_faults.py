@@ -25,6 +25,7 @@ import pytest
 from doubles import Clock, Script
 from minirag import evaluate, prompts
 from minirag.cli.main import main
+from minirag.cli.rows import summary
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
@@ -446,9 +447,9 @@ def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tm
     for row, right in zip(faulty, clean, strict=True):
         assert right.score.value is not None
         assert row.score.value in (None, right.score.value)
-    summary = faulty.summary()[""]
-    assert sum(summary[metric]["n_unscored"] for metric in metrics) == len(unscored)
-    assert sum(summary[metric]["n"] for metric in metrics) == len(faulty) - len(unscored)
+    facts = summary(faulty)[""]
+    assert sum(facts[metric]["n_unscored"] for metric in metrics) == len(unscored)
+    assert sum(facts[metric]["n"] for metric in metrics) == len(faulty) - len(unscored)
 
 
 # -- the command line --------------------------------------------------------------------------------------

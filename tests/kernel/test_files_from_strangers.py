@@ -14,12 +14,12 @@ import pytest
 from minirag.chunker import Chunk
 from minirag.cli.main import main
 from minirag.cli.resume import settings_of
+from minirag.cli.rows import read_rows
 from minirag.errors import InputError, StoreError
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
 from minirag.offline import serve
 from minirag.questions import read_questions
-from minirag.rows import read_rows
 from minirag.testing import completion
 from minirag.training import write_training_file
 from minirag.vector_store import VectorStore

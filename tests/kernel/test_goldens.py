@@ -36,6 +36,7 @@ COMPLETION = {"id": "c", "choices": []}
 WHEN = "2026-11-22T05:23:20Z"
 EMBEDDED = {"model": "e", "input": ["a"], "encoding_format": "base64"}
 CHAT = {"model": "m", "messages": [], "temperature": 0.0}
+FIGURES = ("difference", "low", "high")
 EXCHANGES = [
     Exchange("draft", "chat.completions", "offline", {"model": "m", "messages": MESSAGES}, COMPLETION, None, 0,
              {"question": "q1"}, WHEN, 1.84),
@@ -88,7 +89,10 @@ def outcome(folder: Path) -> dict:
         },
         "verdicts": {
             metric: {
-                pair: {name: value[name] for name in ("difference", "low", "high", "verdict", "n")}
+                pair: {
+                    **{name: value[name] for name in ("verdict", "n")},
+                    **{name: None if value[name] is None else round(value[name], 12) for name in FIGURES},
+                }
                 for pair, value in compared.items()
                 if isinstance(value, dict) and "verdict" in value
             }

@@ -1,7 +1,10 @@
 """The metrics, against tables computed by hand."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.metrics import answer_relevancy, context_precision, context_recall, context_relevancy, faithfulness
-from minirag.metrics.judging import read_verdicts
+from minirag.metrics import (
+    Judge,
+    answer_relevancy,
+    context_precision,
+    context_recall,
+    context_relevancy,
+    faithfulness,
+)
+from minirag.metrics.judge import NotJSON, json_value, read_verdicts
 from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, TableEmbedding
 
@@ -113,7 +123,7 @@ def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_suppo
         return json.dumps({"verdicts": [verdict(1, found), verdict(2, False)]})
 
     model = FunctionChat(reply)
-    score = faithfulness("Q?", "A", contexts, judge=model, window=1100)
+    score = faithfulness("Q?", "A", contexts, judge=Judge(model, window=1100))
     assert score.value == 0.5
     assert len(sent) > 1
     for asked in model.asked:
@@ -200,7 +210,7 @@ def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window() -> N
     contexts = [" ".join(SENTENCES[:25]), " ".join(SENTENCES[25:])]
     for window in (None, 500):
         model = FunctionChat(reply)
-        score = context_relevancy("Which?", "", contexts, judge=model, window=window)
+        score = context_relevancy("Which?", "", contexts, judge=Judge(model, window))
         assert score.value == needed / 60
         assert len(score.evidence) == needed
         assert (len(model.asked) > 1) is (window is not None)
@@ -226,9 +236,9 @@ def test_context_precision_in_a_small_window_takes_each_context_whole() -> None:
 
     for window in (None, 800):
         model = FunctionChat(reply)
-        assert context_precision("Q?", "A", contexts, judge=model, window=window).value == (1 / 2 + 2 / 5) / 2
+        assert context_precision("Q?", "A", contexts, judge=Judge(model, window)).value == (1 / 2 + 2 / 5) / 2
         assert (len(model.asked) > 1) is (window is not None)
-    assert context_precision("Q?", "A", contexts, judge=FunctionChat(reply), window=300).reason.startswith("a context")
+    assert context_precision("Q?", "A", contexts, judge=Judge(FunctionChat(reply), 300)).reason.startswith("a context")
 
 
 def test_a_verdict_that_quotes_another_statement_than_its_number_is_a_fault() -> None:
@@ -250,7 +260,7 @@ def test_asking_again_keeps_to_the_window() -> None:
     contexts = [" ".join(SENTENCES)]
     for window in range(700, 760, 7):
         model = judge(["One."], [verdict("a very long wrong number that is quoted in the fault", True)])
-        faithfulness("Q?", "A", contexts, judge=model, window=window)
+        faithfulness("Q?", "A", contexts, judge=Judge(model, window))
         assert len(model.asked) >= 3
         for asked in model.asked:
             assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
@@ -267,3 +277,48 @@ def test_both_main_metrics_on_two_contexts_of_1024_tokens_cost_three_calls_and_2
     sent = [tokenizer.count_messages(a["messages"]) for a in (*model.asked, *reverse.asked)]
     assert len(sent) == 3
     assert sum(sent) <= 2500
+
+
+# -- real judges' replies ----------------------------------------------------------------------------------
+
+
+def judged(shared: Path) -> list[tuple[str, str]]:
+    """The texts of recorded replies of judges and to schemas."""
+    found = []
+    for line in (shared / "openai" / "recordings" / "chat.jsonl").read_text("utf-8").splitlines():
+        item = json.loads(line)
+        body = item["response"]["body"]
+        if isinstance(body, dict) and {"chat:judge", "chat:json_schema"} & set(item["features"]):
+            message = body["choices"][0].get("message") or {}
+            found.append((message.get("content") or "", body["choices"][0]["finish_reason"]))
+    return found
+
+
+def test_recorded_judge_replies_go_through_the_parser_without_a_traceback(shared: Path) -> None:
+    outcomes = Counter(_outcome(text) for text, _ in judged(shared))
+    assert sum(outcomes.values()) > 70
+    assert outcomes.keys() == {"verdicts", "ValueError", "NotJSON"}
+
+
+def _outcome(text: str) -> str:
+    try:
+        read_verdicts(json_value(text), ["The capital of France is Paris."], "supported")
+    except ValueError as fault:
+        return type(fault).__name__
+    return "verdicts"
+
+
+def test_recorded_replies_in_ragas_shapes_give_the_verdicts_that_stand_in_them(shared: Path) -> None:
+    texts = [text for text, _ in judged(shared) if re.search(r'"verdict"', text)]
+    assert len(texts) >= 6
+    for text in texts:
+        statements = re.findall(r'"statement": "([^"]*)"', text) or ["the only one"]
+        stated = [bool(int(digit)) for digit in re.findall(r'"verdict": ([01])', text)]
+        assert [v.positive for v in read_verdicts(json_value(text), statements, "supported")] == stated
+
+
+def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there() -> None:
+    whole = '{"verdicts": [{"index": 1, "supported": true}, {"index": 2, "supported": false}]}'
+    for cut in range(len(whole)):
+        with pytest.raises(NotJSON):
+            json_value(whole[:cut])

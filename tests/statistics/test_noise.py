@@ -41,7 +41,6 @@ def test_a_judge_that_never_wavers_has_no_noise_and_more_rounds_buy_nothing() ->
     noise = judge_noise(base * 3, tuned * 3)
     assert (noise.judge, noise.flips) == (pytest.approx(0.0, abs=1e-30), 0.0)
     assert noise.error_with(questions=200, rounds=100) == pytest.approx(noise.error)
-    assert len(set(noise.verdicts)) == 1
 
 
 def test_a_round_that_left_an_answer_unscored_is_left_out_of_that_question_only() -> None:

@@ -9,6 +9,7 @@ from doubles import answered
 from minirag.chunker import Chunk
 from minirag.costs import bill as costs
 from minirag.costs.bill import Line, Prices
+from minirag.curation.answers import abstains
 from minirag.evaluation import ScoredRow, Scores
 from minirag.files import write_json, write_jsonl
 from minirag.metrics.score import Score
@@ -16,9 +17,7 @@ from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question
 from minirag.report import Results, SavedRun
-from minirag.statistics.breakdown import traits
-from minirag.statistics.findings import Evaluation
-from minirag.statistics.summary import comparison_of
+from minirag.statistics import Evaluation, comparison_of, question_kinds
 from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
@@ -54,7 +53,7 @@ def made(
         pages=[page_of[q.chunk_id or ""] for q in questions],
         metrics=METRICS,
         scores=scores,
-        traits=traits(questions, answers, page_of),
+        kinds=question_kinds(questions, answers, page_of, abstains),
     )
     untrained = None if "tuned" in arms else f"no job {names}"
     line = Line("draft", "base", names or "m", 3, 1, 100, 20, 30, 0, usd)

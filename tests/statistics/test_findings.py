@@ -2,25 +2,28 @@
 
 import io
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from made_results import made
 from minirag import MessageLog
-from minirag.arms import ARMS
 from minirag.cli.main import main
+from minirag.comparison import ARMS, compare
 from minirag.costs.conflicts import conflicts, cut_off, family
+from minirag.errors import InputError
 from minirag.evaluation import ScoredRow, Scores
 from minirag.metrics import Score
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.questions import Question
-from minirag.statistics.breakdown import Traits
-from minirag.statistics.findings import Evaluation
-from minirag.statistics.holm import holm
-from minirag.statistics.labels import read_labels
-from minirag.statistics.summary import comparison_of
+from minirag.statistics import Evaluation, comparison_of, read_labels
+from minirag.statistics.holm import holm, holm_in_words
+from minirag.statistics.splits import split
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 
@@ -54,7 +57,7 @@ def test_the_comparison_holds_every_pair_with_all_that_tells_how_far_to_trust_it
     for metric in found["metrics"].values():
         assert set(metric["arms"]) == {"base", "control", "tuned", "teacher"}
         for one in (metric, metric["tuned_against_teacher"], metric["tuned_against_control"]):
-            assert {"p_value", "p_permutation", "n_needed", "detectable", "worst", "best", "verdict", "why"} <= set(one)
+            assert {"p_value", "n_needed", "detectable", "worst", "best", "verdict", "why"} <= set(one)
         assert metric["p_holm"] is None or metric["p_holm"] >= metric["p_value"]
         assert metric["tuned_against_teacher"]["difference"] == 0.0
         assert set(metric["without_flagged"]) == {f"tuned_against_{arm}" for arm in ("base", "teacher", "control")}
@@ -168,10 +171,7 @@ def scored(values: dict[str, dict[str, list[float | None]]], flags: dict[int, tu
         for arm, found in arms.items()
         for i, value in enumerate(found)
     ]
-    lengths = {"base": [9] * count, "tuned": [9] * count}
-    return Evaluation(
-        ("base", "tuned", "teacher"), questions, range(count), list(values), Scores(rows), Traits({}, lengths)
-    )
+    return Evaluation(("base", "tuned", "teacher"), questions, range(count), list(values), Scores(rows), kinds={})
 
 
 RISING = [0.5, 0.6, 0.7, 0.5, 0.6, 0.7, 0.5, 0.6]
@@ -213,3 +213,35 @@ def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hid
     assert found["metrics"]["faithfulness"]["verdict"] == "cannot tell"
     (told,) = found["in_words"]["unscored answers"]
     assert told.startswith("faithfulness: 1 questions lack a score of base or tuned; had they been judged")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_it_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
+    """A metric's p-value is the largest Bonferroni p-value of all the sets of metrics that it belongs to."""
+    numbers = range(len(p_values))
+    sets = [chosen for size in range(1, len(p_values) + 1) for chosen in combinations(numbers, size)]
+    expected = {
+        str(i): max(min(1.0, len(chosen) * min(p_values[j] for j in chosen)) for chosen in sets if i in chosen)
+        for i in numbers
+    }
+    assert holm({str(i): p for i, p in enumerate(p_values)}) == expected
+
+
+def test_the_words_name_the_risk_and_what_is_left() -> None:
+    assert holm_in_words({"faithfulness": 0.03, "relevancy": 0.04}) == (
+        "2 metrics: chance alone makes one look different in up to 10 % of evaluations; after Holm's correction: none"
+    )
+    assert holm_in_words({"faithfulness": 0.03, "relevancy": None}) == ""
+
+
+def test_each_label_gets_the_comparison_of_its_questions() -> None:
+    random = np.random.default_rng(1)
+    base, tuned, pages = list(random.random(30)), list(random.random(30)), [i // 3 for i in range(30)]
+    calls = ["refine" if i % 2 == 0 else "one call" for i in range(30)]
+    parts = split(base, tuned, calls, clusters=pages)
+    assert list(parts) == ["refine", "one call"]
+    assert parts["refine"] == compare(base[::2], tuned[::2], clusters=pages[::2])
+    total = sum(result.n * result.difference for result in parts.values()) / 30
+    assert total == pytest.approx(compare(base, tuned).difference)
+    with pytest.raises(InputError, match="2 questions by 1 labels"):
+        split([0.1, 0.2], [0.1, 0.2], ["a"])

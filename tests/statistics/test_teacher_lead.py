@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minirag.clustered import clustered_mean
 from minirag.errors import InputError
-from minirag.statistics.ceiling import gap_closed, in_words
-from minirag.statistics.clustered import clustered_mean
+from minirag.statistics.teacher_lead import lead_closed, lead_in_words
 
 PAGES = [i // 4 for i in range(40)]
 
@@ -18,7 +18,7 @@ def arms(lead: float, share: float = 0.6, seed: int = 0) -> tuple[list[float], l
 
 def test_the_interval_s_ends_are_the_shares_that_the_t_test_just_does_not_refuse() -> None:
     base, tuned, teacher = map(np.array, arms(0.3))
-    closed = gap_closed(list(base), list(tuned), list(teacher), clusters=PAGES)
+    closed = lead_closed(list(base), list(tuned), list(teacher), clusters=PAGES)
     for end in (closed.low, closed.high):
         assert clustered_mean((tuned - base) - end * (teacher - base), PAGES).p_value == pytest.approx(0.05, abs=1e-9)
     assert closed.share == pytest.approx((tuned - base).mean() / (teacher - base).mean())
@@ -28,7 +28,7 @@ def test_the_interval_s_ends_are_the_shares_that_the_t_test_just_does_not_refuse
 def test_a_student_like_its_teacher_closed_it_all_and_one_like_the_base_nothing() -> None:
     base, _, teacher = arms(0.3)
     for tuned, share in ((teacher, 1.0), (base, 0.0)):
-        closed = gap_closed(base, tuned, teacher, clusters=PAGES)
+        closed = lead_closed(base, tuned, teacher, clusters=PAGES)
         assert (closed.share, closed.low, closed.high) == pytest.approx((share, share, share), abs=1e-7)
 
 
@@ -37,18 +37,18 @@ def test_a_student_like_its_teacher_closed_it_all_and_one_like_the_base_nothing(
     [(0.0, "the teacher's lead is within noise"), (-0.3, "the teacher is worse than the base model")],
 )
 def test_without_a_lead_there_is_no_share(lead: float, why: str) -> None:
-    closed = gap_closed(*arms(lead), clusters=PAGES)
+    closed = lead_closed(*arms(lead), clusters=PAGES)
     assert (closed.share, closed.low, closed.high, closed.why) == (None, None, None, why)
-    assert in_words(closed) == f"share of the teacher's lead closed: undefined ({why})"
+    assert lead_in_words(closed) == f"share of the teacher's lead closed: undefined ({why})"
 
 
 def test_only_questions_scored_in_all_three_arms_count() -> None:
-    closed = gap_closed([0.5, 0.5, None, 0.4], [0.6, 0.7, 0.7, 0.5], [0.8, 0.81, 0.9, None])
+    closed = lead_closed([0.5, 0.5, None, 0.4], [0.6, 0.7, 0.7, 0.5], [0.8, 0.81, 0.9, None])
     assert (closed.n, closed.share) == (2, pytest.approx(0.3 / 0.61))
-    assert gap_closed([None], [0.5], [0.5]).why == "nothing was scored in all three arms"
-    assert gap_closed([0.5], [0.5], [0.6]).why == "all questions are about one page"
+    assert lead_closed([None], [0.5], [0.5]).why == "nothing was scored in all three arms"
+    assert lead_closed([0.5], [0.5], [0.6]).why == "all questions are about one page"
 
 
 def test_arms_of_different_length_are_refused() -> None:
     with pytest.raises(InputError, match="same questions"):
-        gap_closed([0.5], [0.5], [0.5, 0.6])
+        lead_closed([0.5], [0.5], [0.5, 0.6])

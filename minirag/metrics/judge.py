@@ -1,0 +1,200 @@
+"""Adds to `models` a judge: asked for JSON, read strictly, given one second chance. Nothing is guessed or repaired."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+from minirag import prompts
+from minirag.metrics.score import Unscored
+from minirag.models import Chat
+from minirag.prompts import Message
+from minirag.query import Window
+
+T = TypeVar("T")
+Reply = dict[str, Any] | list[Any]
+TOKENS_PER_VERDICT = 56
+_UNFINISHED = {
+    "length": "the reply was cut off at its token limit",
+    "content_filter": "the service's content filter held the reply back",
+}
+_VERDICTS = {"true": True, "yes": True, "supported": True, "false": False, "no": False, "unsupported": False}
+
+
+@dataclass
+class Judge:
+    """A chat model that judges, and what all its calls for one score have in common.
+
+    `window` is the size of its context window in tokens (None: everything fits), `tags` are logged with each call, and
+    `repeat` tells rounds of judging apart. `exchanges` collects the ids of the calls.
+    """
+
+    model: Chat
+    window: int | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    repeat: int = 0
+    exchanges: list[str] = field(default_factory=list, init=False)
+
+    @property
+    def budget(self) -> Window:
+        """The window as the judge's tokenizer counts it."""
+        return Window(self.model.tokenizer, self.window)
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        read: Callable[[Reply], T],
+        *,
+        stage: str,
+        schema: Mapping[str, Any],
+        max_tokens: int,
+    ) -> T:
+        """Return what `read` makes of the judge's JSON reply.
+
+        `read` raises ValueError to name a fault. The judge is then told the fault and asked once more; a second fault
+        raises Unscored.
+        """
+        fault = ""
+        for second in (False, True):
+            exchange = self.model.complete(
+                prompts.again(messages, fault) if second else messages,
+                stage=stage,
+                tags=self.tags,
+                max_tokens=max_tokens,
+                schema=schema,
+                repeat=self.repeat,
+            )
+            self.exchanges.append(exchange.id)
+            if exchange.finish_reason in _UNFINISHED:
+                fault = _UNFINISHED[exchange.finish_reason]
+                continue
+            try:
+                return read(json_value(exchange.text))
+            except ValueError as error:
+                fault = str(error)
+        raise Unscored(f"{stage}: {fault}, twice")
+
+
+def for_one_score(judge: Chat | Judge) -> Judge:
+    """Return the judge with no calls made yet; a bare chat model becomes one without a window."""
+    return replace(judge) if isinstance(judge, Judge) else Judge(judge)
+
+
+# -- reading a reply ---------------------------------------------------------------------------------------
+
+
+class NotJSON(ValueError):
+    """The reply holds no complete JSON value; the message says why in one clause."""
+
+
+def _reject_constant(name: str) -> Any:
+    raise NotJSON(f"the reply holds {name}, which is not JSON")
+
+
+def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise NotJSON("the reply's JSON has one key twice")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_reject_repeated_keys)
+_FENCED = re.compile(r"```\w*\s*([{\[])")
+_BARE = re.compile(r"([{\[])")
+
+
+def json_value(text: str) -> Reply:
+    """Return the first JSON object or array of a reply: bare, in a code fence, or after some prose.
+
+    Raises NotJSON for an empty reply, prose alone, JSON that is cut off, a repeated key, NaN and Infinity.
+
+    >>> json_value('Sure!\\n```json\\n{"a": 1}\\n```')
+    {'a': 1}
+    """
+    if not text.strip():
+        raise NotJSON("the reply is empty")
+    start = _FENCED.search(text) or _BARE.search(text)
+    if start is None:
+        raise NotJSON("the reply holds no JSON")
+    try:
+        value, _ = _DECODER.raw_decode(text, start.start(1))
+    except json.JSONDecodeError as error:
+        raise NotJSON(f"the reply's JSON breaks at character {error.pos}") from None
+    except RecursionError:
+        raise NotJSON("the reply's JSON is nested too deeply") from None
+    assert isinstance(value, dict | list)
+    return value
+
+
+def list_at(reply: Reply, *keys: str) -> list[Any]:
+    """Return the list under the first of `keys` that a reply has, or the reply itself. Raises NotJSON otherwise.
+
+    >>> list_at({"questions": ["Who?"]}, "questions"), list_at(["Who?"], "questions")
+    (['Who?'], ['Who?'])
+    """
+    value = next((reply[key] for key in keys if key in reply), reply) if isinstance(reply, dict) else reply
+    if not isinstance(value, list):
+        raise NotJSON(f"{keys[0]!r} is not a list")
+    return value
+
+
+class Verdict(NamedTuple):
+    """What a judge says of one numbered statement or excerpt, and why."""
+
+    positive: bool
+    reason: str
+
+
+def reply_tokens(verdicts: int) -> int:
+    """Return the tokens to reserve for so many verdicts."""
+    return TOKENS_PER_VERDICT * (verdicts + 1)
+
+
+def read_verdicts(reply: Reply, texts: Sequence[str], key: str) -> list[Verdict]:
+    """Return one verdict for each of `texts`, matched by its number, or by the text it quotes if it has no number.
+
+    Reads our own form and ragas' (`statement`, `reason`, `verdict`). Raises ValueError naming what is missing,
+    repeated or unclear.
+
+    >>> reply = {"verdicts": [{"index": 2, "supported": "no"}, {"index": 1, "supported": 1}]}
+    >>> read_verdicts(reply, ["It opened.", "It is blue."], "supported")
+    [Verdict(positive=True, reason=''), Verdict(positive=False, reason='')]
+    """
+    is_single = isinstance(reply, dict) and len(texts) == 1 and not {"verdicts", "statements"} & set(reply)
+    items = [reply] if is_single else list_at(reply, "verdicts", "statements")
+    verdicts: dict[int, Verdict] = {}
+    for item in items:
+        if not isinstance(item, dict):
+            raise ValueError("'verdicts' is not a list of objects")
+        number = _number(item, texts)
+        if number in verdicts:
+            raise ValueError(f"number {number} has two verdicts")
+        verdicts[number] = Verdict(_boolean(item.get(key, item.get("verdict")), number), str(item.get("reason") or ""))
+    for number in range(1, len(texts) + 1):
+        if number not in verdicts:
+            raise ValueError(f"number {number} has no verdict ({len(verdicts)} verdicts where {len(texts)} are due)")
+    return [verdict for _, verdict in sorted(verdicts.items())]
+
+
+def _number(item: Mapping[str, Any], texts: Sequence[str]) -> int:
+    """Return the number of the text that a verdict is about; a single text needs neither number nor quotation."""
+    index, quoted = item.get("index"), item.get("statement")
+    numbers = {" ".join(text.split()): number for number, text in enumerate(texts, 1)}
+    is_unique = len(numbers) == len(texts)
+    quoted_number = numbers.get(" ".join(quoted.split())) if isinstance(quoted, str) and is_unique else None
+    if index is None:
+        index = 1 if quoted is None and len(texts) == 1 else quoted_number
+    elif quoted_number not in (None, index):
+        raise ValueError(f"the verdict of number {index!r:.40} quotes number {quoted_number}")
+    if isinstance(index, bool) or not isinstance(index, int) or not 1 <= index <= len(texts):
+        raise ValueError(f"a verdict has the number {index!r:.40}, but they go from 1 to {len(texts)}")
+    return index
+
+
+def _boolean(value: Any, number: int) -> bool:
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.strip().lower() in _VERDICTS:
+        return _VERDICTS[value.strip().lower()]
+    raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")

@@ -1,0 +1,59 @@
+"""What the intervals promise, in some simulated evaluations; tests/slow/test_simulations.py runs many more."""
+
+from collections.abc import Callable
+
+import pytest
+from simulated import (
+    agreement_coverage,
+    corrected_coverage,
+    coverage,
+    even,
+    lead_coverage,
+    noise_split,
+    power,
+    ragas_coverage,
+    uneven,
+)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(20, even), (100, even), (100, uneven)])
+def test_the_interval_holds_the_truth_where_a_plain_t_test_gives_false_alarms(
+    n: int, sizes: Callable[[int], list[int]]
+) -> None:
+    result = coverage(sizes(n), "normal", runs=400)
+    assert 0.92 <= result.holds <= 0.98  # 0.95, give or take 2.8 standard errors
+    assert result.alarms == pytest.approx(1 - result.holds)
+    assert result.plain_alarms > 0.13
+
+
+def test_tied_and_skewed_scores_are_covered_too() -> None:
+    assert coverage(even(100), "tied and skewed", runs=300).holds >= 0.91
+
+
+def test_the_interval_of_ragas_score_holds_the_truth() -> None:
+    assert 0.92 <= ragas_coverage(50, runs=200) <= 0.99
+
+
+def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_right() -> None:
+    assert lead_coverage(100, 0.0, runs=200)[0] <= 0.05
+    given, holds = lead_coverage(100, 0.2, runs=200)
+    assert (given >= 0.95, holds >= 0.91) == (True, True)
+
+
+def test_kappa_and_accuracy_are_covered() -> None:
+    assert min(agreement_coverage(100, runs=600)) >= 0.91
+
+
+@pytest.mark.parametrize("likeness", [0.3, 0.9])
+def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone(likeness: float) -> None:
+    holds, width = corrected_coverage(100, 50, likeness, runs=200)
+    assert holds >= 0.91
+    assert width <= 1.0
+
+
+def test_a_plan_s_detectable_difference_is_found_in_four_of_five() -> None:
+    assert power(50, runs=600) == pytest.approx(0.8, abs=0.05)
+
+
+def test_the_rounds_split_the_spread_without_bias() -> None:
+    assert noise_split(100, 3, runs=30) == pytest.approx((0.1, 0.25), rel=0.05)

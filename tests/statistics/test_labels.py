@@ -1,0 +1,235 @@
+"""A person against the judge: agreement, and means and differences corrected by a sample of labelled statements."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from minirag.errors import InputError
+from minirag.evaluation import ScoredRow, Scores
+from minirag.metrics import Score
+from minirag.statistics.agreement import agreement
+from minirag.statistics.corrected import audit, corrected_mean
+from minirag.statistics.labels import claims, read_labels, sample, write_labels
+
+Verdicts = dict[tuple[str, str], list[bool]]
+
+
+def judged(verdicts: Verdicts) -> Scores:
+    """Scores whose evidence are the verdicts of each (arm, question)."""
+    return Scores(
+        ScoredRow(question, arm, "faithfulness", 0, Score(sum(said) / len(said), "", evidence(arm, question, said)))
+        for (arm, question), said in verdicts.items()
+    )
+
+
+def evidence(arm: str, question: str, said: list[bool]) -> tuple[dict[str, object], ...]:
+    return tuple({"statement": f"{arm} {question} {i}", "supported": yes} for i, yes in enumerate(said))
+
+
+def mean(scores: Scores, arm: str) -> float:
+    return float(np.mean([row.score.value for row in scores if row.arm == arm]))
+
+
+def test_the_weights_of_an_arm_s_statements_make_up_its_mean() -> None:
+    scores = judged(
+        {("base", "q1"): [True, False], ("base", "q2"): [True, True, False, False], ("tuned", "q1"): [True]}
+    )
+    for arm in ("base", "tuned"):
+        mine = [claim for claim in claims(scores) if claim.arm == arm]
+        assert sum(c.weight * c.supported for c in mine) == pytest.approx(mean(scores, arm))
+        assert sum(c.weight for c in mine) == pytest.approx(1.0)
+
+
+def test_a_statement_that_two_rounds_make_is_one_claim() -> None:
+    two = [
+        Score(1.0, "", ({"statement": "A.", "supported": True},)),
+        Score(0.0, "", ({"statement": "A.", "supported": False},)),
+    ]
+    scores = Scores(ScoredRow("q", "base", "faithfulness", number, score) for number, score in enumerate(two))
+    (claim,) = claims(scores)
+    assert (claim.supported, claim.weight) == (0.5, 1.0)
+
+
+def test_a_sample_is_random_over_the_arms_and_begins_with_the_smaller_one() -> None:
+    known = claims(judged({(arm, f"q{i}"): [True] * 3 for arm in ("base", "tuned", "teacher") for i in range(40)}))
+    drawn = sample(known, 90)
+    assert drawn[:30] == sample(known, 30)
+    assert sample(known, 30, seed=1) != drawn[:30]
+    shares = [sum(claim.arm == arm for claim in drawn) for arm in ("base", "tuned", "teacher")]
+    assert min(shares) > 15
+
+
+def test_labels_survive_the_folder_and_skipped_ones_say_nothing(tmp_path: Path) -> None:
+    labels = {("q1", "base", "A “quoted” statement."): True, ("q1", "tuned", "B."): None}
+    write_labels(tmp_path, labels)
+    assert read_labels(tmp_path) == labels
+    assert audit(judged({("base", "q1"): [True]}), labels, {"q1": 1}) is None
+
+
+def test_agreement_is_that_of_the_labelled_statements() -> None:
+    random = np.random.default_rng(3)
+    verdicts = {(arm, f"q{i}"): (random.random(3) < 0.7).tolist() for arm in ("base", "tuned") for i in range(20)}
+    scores = judged(verdicts)
+    person = {c.key: bool(random.random() < 0.8) == (c.supported > 0.5) for c in sample(claims(scores), 50)}
+    found = audit(scores, person, {f"q{i}": i for i in range(20)})
+    labelled = [c for c in claims(scores) if c.key in person]
+    pages = [c.question_id for c in labelled]
+    oracle = agreement([c.supported > 0.5 for c in labelled], [person[c.key] for c in labelled], clusters=pages)
+    assert found is not None
+    assert found.agreement == oracle
+
+
+def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
+    """The judge calls a quarter of the tuned model's unsupported statements supported; in truth the arms are equal."""
+    covered, biased, wide = [], [], []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        truth, seen = {}, {}
+        for arm in ("base", "tuned"):
+            for i in range(60):
+                true = random.random(int(random.integers(1, 6))) < 0.7
+                truth[arm, f"q{i}"] = true.tolist()
+                kind = random.random(len(true)) < (0.25 if arm == "tuned" else 0.0)
+                seen[arm, f"q{i}"] = (true | kind).tolist()
+        scores = judged(seen)
+        real = {c.key: c.supported > 0.5 for c in claims(judged(truth))}
+        labels = {c.key: real[c.key] for c in sample(claims(scores), 100, seed)}
+        pages = {f"q{i}": i for i in range(60)}
+        found = audit(scores, labels, pages, ["base"])
+        assert found is not None
+        difference = found.differences["base"]
+        assert difference is not None
+        means = [mean(judged(truth), arm) for arm in ("base", "tuned")]
+        covered.append(difference.corrected.holds(0.0))
+        biased.append(difference.judge.value - (means[1] - means[0]))
+        wide.append((difference.corrected.error or 0.0) / (difference.person.error or 1.0))
+    assert np.mean(biased) > 0.05
+    assert 0.92 <= np.mean(covered) <= 0.99
+    assert np.mean(wide) < 0.7
+
+
+def test_a_few_labels_that_all_agree_with_the_judge_do_not_prove_it_right() -> None:
+    scores = judged({(arm, f"q{i}"): [True, True] for arm in ("base", "tuned") for i in range(30)})
+    labels = {claim.key: True for claim in sample(claims(scores), 20)}
+    found = audit(scores, labels, {f"q{i}": i for i in range(30)}, ["base"])
+    assert found is not None
+    base, difference = found.arms["base"], found.differences["base"]
+    assert base is not None
+    assert difference is not None
+    assert base.corrected.low == pytest.approx(0.025 ** (1 / base.person.n))
+    assert base.corrected.high == 1.0
+    assert difference.corrected.high == pytest.approx(2 * (1 - 0.025 ** (1 / 20)))
+
+
+# -- accuracy and kappa -----------------------------------------------------------------------------------
+
+
+def table(both: int, judge_only: int, person_only: int, neither: int) -> tuple[list[bool], list[bool]]:
+    judge = [True] * (both + judge_only) + [False] * (person_only + neither)
+    person = [True] * both + [False] * judge_only + [True] * person_only + [False] * neither
+    return judge, person
+
+
+def test_kappa_is_that_of_the_textbook_table() -> None:
+    result = agreement(*table(20, 5, 10, 15))  # accuracy 0.7, chance 0.5
+    assert result.accuracy.value == pytest.approx(0.7)
+    assert result.kappa.value == pytest.approx(0.4)
+    assert (result.too_kind, result.too_strict) == (5, 10)
+
+
+def test_kappa_s_error_is_that_of_fleiss_cohen_and_everitt() -> None:
+    n, shares = 50, [[0.4, 0.1], [0.2, 0.3]]
+    rows, columns = [0.5, 0.5], [0.6, 0.4]
+    agreed, chance = 0.7, 0.5
+    kappa = (agreed - chance) / (1 - chance)
+    first = sum(shares[i][i] * (1 - (rows[i] + columns[i]) * (1 - kappa)) ** 2 for i in (0, 1))
+    second = (1 - kappa) ** 2 * sum(
+        shares[i][j] * (columns[i] + rows[j]) ** 2 for i in (0, 1) for j in (0, 1) if i != j
+    )
+    variance = (first + second - (kappa - chance * (1 - kappa)) ** 2) / (n * (1 - chance) ** 2)
+    found = agreement(*table(20, 5, 10, 15)).kappa
+    assert found.error == pytest.approx(math.sqrt(variance * n / (n - 1)), abs=1e-9)
+
+
+def test_the_accuracy_of_single_statements_is_wilson_s() -> None:
+    result = agreement(*table(450, 30, 20, 500)).accuracy
+    oracle = stats.binomtest(950, 1000).proportion_ci(0.95, method="wilson")
+    assert (result.low, result.high) == pytest.approx((oracle.low, oracle.high), abs=1e-4)
+
+
+def test_agreement_throughout_still_has_an_interval() -> None:
+    result = agreement([True] * 30 + [False] * 20, [True] * 30 + [False] * 20)
+    assert (result.accuracy.value, result.kappa.value) == (1.0, 1.0)
+    assert 0.9 < result.accuracy.low < 0.95
+    assert result.kappa.low < result.accuracy.low
+    assert result.kappa.high == pytest.approx(1.0, abs=1e-12)
+
+
+def test_statements_of_one_answer_are_no_independent_witnesses() -> None:
+    judge, person = table(20, 10, 0, 20)
+    alone = agreement(judge, person)
+    together = agreement(judge, person, clusters=[i // 5 for i in range(50)])
+    assert together.accuracy.high - together.accuracy.low > alone.accuracy.high - alone.accuracy.low
+    assert together.kappa.high - together.kappa.low > alone.kappa.high - alone.kappa.low
+
+
+def test_one_label_throughout_has_no_kappa_and_one_cluster_no_interval() -> None:
+    assert agreement([True] * 5, [True] * 5).kappa is None
+    single = agreement([True, False, True], [True, False, False], clusters="aaa")
+    assert (single.accuracy.low, single.kappa.low) == (None, None)
+
+
+def test_always_the_opposite_is_kappa_below_nought() -> None:
+    result = agreement([True, False] * 10, [False, True] * 10)
+    assert (result.kappa.value, result.kappa.low) == (-1.0, -1.0)
+    assert result.kappa.high < 0
+
+
+def test_nothing_or_unequal_lists_are_refused() -> None:
+    for judge, person in (([], []), ([True], [True, False])):
+        with pytest.raises(InputError, match="Cannot pair"):
+            agreement(judge, person)
+
+
+# -- a mean corrected by labels of some -------------------------------------------------------------------
+
+
+def means(n: int = 400, labelled: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Return the judge's scores, 0.1 too kind, and a person's of the first `labelled`."""
+    random = np.random.default_rng(0)
+    person = random.normal(0.6, 0.2, n)
+    judge = 0.1 + person + random.normal(0, 0.1, n)
+    return judge, np.where(np.arange(n) < labelled, person, np.nan)
+
+
+def test_with_everything_labelled_it_is_the_person_s_mean() -> None:
+    judge, person = means(labelled=400)
+    result = corrected_mean(judge, person, range(400))
+    assert result.corrected.value == pytest.approx(np.mean(person))
+    assert result.corrected.error == pytest.approx(result.person.error, rel=0.01)
+
+
+def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling() -> None:
+    judge, person = means()
+    line = stats.linregress(judge[:100], person[:100])
+    result = corrected_mean(judge, person, range(400))
+    assert result.corrected.value == pytest.approx(line.intercept + line.slope * np.mean(judge))
+    residual = np.sum((person[:100] - line.intercept - line.slope * judge[:100]) ** 2) / 99
+    cochran = residual / 100 + line.slope**2 * np.var(judge, ddof=1) / 400
+    assert result.corrected.error == pytest.approx(np.sqrt(cochran), rel=0.03)
+
+
+def test_a_judge_that_knows_nothing_leaves_the_labels_alone() -> None:
+    _, person = means()
+    result = corrected_mean(np.full(400, 0.9), person, range(400))
+    assert (result.corrected.low, result.corrected.high) == pytest.approx((result.person.low, result.person.high))
+
+
+def test_fewer_than_two_labels_correct_nothing_and_labels_of_one_page_give_no_interval() -> None:
+    judge, person = means(40, 1)
+    assert corrected_mean(judge, person, range(40)) is None
+    one_page = corrected_mean(*means(40, 20), ["p1"] * 20 + ["p2"] * 20)
+    assert (one_page.corrected.low, one_page.person.low) == (None, None)
