@@ -1,7 +1,7 @@
 """The table of all questions: what each scored, and behind a click every arm's answer with the judge's evidence."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -16,16 +16,16 @@ def questions(results: Results) -> str:
     """Return the table: the largest loss first, unscored questions last."""
     if not results.questions:
         return section("Questions", tag("p", "There is no question."))
-    columns = _columns(results)
+    columns = _cells(results, results.questions[0])
     head = "".join(tag("th", text(column), scope="col", class_="n") for column in columns)
-    rows = (
-        _row(results, question, columns) for question in sorted(results.questions, key=lambda q: _order(results, q))
-    )
+    ordered = sorted(results.questions, key=lambda question: _order(results, question))
     explained = "Scores of base → tuned, with the difference: the largest loss first, unscored questions last."
     note = tag("p", explained, class_="soft") if results.against else ""
     caption = tag("caption", "Questions", class_="unseen")
     top = tag("thead", tag("tr", tag("th", "question", scope="col"), head))
-    return section("Questions", note, tag("table", caption, top, *rows, class_="questions"))
+    return section(
+        "Questions", note, tag("table", caption, top, *(_row(results, q) for q in ordered), class_="questions")
+    )
 
 
 def _order(results: Results, question: Question) -> tuple[bool, float]:
@@ -34,34 +34,29 @@ def _order(results: Results, question: Question) -> tuple[bool, float]:
     return not scored, sum(scored)
 
 
-def _columns(results: Results) -> list[str]:
-    if results.against:
-        return [spaced(metric) for metric in results.metrics]
-    return [f"{spaced(metric)}, {arm}" for metric in results.metrics for arm in results.arms]
-
-
-def _cells(results: Results, question: Question) -> Iterator[str]:
+def _cells(results: Results, question: Question) -> dict[str, str]:
+    """The scores of a question by the names of their columns."""
+    cells = {}
     for metric in results.metrics:
         scores = {arm: number(results.values[arm, metric][question.id]) for arm in results.arms}
         if results.against:
             difference = number(results.difference(question.id, metric), "+")
-            yield f"{scores['base']} → {scores['tuned']} ({difference})"
+            cells[spaced(metric)] = f"{scores['base']} → {scores['tuned']} ({difference})"
         else:
-            yield from scores.values()
+            cells |= {f"{spaced(metric)}, {arm}": score for arm, score in scores.items()}
+    return cells
 
 
-def _row(results: Results, question: Question, columns: list[str]) -> str:
-    cells = [
-        tag("td", cell, class_="n", data_column=column)
-        for column, cell in zip(columns, _cells(results, question), strict=True)
-    ]
+def _row(results: Results, question: Question) -> str:
+    scores = _cells(results, question).items()
+    cells = [tag("td", cell, class_="n", data_column=column) for column, cell in scores]
     page = "" if question.page is None else f"page {question.page}"
     notes = " · ".join(filter(None, [question.id, page, *question.flags, "answers and evidence"]))
     details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
     return tag(
         "tbody",
         tag("tr", tag("th", text(question.text), scope="rowgroup", dir="auto"), *cells),
-        tag("tr", tag("td", details, colspan=len(columns) + 1)),
+        tag("tr", tag("td", details, colspan=len(cells) + 1)),
         id=f"question-{question.id}",
     )
 

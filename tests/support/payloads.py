@@ -1,11 +1,11 @@
-"""What strangers write into documents, questions, answers and reasons: for browsers, terminals and models."""
+"""Hostile text for documents, questions, answers and reasons: for browsers, terminals and spreadsheets."""
 
 SPRUNG = "document.documentElement.setAttribute('data-sprung','1')"
-"""What a script does that gets to run; it needs no quotes but these."""
+"""A script that marks the page it runs in, written without double quotes."""
 
 
 def markup(address: str) -> list[str]:
-    """60 ways to run a script in a page, or to have it ask for something at `address`, without a click."""
+    """Return 60 ways to run a script in a page, or to make it request something from `address`, without a click."""
     js = SPRUNG
     coded = "".join(f"&#{ord(c)};" for c in js)
     return [
@@ -94,7 +94,7 @@ ESCAPES = [
     "one\u2028two\u2029three\x85four\x0bfive\x0csix",
     "safe\u202egnp.exe\u202c \u2066turned\u2069 \u200f\u061c",
 ]
-"""20 texts that a terminal obeys, or shows as something else."""
+"""20 texts that a terminal obeys or shows as something else."""
 
 FORMULAS = [
     '=HYPERLINK("http://evil.example","click")',
