@@ -1,4 +1,4 @@
-"""Row 9. A training file as a person wants to see it before paying for it: what was kept, what not, at what price."""
+"""The training file as a table, to look at before paying for it: what is kept, what is not, at what price."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,29 +8,26 @@ from minirag.costs.bill import dollars
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
-    """The report of `TrainingFile.report()`, with `usd` and `student` beside it, as lines of at most 79 characters."""
-    rows = [["kept", f"{report['kept']:,}", f"{report['tokens']:,}"]]
+    """Return `TrainingFile.report()`, with `usd` and `student` beside it, as lines of at most 79 characters."""
+    dropped, dropped_tokens = report["dropped"], report["dropped_tokens"]
+    rows = [["kept", report["kept"], report["tokens"]]]
     if report["held_out"]:
-        rows.append(["held out for validation", f"{report['held_out']:,}", f"{report['held_out_tokens']:,}"])
-    rows += [
-        [f"  {reason}", f"{n:,}", f"{report['dropped_tokens'][reason]:,}"] for reason, n in report["dropped"].items()
-    ]
-    if report["dropped"]:
-        rows.insert(
-            -len(report["dropped"]),
-            ["dropped", f"{sum(report['dropped'].values()):,}", f"{sum(report['dropped_tokens'].values()):,}"],
-        )
-    told = table(["training file", "examples", "tokens"], rows).splitlines()
+        rows.append(["held out for validation", report["held_out"], report["held_out_tokens"]])
+    if dropped:
+        rows.append(["dropped", sum(dropped.values()), sum(dropped_tokens.values())])
+    rows += [[f"  {reason}", count, dropped_tokens[reason]] for reason, count in dropped.items()]
+    cells = [[name, f"{examples:,}", f"{tokens:,}"] for name, examples, tokens in rows]
+    result = table(["training file", "examples", "tokens"], cells).splitlines()
+
     if report["refine"]:
-        told.append("refine steps: " + ", ".join(f"{count} {kind}" for kind, count in report["refine"].items()))
-    asked, shown = (report[name] or "not known" for name in ("pages_asked_about", "pages_shown"))
-    told.append(f"pages asked about: {asked}; pages shown: {shown}")
-    if spread := report["tokens_per_example"]:
-        told.append("tokens an example: " + ", ".join(f"{name} {value:,.0f}" for name, value in spread.items()))
-    if report["answer_share"] is not None:
-        told.append(f"share of the tokens that are answers: {report['answer_share']:.1%}")
-    told.append(
+        result.append("refine steps: " + ", ".join(f"{count} {kind}" for kind, count in report["refine"].items()))
+    asked_about, shown = (report[name] or "not known" for name in ("pages_asked_about", "pages_shown"))
+    quantiles = ", ".join(f"{name} {value:,.0f}" for name, value in report["tokens_per_example"].items())
+    result += [
+        f"pages asked about: {asked_about}; pages shown: {shown}",
+        f"tokens an example: {quantiles}",
+        f"share of the tokens that are answers: {report['answer_share']:.1%}",
         f"{report['epochs']} epochs, {report['tokens_billed']:,} tokens billed: "
-        f"{dollars(report['usd'])} on {report['student']}"
-    )
-    return [cut(line) for line in told]
+        f"{dollars(report['usd'])} on {report['student']}",
+    ]
+    return [cut(line) for line in result]
