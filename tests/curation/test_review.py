@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,32 @@ import pytest
 from minirag.cli.main import main
 from minirag.curation.decisions import read_decisions
 
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
-COUNTS = ["--train-questions", "4", "--eval-questions", "3"]
+SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md")
 
 
-def review(out: Path, typed: str, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
-    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    return main(["questions", SAMPLE, "--offline", *COUNTS, "--out", str(out), *(more or ("--review",))])
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with 4 train and 3 eval questions that nobody has reviewed."""
+    out = tmp_path_factory.mktemp("written") / "out"
+    counts = ["--train-questions", "4", "--eval-questions", "3"]
+    assert main(["questions", SAMPLE, "--offline", *counts, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def out(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "out"))
+
+
+@pytest.fixture
+def review(out: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Review the questions of `out` with what a person types."""
+
+    def reviewed(typed: str, *more: str) -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        return main(["questions", "--out", str(out), *(more or ("--review",))])
+
+    return reviewed
 
 
 def asked(out: Path) -> list[dict[str, Any]]:
@@ -25,98 +45,91 @@ def asked(out: Path) -> list[dict[str, Any]]:
 
 
 def test_a_rejected_question_is_replaced_by_another_and_never_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert review(tmp_path, "q\n", monkeypatch) == 0
-    before = [question["text"] for question in asked(tmp_path)]
-    capsys.readouterr()
-    assert review(tmp_path, "n\nq\n", monkeypatch) == 0
-    (text,) = read_decisions(tmp_path)
-    after = [question["text"] for question in asked(tmp_path)]
+    before = [question["text"] for question in asked(out)]
+    assert review("n\nq\n") == 0
+    [text] = read_decisions(out)
+    after = [question["text"] for question in asked(out)]
     assert (len(after), text in before, text in after) == (7, True, False)
     assert len(set(after) - set(before)) == 1
     assert max(map(len, capsys.readouterr().err.splitlines())) <= 120
-    assert main(["questions", "--out", str(tmp_path)]) == 0
-    assert [question["text"] for question in asked(tmp_path)] == after
+    assert main(["questions", "--out", str(out)]) == 0
+    assert [question["text"] for question in asked(out)] == after
 
 
 def test_decisions_are_kept_as_they_are_made_and_only_the_rest_is_shown_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert review(tmp_path, "y\ne\nWhat does Tarnwick Instruments make in Zwolle?\n", monkeypatch) == 0
+    assert review("y\ne\nWhat does Tarnwick Instruments make in Zwolle?\n") == 0
     assert "2 questions accepted, 5 not decided" in capsys.readouterr().err
-    reworded = [q for q in asked(tmp_path) if q["text"] == "What does Tarnwick Instruments make in Zwolle?"]
+    reworded = [q for q in asked(out) if q["text"] == "What does Tarnwick Instruments make in Zwolle?"]
     assert "accepted in review" in reworded[0]["flags"]
-    assert review(tmp_path, "y\n" * 9, monkeypatch) == 0
-    said = capsys.readouterr().err
-    assert "1/5" in said
-    assert "7 questions accepted, 0 not decided" in said
-    facts = json.loads((tmp_path / "run.json").read_text())
+    assert review("y\n" * 9) == 0
+    printed = capsys.readouterr().err
+    assert "1/5" in printed
+    assert "7 questions accepted, 0 not decided" in printed
+    facts = json.loads((out / "run.json").read_text())
     assert list(facts["a_person_said"]) == ["decisions.jsonl"]
 
 
 def test_keys_that_mean_nothing_are_asked_again_and_a_page_is_shown_on_demand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert review(tmp_path, "?\n\nwhat\np\nY\nq\n", monkeypatch) == 0
-    assert [d.accepted for d in read_decisions(tmp_path).values()] == [True]
+    assert review("?\n\nwhat\np\nY\nq\n") == 0
+    assert [decision.accepted for decision in read_decisions(out).values()] == [True]
     assert "  | " in capsys.readouterr().err
 
 
 def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    out: Path, review: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "eval.txt").write_text("What does Tarnwick make?\nWho founded Tarnwick in 1986?\n")
     options = ["--eval-questions", str(tmp_path / "eval.txt"), "--review"]
-    assert review(tmp_path / "o", "n\nq\n", monkeypatch, *options) == 0
-    assert sum(question["split"] == "eval" for question in asked(tmp_path / "o")) == 1
-    assert review(tmp_path / "o", "n\nq\n", monkeypatch, *options) == 2
+    assert review("n\nq\n", *options) == 0
+    assert sum(question["split"] == "eval" for question in asked(out)) == 1
+    assert review("n\nq\n", *options) == 2
     assert "Every eval question was rejected" in capsys.readouterr().err
 
 
-def editor(tmp_path: Path, script: str) -> str:
-    path = tmp_path / "editor"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make a shell script the person's editor; None for no editor."""
+
+    def install(script: str | None) -> None:
+        for name in ("VISUAL", "EDITOR"):
+            monkeypatch.delenv(name, raising=False)
+        if script is not None:
+            path = tmp_path / "editor"
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+            monkeypatch.setenv("EDITOR", str(path))
+
+    return install
 
 
-def test_an_editor_takes_all_questions_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VISUAL", raising=False)
-    monkeypatch.setenv(
-        "EDITOR", editor(tmp_path, "sed -i 's/^skip/accept/; s/^accept e002 .*/accept e002 Who runs it?/' $1")
-    )
-    assert review(tmp_path / "o", "", monkeypatch, "--editor") == 0
-    decisions = read_decisions(tmp_path / "o").values()
-    assert [d.accepted for d in decisions] == [True] * 7
-    assert [d.text for d in decisions if d.text] == ["Who runs it?"]
+def test_an_editor_takes_all_questions_at_once(out: Path, review: Any, editor: Any) -> None:
+    editor("sed -i 's/^skip/accept/; s/^accept e002 .*/accept e002 Who runs it?/' $1")
+    assert review("", "--editor") == 0
+    decisions = read_decisions(out).values()
+    assert [decision.accepted for decision in decisions] == [True] * 7
+    assert [decision.text for decision in decisions if decision.text] == ["Who runs it?"]
 
 
 @pytest.mark.parametrize(
-    ("script", "says"), [("exit 1", "ended with an error"), ("echo 'maybe e001 x' >> $1", "Not understood")]
+    ("script", "error"),
+    [(None, "Set EDITOR"), ("exit 1", "ended with an error"), ("echo 'maybe e001 x' >> $1", "Not understood")],
 )
 def test_an_editor_that_fails_or_a_line_that_means_nothing_decides_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str, says: str
+    out: Path, review: Any, editor: Any, capsys: pytest.CaptureFixture[str], script: str | None, error: str
 ) -> None:
-    monkeypatch.delenv("VISUAL", raising=False)
-    monkeypatch.setenv("EDITOR", editor(tmp_path, script))
-    assert review(tmp_path / "o", "", monkeypatch, "--editor") == 2
-    assert says in capsys.readouterr().err
-    assert read_decisions(tmp_path / "o") == {}
+    editor(script)
+    assert review("", "--editor") == 2
+    assert error in capsys.readouterr().err
+    assert read_decisions(out) == {}
 
 
-def test_without_an_editor_it_says_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("EDITOR", "VISUAL"):
-        monkeypatch.delenv(name, raising=False)
-    assert review(tmp_path, "", monkeypatch, "--editor") == 2
-    assert "Set EDITOR" in capsys.readouterr().err
-
-
-def test_a_damaged_file_of_decisions_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "decisions.jsonl").write_text('{"question": "Why?", "accepted": true}\n{"x": 1}\n')
-    assert review(tmp_path, "", monkeypatch) == 2
+def test_a_damaged_file_of_decisions_is_named(out: Path, review: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / "decisions.jsonl").write_text('{"question": "Why?", "accepted": true}\n{"x": 1}\n')
+    assert review("") == 2
     assert "Line 2 of" in capsys.readouterr().err
