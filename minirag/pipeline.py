@@ -26,11 +26,16 @@ from minirag.costs.conflicts import conflicts, cut_off
 from minirag.costs.payback import in_words as payback_in_words
 from minirag.costs.payback import payback
 from minirag.costs.shutdowns import warnings
-from minirag.curation import decisions
-from minirag.curation.answers import abstains
-from minirag.curation.decisions import decided, read_decisions, rejected
-from minirag.curation.examples import review_examples, write_variants
-from minirag.curation.trial import on_trial
+from minirag.curation import (
+    DECISIONS,
+    abstains,
+    decided,
+    flag_questions,
+    read_decisions,
+    rejected,
+    review_examples,
+    write_variants,
+)
 from minirag.documents import Pages, load
 from minirag.errors import (
     InputError,
@@ -269,7 +274,7 @@ class Run:
             for question, hits in zip(self._unflagged, nearest, strict=True)
         }
         trained_on = {page for q in self._unflagged if q.split == "train" for page in retrieved[q.id]}
-        questions = on_trial(
+        questions = flag_questions(
             self._unflagged,
             pages={(page.source, page.number): page.text for page in self.pages},
             page_of=self._page_of,
@@ -631,7 +636,7 @@ class Run:
             },
             "a_person_said": {
                 name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
-                for name in (decisions.NAME, LABELS_FILE)
+                for name in (DECISIONS, LABELS_FILE)
                 if (self.folder / name).exists()
             },
             "models_served": self._models_served,

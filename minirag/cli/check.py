@@ -8,8 +8,7 @@ from typing import Any
 from minirag.cli.terminal import cut, show, show_json, table
 from minirag.costs import bill as costs
 from minirag.costs.bill import dollars
-from minirag.curation.answers import CLASSES
-from minirag.curation.chat_file import Checked, check_files, curate_file
+from minirag.curation import CLASSES, Checked, check_files, curate_file
 from minirag.questions import read_questions
 from minirag.training import default_epochs
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minirag.cli.terminal import choose, quote, say
-from minirag.curation.decisions import Decision, write_decisions
+from minirag.curation import Decision, write_decisions
 from minirag.errors import InputError
 from minirag.pipeline import Run
 from minirag.questions import ACCEPTED, SPLITS, Question, doubts

@@ -19,7 +19,7 @@ from minirag.cli.differences import differences
 from minirag.cli.resume import recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
 from minirag.costs import bill as costs
-from minirag.curation import decisions
+from minirag.curation import DECISIONS
 from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError, StoreError
 from minirag.message_log import MessageLog, exchange_id
@@ -81,7 +81,7 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
     kept_in = database(given, stack, recorded=facts.get("store"))
-    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), decisions.NAME, LABELS_FILE):
+    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), DECISIONS, LABELS_FILE):
         if (folder / name).exists():
             (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)

@@ -1,1 +1,27 @@
-"""Which training rows and questions are worth having."""
+"""Which training rows and questions are worth having, and why not; `check` for any chat file; a person's decisions."""
+
+from minirag.curation.answers import CLASSES, abstains
+from minirag.curation.chat_file import Checked, check_files, curate_file
+from minirag.curation.decisions import NAME as DECISIONS
+from minirag.curation.decisions import Decision, decided, read_decisions, rejected, write_decisions
+from minirag.curation.examples import review_examples, write_variants
+from minirag.curation.flags import flag_questions
+from minirag.curation.rules import curate
+
+__all__ = [
+    "CLASSES",
+    "DECISIONS",
+    "Checked",
+    "Decision",
+    "abstains",
+    "check_files",
+    "curate",
+    "curate_file",
+    "decided",
+    "flag_questions",
+    "read_decisions",
+    "rejected",
+    "review_examples",
+    "write_decisions",
+    "write_variants",
+]

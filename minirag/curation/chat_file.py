@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minirag.curation.chat_line import WARNINGS, Message, Problem, check_line
-from minirag.curation.curate import curate
 from minirag.curation.duplicates import NearDuplicates
+from minirag.curation.rules import curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.questions import near_duplicate
@@ -62,7 +62,7 @@ def check_files(
     """Check files for training `model`, one after the other, then the `validation` file.
 
     Lines are compared across all files. A line of the validation file that an earlier file has too is an error, and so
-    is a prompt with one of `eval_questions`. What was read stays in memory, about 2 kB a line. Raises InputError for a
+    is a prompt with one of `eval_questions`. What was read stays in memory, over 2 kB a line. Raises InputError for a
     file that cannot be read.
     """
     tokenizer, limit = for_model(model), example_limit(model)

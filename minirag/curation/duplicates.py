@@ -2,7 +2,6 @@
 
 import hashlib
 import zlib
-from collections import defaultdict
 from collections.abc import Hashable
 from functools import cache
 from typing import Generic, TypeVar
@@ -22,7 +21,7 @@ MAX_COMPARED = 8
 
 
 class NearDuplicates(Generic[Key]):
-    """Remembers texts by a key, in about 2 kB each; `add` returns the key of the earliest text that is nearly the same.
+    """Remembers texts by a key, in over 2 kB each; `add` returns the key of the earliest text that is nearly the same.
 
     Nearly the same means: the same numbers, and a Jaccard similarity of their word pairs of at least `NEAR`, estimated
     by MinHash (Broder 1997).
@@ -36,18 +35,19 @@ class NearDuplicates(Generic[Key]):
         self._keys: list[Key] = []
         self._numbers: list[bytes] = []
         self._hashes: list[bytes] = []
-        self._bands: defaultdict[bytes, list[int]] = defaultdict(list)
+        self._bands: dict[bytes, tuple[int, ...]] = {}  # tuples of one: smaller than lists
 
     def add(self, key: Key, text: str) -> Key | None:
         """Remember `text` under `key`; return the key of the earliest text that is nearly the same, None if none is."""
         numbers = hashlib.sha256(" ".join(sorted(values(text))).encode()).digest()[:8]
         hashes = _min_hashes(words(text))
-        bands = [self._bands[bytes([band]) + row.tobytes()] for band, row in enumerate(hashes)]
-        similar = sorted({place for band in bands for place in band})
+        bands = [bytes([band]) + row.tobytes() for band, row in enumerate(hashes)]
+        similar = sorted({place for band in bands for place in self._bands.get(band, ())})
         near = next((self._keys[place] for place in similar if self._is_near(place, numbers, hashes)), None)
         for band in bands:
-            if len(band) < MAX_COMPARED:
-                band.append(len(self._keys))
+            places = self._bands.get(band, ())
+            if len(places) < MAX_COMPARED:
+                self._bands[band] = (*places, len(self._keys))
         self._keys.append(key)
         self._numbers.append(numbers)
         self._hashes.append(hashes.tobytes())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.curation.answers import PARAPHRASE, classify
-from minirag.curation.curate import curate
+from minirag.curation.rules import curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.files import write_jsonl

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from minirag import prompts
 from minirag.curation.answers import abstains, classify, unsupported_names
-from minirag.curation.curate import curate
 from minirag.curation.quantities import unsupported, values
+from minirag.curation.rules import curate
 from minirag.curation.templates import Parts, parts
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.training import Example

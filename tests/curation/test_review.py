@@ -93,23 +93,23 @@ def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
 
 
 @pytest.fixture
-def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make a shell script the person's editor; None for no editor."""
-
-    def install(script: str | None) -> None:
-        for name in ("VISUAL", "EDITOR"):
-            monkeypatch.delenv(name, raising=False)
-        if script is not None:
-            path = tmp_path / "editor"
-            path.write_text(f"#!/bin/sh\n{script}\n")
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-            monkeypatch.setenv("EDITOR", str(path))
-
-    return install
+def editor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The person's editor, a shell script; none if that is None."""
+    for name in ("VISUAL", "EDITOR"):
+        monkeypatch.delenv(name, raising=False)
+    if request.param is not None:
+        path = tmp_path / "editor"
+        path.write_text(f"#!/bin/sh\n{request.param}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("EDITOR", str(path))
 
 
-def test_an_editor_takes_all_questions_at_once(out: Path, review: Any, editor: Any) -> None:
-    editor("sed -i 's/^skip/accept/; s/^accept e002 .*/accept e002 Who runs it?/' $1")
+ACCEPTS = "sed -i 's/^skip/accept/; s/^accept e002 .*/accept e002 Who runs it?/' $1"
+
+
+@pytest.mark.parametrize("editor", [ACCEPTS], indirect=True)
+@pytest.mark.usefixtures("editor")
+def test_an_editor_takes_all_questions_at_once(out: Path, review: Any) -> None:
     assert review("", "--editor") == 0
     decisions = read_decisions(out).values()
     assert [decision.accepted for decision in decisions] == [True] * 7
@@ -117,13 +117,14 @@ def test_an_editor_takes_all_questions_at_once(out: Path, review: Any, editor: A
 
 
 @pytest.mark.parametrize(
-    ("script", "error"),
+    ("editor", "error"),
     [(None, "Set EDITOR"), ("exit 1", "ended with an error"), ("echo 'maybe e001 x' >> $1", "Not understood")],
+    indirect=["editor"],
 )
+@pytest.mark.usefixtures("editor")
 def test_an_editor_that_fails_or_a_line_that_means_nothing_decides_nothing(
-    out: Path, review: Any, editor: Any, capsys: pytest.CaptureFixture[str], script: str | None, error: str
+    out: Path, review: Any, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    editor(script)
     assert review("", "--editor") == 2
     assert error in capsys.readouterr().err
     assert read_decisions(out) == {}

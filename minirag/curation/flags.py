@@ -1,0 +1,152 @@
+"""Flags on questions: what speaks against one, found before any answer to it is looked at.
+
+A bad question measures nothing, and dropping it after the scores are known would bend the result. So each doubt is a
+flag with its reason, from the question, its page and what is retrieved for it; no model is asked. A flagged question
+stays in, and the comparison is shown with and without the flagged ones.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from minirag.curation.quantities import values
+from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
+from minirag.sentences import sentence_spans
+from minirag.text import content, words
+
+MIN_ON_PAGE = 0.6
+"""Share of a question's content words and numbers that its page must hold if it is to answer the question."""
+
+_PART = r"(?:text|context(?: information)?|passages?|excerpts?|section|paragraph|chapter|table)"
+_WHOLE = r"(?:document|report|filing|file|paper|book)"
+_POINTS = re.compile(
+    rf"\b(?:in|from|by|to|on|under|of|according to|based on)\s+the {_PART}\b(?! of\b)"
+    rf"|\b(?:this|these) (?:{_PART}|{_WHOLE})s?\b|\b(?:does|do|did) the {_PART} \w+"
+    rf"|\bthe (?:above|(?:given|provided|following|previous) (?:{_PART}|{_WHOLE}))\b"
+    r"|\b(?:mentioned|described|shown|listed|stated|given|discussed|provided) (?:above|below|here|earlier)\b",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(r"\b(?:it|its|they|them|their|he|him|his|she|her|these|those)\b|\bthis \w+", re.IGNORECASE)
+_IMPERSONAL = re.compile(
+    r"\bit (?:is )?(?:rain|snow|take|cost|possible|necessary|required|allowed|permitted|true|worth|mean)", re.IGNORECASE
+)
+_ABOUT_THE_FILE = re.compile(
+    rf"\b(?:title|author|file ?name|heading|date) of (?:the|this) {_WHOLE}\b"
+    r"|\b(?:which|what) page\b|\bhow many pages\b|\bpage numbers?\b|\btable of contents\b"
+    rf"|\bwhat is the {_WHOLE} (?:called|titled|about)\b"
+    r"|\bwhat (?:kind|type) of document\b",
+    re.IGNORECASE,
+)
+_YES_OR_NO = re.compile(
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|may|must|should)\b", re.IGNORECASE
+)
+_NEGATION = re.compile(r"\b(?:no|not|never|none|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
+_ASKING = content(
+    "according briefly context define describe detail discuss document example examples excerpt explain given high "
+    "information large list long many mention mentioned much name passage provide provided section say says specific "
+    "state stated term text"
+)
+"""Words that only ask, and tell nothing of the subject."""
+
+
+def flag_questions(
+    questions: Sequence[Question],
+    *,
+    pages: Mapping[PageKey, str],
+    page_of: Mapping[str, PageKey],
+    retrieved: Mapping[str, Collection[PageKey]],
+    trained_on: Collection[PageKey] = (),
+) -> list[Question]:
+    """Return the questions with a flag for each doubt, its reason behind a colon.
+
+    The flags are `not stand-alone`, `not answerable from its page`, `trivial`, `source page not retrieved`,
+    `near-duplicate` and `leaked`. `pages` holds the text of each page, `page_of` the page of each chunk id, `retrieved`
+    the pages retrieved for each question id, and `trained_on` the pages that training prompts may show.
+    """
+    flagged: dict[str, Question] = {}
+    earlier: list[Question] = []
+    all_words: list[set[str]] = []
+    subjects: list[set[str]] = []
+    for question in sorted(questions, key=lambda q: SPLITS.index(q.split)):
+        page = page_of.get(question.chunk_id or "")
+        flags = text_flags(question.text, None if page is None else pages[page])
+        if page is not None and PAGE_GUESSED not in question.flags and page not in retrieved[question.id]:
+            numbers = sorted({number for _, number in retrieved[question.id]})
+            listed = ", ".join(f"page {number}" for number in numbers) or "nothing"
+            flags.append(f"source page not retrieved: {listed} instead")
+        if question.split == "eval" and page in trained_on:
+            flags.append("leaked: training prompts show its page")
+
+        # the same question once more, by all its words or by those that carry meaning
+        own_words, subject = set(words(question.text)), subject_of(question.text)
+        near = [near_duplicate(own_words, all_words), near_duplicate(subject, subjects) if subject else None]
+        if places := [place for place in near if place is not None]:
+            first = earlier[min(places)]
+            kind = "near-duplicate: of" if first.split == question.split else "leaked: near-duplicate of train question"
+            flags.append(f"{kind} {first.id}")
+        earlier.append(question)
+        all_words.append(own_words)
+        subjects.append(subject)
+        flagged[question.id] = replace(question, flags=(*question.flags, *flags))
+    return [flagged[question.id] for question in questions]
+
+
+def text_flags(text: str, page: str | None) -> list[str]:
+    """Return what speaks against a question whatever is retrieved for it; `page` is the text that should answer it.
+
+    >>> text_flags("What is the fee in this section?", "The fee is 3 euros.")
+    ['not stand-alone: “this section”']
+    >>> text_flags("Who founded the Bern zoo?", "The fee is 3 euros.")
+    ['not answerable from its page: bern, found, zoo not on it']
+    """
+    pointer = points_elsewhere(text)
+    flags = [f"not stand-alone: “{pointer}”"] if pointer else []
+    if match := _ABOUT_THE_FILE.search(text):
+        return [*flags, f"trivial: asks for “{match[0]}”"]
+    if page is None:
+        return flags
+    if share_on_page(text, page) < MIN_ON_PAGE:
+        missing = subject_of(text) - content(page) - values(page)
+        flags.append(f"not answerable from its page: {', '.join(sorted(missing)[:6])} not on it")
+    elif restated := _restated(text, page):
+        flags.append(f"trivial: the answer stands in the question (“{restated}”)")
+    return flags
+
+
+def points_elsewhere(text: str) -> str | None:
+    """Return the words by which a question leans on a text that its reader does not see, None if there are none.
+
+    >>> points_elsewhere("What did they agree on?"), points_elsewhere("What did Bern and Basel say they agree on?")
+    ('they', None)
+    """
+    if match := _POINTS.search(text):
+        return match[0]
+    pronoun = _PRONOUN.search(text)
+    if pronoun is None or _IMPERSONAL.search(text):
+        return None
+    needed = 2 if " " in pronoun[0] else 1  # content words before it that it may refer to
+    return pronoun[0] if len(subject_of(text[: pronoun.start()])) < needed else None
+
+
+def subject_of(text: str) -> set[str]:
+    """Return the content words and numbers of a question, without the words that only ask."""
+    return (content(text) - _ASKING) | values(text)
+
+
+def share_on_page(text: str, page: str) -> float:
+    """Return the share of a question's content words and numbers that stand on a page; 1.0 if it has none."""
+    subject = subject_of(text)
+    return len(subject & (content(page) | values(page))) / len(subject) if subject else 1.0
+
+
+def _restated(text: str, page: str) -> str:
+    """Return the sentence or heading of the page that a question merely repeats, "" if there is none."""
+    subject, yes_or_no = subject_of(text), _YES_OR_NO.match(text) is not None
+    for sentence in (page[start:end].strip() for start, end in sentence_spans(page)):
+        facts = content(sentence) | values(sentence)
+        confirms = yes_or_no and len(subject) > 2 and subject <= facts and len(facts - subject) < 3
+        repeats = len(facts) > 4 and facts <= subject and len(subject - facts) < 3 and sentence.endswith(".")
+        if repeats or (confirms and not _NEGATION.search(sentence)):
+            return " ".join(sentence.split())[:60]
+    headings = (line.strip() for line in page.splitlines() if yes_or_no)
+    return next((h for h in headings if len(words(h)) <= 8 and subject and subject == subject_of(h)), "")

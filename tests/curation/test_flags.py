@@ -1,0 +1,177 @@
+"""Flags on questions: each doubt and what does not raise it, and how many planted bad questions are found."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minirag.curation.flags import MIN_ON_PAGE, flag_questions, points_elsewhere, share_on_page, text_flags
+from minirag.offline import embedding
+from minirag.questions import Question, doubts
+
+PAGE = (
+    "Risk factors\n\nTarnwick Instruments produces leak loggers. The fee for a logger is 12 euros a month, or 120 "
+    "euros a year. Loggers are not sold to private persons. Revenue rose because utilities replaced old meters in 2025."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("What is the fee in the context?", "in the context"),
+        ("According to the given context information, what is the fee?", "the given context information"),
+        ("What does this section say of fees?", "this section"),
+        ("Which of the above applies to loggers?", "the above"),
+        ("What are the reasons mentioned above?", "mentioned above"),
+        ("Why did they replace meters?", "they"),
+        ("What is the purpose of this agreement?", "this agreement"),
+        ("What is its fee?", "its"),
+    ],
+)
+def test_a_question_that_leans_on_a_text_its_reader_does_not_see_is_not_stand_alone(text: str, said: str) -> None:
+    assert points_elsewhere(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How does Tarnwick charge for its loggers?",
+        "Does it rain in Tarnwick?",
+        "How did revenue change against the previous year?",
+        "What did revenue in the context of replaced meters do?",
+        "How does the company measure derivatives, and where are these shown?",
+        "What do the directors say about the report of the auditor?",
+    ],
+)
+def test_a_question_that_names_what_it_means_stands_alone(text: str) -> None:
+    assert points_elsewhere(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("What is the fee for a logger in a month?", []),
+        ("Why did revenue rise in 2025?", []),
+        ("Who won the cycling race in Ghent?", ["not answerable from its page"]),
+        ("Why did revenue fall in 1999 in Ghent?", ["not answerable from its page"]),
+        ("What is the title of the document?", ["trivial"]),
+        ("On what page are fees discussed?", ["trivial"]),
+        ("Does Tarnwick Instruments produce leak loggers?", ["trivial"]),
+        ("Is there a section on risk factors?", ["trivial"]),
+        ("Which company, Tarnwick Instruments, produces leak loggers?", ["trivial"]),
+        ("Are loggers sold to private persons?", []),
+    ],
+)
+def test_what_its_page_says_of_a_question(text: str, kinds: list[str]) -> None:
+    assert [flag.partition(":")[0] for flag in text_flags(text, PAGE)] == kinds
+
+
+def flagged(*questions: Question, retrieved: int = 1, trained_on: tuple[tuple[str, int], ...] = ()) -> list[Question]:
+    return flag_questions(
+        questions,
+        pages={("d", 1): PAGE, ("d", 2): "Nothing."},
+        page_of={"c1": ("d", 1)},
+        retrieved={question.id: {("d", retrieved)} for question in questions},
+        trained_on=trained_on,
+    )
+
+
+FEE = "What is the fee for a logger in a month?"
+
+
+def test_a_source_page_that_is_not_retrieved_is_named_with_what_came_instead() -> None:
+    (question,) = flagged(Question("e001", "eval", FEE, "c1"), retrieved=2)
+    assert question.flags == ("source page not retrieved: page 2 instead",)
+    (guessed,) = flagged(Question("e001", "eval", FEE, "c1", flags=("page guessed",)), retrieved=2)
+    assert guessed.flags == ("page guessed",)
+
+
+def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked() -> None:
+    again = "In a month, what is the fee for a logger?"
+    asked = [
+        Question("e001", "eval", FEE, "c1"),
+        Question("e002", "eval", again, "c1"),
+        Question("t001", "train", "Why?"),
+    ]
+    assert [doubts(q) for q in flagged(*asked)] == [(), ("near-duplicate: of e001",), ()]
+    asked[2] = Question("t001", "train", again)
+    first = "leaked: near-duplicate of train question t001"
+    assert [doubts(q) for q in flagged(*asked)] == [(first,), (first,), ()]
+
+
+def test_an_eval_question_whose_page_training_shows_is_leaked() -> None:
+    asked = Question("e001", "eval", FEE, "c1"), Question("t001", "train", "Why were old meters replaced?", "c1")
+    assert [doubts(q) for q in flagged(*asked, trained_on=(("d", 1),))] == [
+        ("leaked: training prompts show its page",),
+        (),
+    ]
+
+
+def test_two_questions_of_one_form_about_two_things_are_no_near_duplicates() -> None:
+    pair = [
+        Question("t001", "train", "How is basic net income per share computed?"),
+        Question("t002", "train", "How is diluted net income per share computed?"),
+    ]
+    assert [doubts(question) for question in flagged(*pair)] == [(), ()]
+
+
+# -- figures of the README ---------------------------------------------------------------------------------
+# The rules were chosen while looking at these very data.
+
+UNKNOWN = [
+    "Who won the men's singles at Wimbledon in 1985?",
+    "How deep is the harbour of Rotterdam at low tide?",
+    "Which river flows through the city of Graz?",
+    "When was the Golden Gate Bridge painted for the first time?",
+    "What do emperor penguins eat during the Antarctic winter?",
+]
+TRIVIAL = [
+    "What is the title of the document?",
+    "On which page are stock awards discussed?",
+    "How many pages does the annual report have?",
+    "What kind of document is this filing?",
+    "Who is the author of this report?",
+]
+LEANS = re.compile(r"\b(?:context|document|text|passage|section|excerpt|mentioned|given)\b", re.IGNORECASE)
+
+
+def test_all_of_30_bad_questions_planted_among_100_are_found_with_a_precision_of_0_909(shared: Path) -> None:
+    """Good are the first 70 recorded questions that name no document, each on the passage it was written from."""
+    recorded = json.loads((shared / "nvidia-10k" / "retrieval.json").read_text("utf-8"))
+    passages = list(recorded["corpus"].values())
+    source = {text: recorded["relevant_docs"][id][0] for id, text in recorded["queries"].items()}
+    plain = [text for text in source if not LEANS.search(text)]
+    good, misplaced, leaked, more = plain[:70], plain[70:75], plain[75:80], plain[80:85]
+    bad = [
+        *[(text, source[text]) for text in source if "context information" in text][:5],
+        *((text, source[good[i]]) for i, text in enumerate(UNKNOWN)),
+        *((text, source[good[i]]) for i, text in enumerate(misplaced)),
+        *((f"Please say: {text[0].lower()}{text[1:]}", source[text]) for text in good[10:15]),
+        *((text, source[good[i]]) for i, text in enumerate(TRIVIAL)),
+        *((text, source[text]) for text in leaked),
+    ]
+    pairs = [*((text, source[text]) for text in good), *bad]
+    train = [Question(f"t{i:03d}", "train", text, source[text]) for i, text in enumerate([*leaked, *more])]
+    questions = [*train, *(Question(f"e{i:03d}", "eval", text, page) for i, (text, page) in enumerate(pairs))]
+    cosines = embedding.embed([question.text for question in questions]) @ embedding.embed(passages).T
+    nearest = np.argsort(-cosines, axis=1)[:, :5]
+    result = flag_questions(
+        questions,
+        pages={("10-K", i): text for i, text in enumerate(passages)},
+        page_of={id: ("10-K", i) for i, id in enumerate(recorded["corpus"])},
+        retrieved={q.id: {("10-K", int(i)) for i in row} for q, row in zip(questions, nearest, strict=True)},
+    )
+    found = [bool(doubts(question)) for question in result[len(train) :]]
+    assert (len(found), sum(found[70:])) == (100, 30)
+    assert round(30 / sum(found), 3) == 0.909
+
+
+def test_answerable_questions_are_told_from_unanswerable_ones_with_a_balanced_accuracy_of_0_767(shared: Path) -> None:
+    rates = []
+    for name in ("answerable", "unanswerable"):
+        lines = (shared / "eval" / "clapnq" / f"{name}.jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        rates.append(np.mean([share_on_page(row["input"], row["passages"][0]["text"]) >= MIN_ON_PAGE for row in rows]))
+    assert round((rates[0] + 1 - rates[1]) / 2, 3) == 0.767
