@@ -1,4 +1,4 @@
-"""Apart. An OpenAI-protocol server on loopback with four small, real, deterministic models inside.
+"""Four small, real, deterministic models behind an OpenAI-protocol server on loopback.
 
 Nothing leaves this machine, and nothing is random: the same requests get the same replies.
 
@@ -8,30 +8,27 @@ True
 """
 
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
-from minirag.offline.catalogue import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
-from minirag.offline.faults import Faults, Rule
-from minirag.server.server import Server
-from minirag.server.service import Service
+from minirag.offline.engine import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Offline
+from minirag.server import Api, Server
 
-__all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Rule", "Server", "serve"]
+__all__ = ["EMBEDDING_MODEL", "JUDGE_MODEL", "STUDENT_MODEL", "TEACHER_MODEL", "Offline", "Server", "api", "serve"]
 
 
-def serve(
-    state: Path | None = None, port: int = 0, faults: Sequence[Rule] = (), *, listening: socket.socket | None = None
-) -> Server:
-    """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
+def api(state: Path | None = None) -> Api:
+    """Return the server's routes with the offline models behind them, without sockets.
 
     `state` is a folder that keeps uploaded files, jobs, batches and tuned models for the next start; without it they
-    end with the process. `port` 0 takes a free one; `listening` is a socket in place of one. `faults` are rules by
-    which replies fail. Close the server, or use it in a `with` block. Raises InputError if the port or the folder
-    cannot be used.
+    end with the process. Raises InputError if the folder cannot be used.
     """
-    service = Service(state)
-    if not faults:
-        return Server(service, port, listening)
-    faulty = Faults(service, faults)
-    service.answer_lines(faulty)
-    return Server(faulty, port, listening)
+    return Api(Offline(state), state)
+
+
+def serve(state: Path | None = None, port: int = 0, *, listening: socket.socket | None = None) -> Server:
+    """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
+
+    `port` 0 takes a free one; `listening` is a listening socket in place of one. Close the server, or use it in a
+    `with` block. Raises InputError if the port or the folder cannot be used.
+    """
+    return Server(api(state), port, listening)

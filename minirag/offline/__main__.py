@@ -1,4 +1,4 @@
-"""Apart. `python -m minirag.offline --port N` serves the offline models to other programs until it is interrupted."""
+"""`python -m minirag.offline --port N` serves the offline models to other programs until it is interrupted."""
 
 import argparse
 import os
@@ -11,33 +11,27 @@ from pathlib import Path
 
 from minirag.errors import MiniragError
 from minirag.offline import serve
-from minirag.offline.faults import read_rules
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server; the exit code."""
+    """Run the server; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m minirag.offline", description="Serve the offline models over HTTP."
     )
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
-    parser.add_argument(
-        "--faults", metavar="RULES", help="a JSON list of rules by which replies fail, or a file that holds one"
-    )
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
-    parser.add_argument("--listen-on", type=int, metavar="N", help="a socket that listens already: its descriptor")
+    parser.add_argument("--listen-on", type=int, metavar="N", help="the file descriptor of a listening socket")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
-        faults = read_rules(options.faults) if options.faults else []
         listening = None if options.listen_on is None else socket.socket(fileno=options.listen_on)
-        with serve(options.state, options.port, faults, listening=listening) as server:
+        with serve(options.state, options.port, listening=listening) as server:
             print(server.base_url, flush=True)
             if options.with_parent:
                 sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends
-                os._exit(0)  # all state is on disk, and to take vocabularies apart would take a while
-            else:
-                threading.Event().wait()
+                os._exit(0)  # all state is on disk, and freeing the vocabularies would take a while
+            threading.Event().wait()
     except MiniragError as error:
         print(error, file=sys.stderr)
         return error.exit_code

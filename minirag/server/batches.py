@@ -1,8 +1,7 @@
-"""Apart. Batches: a file of requests in, files of replies and errors out, through the states of the real service.
+"""Batches: a file of requests in, files of replies and errors out, through the states of the real service.
 
 A batch moves on by one state each time it is retrieved: validating, in_progress (some lines each time, until all are
 done), finalizing, then completed; or failed, expired, cancelled. No clock is involved, so a client sees every state.
-The lines go through the service like any other request: a rule that breaks replies breaks those of lines too.
 """
 
 import hashlib
@@ -11,20 +10,25 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
-from minirag.server.batch_lines import Line, read_lines
 from minirag.server.files import Files
-from minirag.server.job_request import metadata
 from minirag.server.records import Records
-from minirag.server.wire import Json, Refused, Reply, Request, page, string
+from minirag.server.wire import Json, Refused, Reply, Request, invalid, metadata, page, parsed, string
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/embeddings")
 LINES_A_LOOK = 250
 """Requests that are done between two looks at a batch."""
 EXPIRED = "batch_expired"
-"""The code of the lines that a batch had not done in time; a line that is refused with it ends its batch there."""
-_ENDED = ("completed", "failed", "expired", "cancelled")
+"""The error code of lines that were not done in time. A line refused with it ends its batch there: a test's way in."""
+FINAL = ("completed", "failed", "expired", "cancelled")
+
+
+class Line(NamedTuple):
+    """One request of a batch."""
+
+    custom_id: str
+    body: Json
 
 
 class Batches:
@@ -38,12 +42,11 @@ class Batches:
 
     def create(self, body: Json) -> Json:
         """POST /v1/batches."""
-        endpoint, window = string(body, "endpoint"), string(body, "completion_window")
-        for name, value, known in (("endpoint", endpoint, ENDPOINTS), ("completion_window", window, ("24h",))):
-            if value not in known:
-                message = f"Invalid value: '{value[:40]}'. Supported values are: {', '.join(known)}."
-                raise Refused(400, message, param=name, code="invalid_value")
-        file_id = string(body, "input_file_id", 256)
+        endpoint, file_id = string(body, "endpoint"), string(body, "input_file_id")
+        if endpoint not in ENDPOINTS:
+            raise invalid("endpoint", f"one of {', '.join(ENDPOINTS)}")
+        if string(body, "completion_window") != "24h":
+            raise invalid("completion_window", "24h")
         file = self._files.find(file_id)
         if file is None or file["purpose"] != "batch":
             raise Refused(400, f"Invalid input_file_id: {file_id}", param="input_file_id")
@@ -59,20 +62,24 @@ class Batches:
         """GET /v1/batches/{batch_id}; moves the batch on."""
         with self._lock:
             record = self._record(batch_id)
-            moves: Mapping[str, Callable[[Json], Json]] = {
-                "validating": self._validated,
-                "in_progress": self._worked,
-                "finalizing": lambda record: self._ended(record, "completed"),
-                "cancelling": lambda record: self._ended(record, "cancelled"),
-            }
-            move = moves.get(record["batch"]["status"])
-            return _public(self._records.put(move(record)) if move else record)
+            match record["batch"]["status"]:
+                case "validating":
+                    record = self._validated(record)
+                case "in_progress":
+                    record = self._worked(record)
+                case "finalizing":
+                    record = self._ended(record, "completed")
+                case "cancelling":
+                    record = self._ended(record, "cancelled")
+                case _:
+                    return _public(record)
+            return _public(self._records.put(record))
 
     def cancel(self, batch_id: str) -> Json:
         """POST /v1/batches/{batch_id}/cancel; refused if the batch has ended."""
         with self._lock:
             record = self._record(batch_id)
-            if (status := record["batch"]["status"]) in _ENDED:
+            if (status := record["batch"]["status"]) in FINAL:
                 raise Refused(409, f"Cannot cancel a batch with status '{status}'.")
             return _public(self._records.put(_changed(record, status="cancelling")))
 
@@ -82,44 +89,67 @@ class Batches:
         raise Refused(404, f"No batch found with id '{batch_id}'.", param="batch_id")
 
     def _lines(self, record: Json) -> tuple[list[Line], list[Json]]:
-        """The lines of a batch's file, and what is wrong with it."""
-        file_id = record["batch"]["input_file_id"]
+        """Return the requests in a batch's file, and the errors for which the batch fails."""
+        file_id, endpoint = record["batch"]["input_file_id"], record["batch"]["endpoint"]
         if self._files.find(file_id) is None:
-            message = f"The input file {file_id} was deleted."
-            return [], [{"code": "invalid_input_file", "message": message, "param": "input_file_id", "line": None}]
-        return read_lines(self._files.content(file_id), record["batch"]["endpoint"])
+            return [], [_error("invalid_input_file", f"The input file {file_id} was deleted.", None)]
+        lines: dict[str, Line] = {}
+        errors = []
+        for number, row in enumerate(self._files.content(file_id).splitlines(), 1):
+            value = parsed(row)
+            value = value if isinstance(value, dict) else {}
+            custom_id, body = value.get("custom_id"), value.get("body")
+            if not value:
+                errors.append(_error("invalid_json_line", "This line is not a JSON object.", number))
+            elif not isinstance(custom_id, str) or not isinstance(body, dict) or not isinstance(body.get("model"), str):
+                errors.append(_error("missing_required_parameter", "custom_id or body.model is missing.", number))
+            elif value.get("method") != "POST" or value.get("url") != endpoint:
+                errors.append(_error("invalid_url", f"The request must be POST {endpoint}.", number))
+            elif custom_id in lines:
+                errors.append(_error("duplicate_custom_id", f"'{custom_id[:64]}' is used twice.", number))
+            else:
+                lines[custom_id] = Line(custom_id, body)
+        if len({line.body["model"] for line in lines.values()}) > 1:
+            errors.append(_error("mismatched_model", "All requests in a batch must have the same model.", None))
+        if not lines and not errors:
+            errors.append(_error("empty_file", "The input file is empty.", None))
+        return [*lines.values()], errors[:100]
 
     def _validated(self, record: Json) -> Json:
-        lines, wrong = self._lines(record)
-        if wrong:
-            return _changed(record, status="failed", errors={"object": "list", "data": wrong})
+        lines, errors = self._lines(record)
+        if errors:
+            return _changed(record, status="failed", errors={"object": "list", "data": errors})
         counts = {"total": len(lines), "completed": 0, "failed": 0}
         return _changed(record, status="in_progress", model=lines[0].body["model"], request_counts=counts)
 
     def _worked(self, record: Json) -> Json:
-        lines, wrong = self._lines(record)
-        if wrong:  # the file was deleted since
-            return _changed(record, status="failed", errors={"object": "list", "data": wrong})
-        counts, output, errors = dict(record["batch"]["request_counts"]), [*record["output"]], [*record["errors"]]
+        """Return the record after some more of its lines."""
+        batch_id, endpoint = record["id"], record["batch"]["endpoint"]
+        lines, errors = self._lines(record)
+        if errors:  # the file was deleted since
+            return _changed(record, status="failed", errors={"object": "list", "data": errors})
+        counts = dict(record["batch"]["request_counts"])
+        record = record | {"output": [*record["output"]], "errors": [*record["errors"]]}
         done = counts["completed"] + counts["failed"]
-        for number, line in enumerate(lines[done : done + LINES_A_LOOK], done):
-            reply = self.answer(_request(record["batch"]["endpoint"], line))
-            body = _body(reply)
-            if isinstance(body, dict) and (body.get("error") or {}).get("code") == EXPIRED:
-                errors += [_line(record["id"], late.custom_id, None) for late in lines[number:]]
-                counts["failed"] += len(lines) - number
-                late_record = _changed(record | {"output": output, "errors": errors}, request_counts=counts)
-                return self._ended(late_record, "expired")
-            counts["completed" if reply.status == 200 else "failed"] += 1
-            if reply.cut is None:  # else its reply is lost, and it stands in neither file
-                found = {"status_code": reply.status, "request_id": _digest(line.custom_id), "body": body}
-                (output if reply.status == 200 else errors).append(_line(record["id"], line.custom_id, found))
-        record = _changed(record | {"output": output, "errors": errors}, request_counts=counts)
+        for place, line in enumerate(lines[done : done + LINES_A_LOOK], done):
+            body = json.dumps(line.body).encode()
+            reply = self.answer(Request("POST", endpoint, {}, {"authorization": "Bearer batch"}, body))
+            content = parsed(reply.body)
+            content = reply.body.decode("utf-8", "replace") if content is None else content
+            if isinstance(content, dict) and (content.get("error") or {}).get("code") == EXPIRED:
+                record["errors"] += [_line(batch_id, late.custom_id, None) for late in lines[place:]]
+                counts["failed"] += len(lines) - place
+                return self._ended(_changed(record, request_counts=counts), "expired")
+            is_good = reply.status == 200
+            counts["completed" if is_good else "failed"] += 1
+            response = {"status_code": reply.status, "request_id": _digest(line.custom_id), "body": content}
+            record["output" if is_good else "errors"].append(_line(batch_id, line.custom_id, response))
+        record = _changed(record, request_counts=counts)
         is_done = counts["completed"] + counts["failed"] == counts["total"]
         return _changed(record, status="finalizing") if is_done else record
 
     def _ended(self, record: Json, status: str) -> Json:
-        """The batch with its files, each only if it has a line; their order is not that of the input."""
+        """Return the record with its files, each only if it has a line; their order is not that of the input."""
         names = {}
         for kind, lines in (("output", record["output"]), ("error", record["errors"])):
             if lines:
@@ -130,7 +160,7 @@ class Batches:
 
 
 def _new(endpoint: str, file_id: str, tags: dict[str, str] | None) -> Json:
-    """A batch as it is first shown, without its id."""
+    """Return a batch as it is first shown, without its id."""
     now = int(time.time())
     times = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
     return {
@@ -157,42 +187,33 @@ def _public(record: Json) -> Json:
 
 
 def _changed(record: Json, **fields: Any) -> Json:
-    """The record with these fields of its batch; a new status has its time."""
+    """Return the record with these fields of its batch; a new status has its time."""
     if "status" in fields:
         fields[f"{fields['status']}_at"] = int(time.time())
     return record | {"batch": record["batch"] | fields}
 
 
-def _request(endpoint: str, line: Line) -> Request:
-    return Request("POST", endpoint, {}, {"authorization": "Bearer batch"}, json.dumps(line.body).encode())
-
-
-def _body(reply: Reply) -> Any:
-    try:
-        return json.loads(reply.body)
-    except ValueError:
-        return reply.body.decode("utf-8", "replace")
+def _error(code: str, message: str, line: int | None) -> Json:
+    return {"code": code, "message": message, "param": None, "line": line}
 
 
 def _line(batch_id: str, custom_id: str, response: Json | None) -> Json:
-    """A line of an output or error file; without a response that of a request that was not done in time."""
+    """Return a line of an output or error file; without a response that of a request that was not done in time."""
     late = {"code": EXPIRED, "message": "This request could not be executed before the completion window expired."}
-    number = "batch_req_" + _digest(f"{batch_id}/{custom_id}")
-    return {"id": number, "custom_id": custom_id, "response": response, "error": None if response else late}
+    id_ = "batch_req_" + _digest(f"{batch_id}/{custom_id}")
+    return {"id": id_, "custom_id": custom_id, "response": response, "error": None if response else late}
 
 
 def _usage(output: list[Json]) -> Json:
-    """What the lines have used, in the names of this object."""
-    used = [
-        line["response"]["body"].get("usage") or {} for line in output if isinstance(line["response"]["body"], dict)
-    ]
-    given, made = (sum(each.get(f"{kind}_tokens", 0) for each in used) for kind in ("prompt", "completion"))
+    """Return what the lines have used, in the names of the batch object."""
+    usages = [line["response"]["body"].get("usage") or {} for line in output]
+    read, written = (sum(usage.get(f"{kind}_tokens", 0) for usage in usages) for kind in ("prompt", "completion"))
     return {
-        "input_tokens": given,
+        "input_tokens": read,
         "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": made,
+        "output_tokens": written,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": given + made,
+        "total_tokens": read + written,
     }
 
 

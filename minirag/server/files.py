@@ -1,4 +1,4 @@
-"""Apart. Uploaded files, and the result files of jobs."""
+"""Uploaded files, and the result files of jobs and batches."""
 
 import base64
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 from minirag.server.records import Records
 from minirag.server.wire import Json, Refused, Upload, page
 
-_PURPOSES = ("fine-tune", "batch")
+PURPOSES = ("fine-tune", "batch")
 
 
 class Files:
@@ -19,37 +19,29 @@ class Files:
 
     def upload(self, form: Upload) -> Json:
         """POST /v1/files."""
-        purpose = form.fields.get("purpose")
-        if purpose is None:
-            raise Refused(400, "'purpose' is a required property")
-        if purpose not in _PURPOSES:
-            raise Refused(400, f"'{purpose[:40]}' is not one of {list(_PURPOSES)} - 'purpose'", param="purpose")
-        if not form.filename.endswith(".jsonl"):
-            raise Refused(400, f"Invalid file name: a file for '{purpose}' must end in .jsonl.", param="file")
-        if not form.content:
-            raise Refused(400, "File is empty.", param="file")
+        purpose = form.fields.get("purpose", "")
+        if purpose not in PURPOSES:
+            raise Refused(400, f"'{purpose[:40]}' is not one of {[*PURPOSES]} - 'purpose'", param="purpose")
+        if not form.filename.endswith(".jsonl") or not form.content:
+            raise Refused(400, f"A file for '{purpose}' must end in .jsonl and hold something.", param="file")
         return self.add(form.content, form.filename, purpose)
 
     def add(self, content: bytes, filename: str, purpose: str) -> Json:
-        """Keep a file; what the service says of it."""
-        record = self._records.add(
-            "file-",
-            content,
-            {
-                "object": "file",
-                "purpose": purpose,
-                "filename": filename,
-                "bytes": len(content),
-                "created_at": int(time.time()),
-                "status": "processed",
-                "status_details": None,
-                "content": base64.b64encode(content).decode(),
-            },
-        )
-        return _public(record)
+        """Keep a file; return the file object."""
+        record = {
+            "object": "file",
+            "purpose": purpose,
+            "filename": filename,
+            "bytes": len(content),
+            "created_at": int(time.time()),
+            "status": "processed",
+            "status_details": None,
+            "content": base64.b64encode(content).decode(),
+        }
+        return _public(self._records.add("file-", content, record))
 
     def find(self, file_id: str) -> Json | None:
-        """A file without its content, or None."""
+        """Return a file object, or None."""
         record = self._records.get(file_id)
         return _public(record) if record else None
 

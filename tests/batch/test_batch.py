@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+import batch_faults
 from doubles import Script
+from faults import Faults, FaultyHandler, Rule
+from minirag import offline
 from minirag.batch.batches import Batches
 from minirag.batch.submission import Submission
 from minirag.cli.main import main
@@ -20,12 +23,10 @@ from minirag.costs.budget import Budget
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel
-from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL, Rule, batch_faults
-from minirag.offline.faults import Faults
+from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL
 from minirag.prompts import Excerpt, draft, refine
 from minirag.retry import Retry, in_order
-from minirag.server.server import Server
-from minirag.server.service import Service as Offline
+from minirag.server import Server
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
 from minirag.testing import Replay
@@ -45,22 +46,22 @@ class Batching:
     """An offline service behind rules that counts the lines it has answered, by body."""
 
     def __init__(self, *rules: Rule) -> None:
-        self.service = Offline(None)
+        self.service = offline.api()
         self.answered: Counter[bytes] = Counter()
         self.faulty = Faults(self.service, rules)
-        self.service.answer_lines(self._line)
+        self.service.batches.answer = self._line
         self.url = ""
 
     def _line(self, request: Request) -> Reply:
         reply = self.faulty(request)
-        self.answered[request.body] += reply.status == 200 and reply.cut is None
+        self.answered[request.body] += reply.status == 200
         return reply
 
     @contextmanager
     def client(self) -> Iterator[Service]:
         """A client that waits for nothing between two looks."""
         with (
-            Server(self.faulty) as server,
+            Server(self.faulty, handler=FaultyHandler) as server,
             Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as found,
         ):
             yield found
@@ -285,7 +286,7 @@ def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and
     said: list[str] = []
     batching = Batching(Rule(path="/chat/", holding='"temperature"', status=400, error=error))
     with (
-        Server(batching.faulty) as server,
+        Server(batching.faulty, handler=FaultyHandler) as server,
         Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing), say=said.append) as service,
         MessageLog(tmp_path / "log.jsonl") as log,
     ):

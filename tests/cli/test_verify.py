@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from minirag import MessageLog, offline
+import job_faults
+from faults import serve
+from minirag import MessageLog
 from minirag.cli.main import main
-from minirag.offline import job_faults
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 SIZE = ["--train-questions", "12", "--eval-questions", "3", "--context-window", "1200"]
@@ -166,7 +167,7 @@ def test_a_run_whose_training_was_refused_is_verified_with_the_refusal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     roles = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
-    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+    with serve(faults=[job_faults.training_not_available()]) as server:
         command = ["run", str(SAMPLE), *roles, "--base-url", server.base_url, *SIZE, "--out", str(tmp_path)]
         assert main(command) == 2
     code, told = verified(tmp_path, capsys)

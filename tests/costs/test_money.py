@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+import job_faults
 from doubles import answered
+from faults import Rule, serve
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
 from minirag.costs.bill import Price, Prices, bill, load_prices, total
@@ -22,8 +24,6 @@ from minirag.costs.payback import in_words, payback, ratios
 from minirag.costs.shutdowns import shutdown, warnings
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
-from minirag.offline import job_faults
-from minirag.server.service import Service as OfflineService
 from minirag.server.wire import Reply, Request
 from minirag.service import Service
 
@@ -198,7 +198,7 @@ def test_the_bill_equals_the_server_s_own_count(
     tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usages: list[dict[str, int]] = []
-    service = OfflineService(None)
+    service = offline.api()
 
     def counting(request: Request) -> Reply:
         reply = service(request)
@@ -312,7 +312,7 @@ def test_what_the_service_says_of_a_shutdown_is_said_before_a_job_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fields = {"shutdown_date": "2027-03-01"}
-    with offline.serve(faults=[offline.Rule(method="GET", path="/models/", fields=fields)]) as server:
+    with serve(faults=[Rule(method="GET", path="/models/", fields=fields)]) as server:
         roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
         run = ["finetune", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(tmp_path / "out")]
         assert main(run) == 0
@@ -344,7 +344,7 @@ def test_what_training_holds_is_never_waited_for() -> None:
 def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
     tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+    with serve(faults=[job_faults.training_not_available()]) as server:
         roles = [f"--{r}=offline-{r}" for r in ("teacher", "student", "judge", "embedding")]
         run = ["run", SAMPLE, *roles, "--base-url", server.base_url, *OPTIONS[1:], "--prices", prices]
         assert main([*run, "--max-cost", "0.8", "--out", str(tmp_path / "out")]) == 2

@@ -22,17 +22,17 @@ import numpy as np
 import openai
 import pytest
 
+import job_faults
 from doubles import Clock, Script
-from minirag import evaluate, prompts
+from faults import Faults, Rule, serve
+from minirag import evaluate, offline, prompts
 from minirag.cli.main import main
 from minirag.cli.rows import summary
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
-from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Rule, Server, job_faults, serve
-from minirag.offline.faults import Faults
+from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server
 from minirag.retry import CALLS_GIVEN_UP, REST, Retry
-from minirag.server.service import Service as OfflineService
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
 
@@ -192,7 +192,7 @@ def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(
 def test_no_worker_asks_before_the_time_that_one_of_them_was_told() -> None:
     times: list[float] = []
     slow = Rule(last=1, status=429, error={"message": "slow down"}, headers={"retry-after-ms": "400"})
-    faulty = Faults(OfflineService(None), [slow])
+    faulty = Faults(offline.api(), [slow])
 
     def timed(request: Request) -> Reply:
         times.append(time.monotonic())
@@ -467,7 +467,7 @@ def collect(server: Server, out: Path) -> list[str]:
 def test_a_run_that_the_service_lets_down_stops_early_and_resumes_where_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    healthy = OfflineService(None)
+    healthy = offline.api()
     seen, failed = Counter[str](), 0
     is_down = False
 

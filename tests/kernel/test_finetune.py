@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+import job_faults
 from doubles import Script, refusal
+from faults import serve
 from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
 from minirag.finetune import Hyperparameters, Progress
 from minirag.models import ChatModel
-from minirag.offline import job_faults
 from minirag.prompts import Excerpt
 from minirag.retry import Retry
 from minirag.service import Service
@@ -201,18 +202,18 @@ def attempt(server: offline.Server, folder: Path, **more: Any) -> FineTuningJob:
 
 
 def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> None:
-    with offline.serve(faults=[job_faults.lost_reply()]) as server:
+    with serve(faults=[job_faults.lost_reply()]) as server:
         assert attempt(server, tmp_path).model
         assert len(jobs_of(server)) == 1
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
 
 
 def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
-    with offline.serve(faults=[job_faults.file_not_ready(3)]) as server:
+    with serve(faults=[job_faults.file_not_ready(3)]) as server:
         assert attempt(server, tmp_path).model
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 4
         assert server.requests["POST", "/v1/files"] == 1
-    with offline.serve(faults=[job_faults.file_not_ready(1000)]) as server:
+    with serve(faults=[job_faults.file_not_ready(1000)]) as server:
         with pytest.raises(JobUnfinished, match="still processing"):
             attempt(server, tmp_path / "other")
         assert jobs_of(server) == []
@@ -236,7 +237,7 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Pa
 def test_each_outcome_without_a_model_has_its_sentence(
     tmp_path: Path, rule: Any, kind: type[Exception], says: str
 ) -> None:
-    with offline.serve(faults=[rule]) as server:
+    with serve(faults=[rule]) as server:
         with pytest.raises(kind, match=says):
             _ = attempt(server, tmp_path).model
         assert len(jobs_of(server)) <= 1
@@ -250,9 +251,9 @@ def test_a_model_that_cannot_be_tuned_is_named(tmp_path: Path, service: Service)
 
 def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path: Path) -> None:
     rules = [job_faults.job_shows(1, 2, status="paused"), job_faults.job_shows(3, 3, status="reticulating")]
-    with offline.serve(faults=rules) as server:
+    with serve(faults=rules) as server:
         assert attempt(server, tmp_path).model
-    forever = offline.serve(faults=[job_faults.job_shows(1, status="paused")])
+    forever = serve(faults=[job_faults.job_shows(1, status="paused")])
     with forever as server, pytest.raises(JobUnfinished, match="still paused after 600 s; run again"):
         attempt(server, tmp_path / "other")
 

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+import job_faults
 from doubles import Script
+from faults import serve
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
 from minirag.curation.templates import parts
-from minirag.offline import job_faults
 from minirag.service import Service
 from minirag.text import for_model
 
@@ -322,7 +323,7 @@ def served(server: offline.Server, out: Path, *more: str) -> list[str]:
 def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with offline.serve(faults=[job_faults.training_not_available()]) as server:
+    with serve(faults=[job_faults.training_not_available()]) as server:
         assert main(served(server, tmp_path / "out")) == 2
         said = capsys.readouterr().err.splitlines()[-1]
         assert "no longer trains" in said
@@ -370,13 +371,13 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
 
 
 def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with offline.serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
+    with serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
         assert main(served(server, tmp_path / "out")) == 0
     assert "is not served yet; waiting for it up to 600 s" in capsys.readouterr().err
 
 
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with offline.serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
+    with serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
         assert main(["collect", *finetune[1:]]) == 0
         before = (tmp_path / "out" / "run.json").read_bytes()

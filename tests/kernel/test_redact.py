@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from minirag import redact
+from minirag import offline, redact
 from minirag.cli.main import main
 from minirag.errors import InputError
 from minirag.files import write_atomically, write_json
 from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.offline import Server
-from minirag.server.service import Service as OfflineService
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
 
@@ -38,7 +37,7 @@ class Echo:
     def __init__(self, fault: str) -> None:
         self.fault = fault
         self.echoed = 0
-        self._works = OfflineService(None)
+        self._works = offline.api()
 
     def __call__(self, request: Request) -> Reply:
         key = request.headers["authorization"].split(" ", 1)[1]

@@ -9,10 +9,9 @@ import openai
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from minirag import prompts
+from minirag import offline, prompts
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server
 from minirag.prompts import Excerpt
-from minirag.server.service import Service
 from minirag.server.wire import Reply, Request
 
 SCHEMAS = Path(__file__).parents[3] / "shared" / "openai" / "openapi-subset.json"
@@ -64,7 +63,7 @@ class Recorded:
     """A service that also keeps what it was asked and what it answered."""
 
     def __init__(self) -> None:
-        self.service = Service(None)
+        self.service = offline.api()
         self.exchanges: list[tuple[Request, Reply]] = []
 
     def __call__(self, request: Request) -> Reply:

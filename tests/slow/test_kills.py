@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 import minirag
-from minirag import Exchange, MessageLog
-from minirag.server.server import Server
-from minirag.server.service import Service
+from minirag import Exchange, MessageLog, offline
+from minirag.server import Server
 from minirag.server.wire import Reply, Request
 
 KILLS = int(os.environ.get("MINIRAG_KILLS", "20"))
@@ -44,7 +43,7 @@ class Runs:
     def service(self, answers: int | None = None, state: str = "") -> Iterator[Server]:
         """The embedded service, new or with an earlier one's state; after `answers` chat replies each call hangs."""
         self.services += 1
-        embedded = Service(self.work / (state or f"service-{self.services}"))
+        embedded = offline.api(self.work / (state or f"service-{self.services}"))
         chats = 0
 
         def reply(request: Request) -> Reply:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from minirag.server.server import Server
-from minirag.server.service import Service as OfflineService
+from minirag import offline
+from minirag.server import Server
 from minirag.server.wire import Reply, Request
 from recorded import CASSETTES, Models, models_of
 
@@ -22,7 +22,7 @@ OTHER = Models("other-teacher", "other-student", "other-judge", "other-embedding
 @pytest.fixture
 def other_service() -> Callable[[Request], Reply]:
     """The embedded models under other names: as far as a client can tell, another service."""
-    embedded = OfflineService(None)
+    embedded = offline.api()
 
     def reply(request: Request) -> Reply:
         answer = embedded(request._replace(body=request.body.replace(b"other-", b"offline-")))
@@ -83,7 +83,7 @@ def test_the_readmes_example_of_a_cassette_test_records_once_and_then_needs_no_s
     (tmp_path / "test_my_script.py").write_text(example.replace("gpt-4.1-mini", "offline-judge"), "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     for mode, requests in (("once", 2), ("none", 0)):
-        with Server(OfflineService(None)) as server:
+        with Server(offline.api()) as server:
             environment = {**os.environ, "OPENAI_BASE_URL": server.base_url}
             run = subprocess.run([*command, f"--record-mode={mode}"], cwd=tmp_path, env=environment, check=False)
             assert (run.returncode, server.requests.total()) == (0, requests)

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from doubles import Clock
+from minirag import offline
 from minirag.costs.bill import load_prices, training_cost
 from minirag.costs.budget import Budget
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
-from minirag.server.server import Server
-from minirag.server.service import Service as OfflineService
+from minirag.server import Server
 from minirag.server.wire import Reply, Request
 from minirag.service import OPENAI_ADDRESS, Service, is_loopback
 from minirag.testing import vcr_config as cassette_settings
@@ -79,7 +79,7 @@ class Source:
     def connect(self) -> Iterator[Service]:
         """The service, under OpenAI's address."""
         if self.records and not self.address:
-            with Server(_dated(OfflineService(None))) as server, self._service(server.base_url) as service:
+            with Server(_dated(offline.api())) as server, self._service(server.base_url) as service:
                 yield service
         else:
             with self._service(self.address) as service:

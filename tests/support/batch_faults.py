@@ -1,9 +1,11 @@
-"""Apart. What the real service does to batches, as rules: in its recorded words where there are any."""
+"""What the real service does to batches, as rules: in its recorded words where there are any."""
 
+import random
 from typing import Any
 
-from minirag.offline.faults import Rule
+from faults import Rule
 from minirag.server.batches import EXPIRED
+from minirag.server.wire import Reply
 
 _LINE: Any = {"method": "POST", "path": "/(chat/completions|embeddings)$"}
 
@@ -14,9 +16,19 @@ def lines_fail(share: float, seed: int = 0) -> Rule:
     return Rule(**_LINE, share=share, seed=seed, status=500, error={"message": message, "type": "server_error"})
 
 
-def lines_missing(share: float, seed: int = 0) -> Rule:
-    """Some of the lines, others each time, are in neither of the two files."""
-    return Rule(**_LINE, share=share, seed=seed, cut=0)
+class LinesMissing(Rule):
+    """A `share` of the lines, others in each batch, is in neither of its two files."""
+
+    def is_due(self, number: int, request: Any, repeat: int) -> bool:
+        return True
+
+    def changed(self, reply: Reply) -> Reply:
+        lines = reply.body.splitlines(keepends=True)
+        return reply._replace(body=b"".join(line for line in lines if random.Random(line).random() >= self.share))
+
+
+def lines_missing(share: float) -> Rule:
+    return LinesMissing(method="GET", path="/content$", share=share)
 
 
 def expires_at_line(number: int) -> Rule:
@@ -31,8 +43,8 @@ def lost_reply() -> Rule:
 
 def fails_validation(looks: int = 1, code: str = "invalid_input_file", message: str = "The file is empty.") -> Rule:
     """The first looks at a batch show that its file was refused; no line of it is done."""
-    wrong = {"code": code, "message": message, "param": None, "line": None}
-    return batch_shows(1, looks, status="failed", errors={"object": "list", "data": [wrong]})
+    error = {"code": code, "message": message, "param": None, "line": None}
+    return batch_shows(1, looks, status="failed", errors={"object": "list", "data": [error]})
 
 
 def enqueued_too_much(looks: int = 1) -> Rule:
@@ -45,8 +57,5 @@ def enqueued_too_much(looks: int = 1) -> Rule:
 
 
 def batch_shows(first: int, last: int | None = None, **fields: Any) -> Rule:
-    """The `first` to the `last` look at a batch shows these fields; behind them it moves on as ever.
-
-    >>> odd = batch_shows(2, 3, status="reticulating")
-    """
+    """The `first` to the `last` look at a batch shows these fields; after them it moves on as ever."""
     return Rule(method="GET", path="/batches/[^/]+$", first=first, last=last, fields=fields)

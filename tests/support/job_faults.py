@@ -1,11 +1,8 @@
-"""Apart. What the real service does to fine-tuning jobs, as rules: each refusal in its recorded words.
-
-The words are those of recorded replies and of the provider's documentation; ids in them are made up.
-"""
+"""What the real service does to fine-tuning jobs, as rules: each refusal in its recorded words, with made-up ids."""
 
 from typing import Any
 
-from minirag.offline.faults import Rule
+from faults import Rule
 
 _CREATE: Any = {"method": "POST", "path": "/fine_tuning/jobs$"}
 
@@ -40,22 +37,14 @@ def training_not_available() -> Rule:
 
 
 def job_shows(first: int, last: int | None = None, **fields: Any) -> Rule:
-    """The `first` to the `last` look at a job shows these fields; behind them it moves on as ever.
-
-    >>> paused, odd = job_shows(2, 3, status="paused"), job_shows(4, 4, status="reticulating")
-    >>> failed = job_shows(3, status="failed", error={}, fine_tuned_model=None)
-    """
+    """The `first` to the `last` look at a job shows these fields; after them it moves on as ever."""
     return Rule(method="GET", path="/fine_tuning/jobs/[^/]+$", first=first, last=last, fields=fields)
 
 
 def tuned_model_unknown(times: int) -> Rule:
     """The first chats with a tuned model are refused: it is not served yet."""
     message = "The model `ft:offline-student` does not exist or you do not have access to it."
+    error = {"message": message, "code": "model_not_found"}
     return Rule(
-        method="POST",
-        path="/chat/completions$",
-        holding=r'"model":\s*"ft:',
-        last=times,
-        status=404,
-        error={"message": message, "code": "model_not_found"},
+        method="POST", path="/chat/completions$", holding=r'"model":\s*"ft:', last=times, status=404, error=error
     )

@@ -1,0 +1,224 @@
+"""The routes of OpenAI's API without the sockets: a request in, a reply out; an engine answers.
+
+Any callable of this shape can be served, so a test may wrap an `Api` to count, delay or break replies.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minirag.prompts import text_of
+from minirag.server.batches import Batches
+from minirag.server.engine import ChatRequest, Engine, Model
+from minirag.server.files import Files
+from minirag.server.jobs import Jobs
+from minirag.server.wire import (
+    Json,
+    Refused,
+    Reply,
+    Request,
+    integer,
+    invalid,
+    json_body,
+    json_reply,
+    number,
+    required,
+    string,
+    upload,
+)
+
+FINGERPRINT = "fp_minirag_1"
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+MOST_TEXTS = 2048
+"""Texts to embed in one request."""
+
+
+class Api:
+    """The models of `engine`, and files, jobs and batches; safe to call from many threads.
+
+    `state` is the folder that keeps files, jobs and batches; None keeps them as long as the process.
+    """
+
+    def __init__(self, engine: Engine, state: Path | None = None) -> None:
+        self._engine = engine
+        self._files = Files(state and state / "files")
+        self._jobs = Jobs(state and state / "jobs", self._files, engine)
+        self.batches = Batches(state and state / "batches", self._files, self)
+
+    def __call__(self, request: Request) -> Reply:
+        """Return the reply to a request, which may be an error."""
+        try:
+            # Any key will do, but there must be one: a program that forgets it would fail with the real service.
+            if not re.match(r"Bearer\s+\S", request.headers.get("authorization", "")):
+                message = "You didn't provide an API key in an Authorization header; any text after 'Bearer' will do."
+                raise Refused(401, message, code="missing_api_key")
+            answer = self._route(request)
+        except Refused as refused:
+            return refused.reply
+        return Reply(200, answer, "application/octet-stream") if isinstance(answer, bytes) else json_reply(answer)
+
+    def _route(self, request: Request) -> Json | bytes:  # noqa: PLR0912  one line per route
+        files, jobs, batches = self._files, self._jobs, self.batches
+        match request.method, request.path.split("/")[1:]:
+            case "POST", ["v1", "chat", "completions"]:
+                return self._chat(json_body(request))
+            case "POST", ["v1", "embeddings"]:
+                return self._embeddings(json_body(request))
+            case "GET", ["v1", "models"]:
+                return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
+            case "GET", ["v1", "models", name]:
+                return _described(self._model(name))
+            case "DELETE", ["v1", "models", name]:
+                return self._delete(self._model(name))
+            case "POST", ["v1", "files"]:
+                return files.upload(upload(request))
+            case "GET", ["v1", "files"]:
+                return files.all(request.query)
+            case "GET", ["v1", "files", file_id]:
+                return files.get(file_id)
+            case "DELETE", ["v1", "files", file_id]:
+                return files.delete(file_id)
+            case "GET", ["v1", "files", file_id, "content"]:
+                return files.content(file_id)
+            case "POST", ["v1", "fine_tuning", "jobs"]:
+                return jobs.create(json_body(request))
+            case "GET", ["v1", "fine_tuning", "jobs"]:
+                return jobs.all(request.query)
+            case "GET", ["v1", "fine_tuning", "jobs", job_id]:
+                return jobs.get(job_id)
+            case "GET", ["v1", "fine_tuning", "jobs", job_id, "events"]:
+                return jobs.events(job_id, request.query)
+            case "GET", ["v1", "fine_tuning", "jobs", job_id, "checkpoints"]:
+                return jobs.checkpoints(job_id, request.query)
+            case "POST", ["v1", "fine_tuning", "jobs", job_id, "cancel"]:
+                return jobs.cancel(job_id)
+            case "POST", ["v1", "batches"]:
+                return batches.create(json_body(request))
+            case "GET", ["v1", "batches"]:
+                return batches.all(request.query)
+            case "GET", ["v1", "batches", batch_id]:
+                return batches.get(batch_id)
+            case "POST", ["v1", "batches", batch_id, "cancel"]:
+                return batches.cancel(batch_id)
+        raise Refused(404, f"Invalid URL ({request.method} {request.path})")
+
+    def _model(self, name: str, kind: str = "") -> Model:
+        """Return the model of this name; refused if there is none, or it is of another kind."""
+        model = next((model for model in self._engine.models() if model.name == name), None)
+        if model is None:
+            message = f"The model '{name}' does not exist or you do not have access to it."
+            raise Refused(404, message, param="model", code="model_not_found")
+        if kind not in ("", model.kind):
+            raise Refused(404, f"'{name}' is not a model of this endpoint.", param="model")
+        return model
+
+    def _delete(self, model: Model) -> Json:
+        if not model.is_tuned:
+            raise Refused(403, f"The model '{model.name}' cannot be deleted; only tuned models can.", param="model")
+        self._engine.delete(model.name)
+        return {"id": model.name, "object": "model", "deleted": True}
+
+    def _chat(self, body: Json) -> Json:
+        model = self._model(string(body, "model"), "chat").name
+        completion = self._engine.complete(model, _chat_request(body))
+        usage = completion.prompt_tokens, completion.completion_tokens
+        return {
+            "id": "chatcmpl-" + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:29],
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": model,
+            "choices": [
+                {
+                    "index": index,
+                    "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
+                    "logprobs": None,
+                    "finish_reason": choice.finish_reason,
+                }
+                for index, choice in enumerate(completion.choices)
+            ],
+            "usage": {
+                "prompt_tokens": usage[0],
+                "completion_tokens": usage[1],
+                "total_tokens": sum(usage),
+                "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+                "completion_tokens_details": {
+                    "reasoning_tokens": 0,
+                    "audio_tokens": 0,
+                    "accepted_prediction_tokens": 0,
+                    "rejected_prediction_tokens": 0,
+                },
+            },
+            "service_tier": "default",
+            "system_fingerprint": FINGERPRINT,
+        }
+
+    def _embeddings(self, body: Json) -> Json:
+        """Return one vector per text, as floats or as base64 of little-endian float32."""
+        model = self._model(string(body, "model"), "embedding").name
+        texts = [required(body, "input")] if isinstance(body.get("input"), str) else required(body, "input")
+        if not isinstance(texts, list) or not 1 <= len(texts) <= MOST_TEXTS:
+            raise invalid("input", f"a string or an array of 1 to {MOST_TEXTS} strings")
+        if not all(isinstance(text, str) and text for text in texts):
+            raise invalid("input", "strings that are not empty (token numbers are not supported)")
+        encoding = body.get("encoding_format") or "float"
+        if encoding not in ("float", "base64"):
+            raise invalid("encoding_format", "'float' or 'base64'")
+        vectors = self._engine.embed(model, texts, integer(body, "dimensions", 1, 1 << 16))
+        rows = np.ascontiguousarray(vectors.rows, dtype="<f4")
+        values = rows.tolist() if encoding == "float" else [base64.b64encode(row.tobytes()).decode() for row in rows]
+        return {
+            "object": "list",
+            "data": [{"object": "embedding", "index": i, "embedding": value} for i, value in enumerate(values)],
+            "model": model,
+            "usage": {"prompt_tokens": vectors.tokens, "total_tokens": vectors.tokens},
+        }
+
+
+def _described(model: Model) -> Json:
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": "minirag"}
+
+
+def _chat_request(body: Json) -> ChatRequest:
+    """Check the parameters of a chat; what no engine can do is refused, not ignored."""
+    for name in ("stream", "logprobs"):
+        if body.get(name):
+            raise Refused(400, f"'{name}' is not supported here; leave it out.", param=name, code="unsupported_value")
+    messages = required(body, "messages")
+    if not isinstance(messages, list) or not messages:
+        raise invalid("messages", "an array with a message or more")
+    stop = body.get("stop") or []
+    stop = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stop, list) or not all(isinstance(mark, str) and mark for mark in stop):
+        raise invalid("stop", "a string or an array of strings")
+    shape = body.get("response_format") or {}
+    if not isinstance(shape, dict) or shape.get("type", "text") not in ("text", "json_object", "json_schema"):
+        raise invalid("response_format", "the type 'text', 'json_object' or 'json_schema'")
+    return ChatRequest(
+        [_message(message, f"messages[{i}]") for i, message in enumerate(messages)],
+        shape,
+        integer(body, "n", 1, 128) or 1,
+        integer(body, "max_completion_tokens", 1, 1 << 31) or integer(body, "max_tokens", 1, 1 << 31),
+        stop,
+        number(body, "temperature", 0, 2),
+        number(body, "top_p", 0, 1),
+        integer(body, "seed", -(1 << 63), 1 << 63),
+    )
+
+
+def _message(message: Any, name: str) -> dict[str, str]:
+    """Return role and text of a message."""
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        raise invalid(name, f"an object with a role of {', '.join(ROLES)}")
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    if not isinstance(content, str | list) and not (content is None and message["role"] == "assistant"):
+        raise invalid(f"{name}.content", "a string or an array of parts")
+    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
+        raise invalid(f"{name}.content", "parts with a text; no images or files")
+    return {"role": message["role"], "content": text_of(message)}

@@ -1,0 +1,288 @@
+"""Fine-tuning jobs: from an uploaded file to a tuned model, through the states of the real service.
+
+A job moves on by one state each time it is looked at (retrieved, or its events listed): validating_files, queued,
+running, then succeeded or failed. No clock is involved, so a client sees every state. An engine trains in a thread; a
+look waits a while for it, so that a job that takes seconds ends at the first look at it running.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from minirag.prompts import text_of
+from minirag.server.engine import Engine, Trained, Training, TrainingStopped
+from minirag.server.files import Files
+from minirag.server.records import Records
+from minirag.server.wire import Json, Refused, integer, invalid, metadata, number, optional_string, page, parsed, string
+
+PATIENCE = 30.0
+"""How long a look at a running job waits for its end, in seconds."""
+FEWEST_EXAMPLES = 10
+MOST_METRICS = 100
+"""Losses that are shown as events, evenly spread; the result file has all."""
+FINAL = ("succeeded", "failed", "cancelled")
+
+
+class Jobs:
+    """Fine-tuning jobs by id. `folder` keeps them; None keeps them as long as the process."""
+
+    def __init__(self, folder: Path | None, files: Files, engine: Engine) -> None:
+        self._records = Records(folder)  # each {"id", "job", "events", "checkpoints"}, the last two oldest first
+        self._files = files
+        self._engine = engine
+        self._lock = Lock()  # held while a record is changed
+        self._threads: dict[str, Thread] = {}
+        self._turn = Lock()  # held while a job trains: one at a time
+
+    def create(self, body: Json) -> Json:
+        """POST /v1/fine_tuning/jobs."""
+        model = string(body, "model")
+        if not any(offered.name == model and offered.is_trainable for offered in self._engine.models()):
+            message = f"Model {model} is not available for fine-tuning or does not exist."
+            raise Refused(400, message, param="model", code="model_not_available")
+        job = _new(body, model)
+        for name in ("training_file", "validation_file"):
+            file = self._files.find(job[name]) if job[name] else None
+            if job[name] and (file is None or file["purpose"] != "fine-tune"):
+                raise Refused(400, f"invalid {name}: {job[name]}", param=name)
+        key = json.dumps(job | {"created_at": 0}, sort_keys=True).encode()
+        record = self._records.add("ftjob-", key, {"job": job, "events": [], "checkpoints": []})
+        record = _logged(record, "info", f"Created fine-tuning job: {record['id']}")
+        record = _logged(record, "info", f"Validating training file: {job['training_file']}")
+        return _public(self._records.put(record))
+
+    def all(self, query: Mapping[str, str]) -> Json:
+        """GET /v1/fine_tuning/jobs, the newest first; `metadata[key]=value` filters."""
+        wanted = {name[9:-1]: value for name, value in query.items() if re.fullmatch(r"metadata\[.+\]", name)}
+        jobs = [_public(record) for record in self._records.newest_first()]
+        return page([job for job in jobs if wanted.items() <= (job["metadata"] or {}).items()], query)
+
+    def get(self, job_id: str) -> Json:
+        """GET /v1/fine_tuning/jobs/{job_id}; moves the job on."""
+        return _public(self._moved(job_id))
+
+    def events(self, job_id: str, query: Mapping[str, str]) -> Json:
+        """GET /v1/fine_tuning/jobs/{job_id}/events, the newest first; moves the job on."""
+        return page(self._moved(job_id)["events"][::-1], query)
+
+    def checkpoints(self, job_id: str, query: Mapping[str, str]) -> Json:
+        """GET /v1/fine_tuning/jobs/{job_id}/checkpoints: the finished model, once there is one."""
+        return page(self._record(job_id)["checkpoints"], query, usual=10)
+
+    def cancel(self, job_id: str) -> Json:
+        """POST /v1/fine_tuning/jobs/{job_id}/cancel; refused if the job has ended."""
+        with self._lock:
+            record = self._record(job_id)
+            if (status := record["job"]["status"]) in FINAL:
+                raise Refused(400, f'Cannot cancel a job {job_id} that already has status "{status}".')
+            record = _logged(record, "warn", "The job was stopped due to a cancellation request")
+            return _public(self._records.put(_changed(record, status="cancelled")))
+
+    def _record(self, job_id: str) -> Json:
+        if record := self._records.get(job_id):
+            return record
+        message = f"Could not find fine tune: {job_id}"
+        raise Refused(404, message, param="fine_tune_id", code="fine_tune_not_found")
+
+    def _moved(self, job_id: str) -> Json:
+        """Return the record of a job after its next step."""
+        with self._lock:
+            record = self._record(job_id)
+            match record["job"]["status"]:
+                case "validating_files":
+                    return self._records.put(self._validated(record))
+                case "queued":
+                    record = _logged(record, "info", "Fine-tuning job started")
+                    return self._records.put(_changed(record, status="running"))
+                case "running" if job_id not in self._threads:
+                    self._threads[job_id] = Thread(target=self._train, args=(record,), daemon=True)
+                    self._threads[job_id].start()
+            thread = self._threads.get(job_id)
+        if thread:
+            thread.join(PATIENCE)
+        return self._record(job_id)
+
+    def _validated(self, record: Json) -> Json:
+        job = record["job"]
+        try:
+            examples = self._examples(job["training_file"], "training")
+            self._examples(job["validation_file"], "validation")
+        except Refused as refused:
+            return _failed(record, refused)
+        defaults = self._engine.defaults(len(examples))
+        settings = {k: defaults[k] if value == "auto" else value for k, value in job["hyperparameters"].items()}
+        record = _logged(record, "info", "Files validated, moving job to queued state")
+        return _changed(record, status="queued", hyperparameters=settings, method=_method(settings))
+
+    def _train(self, record: Json) -> None:
+        """Train the model of a running job, in a thread of its own, and keep what comes of it."""
+        job_id, job = record["id"], record["job"]
+        losses: list[tuple[int, float]] = []
+
+        def report(step: int, total: int, loss: float) -> None:
+            losses.append((step, round(loss, 5)))  # further digits depend on the machine
+            with self._lock:
+                record = self._record(job_id)
+                if record["job"]["status"] != "running":
+                    raise TrainingStopped
+                if (len(losses) - 1) % (1 + total // MOST_METRICS) == 0:
+                    data = {"step": step, "train_loss": losses[-1][1], "total_steps": total}
+                    message = f"Step {step}/{total}: training loss={loss:.2f}"
+                    self._records.put(_logged(record, "info", message, data))
+
+        try:
+            with self._turn:
+                examples = self._examples(job["training_file"], "training")  # may have been deleted since
+                validation = self._examples(job["validation_file"], "validation")
+                suffix = re.sub(r"[^a-z0-9]+", "-", (job["user_provided_suffix"] or "").lower()).strip("-")
+                settings, seed = job["hyperparameters"], job["seed"]
+                training = Training(job_id, job["model"], suffix, examples, validation, settings, seed)
+                trained = self._engine.train(training, report)
+            with self._lock:
+                self._records.put(self._succeeded(self._record(job_id), trained, losses))
+        except TrainingStopped:
+            return
+        except Exception as error:
+            failure = error if isinstance(error, Refused) else Refused(500, f"Training failed: {error!r}")
+            with self._lock:
+                self._records.put(_failed(self._record(job_id), failure))
+
+    def _succeeded(self, record: Json, trained: Trained, losses: list[tuple[int, float]]) -> Json:
+        table = "step,train_loss\n" + "".join(f"{step},{loss:.5f}\n" for step, loss in losses)
+        results = self._files.add(table.encode(), "step_metrics.csv", "fine-tune-results")
+        record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
+        record = _logged(record, "info", "The job has successfully completed")
+        if losses:
+            record = record | {"checkpoints": [_checkpoint(record["id"], trained.model, *losses[-1])]}
+        return _changed(
+            record,
+            status="succeeded",
+            fine_tuned_model=trained.model,
+            finished_at=int(time.time()),
+            result_files=[results["id"]],
+            trained_tokens=trained.tokens,
+        )
+
+    def _examples(self, file_id: str | None, kind: str) -> list[list[Json]]:
+        """Return the messages of each example of a file; refused, with the error of the failed job, if one is bad."""
+        if file_id is None:
+            return []
+        code, param = f"invalid_{kind}_file", f"{kind}_file"
+        if self._files.find(file_id) is None:
+            raise Refused(400, f"The {kind} file {file_id} was deleted.", param=param, code=code)
+        examples = []
+        for place, line in enumerate(self._files.content(file_id).splitlines(), 1):
+            example = parsed(line)
+            messages: Any = example.get("messages") if isinstance(example, dict) else None
+            if not _is_chat(messages):
+                message = f"Line {place} of the {kind} file is not a chat that ends with the assistant's reply."
+                raise Refused(400, message, param=param, code=code)
+            examples.append(messages)
+        if kind == "training" and len(examples) < FEWEST_EXAMPLES:
+            message = f"Training file has {len(examples)} example(s), but must have at least {FEWEST_EXAMPLES}."
+            raise Refused(400, message, param=param, code="invalid_n_examples")
+        return examples
+
+
+def _is_chat(messages: Any) -> bool:
+    """Return whether these are messages with roles, the last one the assistant's, with a text."""
+    if not isinstance(messages, list) or not all(isinstance(m, dict) and "role" in m for m in messages):
+        return False
+    return bool(messages) and messages[-1]["role"] == "assistant" and text_of(messages[-1]) != ""
+
+
+def _new(body: Json, model: str) -> Json:
+    """Return a job as it is first shown, without its id."""
+    settings = _hyperparameters(body)
+    integrations = body.get("integrations") or []
+    if not isinstance(integrations, list):
+        raise invalid("integrations", "an array")
+    return {
+        "object": "fine_tuning.job",
+        "model": model,
+        "created_at": int(time.time()),
+        "finished_at": None,
+        "fine_tuned_model": None,
+        "organization_id": "org-minirag",
+        "result_files": [],
+        "status": "validating_files",
+        "training_file": string(body, "training_file"),
+        "validation_file": optional_string(body, "validation_file"),
+        "hyperparameters": settings,
+        "trained_tokens": None,
+        "error": None,
+        "user_provided_suffix": optional_string(body, "suffix"),
+        "seed": integer(body, "seed", 0, 2**31 - 1) or 0,
+        "estimated_finish": None,
+        "integrations": integrations,  # shown, but nothing is reported to anybody
+        "metadata": metadata(body),
+        "method": _method(settings),
+    }
+
+
+def _method(settings: Json) -> Json:
+    """Return the newer of the two places where a job shows its hyperparameters."""
+    return {"type": "supervised", "supervised": {"hyperparameters": settings}}
+
+
+def _hyperparameters(body: Json) -> Json:
+    """Return all three settings, "auto" where the client leaves the choice to us; they may stand in either place."""
+    method = body.get("method") or _method(body.get("hyperparameters") or {})
+    if not isinstance(method, dict) or method.get("type") != "supervised":
+        raise invalid("method", "the type 'supervised'")
+    supervised = method.get("supervised") or {}
+    settings = (supervised.get("hyperparameters") or {}) if isinstance(supervised, dict) else None
+    if not isinstance(settings, dict):
+        raise invalid("hyperparameters", "an object")
+    chosen = {name: value for name, value in settings.items() if value != "auto"}
+    return {
+        "n_epochs": integer(chosen, "n_epochs", 1, 50) or "auto",
+        "batch_size": integer(chosen, "batch_size", 1, 256) or "auto",
+        "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, 1e6) or "auto",
+    }
+
+
+def _public(record: Json) -> Json:
+    return {"id": record["id"], **record["job"]}
+
+
+def _changed(record: Json, **fields: Any) -> Json:
+    return record | {"job": record["job"] | fields}
+
+
+def _failed(record: Json, refused: Refused) -> Json:
+    error = {"code": refused.code, "message": str(refused), "param": refused.param}
+    record = _logged(record, "error", str(refused))
+    return _changed(record, status="failed", error=error, finished_at=int(time.time()))
+
+
+def _logged(record: Json, level: str, message: str, data: Json | None = None) -> Json:
+    """Return the record with one more event."""
+    place = f"{record['id']}/{len(record['events'])}"
+    event = {
+        "object": "fine_tuning.job.event",
+        "id": "ftevent-" + hashlib.sha256(place.encode()).hexdigest()[:24],
+        "created_at": int(time.time()),
+        "level": level,
+        "message": message,
+        "data": data or {},
+        "type": "metrics" if data else "message",
+    }
+    return record | {"events": [*record["events"], event]}
+
+
+def _checkpoint(job_id: str, model: str, step: int, loss: float) -> Json:
+    return {
+        "object": "fine_tuning.job.checkpoint",
+        "id": "ftckpt_" + job_id.removeprefix("ftjob-"),
+        "created_at": int(time.time()),
+        "fine_tuned_model_checkpoint": model,
+        "fine_tuning_job_id": job_id,
+        "metrics": {"step": step, "train_loss": loss},
+        "step_number": step,
+    }
