@@ -17,15 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import prompts
+from minirag import costs, prompts
 from minirag.chunker import Chunk, chunk
 from minirag.comparison import ARMS
-from minirag.costs import bill as costs
-from minirag.costs.budget import Budget
-from minirag.costs.conflicts import conflicts, cut_off
-from minirag.costs.payback import in_words as payback_in_words
-from minirag.costs.payback import payback
-from minirag.costs.shutdowns import warnings
 from minirag.curation import (
     DECISIONS,
     abstains,
@@ -49,7 +43,7 @@ from minirag.errors import (
 from minirag.evaluation import Row, Scores, evaluate
 from minirag.files import FULL, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
-from minirag.message_log import Exchange, MessageLog, canonical
+from minirag.message_log import MessageLog, canonical
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.postgres.connection import Database
 from minirag.postgres.store import PostgresVectorStore, chunks_digest
@@ -67,7 +61,7 @@ from minirag.report import FILES, Results, SavedRun, read_losses, write_report
 from minirag.retry import in_order
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.settings import Settings
-from minirag.statistics import LABELS_FILE, Evaluation, comparison_of, question_kinds, read_labels
+from minirag.statistics import LABELS_FILE, Evaluation, comparison_of, conflicts, cut_off, question_kinds, read_labels
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 from minirag.vector_store import Store, VectorStore
 from minirag.version import VERSION
@@ -139,11 +133,11 @@ class Run:
         return MessageLog(self.folder / "messages.jsonl")
 
     @cached_property
-    def budget(self) -> Budget | None:
+    def budget(self) -> costs.Budget | None:
         """The cap on what this folder's calls may cost, if there is one; every service asks it before each call."""
         if self.max_cost is None:
             return None
-        return Budget(self.max_cost, self.prices, self.log, self.settings.tokenizer)
+        return costs.Budget(self.max_cost, self.prices, self.log, self.settings.tokenizer)
 
     @cached_property
     def service(self) -> Service:
@@ -422,9 +416,9 @@ class Run:
         """Say what goes off soon, and put the price aside, before money is spent; the known dates are OpenAI's own."""
         if self.budget is not None:
             self.budget.hold_training(self.settings.student, self.training_usd)
-        service = self.training_service
-        if service.address == OPENAI_ADDRESS:
-            for warning in warnings([self.settings.student], date.today(), trains=True):
+        if self.training_service.address == OPENAI_ADDRESS:
+            student = self.settings.student
+            for warning in costs.shutdown_warnings(self.prices, [student], date.today(), base=student):
                 self.say(f"warning: {warning}")
 
     @cached_property
@@ -572,23 +566,15 @@ class Run:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: everything that this folder's calls have cost, and whether training pays for itself."""
-        answer = {arm: costs.per_answer(self._exchanges(arm), self.prices) for arm in self.arms}
+        calls = {
+            arm: [[draft.exchange for draft in answer.drafts] for (a, _), answer in self.answers.items() if a == arm]
+            for arm in self.arms
+        }
         # what training elsewhere has cost is not known here
         training = None if self.settings.tuned or not self.tuned else self.training_usd
-        paid_back = payback(training, answer["teacher"], answer.get("tuned"))
-        money = {
-            "usd_per_question": answer,
-            "training_usd": training,
-            "break_even_questions": "never" if paid_back.never else paid_back.questions,
-            "payback": payback_in_words(paid_back),
-        }
-        result = costs.as_json(costs.bill(self.log, self.prices), self.prices, money)
+        result = costs.run_costs(self.log, self.prices, calls, training)
         write_json(self.folder / "costs.json", result)
         return result
-
-    def _exchanges(self, arm: str) -> list[list[Exchange]]:
-        """The exchanges behind each of an arm's eval answers."""
-        return [[d.exchange for d in answer.drafts] for (name, _), answer in self.answers.items() if name == arm]
 
     @property
     def results(self) -> Results:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minirag import costs
 from minirag.cli.terminal import cut, show, show_json, table
-from minirag.costs import bill as costs
-from minirag.costs.bill import dollars
+from minirag.costs import dollars
 from minirag.curation import CLASSES, Checked, check_files, curate_file
 from minirag.questions import read_questions
 from minirag.training import default_epochs

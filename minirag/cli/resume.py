@@ -13,7 +13,7 @@ from typing import Any, get_args
 from minirag.cli.arguments import ROLES
 from minirag.cli.connect import OFFLINE
 from minirag.cli.differences import changed_fields
-from minirag.costs.bill import DATED
+from minirag.costs import OLDER_TABLES as DATED
 from minirag.errors import InputError
 from minirag.replies import no_constant
 from minirag.settings import Settings

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from minirag import costs
 from minirag.batch import Batches
 from minirag.cli import training_table
 from minirag.cli.connect import connect, database, service_of
 from minirag.cli.resume import changes, positive, recorded_facts, settings_of
 from minirag.cli.review import review
 from minirag.cli.terminal import Progress, say, show, show_json
-from minirag.costs import bill as costs
 from minirag.errors import InputError, MiniragError
 from minirag.pipeline import Run
 from minirag.report import write_tables

@@ -1,89 +1,76 @@
-"""Row 9. Talking to a person: data on stdout, talk and progress on stderr, 79 columns.
+"""Output for people and programs: data on stdout, messages and progress on stderr, lines of at most 79 characters.
 
-Everything goes out through here, without keys and with what a terminal would obey shown by its code.
+Everything is printed through this file, without keys, and with control characters replaced by their codes.
 """
 
 import json
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from minirag.cli.visible import visible, visible_json
 from minirag.errors import Unfinished, redact
 
 WIDTH = 79
-EVERY = 30.0
-"""Seconds between two lines of progress where there is no terminal."""
-SOON = 3.0
-"""Seconds after which a step can tell how long it will take."""
+PROGRESS_INTERVAL = 30.0
+"""Seconds between two lines of progress if stderr is not a terminal."""
 
 
 def say(line: str) -> None:
-    """A line of talk, over the progress line if there is one."""
+    """Print a message to stderr, over the progress line if there is one."""
     line = visible(redact(line))
     print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
 def quote(text: str, margin: str = "  ") -> None:
-    """Somebody's text as talk: one paragraph of lines that fit, each behind a margin.
-
-    It is folded before it is shown, so the line ends are ours.
-    """
+    """Print a text of a document or a model to stderr: one paragraph, wrapped, each line behind a margin."""
     for line in textwrap.wrap(" ".join(visible(redact(text)).split()), WIDTH - len(margin)):
         say(f"{margin}{line}")
 
 
 def show(text: str) -> None:
-    """Data for a person; its line ends are ours, since `table` and `cut` leave none of a document or a model."""
-    _put(visible(redact(text), keep="\n"))
+    """Print a result for a person to stdout.
+
+    Its line ends are kept: `table` and `cut` have removed those of documents and models.
+    """
+    _print(visible(redact(text), keep="\n"))
 
 
 def show_json(value: Any) -> None:
-    """Data for a program: one JSON value on one line."""
-    _put(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
+    """Print a result for a program to stdout: one JSON value on one line."""
+    _print(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
 
 
-def _put(data: str) -> None:
-    """Write to stdout, or raise Unfinished; a reader that has gone away raises BrokenPipeError."""
+def _print(data: str) -> None:
     try:
         print(data, flush=True)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has gone; `main` handles it
         raise
     except OSError as error:
-        raise Unfinished(f"Cannot write what was found to stdout: {error.strerror}.") from error
+        raise Unfinished(f"Cannot write the result to stdout: {error.strerror}.") from error
 
 
 class Progress:
-    """How far a step is: on a terminal one line, rewritten; elsewhere a plain line now and then.
+    """Prints how far a step is: on a terminal one line that is rewritten, elsewhere a line every half minute.
 
-    Hears (step, done, total); `clock` is in seconds.
+    Call it with the step's name, how many items are done, and how many there are (0 if that is not known).
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, on_terminal: Callable[[], bool] | None = None
-    ) -> None:
-        self._clock = clock
-        self._on_terminal = on_terminal or sys.stderr.isatty
-        self._step, self._began, self._first, self._said = "", 0.0, 0, 0.0
+    def __init__(self) -> None:
+        self._step, self._printed = "", 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        name, now = step.partition(" (")[0], self._clock()
+        line = cut(f"{step} {done}/{total}" if total else f"{step} …")
+        name, now = step.partition(" (")[0], time.monotonic()
         if name != self._step:
-            self._step, self._began, self._first, self._said = name, now, done, now
-        if self._on_terminal():
-            print(f"\r\033[K{self._line(step, done, total, now)}", end="", file=sys.stderr, flush=True)
-        elif now - self._said >= EVERY:
-            self._said = now
-            print(self._line(step, done, total, now), file=sys.stderr, flush=True)
-
-    def _line(self, step: str, done: int, total: int, now: float) -> str:
-        parts = [f"{step} {done}/{total}" if total else f"{step} …"]
-        past, ran = done - self._first, now - self._began
-        if past > 0 and ran >= SOON and done < total:
-            parts.append(f"about {duration(ran / past * (total - done))} left")
-        return cut(", ".join(parts))
+            self._step, self._printed = name, now
+        if sys.stderr.isatty():
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+        elif now - self._printed >= PROGRESS_INTERVAL:
+            self._printed = now
+            print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -100,7 +87,9 @@ def duration(seconds: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """Rows under a head, columns as wide as they must be: the first `text_columns` to the left, numbers to the right.
+    """Return rows under a head, each column as wide as its widest cell; numbers are aligned to the right.
+
+    The first `text_columns` columns hold text, the others numbers.
 
     >>> print(table(["stage", "calls"], [["draft", "64"], ["refine", "7"]]))
     stage   calls
@@ -112,15 +101,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     lines = []
     for row in (head, *rows):
         cells = [
-            cell.ljust(w) if i < text_columns else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
 def choose(prompt: str, keys: str) -> str:
-    """The first of `keys` that a line from stdin begins with, asked for until one does; `q` at the end of stdin."""
+    """Ask until a line from stdin begins with one of `keys`, and return that key; `q` at the end of stdin."""
     while True:
         print(prompt, end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
@@ -133,11 +122,11 @@ def choose(prompt: str, keys: str) -> str:
 
 
 def cut(line: str) -> str:
-    """A line that is too long, cut to fit."""
+    """Return a line shortened to fit the terminal."""
     line = visible(redact(line))
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with three decimals, or a dash for None."""
+    """Return a number with so many decimals, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"

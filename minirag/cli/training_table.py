@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minirag.cli.terminal import cut, table
-from minirag.costs.bill import dollars
+from minirag.costs import dollars
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:

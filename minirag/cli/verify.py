@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from minirag import costs
 from minirag.chunker import Chunk
 from minirag.cli.connect import database
 from minirag.cli.differences import differences
 from minirag.cli.resume import recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
-from minirag.costs import bill as costs
 from minirag.curation import DECISIONS
 from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError, StoreError

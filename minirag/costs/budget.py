@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from minirag.costs.bill import Line, Prices, price_of, training_cost
+from minirag.costs.billing import Line
+from minirag.costs.prices import Prices, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
 from minirag.text import for_model
@@ -22,7 +23,7 @@ class Budget:
     A gate of `Service`, safe to use from many threads: a call that fits only if those in flight turn out cheaper waits
     for them. `tokenizer` names the vocabulary of models unknown to minirag. Raises InputError for an unknown price.
 
-    >>> from minirag.costs.bill import Price, Prices
+    >>> from minirag.costs.prices import Price, Prices
     >>> budget = Budget(0.01, Prices("", {"m": Price(input=1.0, output=1000.0)}), [])
     >>> budget.before(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": [], "max_tokens": 50}))
     Traceback (most recent call last):

@@ -1,5 +1,6 @@
 """Adds what stands behind a verdict: `comparison_of` makes `comparison.json`, `replication` compares several runs."""
 
+from minirag.statistics.caution import conflicts, cut_off
 from minirag.statistics.findings import Evaluation, comparison_of, comparisons
 from minirag.statistics.labels import LABELS_FILE, read_labels
 from minirag.statistics.noise import by_round
@@ -13,6 +14,8 @@ __all__ = [
     "by_round",
     "comparison_of",
     "comparisons",
+    "conflicts",
+    "cut_off",
     "names_of",
     "question_kinds",
     "read_labels",

@@ -18,8 +18,7 @@ from minirag import offline
 from minirag.batch.batches import Batches
 from minirag.batch.submission import Submission
 from minirag.cli.main import main
-from minirag.costs.bill import Price, Prices, bill, total
-from minirag.costs.budget import Budget
+from minirag.costs import Budget, Price, Prices, bill, total
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel, EmbeddingModel

@@ -258,7 +258,7 @@ def test_output_that_nobody_can_keep_is_one_sentence() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         3,
-        "minirag: Cannot write what was found to stdout: No space left on device.\n",
+        "minirag: Cannot write the result to stdout: No space left on device.\n",
     )
 
 
@@ -290,3 +290,15 @@ def test_an_empty_address_is_no_other_service(option: str, capsys: pytest.Captur
         main(["run", "x.pdf", "--out", "out", option, ""])
     assert left.value.code == 2
     assert "it is empty, perhaps a variable that is not set" in capsys.readouterr().err
+
+
+def test_options_that_would_do_nothing_are_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "leave out --epochs" in fails(offline(SAMPLE, "--tuned", "m", "--epochs", "3", out=tmp_path), capsys)[1]
+    elsewhere = ["--tuned-base-url", "http://127.0.0.1:9/v1"]
+    assert "needs --tuned MODEL" in fails(offline(SAMPLE, *elsewhere, out=tmp_path), capsys)[1]
+
+
+def test_a_terminal_without_unicode_shows_codes_and_no_traceback() -> None:
+    command = [sys.executable, "-m", "minirag", "costs", "--models", "a,b,c"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    assert b"\\u2013" in done.stdout

@@ -1,78 +1,98 @@
-"""The bill: a projection of the log, in which an unknown price stays unknown."""
+"""Prices, bills and break-even: a projection of the log, in which an unknown price stays unknown."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doubles import answered
-from minirag import MessageLog
-from minirag.costs.bill import Line, Price, Prices, bill, load_prices, per_answer, price_of, total
+from minirag.costs import (
+    Line,
+    Price,
+    Prices,
+    bill,
+    cost_of,
+    in_words,
+    load_prices,
+    payback,
+    price_of,
+    price_ratios,
+    run_costs,
+    shutdown_warnings,
+    total,
+)
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
-
-@pytest.fixture
-def log(tmp_path: Path) -> MessageLog:
-    return MessageLog(tmp_path / "log.jsonl")
-
-
 PRICES = Prices("2026-10-31", {"big": Price(2.0, 0.5, 8.0), "ft:small": Price(0.8, 0.2, 3.2, 5.0)})
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
+
+# -- the bill ----------------------------------------------------------------------------------------------
 
 
-def test_the_bill_adds_up_tokens_and_money_by_stage_arm_and_model(log: MessageLog) -> None:
-    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
-    log.append(answered("e1", "A", split="eval", **usage))
-    log.append(answered("e2", "B", split="eval", **usage))
+def test_the_bill_adds_up_tokens_and_money_by_stage_arm_and_model() -> None:
+    log = [answered(question, "A", split="eval", **USAGE) for question in ("e1", "e2")]
     [line] = bill(log, PRICES)
     assert (line.stage, line.arm, line.model, line.calls) == ("draft", "teacher", "big", 2)
     assert (line.input_tokens, line.cached_tokens, line.output_tokens) == (1200, 800, 200)
     assert line.usd == pytest.approx((1200 * 2.0 + 800 * 0.5 + 200 * 8.0) / 1e6)
-    assert per_answer([[exchange] for exchange in log], PRICES) == pytest.approx(line.usd / 2)
+    assert cost_of(log[:1], PRICES) == pytest.approx(line.usd / 2)
 
 
-def test_training_is_billed_by_its_base_model(log: MessageLog) -> None:
+def test_training_is_billed_once_by_its_base_model() -> None:
     reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": 2_000_000}
-    for _ in range(2):  # the last states of one job, seen twice
-        log.append(Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply))
-    [line] = bill(log, PRICES)
+    seen = Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply)
+    [line] = bill([seen, seen], PRICES)
     assert (line.stage, line.training_tokens, line.usd) == ("train", 2_000_000, 10.0)
 
 
-def test_an_unknown_price_makes_the_sum_unknown_and_never_zero(log: MessageLog) -> None:
-    log.append(answered("e1", "A", model="nobody-knows"))
-    log.append(answered("e1", "A"))
-    lines = bill(log, PRICES)
+def test_an_unknown_price_makes_the_sum_unknown_and_never_zero() -> None:
+    lines = bill([answered("e1", "A", model="nobody-knows"), answered("e1", "A")], PRICES)
     assert {line.model: line.usd is None for line in lines} == {"nobody-knows": True, "big": False}
     assert total(lines) is None
+    assert total([Line("a", "", "m", usd=1.0), Line("b", "", "m", usd=0.5)]) == 1.5
 
 
 @pytest.mark.parametrize(
     "usage",
-    [
-        None,
-        [1],
-        "free",
-        {"prompt_tokens": "many"},
-        {"prompt_tokens": -25},
-        {"prompt_tokens": 5, "completion_tokens": -1},
-    ],
+    [None, [1], "free", {"prompt_tokens": "9"}, {"prompt_tokens": -25}, {"prompt_tokens": 5, "completion_tokens": -1}],
 )
-def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(log: MessageLog, usage: Any) -> None:
+def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(usage: Any) -> None:
     exchange = answered("e1", "A")
-    log.append(replace(exchange, response={**exchange.response, "usage": usage}))
-    [line] = bill(log, PRICES)
+    [line] = bill([replace(exchange, response={**exchange.response, "usage": usage})], PRICES)
     assert (line.calls, line.input_tokens, line.usd) == (1, 0, None)
 
 
-def test_a_failed_call_is_counted_and_billed_only_for_what_it_used(log: MessageLog) -> None:
-    failed = Exchange(
-        "draft", "chat.completions", "s", {"model": "big", "messages": []}, None, {"type": "ServiceError"}
-    )
-    log.append(failed)
-    [line] = bill(log, PRICES)
+def test_a_failed_call_is_counted_and_billed_only_for_what_it_used() -> None:
+    request, error = {"model": "big", "messages": []}, {"type": "ServiceError"}
+    [line] = bill([Exchange("draft", "chat.completions", "s", request, None, error)], PRICES)
     assert (line.calls, line.failed, line.usd) == (1, 1, 0.0)
+
+
+def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
+    exchange = answered("q", "A", model="m", tags={"batch": "batch_1"}, prompt_tokens=1_000_000, completion_tokens=0)
+    assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0, batch=0.5)}))) == 1.0
+    assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0)}))) is None
+    tokens = (1_000_000, 0, 1_000_000)
+    assert price_of(tokens, Price(2.0, output=8.0, batch=0.5), batched=True) == 5.0
+    assert price_of(tokens, Price(0.0, output=0.0), batched=True) == 0.0  # free stays free
+
+
+def test_the_costs_of_a_run_have_the_mean_of_each_arm_and_when_training_has_paid_off() -> None:
+    small = Prices("d", {"big": Price(2.0, 0.5, 8.0), "small": Price(0.0, output=4.0)})
+    teacher, tuned = answered("e1", "A", **USAGE), answered("e1", "A", model="small", **USAGE)
+    costs = run_costs([teacher, tuned], small, {"teacher": [[teacher], [teacher]], "tuned": [[tuned]]}, 0.18)
+    assert costs["usd_per_question"] == {"teacher": pytest.approx(0.0022), "tuned": pytest.approx(0.0004)}
+    assert costs["total_usd"] == pytest.approx(0.0026)
+    assert costs["break_even_questions"] == pytest.approx(100)
+    unknown = run_costs([teacher], PRICES, {"teacher": [], "tuned": [[tuned]]}, None)
+    assert unknown["usd_per_question"] == {"teacher": None, "tuned": None}
+    assert unknown["payback"] == "Whether training pays for itself is not known: a price is not known."
+
+
+# -- the table of prices -----------------------------------------------------------------------------------
 
 
 def test_dated_snapshots_and_tuned_models_have_their_family_s_price() -> None:
@@ -80,9 +100,9 @@ def test_dated_snapshots_and_tuned_models_have_their_family_s_price() -> None:
     assert prices.of("gpt-4.1-2025-04-14") == prices.of("gpt-4.1")
     assert prices.of("gpt-4.1-mini") != prices.of("gpt-4.1")
     assert prices.of("ft:gpt-4.1-mini-2025-04-14:org::id") == prices.of("ft:gpt-4.1-mini")
-    assert prices.of("gpt-4.1-nano") == Price()
+    assert prices.of("gpt-4.1-huge") == Price()
     assert prices.of("offline-teacher").input == prices.of("ft:offline-student:minirag::x").input == 0.0
-    assert prices.training("gpt-4o-mini") == 3.0
+    assert prices.of_tuned("gpt-4o-mini").training == 3.0
 
 
 def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
@@ -90,19 +110,92 @@ def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
     path.write_text('date = "2027-01-01"\n[models."llama"]\ninput = 0.1\noutput = 0.2\n')
     prices = load_prices(path)
     assert (prices.date, prices.of("llama").output, prices.of("gpt-4.1").input) == ("2027-01-01", 0.2, 2.0)
-    path.write_text('[models."llama"]\ninput = "free"\n')
-    with pytest.raises(InputError, match="llama"):
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "Cannot read the prices in"),
+        ("a = " + "[" * 3000, "Cannot read the prices in"),
+        ('[model."x"]\ninput = 1\n', "no table of prices"),
+        ("models = 3\n", "no table of prices"),
+        ("", "no table of prices"),
+        ('[models."x"]\nin = 1\n', "the price of 'x' .*must be a table of input, cached"),
+        ("models.x = 1\n", "the price of 'x' .*must be a table of input, cached"),
+        ('[models."x"]\nbatch = 7\n', "batch is 7, and must be a number from 0 to 1"),
+        ('[models."x"]\ninput = -1\n', "input is -1, and must be a number from 0"),
+        ('[models."x"]\ninput = nan\n', "input is nan, and must be a number"),
+        ('[models."x"]\ninput = true\n', "input is True, and must be a number"),
+        ('[models."x"]\ninput = "free"\n', "input is 'free', and must be a number"),
+        (f'[models."x"]\ninput = {"9" * 400}\n', "input is 9+, and must be a number"),
+        ('[models."x"]\nshutdown = "soon"\n', "shutdown is 'soon', and must be a date"),
+    ],
+)
+def test_a_wrong_table_of_prices_is_one_sentence(tmp_path: Path, text: str | None, says: str) -> None:
+    path = tmp_path / "prices.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=says):
         load_prices(path)
-    with pytest.raises(InputError, match="Cannot read the prices"):
-        load_prices(tmp_path / "none.toml")
 
 
-def test_a_total_is_the_sum_of_the_lines() -> None:
-    assert total([Line("a", "", "m", usd=1.0), Line("b", "", "m", usd=0.5)]) == 1.5
+def test_a_model_is_switched_off_with_its_family_and_training_ends_by_base_model() -> None:
+    prices = load_prices()
+    off = date(2027, 1, 14)
+    assert {prices.of(name).shutdown for name in ("gpt-4.1-2025-04-14", "ft:gpt-4o-mini-2024-07-18:acme::1")} == {off}
+    assert prices.of("gpt-3.5-turbo-0125").shutdown == date(2026, 10, 23)
+    assert {prices.of(m).shutdown for m in ("gpt-6-luna", "gpt-4.1-huge", "offline-student", "llama3")} == {None}
+    assert shutdown_warnings(prices, ["gpt-4", "gpt-4.1", "gpt-6-luna"], date(2026, 11, 25), base="gpt-4.1") == [
+        "OpenAI switched gpt-4 off on 2026-10-23.",
+        "OpenAI switches gpt-4.1 off on 2027-01-14, in 50 days.",
+        "OpenAI accepts no new fine-tuning jobs on gpt-4.1 from 2027-01-06, in 42 days.",
+    ]
+    assert shutdown_warnings(prices, [], date(2027, 1, 6), base="gpt-4.1") == [
+        "OpenAI has accepted no new fine-tuning jobs on gpt-4.1 since 2027-01-06."
+    ]
 
 
-def test_a_batched_call_costs_its_share_and_what_is_free_stays_free_where_the_share_is_not_known() -> None:
-    tokens = (1_000_000, 0, 1_000_000)
-    assert price_of(tokens, Price(2.0, output=8.0, batch=0.5), batched=True) == 5.0
-    assert price_of(tokens, Price(2.0, output=8.0), batched=True) is None
-    assert price_of(tokens, Price(0.0, output=0.0), batched=True) == 0.0
+# -- break-even --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "questions", "says"),
+    [
+        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01}, 1000, "after 1,000 questions."),
+        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01, "questions_per_day": 50}, 1000, "in 20 days."),
+        ({"training": 10.0, "teacher": 0.01, "tuned": 0.01}, None, "never pays for itself"),
+        ({"training": None, "teacher": 0.02, "tuned": 0.01}, None, "not known: a price is not known"),
+        ({"training": 0.0, "teacher": 0.0, "tuned": 0.0}, None, "these models cost nothing"),
+        # a machine at 0.01 a minute costs 14.40 a day, 0.0144 a question
+        (
+            {"training": 10.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01, "questions_per_day": 1000},
+            10 / 0.0056,
+            "after 1,786 questions, in 2 days",
+        ),
+        ({"training": 1.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01}, None, "needs the number"),
+    ],
+)
+def test_payback_is_training_over_what_each_question_saves(
+    arguments: dict[str, Any], questions: float | None, says: str
+) -> None:
+    result = payback(**arguments)
+    assert result.questions == (None if questions is None else pytest.approx(questions))
+    assert says in in_words(result)
+
+
+def test_training_cannot_pay_off_after_the_tuned_model_is_switched_off() -> None:
+    dates: dict[str, Any] = {"today": date(2026, 12, 25), "off": date(2027, 1, 14)}  # 20 days
+    assert payback(10.0, 0.02, 0.01, questions_per_day=50, **dates).days == 20
+    late = payback(10.0, 0.02, 0.01, questions_per_day=49, **dates)
+    assert (late.never, late.reason) == (True, "the tuned model is switched off on 2027-01-14, 1 day before")
+    assert payback(10.0, 0.02, 0.01, today=date(2027, 2, 1), off=date(2027, 1, 14)).never
+
+
+def test_ratios_of_unknown_and_free_models_are_unknown() -> None:
+    prices = Prices("", {"free": Price(0.0, None, 0.0), "dear": Price(2.0, None, 8.0)})
+    unknown = {"input": None, "output": None}
+    assert price_ratios(prices, {"base": "free", "teacher": "dear", "tuned": "nobody"}) == {
+        "tuned/base": unknown,
+        "teacher/tuned": unknown,
+        "teacher/base": unknown,
+    }

@@ -10,7 +10,7 @@ import pytest
 
 import minirag
 from minirag import ChatModel, EmbeddingModel, Exchange, FineTuningJob, MessageLog, QueryEngine, VectorStore
-from minirag.costs.bill import bill, load_prices
+from minirag.costs import bill, load_prices
 from minirag.models import vectors
 from minirag.questions import generate
 from minirag.service import Service

@@ -15,13 +15,13 @@ from made_results import made
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.comparison import ARMS, compare
-from minirag.costs.conflicts import conflicts, cut_off, family
 from minirag.errors import InputError
 from minirag.evaluation import ScoredRow, Scores
 from minirag.metrics import Score
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.questions import Question
 from minirag.statistics import Evaluation, comparison_of, read_labels
+from minirag.statistics.caution import conflicts, cut_off, family
 from minirag.statistics.holm import holm, holm_in_words
 from minirag.statistics.splits import split
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from doubles import answered
+from minirag import costs
 from minirag.chunker import Chunk
-from minirag.costs import bill as costs
-from minirag.costs.bill import Line, Prices
+from minirag.costs import Line, Prices
 from minirag.curation.answers import abstains
 from minirag.evaluation import ScoredRow, Scores
 from minirag.files import write_json, write_jsonl

@@ -18,8 +18,7 @@ import pytest
 
 from doubles import Clock
 from minirag import offline
-from minirag.costs.bill import load_prices, training_cost
-from minirag.costs.budget import Budget
+from minirag.costs import Budget, load_prices, training_cost
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
 from minirag.server import Server

@@ -1,0 +1,176 @@
+"""Prices of models, and the days on which they are switched off: the package's table, or your own on top of it.
+
+A price that is not in the table is None ("unknown"), never 0.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from minirag.errors import InputError
+
+OLDER_TABLES = ("2023-08",)
+"""Older tables in the package, by month."""
+HIGHEST = 1e9
+"""A price above this, in US dollars per million tokens, is a mistake."""
+_SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens of one model; None: not known.
+
+    `cached` is for input that the service has cached, `batch` the share of the price that a batched call costs.
+    `shutdown` is the day on which OpenAI switches the model off, `training_ends` the first day without new jobs on it.
+    """
+
+    input: float | None = None
+    cached: float | None = None
+    output: float | None = None
+    training: float | None = None
+    batch: float | None = None
+    shutdown: date | None = None
+    training_ends: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A table of prices by model name, and its date."""
+
+    date: str
+    models: Mapping[str, Price]
+
+    def of(self, model: str) -> Price:
+        """Return the price of a model: its own, that of its dated snapshots, or that of all models tuned on its base.
+
+        >>> prices = Prices("", {"gpt-4.1": Price(2.0), "ft:gpt-4.1": Price(3.0)})
+        >>> prices.of("gpt-4.1-2025-04-14").input, prices.of("ft:gpt-4.1-2025-04-14:acme::1").input
+        (2.0, 3.0)
+        >>> prices.of("gpt-4.1-mini").input is None
+        True
+        """
+        name = "ft:" + model.split(":")[1] if model.startswith("ft:") else model
+        matching = (entry for entry in self.models if _is_family(entry, name))
+        longest = max(matching, key=len, default=None)
+        return Price() if longest is None else self.models[longest]
+
+    def of_tuned(self, base: str) -> Price:
+        """Return the price of models tuned on `base`, the price of training among it."""
+        return self.of(f"ft:{base}:")
+
+
+def _is_family(entry: str, name: str) -> bool:
+    """Return True if `name` is `entry` or a dated snapshot of it; `offline` stands for all embedded models."""
+    if not name.startswith(entry):
+        return False
+    return entry.endswith("offline") or _SNAPSHOT.fullmatch(name[len(entry) :]) is not None
+
+
+def load_prices(source: str | Path | None = None) -> Prices:
+    """Return today's table of the package, an older one by its month (`2023-08`), or today's with a TOML file on top.
+
+    The file has the form of `data/prices.toml`; its models replace those of the same name. Raises InputError.
+    """
+    if str(source) in OLDER_TABLES:
+        tables = [_packaged(f"prices-{source}.toml")]
+    else:
+        tables = [_packaged("prices.toml")] + ([] if source is None else [_read(Path(source))])
+    models: dict[str, Price] = {}
+    for table in tables:
+        if table.keys() - {"date", "models"} or not isinstance(table.get("models"), dict):
+            raise InputError(f'{source} is no table of prices: it needs [models."NAME"] and may have a date.')
+        models |= {name: _price(name, entry, source) for name, entry in table["models"].items()}
+    return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
+
+
+def _packaged(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("minirag").joinpath("data", name).read_text("utf-8"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"Cannot read the prices in {path}: {error}.") from error
+
+
+def _price(name: str, entry: Any, source: str | Path | None) -> Price:
+    """Return the price that an entry of a table holds. Raises InputError."""
+    where = f"the price of {name!r} in {source}"
+    columns = Price.__dataclass_fields__
+    if not isinstance(entry, dict) or entry.keys() - columns.keys():
+        raise InputError(f"Cannot read {where}: it must be a table of {', '.join(columns)}.")
+    for column, value in entry.items():
+        if column in {"shutdown", "training_ends"}:
+            fits, wanted = type(value) is date, "a date like 2027-01-14"
+        else:
+            most = 1 if column == "batch" else HIGHEST
+            fits, wanted = type(value) in {int, float} and 0 <= value <= most, f"a number from 0 to {most:g}"
+        if not fits:
+            raise InputError(f"Cannot read {where}: {column} is {value!r:.30}, and must be {wanted}.")
+    return Price(**entry)
+
+
+def price_of(tokens: tuple[float, float, float], price: Price, *, batched: bool = False) -> float | None:
+    """Return the US dollars for new input, cached input and output tokens; None if a price that is needed is unknown.
+
+    >>> price_of((1_000_000, 0, 500_000), Price(input=2.0, output=8.0))
+    6.0
+    >>> price_of((1_000_000, 0, 0), Price(output=8.0)) is None
+    True
+    """
+    cached = price.input if price.cached is None else price.cached
+    total = 0.0
+    for count, per_million in zip(tokens, (price.input, cached, price.output), strict=True):
+        if count and per_million is None:
+            return None
+        total += count * (per_million or 0.0) / 1e6
+    if not total or not batched:
+        return total
+    return None if price.batch is None else total * price.batch
+
+
+def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
+    """Return the US dollars for training `base` on `tokens`, all epochs together; None if the price is unknown."""
+    price = prices.of_tuned(base).training
+    if price is None:
+        return None if tokens else 0.0
+    return tokens * price / 1e6
+
+
+def shutdown_warnings(prices: Prices, models: Iterable[str], today: date, base: str | None = None) -> list[str]:
+    """Return a sentence for each of `models` that OpenAI switches off, and one for the end of training on `base`.
+
+    Other services may go on serving models of the same name.
+    """
+    lines = []
+    for model in dict.fromkeys(models):
+        day = prices.of(model).shutdown
+        if day is not None and day <= today:
+            lines.append(f"OpenAI switched {model} off on {day}.")
+        elif day is not None:
+            lines.append(f"OpenAI switches {model} off on {day}, in {(day - today).days} days.")
+    end = None if base is None else prices.of_tuned(base).training_ends
+    if end is not None and end <= today:
+        lines.append(f"OpenAI has accepted no new fine-tuning jobs on {base} since {end}.")
+    elif end is not None:
+        lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end}, in {(end - today).days} days.")
+    return lines
+
+
+def dollars(value: float | None) -> str:
+    """Return money to the cent from a dollar on, to a hundredth of a cent below; `unknown` for None.
+
+    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(0.0), dollars(None)
+    ('$12.50', '$0.0123', '<$0.0001', '$0', 'unknown')
+    """
+    if value is None:
+        return "unknown"
+    if 0 < value < 0.00005:
+        return "<$0.0001"
+    return "$0" if value == 0 else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
