@@ -5,6 +5,7 @@ usual and once with long ones. So the calls, windows, refine steps and training 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -65,12 +66,11 @@ def _rehearse(
 ) -> tuple[list[Line], dict[str, Any]]:
     """Take a run through all its steps with an inventing service; return its bill and the other facts of a plan."""
     tuned_service = service if settings.tuned is not None else None
-    with (
-        TemporaryDirectory(prefix="minirag-plan-") as folder,
-        Run(Path(folder), settings, lambda: service, tuned_service=tuned_service, workers=1, prices=prices) as run,
-    ):
-        run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
+    with TemporaryDirectory(prefix="minirag-plan-") as folder, ExitStack() as stack:
+        run = Run(Path(folder), settings, lambda: service, tuned_service=tuned_service, workers=1, prices=prices)
         run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)
+        run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
+        stack.enter_context(run)
         passes = _Passes(service, run.log)
         passes.run(lambda: run.scores) if batched else run.scores
         lines = bill(run.log, prices)

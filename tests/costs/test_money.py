@@ -181,13 +181,13 @@ def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
     def work() -> None:
         while True:
             try:
-                most = budget.reserve("chat.completions", call(100, 30).request)
+                most = budget.before(call(100, 30))
             except BudgetReached:
                 return
             with lock:
                 taken.append(1)
                 assert budget.spent + budget.reserved <= 1.0 + 1e-9
-            budget.settle(most, call(100, 30))
+            budget.after(most, call(100, 30))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -263,9 +263,9 @@ def test_what_training_holds_is_never_waited_for() -> None:
     budget = Budget(1.0, DEAR, [])
     budget.hold_training("m", 0.9)
     with pytest.raises(BudgetReached):
-        budget.reserve("chat.completions", call(200, 0).request)
+        budget.before(call(200, 0))
     budget.release_training()
-    assert budget.reserve("chat.completions", call(200, 0).request) == pytest.approx(0.2)
+    assert budget.before(call(200, 0)) == pytest.approx(0.2)
 
 
 def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
@@ -290,7 +290,7 @@ def test_a_job_that_is_found_on_the_server_is_billed_too(tmp_path: Path) -> None
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with offline.serve() as server, Service(server.base_url, "k") as service:
         FineTuningJob.create(file, base="offline-student", service=service).wait(sleep=lambda _: None)
-        log = MessageLog(tmp_path / "log.jsonl")
-        FineTuningJob.create(file, base="offline-student", service=service, log=log)
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            FineTuningJob.create(file, base="offline-student", service=service, log=log)
         [line] = bill(log, load_prices())
     assert (line.stage, line.training_tokens > 0) == ("train", True)
