@@ -1,4 +1,4 @@
-"""Row 9. `minirag questions --review`: a person accepts, rejects or rewords each question, by key or in an editor."""
+"""`minirag questions --review`: a person accepts, rejects or rewords each question, by key or in an editor."""
 
 import os
 import re
@@ -24,15 +24,15 @@ _LINE = re.compile(r"(accept|reject|skip)\s+(\S+)\s+(.+)")
 
 
 def review(run: Run, *, in_editor: bool) -> None:
-    """Show every undecided question, those with doubts first; replacements of rejected ones follow until all are known.
+    """Show the undecided questions, then those that replace rejected ones, until the person stops or all are decided.
 
-    Each decision is kept at once, so a review that is broken off goes on where it ended.
+    Each decision is written at once, so the next review continues where this one ended.
     """
     pages = {(page.source, page.number): page.text for page in run.pages}
     page_texts = {chunk.id: pages[chunk.source, chunk.page] for chunk in run.chunks}
     while undecided := _undecided(run.questions):
         count = 0
-        for decision in _edited(undecided) if in_editor else _asked(page_texts, undecided):
+        for decision in _in_editor(undecided) if in_editor else _by_keys(undecided, page_texts):
             write_decisions(run.folder, [decision])
             count += 1
         run.reconsider()
@@ -43,17 +43,16 @@ def review(run: Run, *, in_editor: bool) -> None:
 
 
 def _undecided(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions that nobody has accepted yet: eval questions first, and of a split those with doubts."""
+    """Return the questions not yet accepted: eval before train questions, and in each split those with doubts first."""
     waiting = [question for question in questions if ACCEPTED not in question.flags]
     return sorted(waiting, key=lambda question: (-SPLITS.index(question.split), not doubts(question)))
 
 
-def _asked(page_texts: Mapping[str, str], questions: Sequence[Question]) -> Iterator[Decision]:
+def _by_keys(questions: Sequence[Question], page_texts: Mapping[str, str]) -> Iterator[Decision]:
     """Yield the decisions of a person at a terminal, or of lines from a pipe, until they stop."""
     for number, question in enumerate(questions, 1):
-        page = "" if question.page is None else f", page {question.page}"
         say("")
-        say(f"{number}/{len(questions)}  {question.id}{page}")
+        say(f"{number}/{len(questions)}  {question.id}" + (f", page {question.page}" if question.page else ""))
         quote(question.text)
         for flag in question.flags:
             quote(flag, "  ! ")
@@ -64,41 +63,35 @@ def _asked(page_texts: Mapping[str, str], questions: Sequence[Question]) -> Iter
                 quote(page_texts.get(question.chunk_id or "", "Its page is not known."), "  | ")
         if key == "q":
             return
-        text = _reworded() if key == "e" else None
+        text = None
+        if key == "e":
+            print("new wording: ", end="", file=sys.stderr, flush=True)
+            text = " ".join(sys.stdin.readline().split()) or None  # an empty line accepts the question as it is
         yield Decision(question.text, key != "n", text)
 
 
-def _reworded() -> str | None:
-    """The person's own wording; None, which leaves the question as it is, for an empty line."""
-    print("new wording: ", end="", file=sys.stderr, flush=True)
-    return " ".join(sys.stdin.readline().split()) or None
-
-
-def _edited(questions: Sequence[Question]) -> list[Decision]:
-    """The decisions made in `$VISUAL` or `$EDITOR`, on a list that opens with everything skipped."""
+def _in_editor(questions: Sequence[Question]) -> list[Decision]:
+    """Return the decisions made in `$VISUAL` or `$EDITOR`, in a file where all questions are skipped at first."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         raise InputError("Set EDITOR to the editor that should open, or leave out --editor.")
-    lines = [
-        "".join([f"# {flag}\n" for flag in question.flags]) + f"skip {question.id} {question.text}\n"
-        for question in questions
-    ]
     with TemporaryDirectory(prefix="minirag-review-") as folder:
         path = Path(folder) / "questions.txt"
-        path.write_text(_HEAD + "".join(lines), "utf-8")
+        entries = ["".join(f"# {flag}\n" for flag in q.flags) + f"skip {q.id} {q.text}\n" for q in questions]
+        path.write_text(_HEAD + "".join(entries), "utf-8")
         if subprocess.run([*shlex.split(editor), str(path)], check=False).returncode:
             raise InputError(f"{editor} ended with an error; nothing was decided.")
-        return list(_read(path.read_text("utf-8"), {question.id: question for question in questions}))
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
 
-
-def _read(text: str, questions: dict[str, Question]) -> Iterator[Decision]:
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        found = _LINE.fullmatch(line.strip())
-        if found is None or found[2] not in questions:
-            raise InputError(f"Not understood: {line.strip()!r:.60}; a line is accept, reject or skip, id and text.")
-        question = questions[found[2]]
-        if found[1] != "skip":
-            reworded = found[3] if found[3] != question.text and found[1] == "accept" else None
-            yield Decision(question.text, found[1] == "accept", reworded)
+    by_id, decisions = {question.id: question for question in questions}, []
+    for line in lines:
+        match = _LINE.fullmatch(line)
+        if match and match[2] in by_id:
+            verb, shown, text = match[1], by_id[match[2]].text, match[3]
+            if verb != "skip":
+                decisions.append(
+                    Decision(shown, verb == "accept", text if verb == "accept" and text != shown else None)
+                )
+        elif line and not line.startswith("#"):
+            raise InputError(f"Not understood: {line!r:.60}; a line is accept, reject or skip, id and text.")
+    return decisions

@@ -100,17 +100,6 @@ def test_an_answer_behind_a_long_prompt_is_not_cut_off(script: dict[str, Any], t
     assert learned(training, tokenizer) == ["They do.<|im_end|>\n"]
 
 
-def test_trls_own_mask_of_the_chat_file_is_the_same(
-    script: dict[str, Any], files: dict[str, Path], tmp_path: Path
-) -> None:
-    rows = script["examples"](files["chat"])
-    tokenizer = script["tiny_tokenizer"](rows)
-    model = script["tiny_model"](tokenizer)
-    chat = script["load_dataset"]("json", data_files=str(files["chat"]), split="train")
-    masked = script["trainer"](model, tokenizer, chat, tmp_path, assistant_only_loss=True)
-    assert labels(masked) == labels(script["trainer"](model, tokenizer, rows, tmp_path))
-
-
 def run(*arguments: object) -> tuple[float, float]:
     """The first and the last loss that the script tells."""
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]

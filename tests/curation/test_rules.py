@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.curation.answers import abstains, classify, unsupported_names
-from minirag.curation.quantities import unsupported, values
+from minirag.curation.answers import abstains, classify
+from minirag.curation.quantities import unsupported
 from minirag.curation.rules import curate
 from minirag.curation.templates import Parts, parts
 from minirag.prompts import NOT_STATED, Excerpt
@@ -63,7 +63,6 @@ FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord
         ("According to the document, children pay half.", "refers to the context"),
         ("Das Dokument sagt dazu nichts, der Text nennt keinen Preis.", "refusal"),
         ("文档中没有提到票价。", "refusal"),
-        ("The fare is 30 euros.", "unsupported number"),
         ("Children pay 50 %, so 1.5 of 3 euros.", "unsupported number"),
     ],
 )
@@ -132,26 +131,6 @@ def test_what_a_text_says_itself_supports_it(text: str, more: str) -> None:
     assert unsupported(text, f"{more} {text} {more}") == []
 
 
-def test_numbers_in_other_forms_are_the_same_number() -> None:
-    assert values("1. First, $1,000.50") == values("FIRST 1000.5")
-    assert unsupported("27.0 billion", "26,974 million") == []
-    assert unsupported("28 billion", "26,974 million") == ["28 billion"]
-
-
-@settings(deadline=None)
-@given(
-    st.text(min_size=1, max_size=40).filter(str.strip),
-    st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=3),
-    st.text(min_size=1, max_size=40),
-)
-def test_a_prompt_is_read_back_as_it_was_written(question: str, texts: list[str], answer: str) -> None:
-    shown = [Excerpt(text, number) for number, text in enumerate(texts, 1)]
-    drafted = parts(prompts.draft(question, shown))
-    refined = parts(prompts.refine(question, answer, shown))
-    assert drafted == Parts(question, "\n".join(texts), None, tuple(range(1, len(texts) + 1)))
-    assert refined == drafted._replace(existing=answer)
-
-
 def test_the_prompts_of_other_tools_are_taken_apart() -> None:
     rule = "-" * 21
     llama = (
@@ -189,6 +168,8 @@ def test_one_question_of_two_texts_is_no_contradiction() -> None:
     ("reply", "source", "found"),
     [
         ("$30 million", "$3 million", ["30 million"]),
+        ("27.0 billion", "26,974 million", []),
+        ("28 billion", "26,974 million", ["28 billion"]),
         ("0.2 percent", "2 percent", ["0.2"]),
         ("1.234,5 Euro", "1,234.50 euros", []),
         ("It rose by 25 %, from 8 to 10.", "8 in May, 10 in June", []),
@@ -199,7 +180,3 @@ def test_one_question_of_two_texts_is_no_contradiction() -> None:
 )
 def test_a_number_is_held_against_the_values_of_its_source(reply: str, source: str, found: list[str]) -> None:
     assert unsupported(reply, source) == found
-
-
-def test_signs_without_case_are_no_names() -> None:
-    assert unsupported_names("公司没有提到其他公司。", "The company says little of anything else here.") == []
