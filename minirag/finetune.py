@@ -313,10 +313,11 @@ def _start(
         try:
             return send(service, log, "train", "fine_tuning.jobs", request, tags={"identity": identity}, repeat=attempt)
         except ServiceError as error:
-            if error.transient and (state := _at_service(service, log, identity)) is not None:
-                return state
             if error.status != 400 or "not ready" not in str(error):
-                raise _outcome(error, service.address, str(request["model"]), file) from error
+                outcome = _outcome(error, service.address, str(request["model"]), file)
+                if outcome is error and error.transient and (state := _at_service(service, log, identity)) is not None:
+                    return state  # only the reply was lost
+                raise outcome from error
             service.retry.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
     raise JobUnfinished(f"{service.address} is still processing {file.name}; run again later.")
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import threading
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -251,13 +252,14 @@ class MessageLog:
             with self.path.open("rb") as reader:
                 torn = self._read_from(reader)  # after what others have appended since the opening
             if torn:
-                with self.path.with_name(f"{self.path.name}.torn").open("ab") as beside:
+                with open(f"{self.path}.torn", "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as beside:
                     beside.write(torn + b"\n")
                 file.truncate(self._end)
             elif self._end and os.pread(number, 1, self._end - 1) != b"\n":
                 write_all(file, b"\n", self._end)  # a crash took only the newline of the last line
                 self._end += 1
             self._file = file
+            weakref.finalize(self, file.close)
 
     @contextmanager
     def claim(self, id: str) -> Iterator[Exchange | None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.errors import BadReply, redact
+from minirag.errors import BadReply, redact_json
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 from minirag.retry import in_order
@@ -202,7 +202,7 @@ def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, An
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
         error = reply.get("error")
-        reason = redact(f": {error}")[:200] if error else " with no choices"
+        reason = f": {redact_json(error)}"[:200] if error else " with no choices"
         raise BadReply(f"{call.service} answered 200{reason}.", transient=True)
     return reply
 

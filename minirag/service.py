@@ -3,6 +3,7 @@
 This is the only module that knows the OpenAI SDK. `models` and `finetune` build requests and read replies.
 """
 
+import base64
 import ipaddress
 import itertools
 import json
@@ -244,7 +245,7 @@ class Service:
         """Return the error for a reply with this HTTP status, `error` object and headers."""
         error = redact_json(body) if isinstance(body, dict) else {}
         code, param = (None if error.get(name) is None else str(error[name]) for name in ("code", "param"))
-        words = redact(str(error.get("message") or body or "no reason given")).strip().rstrip(".")[:300]
+        words = redact(str(error.get("message") or error or body or "no reason given")).strip().rstrip(".")[:300]
         fields: dict[str, Any] = {"status": status, "code": code, "param": param}
         if status == 401:
             text = f"{self.address} refuses the key; set OPENAI_API_KEY to a valid one."
@@ -331,7 +332,10 @@ def _public_address(base_url: str) -> str:
         is_usable = False
     if not is_usable:
         raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
-    keep_out(unquote(parts.password or ""))
+    if parts.password:
+        keep_out(unquote(parts.password))
+        basic = unquote(f"{parts.username}:{parts.password}").encode()
+        keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 

@@ -50,7 +50,12 @@ class Replay(Service):
         retries: bool = True,
     ) -> Exchange:
         """Return the recorded exchange of a call. Raises NotRecorded, or the recorded failure."""
-        sent = call if dialect is None else dialect.adapt(call)
+        sent = call
+        if dialect is not None:
+            for failed in self._failed.values():
+                if failed.model == call.model:
+                    dialect.learn(failed, lambda _: None)
+            sent = dialect.adapt(call)
         recorded = self.log.find(sent.id) or self._failed.get(sent.id)
         if sent.endpoint == "fine_tuning.jobs.retrieve":
             recorded = self._jobs.get(sent.request["fine_tuning_job_id"], recorded)

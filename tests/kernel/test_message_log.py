@@ -1,14 +1,14 @@
 """The log: nothing that was written is lost, nothing damaged is believed."""
 
-import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirag.errors import LogError, Unfinished
+from minirag.errors import LogError
 from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
 from minirag.testing import completion
 
@@ -105,35 +105,33 @@ def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
         MessageLog(path)
 
 
-def test_threads_that_ask_for_one_identity_at_once_pay_once(tmp_path: Path) -> None:
-    log, calls, gate = MessageLog(tmp_path / "log.jsonl"), [], threading.Event()
+def test_threads_that_claim_one_id_at_once_call_once(tmp_path: Path) -> None:
+    calls, results = [], []
 
-    def call() -> Exchange:
-        calls.append(1)
-        gate.wait(2)
-        log.append(exchange())
-        return exchange()
+    def ask() -> None:
+        with log.claim(exchange().id) as recorded:
+            if recorded is None:
+                calls.append(1)
+                threading.Event().wait(0.2)
+                log.append(exchange())
+            results.append(recorded or exchange())
 
-    results: list[Exchange] = []
-    threads = [threading.Thread(target=lambda: results.append(log.once(exchange().id, call))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    gate.set()
-    for thread in threads:
-        thread.join()
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert len(calls) == 1
     assert results == [exchange()] * 8
 
 
-def test_when_the_first_caller_fails_the_next_one_tries_itself(tmp_path: Path) -> None:
+def test_after_the_first_caller_has_failed_the_next_one_may_call(tmp_path: Path) -> None:
     log = MessageLog(tmp_path / "log.jsonl")
-
-    def fails() -> Exchange:
+    with suppress(RuntimeError), log.claim("0" * 64):
         raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        log.once("0" * 64, fails)
-    assert log.once("0" * 64, exchange) == exchange()
+    with log.claim("0" * 64) as recorded:
+        assert recorded is None
 
 
 def test_concurrent_appends_leave_whole_lines_only(tmp_path: Path) -> None:
@@ -180,35 +178,11 @@ def test_reading_needs_no_write_access(tmp_path: Path) -> None:
     assert len(MessageLog(path)) == 1
 
 
-def test_two_logs_on_one_file_lose_nothing_and_learn_of_each_other(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path: Path) -> None:
     one, two = MessageLog(tmp_path / "log.jsonl"), MessageLog(tmp_path / "log.jsonl")
-    for number in range(6):
-        (one, two)[number % 2].append(exchange(str(number)))
-    two.append(exchange("last"))
-    texts = [item.request["messages"][0]["content"] for item in MessageLog(one.path)]
-    assert texts == [*map(str, range(6)), "last"]
-    assert two.find(exchange("4").id) == exchange("4")
-    assert two.find(exchange("last").id) == exchange("last")
-    assert not (tmp_path / "log.jsonl.torn").exists()
-
-
-def test_a_line_that_cannot_be_written_leaves_the_log_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = MessageLog(tmp_path / "log.jsonl")
-    log.append(exchange("one"))
-    before = log.path.read_bytes()
-    write = os.write
-
-    def full(file: int, data: memoryview) -> int:
-        if len(data) > 100:
-            return write(file, data[:100])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.write", full)
-    with pytest.raises(Unfinished, match="No space left"):
-        log.append(exchange("two"))
-    monkeypatch.undo()
-    assert log.path.read_bytes() == before
-    log.append(exchange("two"))
-    assert len(MessageLog(log.path)) == 2
+    one.append(exchange("1"))
+    with pytest.raises(LogError, match="Another process is working in"):
+        two.append(exchange("2"))
+    one.close()
+    two.append(exchange("2"))  # behind what was written since it was opened
+    assert list(MessageLog(one.path)) == list(two) == [exchange("1"), exchange("2")]

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from minirag import offline, redact
+from minirag import errors, offline
 from minirag.cli.main import main
-from minirag.errors import InputError
-from minirag.files import write_atomically, write_json
+from minirag.errors import InputError, keep_out, redact
 from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.offline import Server
 from minirag.server.wire import Reply, Request, json_reply
@@ -27,7 +26,7 @@ KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
 @pytest.fixture(autouse=True)
 def _no_keys_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test knows its own keys only, and leaves none to others; nothing is waited for."""
-    monkeypatch.setattr(redact, "_in_use", [])
+    monkeypatch.setattr(errors, "_keys", [])
     monkeypatch.setattr("minirag.retry.FIRST_WAIT", 0.001)
 
 
@@ -69,7 +68,7 @@ def _json(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-FAULTS = ("401", "403", "404", "400", "429", "500", "parameter", "redirect", "page", "error in a 200", "none")
+FAULTS = ("401", "403", "404", "400", "429", "500", "parameter", "redirect", "page", "error in a 200")
 
 
 @pytest.fixture
@@ -100,14 +99,14 @@ def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
     with Server(echo := Echo(fault)) as server:
         code = main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(out), *MODELS[2:], "--json"])
     assert echo.echoed > 0
-    assert (code == 0) == (fault == "none")
+    assert code != 0
     found = everything(out, *capfd.readouterr())
     assert [form for form in spellings(key) if form in found] == []
     assert "Traceback" not in found
     assert "messages.jsonl" in found or fault == "redirect"
 
 
-@pytest.mark.parametrize("fault", ["401", "404", "500", "redirect", "page", "none"])
+@pytest.mark.parametrize("fault", ["401", "404", "500", "redirect", "page"])
 def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, capfd: pytest.CaptureFixture[str]) -> None:
     password = "canary%4012345"
     with Server(echo := Echo(fault)) as server:
@@ -121,30 +120,6 @@ def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, cap
     assert f"service: {server.base_url}\n" in err
 
 
-def test_a_whole_run_with_a_service_that_sends_the_key_back_leaves_it_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEYS[1])
-    questions = ["--train-questions=14", "--eval-questions=4", "--context-window=1200"]
-    with Server(Echo("none")) as server:
-        command = ["run", SAMPLE, "--base-url", server.base_url, *MODELS, *questions, "--out", str(tmp_path / "out")]
-        assert main([*command, "--tuned=offline-teacher"]) == 0
-    found = everything(tmp_path / "out", *capfd.readouterr())
-    assert "model of [redacted]" in found
-    assert KEYS[1] not in found
-
-
-def test_without_the_scrubber_the_canary_is_found(
-    rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEYS[1])
-    monkeypatch.setattr("minirag.service.keep_out", lambda _: None)
-    monkeypatch.setattr("minirag.cli.main.keep_out", lambda _: None)
-    with Server(Echo("none")) as server:
-        main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(rows.parent / "out"), *MODELS[2:]])
-    assert KEYS[1] in everything(rows.parent / "out", *capfd.readouterr())
-
-
 def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--out", "out", "--key=sk-canary-0123456789"])
@@ -155,11 +130,9 @@ def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture
 # -- what stays as it is -----------------------------------------------------------------------------------
 
 
-def test_documents_that_only_look_like_keys_stay_as_they_are_in_files_and_log(tmp_path: Path) -> None:
-    redact.keep_out("canary0123456789")
-    text = "Set the header to Bearer abcdefghijkl or use sk-example-0123456789 and https://me:pass@host/."
-    write_json(tmp_path / "file.json", {"text": text, "key": "canary0123456789"})
-    assert json.loads((tmp_path / "file.json").read_text()) == {"text": text, "key": "[redacted]"}
+def test_documents_that_look_like_keys_stay_as_they_are_in_the_log(tmp_path: Path) -> None:
+    keep_out("canary0123456789")
+    text = "Set the header to Bearer abcdefghijkl or canary0123456789, see https://me:pass@host/."
     with MessageLog(tmp_path / "log.jsonl") as log:
         log.append(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": []}, {"text": text}))
         assert [exchange.response for exchange in log] == [{"text": text}]
@@ -167,18 +140,8 @@ def test_documents_that_only_look_like_keys_stay_as_they_are_in_files_and_log(tm
 
 @pytest.mark.parametrize("word", ["", "none", "EMPTY", "ollama", "lm-studio", "no-key-required"])
 def test_a_word_in_place_of_a_key_is_no_secret(word: str) -> None:
-    redact.keep_out(word)
-    assert redact.redact(f"We use {word} here.") == f"We use {word} here."
-
-
-def test_a_key_in_a_request_is_not_logged_and_the_line_is_whole(tmp_path: Path) -> None:
-    redact.keep_out(KEYS[2])
-    request = {"model": "m", "messages": [{"role": "user", "content": f"My key is {KEYS[2]}"}]}
-    with MessageLog(tmp_path / "log.jsonl") as log:
-        log.append(Exchange("draft", "chat.completions", "s", request, {}))
-    with MessageLog(tmp_path / "log.jsonl") as log:
-        assert [e.request["messages"][0]["content"] for e in log] == ["My key is [redacted]"]
-        assert log.find(exchange_id("s", "chat.completions", request)) is not None
+    keep_out(word)
+    assert redact(f"We use {word} here.") == f"We use {word} here."
 
 
 # -- addresses ---------------------------------------------------------------------------------------------
@@ -262,9 +225,3 @@ def test_all_that_a_run_writes_is_private_whatever_the_umask(tmp_path: Path) -> 
 def _all(folder: Path) -> Iterator[Path]:
     yield folder
     yield from folder.rglob("*")
-
-
-def test_what_a_function_writes_is_written_as_it_is(tmp_path: Path) -> None:
-    redact.keep_out("canary0123456789")
-    write_atomically(tmp_path / "a", lambda stream: stream.write(b"canary0123456789") and None)
-    assert (tmp_path / "a").read_bytes() == b"canary0123456789"
