@@ -44,9 +44,7 @@ from minirag.evaluation import Row, Scores, evaluate
 from minirag.files import FULL, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog, canonical
-from minirag.models import ChatModel, EmbeddingModel
-from minirag.postgres.connection import Database
-from minirag.postgres.store import PostgresVectorStore, chunks_digest
+from minirag.models import ChatModel, Embedder, EmbeddingModel
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
 from minirag.questions import (
@@ -74,6 +72,10 @@ SERVED_WITHIN = 600.0
 """Seconds that a new model may answer 404 before it is given up."""
 
 
+StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
+"""Builds an index elsewhere than in the run's folder: chunks, who embeds them, and the name of that model."""
+
+
 def silent(_: str) -> None:
     """Says nothing."""
 
@@ -83,8 +85,8 @@ class Run:
     """A run folder: `Run(folder, settings, Service)`, then the step you want, e.g. `run.comparison`.
 
     `connect` gives the service once the first call is due; `student_service` serves and trains the student,
-    `tuned_service` serves a tuned model from elsewhere, if that one does not; `database` keeps the index, where it is
-    not to be kept in the folder. `say` hears one line a step, `progress` hears (step, done, total). Use it as a context
+    `tuned_service` serves a tuned model from elsewhere, if that one does not; `build_store` builds the index elsewhere
+    than in the folder. `say` hears one line a step, `progress` hears (step, done, total). Use it as a context
     manager: two processes must not share a folder.
     """
 
@@ -93,7 +95,7 @@ class Run:
     connect: Callable[[], Service]
     student_service: Service | None = None
     tuned_service: Service | None = None
-    database: Database | None = None
+    build_store: StoreBuilder | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
     max_cost: float | None = None
@@ -185,40 +187,21 @@ class Run:
     @cached_property
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; kept from an earlier run if they are of the same chunks and model."""
-        if self.database is not None:
-            return self._store_in(self.database)
-        with suppress(StoreError):
-            store = VectorStore.open(self.folder, model=self._index_name)
-            if list(store.chunks) == self.chunks:
-                self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
-                return store
-        store = VectorStore.build(self.chunks, self.embed)
-        store.model = self._index_name
-        store.save(self.folder)
+        if self.build_store is not None:
+            store = self.build_store(self.chunks, self.embed, self._index_name)
+            write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
+        else:
+            with suppress(StoreError):
+                store = VectorStore.open(self.folder, model=self._index_name)
+                if list(store.chunks) == self.chunks:
+                    self.say(f"index: {_counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
+                    return store
+            store = VectorStore.build(self.chunks, self.embed)
+            store.model = self._index_name
+            store.save(self.folder)
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {_counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return store
-
-    def _store_in(self, database: Database) -> Store:
-        """`chunks.jsonl`, and the index in a database."""
-        store = self._index_in(database)
-        store.build(self.chunks, self.embed, model=self._index_name)
-        write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
-        self.say(
-            f"index: {_counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens, "
-            f"{store.dimensions} dimensions, {store.name} in {database.address}"
-        )
-        return store
-
-    def _index_in(self, database: Database) -> PostgresVectorStore:
-        """Runs over the same chunks by the same model share an index."""
-        name = hashlib.sha256(f"{self._index_name}\0{chunks_digest(self.chunks)}".encode()).hexdigest()[:16]
-        return PostgresVectorStore(database, name=name, ef_search=self.settings.ef_search)
-
-    def check_index(self) -> None:
-        """Raise StoreError where the index in a database is there and cannot be searched as the settings say."""
-        if self.database is not None and self.settings.ef_search is not None:
-            self._index_in(self.database).check()
 
     @property
     def _index_name(self) -> str:
@@ -615,7 +598,7 @@ class Run:
             "service": self.service.name,
             "student_service": None if self.student_service is None else self.student_service.name,
             "tuned_service": None if self.tuned_service is None else self.tuned_service.name,
-            **({} if self.database is None else {"store": POSTGRESQL}),
+            **({} if self.build_store is None else {"store": POSTGRESQL}),
             "documents": dict(self.pages.sha256),
             "question_files": {
                 name: hashlib.sha256(Path(source).read_bytes()).hexdigest() for name, source in inputs.items()

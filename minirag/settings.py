@@ -7,7 +7,6 @@ from minirag import prompts
 from minirag.errors import InputError
 from minirag.evaluation import check_metrics
 from minirag.metrics.judge import reply_tokens
-from minirag.postgres.table import MOST_CANDIDATES
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions
 from minirag.text import for_model
@@ -70,8 +69,6 @@ class Settings:
         for name in ("top_k", "context_window", "reply_tokens", "rounds"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be at least 1.")
-        if self.ef_search is not None and not 1 <= self.ef_search <= MOST_CANDIDATES:
-            raise InputError(f"--ef-search is {self.ef_search}; it must be from 1 to {MOST_CANDIDATES:,}.")
         for name in ("train_questions", "eval_questions"):
             if isinstance(count := getattr(self, name), int) and count < 0:
                 raise InputError(f"--{name.replace('_', '-')} is {count}; it must not be negative.")

@@ -266,8 +266,10 @@ def _positive(text: str) -> int:
 
 
 def _candidates(text: str) -> int | None:
-    """0 is no number of candidates: it takes back what the run was given before."""
-    return None if text == "0" else _positive(text)
+    """0 takes back what the run was given before: exact search."""
+    if not re.fullmatch(r"\d{1,4}", text) or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 (exact) to 1000")
+    return int(text) or None
 
 
 def _seed(text: str) -> int:

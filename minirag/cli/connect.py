@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import say
 from minirag.errors import InputError
-from minirag.postgres.connection import Database
+from minirag.pipeline import StoreBuilder
+from minirag.postgres import Database, shared_index
 from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 
 OFFLINE = "offline"
@@ -73,20 +75,21 @@ class Embedded(Service):
             self._process.communicate()
 
 
-def database(
-    given: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, approximate: bool = False
-) -> Database | None:
-    """The database that keeps the index, where one is named; its address never comes from a folder.
+def store_builder(
+    given: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, ef_search: int | None = None
+) -> StoreBuilder | None:
+    """Return the function that builds the index in a database if --store names one; never by what a folder says.
 
-    Raises InputError where the run that `recorded` a store is resumed without, and for an option that would do nothing.
+    Raises InputError if the run has `recorded` a store and none is named, and for --ef-search without --store.
     """
     if "store" in given:
-        found = Database(given["store"])
-        stack.callback(found.close)
-        return found
+        database = Database(given["store"])
+        stack.callback(database.close)
+        say(f"store: {database.address}")
+        return partial(shared_index, database, ef_search)
     if recorded is not None:
         raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
-    if approximate:
+    if ef_search is not None:
         raise InputError("--ef-search is about a store in a database: name one with --store, or leave it out.")
     return None
 

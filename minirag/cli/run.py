@@ -11,7 +11,7 @@ from typing import Any
 from minirag import costs
 from minirag.batch import Batches
 from minirag.cli import training_table
-from minirag.cli.connect import connect, database, service_of
+from minirag.cli.connect import connect, service_of, store_builder
 from minirag.cli.resume import changes, positive, recorded_facts, settings_of
 from minirag.cli.review import review
 from minirag.cli.terminal import Progress, say, show, show_json
@@ -50,7 +50,7 @@ def main(given: Mapping[str, Any]) -> int:
             lambda: connect(given, stack, folder, offline=offline),
             student_service=service_of("student", given, stack),
             tuned_service=service_of("tuned", given, stack),
-            database=database(given, stack, recorded=recorded, approximate=settings.ef_search is not None),
+            build_store=store_builder(given, stack, recorded=recorded, ef_search=settings.ef_search),
             workers=_workers(given),
             prices=costs.load_prices(settings.prices),
             max_cost=settings.max_cost,
@@ -61,7 +61,6 @@ def main(given: Mapping[str, Any]) -> int:
         run.check()
         stack.enter_context(run)
         _require_same_services(run, documents)
-        run.check_index()
         _tell_changes(run)
         run.record()
         # the service's address is said before the first step, whatever that sends

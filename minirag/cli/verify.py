@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from minirag import costs
 from minirag.chunker import Chunk
-from minirag.cli.connect import database
+from minirag.cli.connect import store_builder
 from minirag.cli.differences import differences
 from minirag.cli.resume import recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
@@ -24,7 +24,6 @@ from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError, StoreError
 from minirag.message_log import MessageLog, exchange_id
 from minirag.pipeline import Run
-from minirag.postgres.connection import Database
 from minirag.statistics import LABELS_FILE
 from minirag.testing import Replay
 from minirag.vector_store import VectorStore
@@ -80,20 +79,20 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
     """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
     facts = recorded_facts(folder)
     settings, _ = settings_of({}, folder)
-    kept_in = database(given, stack, recorded=facts.get("store"))
-    for name in ("messages.jsonl", *(INDEX if kept_in is None else ()), DECISIONS, LABELS_FILE):
+    build_store = store_builder(given, stack, recorded=facts.get("store"), ef_search=settings.ef_search)
+    for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
         if (folder / name).exists():
             (temporary / name).symlink_to((folder / name).resolve())
     prices = costs.load_prices(given.get("prices") or settings.prices)
     run = Run(temporary, settings, lambda: Replay(run.log, facts["service"]), prices=prices)
-    run.database = kept_in
+    run.build_store = build_store
     for name in ("student_service", "tuned_service"):
         if facts.get(name):
             setattr(run, name, Replay(run.log, facts[name]))
     verified = Verified([], {}, [])
     step = "the index"
     try:
-        _take_documents(run, _indexed(folder, kept_in), facts, verified)
+        _take_documents(run, _indexed(folder, in_folder=build_store is None), facts, verified)
         for name, step in STEPS.items():
             if (folder / name).is_file() and name not in verified.skipped:
                 getattr(run, step)
@@ -105,9 +104,9 @@ def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: Ex
     return verified
 
 
-def _indexed(folder: Path, kept_in: Database | None) -> list[Chunk]:
+def _indexed(folder: Path, *, in_folder: bool) -> list[Chunk]:
     """The chunks of the run's index; a database has them under a name that follows from them all."""
-    if kept_in is None:
+    if in_folder:
         return list(VectorStore.open(folder).chunks)
     try:
         lines = (folder / "chunks.jsonl").read_bytes().splitlines()

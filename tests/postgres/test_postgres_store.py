@@ -1,6 +1,5 @@
 """The index in PostgreSQL, on a real server: the same as the exact store, whole at any moment, resumed after a kill."""
 
-import json
 import math
 import multiprocessing
 import os
@@ -16,11 +15,10 @@ import numpy as np
 import pytest
 
 from database import OwnServer, require_server
-from minirag import Page, chunk, load
+from minirag import Page, chunk
 from minirag.chunker import Chunk
 from minirag.errors import InputError, MiniragError, StoreError, Unfinished
-from minirag.postgres.connection import Database
-from minirag.postgres.store import PostgresVectorStore
+from minirag.postgres import Database, PostgresVectorStore
 from minirag.vector_store import VectorStore
 
 NAMES = count()
@@ -34,7 +32,7 @@ class Table:
         self.rows = {chunk.text: row for chunk, row in zip(chunks, matrix, strict=True)}
         self.asked = 0
 
-    def embed(self, texts, *, tags=None, keep=True):
+    def embed(self, texts, *, tags=None):
         self.asked += len(texts)
         return np.array([self.rows[text] for text in texts])
 
@@ -50,11 +48,11 @@ class Breaks(Table):
         super().__init__(chunks, matrix)
         self.call, self.left = call, at
 
-    def embed(self, texts, *, tags=None, keep=True):
+    def embed(self, texts, *, tags=None):
         self.left -= len(texts)
         if self.left < 0:
             self.call()
-        return super().embed(texts, tags=tags, keep=keep)
+        return super().embed(texts, tags=tags)
 
 
 def chunks_of(n, word="chunk"):
@@ -142,24 +140,6 @@ def test_more_dimensions_than_HNSW_takes_are_refused_and_searched_exactly(new):
     assert store.search(matrix[3], 1)[0][0].chunk == chunks[3]
 
 
-def test_saved_into_a_folder_it_is_byte_for_byte_what_the_exact_store_saves(new, tmp_path):
-    chunks, matrix = chunks_of(300), rows_of(300, 24)
-    new().build(chunks, Table(chunks, matrix), batch=7).save(tmp_path / "a")
-    VectorStore.build(chunks, Table(chunks, matrix)).save(tmp_path / "b")
-    for name in ("chunks.jsonl", "vectors.npy", "index.json"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-def test_its_chunks_are_fetched_by_place_by_slice_and_in_order(new):
-    chunks = chunks_of(1100)
-    stored = new().build(chunks, Table(chunks, rows_of(1100, 4))).chunks
-    assert len(stored) == 1100
-    assert list(stored) == chunks
-    assert (stored[0], stored[-1], stored[5:2:-1]) == (chunks[0], chunks[-1], chunks[5:2:-1])
-    with pytest.raises(IndexError):
-        stored[1100]
-
-
 def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(new):
     chunks, matrix = chunks_of(50), rows_of(50, 8)
     store = new().build(chunks, Table(chunks, matrix))
@@ -177,42 +157,37 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
         store.search(matrix[0], 1)
 
 
-def execute(store, statement):
-    """A statement about the table of an index; what stands for its name is filled in."""
+def lose(store, generation, loss):
+    """Delete something of the table of a build."""
     with store.database.session() as connection:
-        connection.execute(statement.format(store._generation.table))
+        connection.execute(loss.format(generation.table))
 
 
-@pytest.mark.parametrize(
-    "loss", ["delete from {} where position > 3", "delete from {} where position = 3", "drop table {}"]
-)
-def test_an_index_that_has_lost_chunks_is_not_opened_and_built_anew(new, loss):
+LOSSES = [("delete from {} where position > 3", 7), ("delete from {} where position = 3", 11), ("drop table {}", 11)]
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES])
+def test_an_index_that_has_lost_chunks_is_built_anew(new, loss):
     chunks, matrix = chunks_of(11), rows_of(11, 4)
     store = new().build(chunks, Table(chunks, matrix))
-    execute(store, loss)
-    with pytest.raises(StoreError, match=r"has lost chunks of its 11; build it again\.$"):
-        new(name=store.name).open()
+    lose(store, store._generation, loss)
     again = Table(chunks, matrix)
-    assert list(new(name=store.name).build(chunks, again).chunks) == chunks
+    assert new(name=store.name).build(chunks, again).chunks == chunks
     assert again.asked == 11
     assert store.search(matrix[7], 11) == shown(VectorStore.build(chunks, Table(chunks, matrix)).search(matrix[7], 11))
 
 
-@pytest.mark.parametrize(
-    ("loss", "asked"),
-    [("delete from {} where position > 3", 7), ("delete from {} where position = 3", 11), ("drop table {}", 11)],
-)
+@pytest.mark.parametrize(("loss", "asked"), LOSSES)
 def test_an_unfinished_build_that_has_lost_chunks_goes_on_with_what_is_whole(new, loss, asked):
     chunks, matrix = chunks_of(11), rows_of(11, 4)
-
     store = new()
     with pytest.raises(KeyboardInterrupt):
         store.build(chunks, Breaks(chunks, matrix, stop, at=8), batch=2)
     with store.database.session() as connection:
         unfinished = store._find(connection, ready=False)
-        connection.execute(loss.format(unfinished.table))
+    lose(store, unfinished, loss)
     rest = Table(chunks, matrix)
-    assert list(store.build(chunks, rest).chunks) == chunks
+    assert store.build(chunks, rest).chunks == chunks
     assert rest.asked == asked
 
 
@@ -239,15 +214,10 @@ def test_bad_vectors_are_refused_as_by_the_exact_store(new):
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
-def test_NUL_and_surrogates_are_cleaned_on_ingest_and_refused_by_the_store(new, tmp_path, bad):
-    direct = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
-    with pytest.raises(StoreError, match=r"holds NUL or half a surrogate pair, which PostgreSQL does not take"):
-        new().build(direct, Table(direct, np.eye(1)))
-    (tmp_path / "a.txt").write_bytes(f"One {bad} two.\n".encode("utf-16-le", "surrogatepass").join([b"\xff\xfe", b""]))
-    if "\0" in bad:
-        loaded = chunk(load(tmp_path / "a.txt"), size=16, overlap=0)
-        store = new().build(loaded, Table(loaded, np.eye(1)))
-        assert [c.text for c in store.chunks] == ["One ab two.\n"]
+def test_text_that_PostgreSQL_does_not_take_is_refused_in_one_sentence(new, bad):
+    chunks = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
+    with pytest.raises(StoreError, match=r"^The database at [^\n]* refused: [^\n]*(0x00|surrogates)[^\n]*\.$"):
+        new().build(chunks, Table(chunks, np.eye(1)))
 
 
 def test_an_interrupted_build_leaves_the_old_index_and_goes_on_where_it_stopped(new):
@@ -273,7 +243,7 @@ def test_an_unfinished_build_of_other_chunks_is_not_gone_on_with(new):
     with pytest.raises(KeyboardInterrupt):
         store.build(chunks, Breaks(chunks, matrix, stop, at=40), batch=20)
     other = chunks_of(60, "other")
-    assert list(store.build(other, Table(other, matrix)).chunks) == other
+    assert store.build(other, Table(other, matrix)).chunks == other
     with store.database.session() as connection:
         tables = connection.execute("select count(*) from minirag_indexes where name = %s", [store.name]).fetchone()
     assert tables == (1,)
@@ -346,7 +316,7 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with(
         server.start_again()
         assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
         rest = Table(chunks, matrix)
-        assert list(store.build(chunks, rest, batch=50).chunks) == chunks
+        assert store.build(chunks, rest, batch=50).chunks == chunks
         assert rest.asked == 400 - 250
     server.stop()
 
@@ -384,28 +354,20 @@ def test_a_password_is_in_no_error_and_in_no_repr(url):
 
 
 @pytest.mark.parametrize(
-    ("rest", "wrong"),
-    [
-        ("h/x?bogus=1", "invalid URI query parameter"),
-        ("h/x?options=-c%20work_mem=8MB", r"extra key/value separator\); within a value = is written %3D"),
-        ("h/%00", "forbidden value %00"),
-        ("u:a@b@h/x", "an @ too many: in a name or a password it is written %40"),
-        ("u:1/b@h/x", "an @ too many"),
-        ("h:70000/x", "The port in the store's address is no number from 1 to 65535"),
-        ("h/x?connect_timeout=abc", "The connect_timeout in the store's address is no whole number of seconds"),
-        ("\udcff/x", "surrogates not allowed"),
-    ],
+    "rest",
+    ["h/x?bogus=1", "h/x?options=-c%20work_mem=8MB", "h/%00", "u:a@b@h/x", "u:1/b@h/x", "\udcff/x", "u:secret/x"],
 )
-def test_what_is_wrong_with_an_address_is_said_before_anything_is_sent(rest, wrong):
+def test_a_wrong_address_is_refused_before_anything_is_sent(rest):
     pytest.importorskip("psycopg")
-    with pytest.raises(InputError, match=wrong):
+    with pytest.raises(InputError, match="The store's address cannot be read"):
         Database(f"postgresql://{rest}")
 
 
-def test_a_hosts_name_that_cannot_be_one_is_an_error_in_the_address():
+@pytest.mark.parametrize("rest", ["a..b/x", "127.0.0.1/x?connect_timeout=abc"])
+def test_an_address_that_cannot_exist_is_an_error_in_the_address(rest):
     pytest.importorskip("psycopg")
-    with pytest.raises(StoreError, match=r"^Cannot reach the database at postgresql://a\.\.b/x \("):
-        PostgresVectorStore("postgresql://a..b/x").open()
+    with pytest.raises(StoreError, match=r"^Cannot reach the database at postgresql://[^\n]*\."):
+        PostgresVectorStore(f"postgresql://{rest}").open()
 
 
 ANSWERS = """
@@ -480,15 +442,3 @@ def test_ef_search_has_limits():
     for number in (0, 1001):
         with pytest.raises(InputError, match="it must be from 1 to 1,000"):
             PostgresVectorStore("postgresql://x", ef_search=number)
-
-
-def test_json_of_index_json_and_the_database_agree(new, tmp_path):
-    chunks, matrix = chunks_of(9), rows_of(9, 5)
-    store = new().build(chunks, Table(chunks, matrix))
-    VectorStore.build(chunks, Table(chunks, matrix)).save(tmp_path)
-    facts = json.loads((tmp_path / "index.json").read_text())
-    with store.database.session() as connection:
-        row = connection.execute(
-            "select model, dimensions, size, chunks_sha256 from minirag_indexes where name = %s", [store.name]
-        ).fetchone()
-    assert row == (facts["model"], facts["dimensions"], facts["count"], facts["chunks_sha256"])
