@@ -9,7 +9,7 @@ from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
 from minirag.files import write_atomically
 from minirag.report import SavedRun, several_html
-from minirag.statistics import Replication, names_of, replication
+from minirag.statistics import Replication, replication
 
 OPTIONS = {"command", "documents", "html", "json"}
 """All that a comparison of finished runs takes."""
@@ -38,15 +38,18 @@ def main(given: Mapping[str, Any]) -> int:
     ):
         raise InputError(f"--html {page} must be a file that ends in .html, outside the folder of a run.")
     runs = [SavedRun(folder) for folder in folders]
-    comparisons = replication(runs)
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(map(str, folders))
+    comparisons = replication([(run.comparison, run.evaluated, run.scores) for run in runs])
     if page is not None:
-        facts = {name: run.facts for name, run in zip(names_of(runs), runs, strict=True)}
+        facts = {name: run.facts for name, run in zip(names, runs, strict=True)}
         write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
         say(f"report: {page}")
     if given.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
     else:
-        tables = [_table(one, names_of(runs)) for one in comparisons]
+        tables = [_table(one, names) for one in comparisons]
         show("\n\n".join(tables) or "No run compares a tuned model with anything.")
     return 0
 

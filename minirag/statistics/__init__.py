@@ -4,7 +4,7 @@ from minirag.statistics.caution import conflicts, cut_off
 from minirag.statistics.findings import Evaluation, comparison_of, comparisons
 from minirag.statistics.labels import LABELS_FILE, read_labels
 from minirag.statistics.noise import by_round
-from minirag.statistics.replication import Replication, names_of, replication
+from minirag.statistics.replication import Replication, replication
 from minirag.statistics.splits import question_kinds
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "comparisons",
     "conflicts",
     "cut_off",
-    "names_of",
     "question_kinds",
     "read_labels",
     "replication",

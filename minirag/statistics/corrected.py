@@ -42,31 +42,23 @@ class Audit:
 def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable], against: Sequence[str] = ()) -> Audit | None:
     """Confront the judge with a person; None with fewer than `FEWEST_LABELS`. `pages` gives each question id's page.
 
-    For a difference to each arm of `against`, over the questions that both arms have scores for, the statements of
-    that arm count negatively.
+    Differences are to each arm of `against`, over the questions that both arms have scores for.
     """
     judged = claims(scores)
     labelled = [claim for claim in judged if labels.get(claim.key) is not None]
     if len(labelled) < FEWEST_LABELS:
         return None
+    by_judge, by_person = [claim.supported > 0.5 for claim in labelled], [bool(labels[c.key]) for c in labelled]
+    means = {}
+    for arm in dict.fromkeys(claim.arm for claim in judged):
+        means[arm] = _corrected([claim for claim in judged if claim.arm == arm], labels, pages, lowest=0.0)
     differences = {}
     for arm in against:
-        scored = {name: {c.question_id for c in judged if c.arm == name} for name in (arm, "tuned")}
-        both = [c for c in claims(scores, scored[arm] & scored["tuned"]) if c.arm in scored]
-        signed = [replace(c, weight=-c.weight) if c.arm == arm else c for c in both]
+        questions = [{claim.question_id for claim in judged if claim.arm == name} for name in (arm, "tuned")]
+        paired = [claim for claim in claims(scores, questions[0] & questions[1]) if claim.arm in (arm, "tuned")]
+        signed = [replace(claim, weight=-claim.weight) if claim.arm == arm else claim for claim in paired]
         differences[arm] = _corrected(signed, labels, pages, lowest=-1.0)
-    return Audit(
-        agreement(
-            [claim.supported > 0.5 for claim in labelled],
-            [bool(labels[claim.key]) for claim in labelled],
-            clusters=[pages[claim.question_id] for claim in labelled],
-        ),
-        {
-            arm: _corrected([c for c in judged if c.arm == arm], labels, pages, lowest=0.0)
-            for arm in dict.fromkeys(c.arm for c in judged)
-        },
-        differences,
-    )
+    return Audit(agreement(by_judge, by_person, clusters=[pages[c.question_id] for c in labelled]), means, differences)
 
 
 def _corrected(
@@ -74,26 +66,20 @@ def _corrected(
 ) -> Corrected | None:
     """Return the corrected sum of weight × supported, from `lowest` to 1; None with fewer than two labels."""
     # times their number, the weighted verdicts have that sum as their mean
-    scale = [len(statements) * claim.weight for claim in statements]
-    person = [labels.get(claim.key) for claim in statements]
-    result = corrected_mean(
-        np.array([size * claim.supported for size, claim in zip(scale, statements, strict=True)]),
-        np.array([np.nan if label is None else size * label for size, label in zip(scale, person, strict=True)]),
-        [pages[claim.question_id] for claim in statements],
-    )
+    scale = len(statements) * np.array([claim.weight for claim in statements])
+    judge = np.array([claim.supported for claim in statements])
+    person = np.array([labels.get(claim.key) for claim in statements], dtype=np.float64)  # None becomes nan
+    result = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
     if result is None or result.corrected.low is None or result.corrected.high is None:
         return result
     # where person and judge never disagree there is no spread to go by, which proves nothing: widen the interval by
     # the share of disagreements that so many labels may have missed (Clopper and Pearson 1934)
     widening = 0.0
-    if all(label in (None, claim.supported) for label, claim in zip(person, statements, strict=True)):
-        missed = 1 - ((1 - LEVEL) / 2) ** (1 / result.person.n)
-        widening = missed * sum(map(abs, scale)) / len(scale)
-    both = result.corrected
-    value, low, high = np.clip(
-        [both.value, result.corrected.low - widening, result.corrected.high + widening], lowest, 1.0
-    )
-    return replace(result, corrected=replace(both, value=float(value), low=float(low), high=float(high)))
+    if np.all(np.isnan(person) | (person == judge)):
+        widening = (1 - ((1 - LEVEL) / 2) ** (1 / result.person.n)) * float(np.mean(np.abs(scale)))
+    ends = [result.corrected.value, result.corrected.low - widening, result.corrected.high + widening]
+    value, low, high = np.clip(ends, lowest, 1.0).tolist()
+    return replace(result, corrected=replace(result.corrected, value=value, low=low, high=high))
 
 
 def corrected_mean(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Corrected | None:
@@ -109,36 +95,27 @@ def corrected_mean(judge: Floats, person: Floats, clusters: Sequence[Hashable]) 
     (0.8, 0.625, 0.6)
     """
     labelled = ~np.isnan(person)
-    if np.count_nonzero(labelled) < 2:
+    n = int(np.count_nonzero(labelled))
+    if n < 2:
         return None
     # how much the judge is trusted: the slope of the person's scores on the judge's, 0 to 1
-    judge_seen, person_seen = judge[labelled], person[labelled]
-    spread = float(np.var(judge_seen))
-    covariance = float(np.mean((judge_seen - np.mean(judge_seen)) * (person_seen - np.mean(person_seen))))
+    seen, said = judge[labelled], person[labelled]
+    spread, covariance = float(np.var(seen)), float(np.mean((seen - seen.mean()) * (said - said.mean())))
     trust = min(1.0, max(0.0, covariance / spread)) if spread > 1e-12 else 0.0
-    alone = clustered_mean(person_seen, list(compress(clusters, labelled)))
-    value = alone.value - trust * float(np.mean(judge_seen) - np.mean(judge))
-    return Corrected(clustered_mean(judge, clusters), alone, _interval(value, judge, person, trust, clusters))
-
-
-def _interval(value: float, judge: Floats, person: Floats, trust: float, clusters: Sequence[Hashable]) -> Estimate:
-    """Return the interval of person's mean − trust × (judge's mean of the labelled − judge's mean of all).
-
-    Each question moves the figure by what it adds to these means; the moves are summed by cluster. Leverage and
-    degrees of freedom are those of the labelled, of which there are fewer; the fitted trust costs one of them.
-    """
-    labelled, groups = ~np.isnan(person), cluster_numbers(clusters)
-    n = int(np.count_nonzero(labelled))
+    alone = clustered_mean(said, list(compress(clusters, labelled)))
+    value = alone.value - trust * float(seen.mean() - judge.mean())
+    # each statement moves the figure by what it adds to these means; the moves are summed by cluster. Leverage and
+    # degrees of freedom are those of the labelled, of which there are fewer; the fitted trust costs one of them
+    groups = cluster_numbers(clusters)
     share = np.bincount(groups, labelled) / n
-    n_clusters = int(np.count_nonzero(share))
-    if n_clusters < 2:
-        return estimate(value, None, 0.0, n, n_clusters)
-    left = np.where(labelled, person - trust * judge, 0.0)
-    moves = np.where(labelled, left - left[labelled].mean(), 0.0) / n + trust * (judge - judge.mean()) / len(judge)
-    variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
-    fitted = n / (n - 1) if trust else 1.0
-    degrees = satterthwaite(share[share > 0], share[share > 0])
-    return estimate(value, float(np.sqrt(variance * fitted)), degrees, n, n_clusters)
+    error, degrees = None, 0.0
+    if alone.n_clusters > 1:
+        rest = np.where(labelled, person - trust * judge, 0.0)
+        moves = np.where(labelled, rest - rest[labelled].mean(), 0.0) / n + trust * (judge - judge.mean()) / len(judge)
+        variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
+        error = float(np.sqrt(variance * (n / (n - 1) if trust else 1.0)))
+        degrees = satterthwaite(share[share > 0], share[share > 0])
+    return Corrected(clustered_mean(judge, clusters), alone, estimate(value, error, degrees, n, alone.n_clusters))
 
 
 def audit_in_words(result: Audit) -> list[str]:
@@ -149,27 +126,28 @@ def audit_in_words(result: Audit) -> list[str]:
         f"judge against person on {judge.accuracy.n} statements: accuracy {_figure(judge.accuracy)}{kappa}; "
         f"too kind {judge.too_kind} times, too strict {judge.too_strict} times"
     ]
-    for arm, one in result.arms.items():
-        if one is not None:
+    for arm, mean in result.arms.items():
+        if mean is not None:
             sentences.append(
-                f"{METRIC} of {arm}, corrected by {one.person.n} labels: {_figure(one.corrected)} "
-                f"(the judge alone {one.judge.value:.3f})"
+                f"{METRIC} of {arm}, corrected by {mean.person.n} labels: {_figure(mean.corrected)} "
+                f"(the judge alone {mean.judge.value:.3f})"
             )
-    for arm, one in result.differences.items():
-        if one is not None:
-            verdict = "cannot tell" if one.corrected.holds(0.0) else "better" if one.corrected.value > 0 else "worse"
+    for arm, difference in result.differences.items():
+        if difference is not None:
+            figure = difference.corrected
+            verdict = "cannot tell" if figure.holds(0.0) else "better" if figure.value > 0 else "worse"
             sentences.append(
-                f"{METRIC}, tuned against {arm}, corrected by {one.person.n} labels: {_figure(one.corrected, '+')}: "
-                f"{verdict} (the judge alone {_number(one.judge.value, '+')})"
+                f"{METRIC}, tuned against {arm}, corrected by {difference.person.n} labels: {_figure(figure, '+')}: "
+                f"{verdict} (the judge alone {_number(difference.judge.value, '+')})"
             )
     return sentences
 
 
-def _figure(one: Estimate, sign: str = "") -> str:
-    if one.low is None or one.high is None:
-        return _number(one.value, sign)
-    return f"{_number(one.value, sign)} [{_number(one.low, sign)}, {_number(one.high, sign)}]"
+def _figure(figure: Estimate, sign: str = "") -> str:
+    interval = (figure.low, figure.high) if figure.low is not None and figure.high is not None else ()
+    ends = ", ".join(_number(end, sign) for end in interval)
+    return _number(figure.value, sign) + (f" [{ends}]" if ends else "")
 
 
 def _number(value: float, sign: str) -> str:
-    return f"{round(value, 9) + 0.0:{sign}.3f}"  # + 0.0: no minus before a nought
+    return f"{round(value, 9) + 0.0:{sign}.3f}"  # + 0.0 turns -0.0 into 0.0

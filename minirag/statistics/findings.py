@@ -94,38 +94,32 @@ def findings(evaluation: Evaluation, metric: str) -> Findings:
         base, tuned = list(compress(scores[arm], mask)), list(compress(scores["tuned"], mask))
         return compare(base, tuned, clusters=list(compress(pages, mask)), margin=margin, arms=(arm, "tuned"))
 
-    everything = [True] * len(evaluation.questions)
-    base_rounds, tuned_rounds = (by_round(evaluation.scores, arm, metric, evaluation.ids) for arm in ("base", "tuned"))
-    repeated = len(base_rounds) > 1 and len(base_rounds) == len(tuned_rounds)
+    everyone = [True] * len(evaluation.questions)
+    rounds = [by_round(evaluation.scores, arm, metric, evaluation.ids) for arm in ("base", "tuned")]
+    repeated = len(rounds[0]) == len(rounds[1]) > 1
     return Findings(
         arms={arm: _arm(evaluation, metric, arm, scores[arm]) for arm in evaluation.arms},
-        against={arm: against(arm, everything) for arm in evaluation.against},
+        against={arm: against(arm, everyone) for arm in evaluation.against},
         without_flagged={arm: against(arm, sound) for arm in evaluation.against},
         gap=lead_closed(scores["base"], scores["tuned"], scores["teacher"], clusters=pages),
         splits={
             kind: split(scores["base"], scores["tuned"], labels, clusters=pages, margin=margin)
             for kind, labels in evaluation.kinds.items()
         },
-        noise=judge_noise(base_rounds, tuned_rounds, clusters=pages) if repeated else None,
+        noise=judge_noise(*rounds, clusters=pages) if repeated else None,
     )
 
 
 def _arm(evaluation: Evaluation, metric: str, arm: str, scores: Sequence[Score]) -> dict[str, Any]:
-    """Return an arm's mean over its scored questions, also without the flagged ones, and the unscored by reason."""
-    unscored = unscored_reasons(scores)
+    """Return an arm's mean over its scored questions, the unscored by reason, and how often rounds disagree."""
+    values = [score.value for score in scores if score.value is not None]
     return {
-        "mean": _mean(scores),
-        "n": len(scores) - sum(unscored.values()),
-        "n_unscored": sum(unscored.values()),
-        "unscored": unscored,
-        "mean_without_flagged": _mean(list(compress(scores, evaluation.sound))),
+        "mean": sum(values) / len(values) if values else None,
+        "n": len(values),
+        "n_unscored": len(scores) - len(values),
+        "unscored": unscored_reasons(scores),
         "verdict_flips": statement_flips(evaluation.scores, metric, arm),
     }
-
-
-def _mean(scores: Sequence[Score]) -> float | None:
-    values = [score.value for score in scores if score.value is not None]
-    return sum(values) / len(values) if values else None
 
 
 def comparison_of(

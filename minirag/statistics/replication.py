@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,21 +11,8 @@ from minirag.evaluation import Scores
 from minirag.questions import Question
 from minirag.statistics.findings import comparisons
 
-CLEAR = {"better", "worse", "no meaningful difference"}
-"""Verdicts that say something."""
-
-
-class FinishedRun(Protocol):
-    """What is needed of a run: its folder, `comparison.json`, the eval questions and the scores."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def comparison(self) -> dict[str, Any]: ...
-    @property
-    def evaluated(self) -> list[Question]: ...
-    @property
-    def scores(self) -> Scores: ...
+RunFiles = tuple[Mapping[str, Any], Sequence[Question], Scores]
+"""A finished run's `comparison.json`, eval questions and scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +35,9 @@ class Replication:
     changes: Sequence[Change]
 
 
-def replication(runs: Sequence[FinishedRun]) -> list[Replication]:
+def replication(runs: Sequence[RunFiles]) -> list[Replication]:
     """Return every comparison that one of the runs has, in the order of the first."""
-    compared = [{(metric, arm): one for metric, arm, one in comparisons(run.comparison)} for run in runs]
+    compared = [{(metric, arm): one for metric, arm, one in comparisons(comparison)} for comparison, _, _ in runs]
     return [
         Replication(
             *key,
@@ -63,23 +49,16 @@ def replication(runs: Sequence[FinishedRun]) -> list[Replication]:
     ]
 
 
-def names_of(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return what to call each run: its folder's name, or the whole path if two are alike."""
-    names = [run.folder.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
-
-
 def outcome(verdicts: Sequence[str]) -> str:
     """Return what verdicts say of each other.
 
-    `replicates`: at least two say something, all of those the same, and none cannot tell. `contradicts`: they say
-    different things. `not shown`: some say the same, others cannot tell or were not made. `undecided`: none says
-    anything.
+    `replicates`: at least two, and all the same. `contradicts`: some say different things. `not shown`: some say the
+    same, others cannot tell or were not made. `undecided`: none says anything.
 
     >>> outcome(["better", "better"]), outcome(["better", "worse"]), outcome(["better", "cannot tell"])
     ('replicates', 'contradicts', 'not shown')
     """
-    clear = [verdict for verdict in verdicts if verdict in CLEAR]
+    clear = [verdict for verdict in verdicts if verdict != "cannot tell"]
     if len(set(clear)) > 1:
         return "contradicts"
     if not clear:
@@ -87,24 +66,23 @@ def outcome(verdicts: Sequence[str]) -> str:
     return "replicates" if len(clear) == len(verdicts) > 1 else "not shown"
 
 
-def _change(first: FinishedRun, later: FinishedRun, metric: str, arm: str) -> Change:
-    before, after = (_differences(run, metric, arm) for run in (first, later))
+def _change(first: RunFiles, later: RunFiles, metric: str, arm: str) -> Change:
+    before, after = _differences(first, metric, arm), _differences(later, metric, arm)
     shared = [text for text in before if text in after]
     if not shared:
         return Change(0, None)
     changes = np.array([after[text] - before[text] for text in shared])
-    pages = {question.text: question.page for question in first.evaluated}
-    return Change(
-        len(shared), clustered_mean(changes, [text if pages[text] is None else pages[text] for text in shared])
-    )
+    pages = {question.text: question.text if question.page is None else question.page for question in first[1]}
+    return Change(len(shared), clustered_mean(changes, [pages[text] for text in shared]))
 
 
-def _differences(run: FinishedRun, metric: str, arm: str) -> dict[str, float]:
+def _differences(run: RunFiles, metric: str, arm: str) -> dict[str, float]:
     """Return tuned − arm by the question's text, where both are scored; ragas_score has none, as no question has it."""
-    ids = [question.id for question in run.evaluated]
-    columns = (run.scores.values(name, metric, ids) for name in (arm, "tuned"))
+    _, questions, scores = run
+    ids = [question.id for question in questions]
+    columns = (scores.values(name, metric, ids) for name in (arm, "tuned"))
     return {
         question.text: tuned - base
-        for question, base, tuned in zip(run.evaluated, *columns, strict=True)
+        for question, base, tuned in zip(questions, *columns, strict=True)
         if base is not None and tuned is not None
     }

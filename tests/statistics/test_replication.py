@@ -10,12 +10,16 @@ from scipy import stats
 from made_results import made, saved
 from minirag.cli.main import main
 from minirag.report import SavedRun
-from minirag.statistics.replication import outcome, replication
+from minirag.statistics.replication import Replication, outcome, replication
+
+
+def replicated(*runs: SavedRun) -> list[Replication]:
+    return replication([(run.comparison, run.evaluated, run.scores) for run in runs])
 
 
 def test_a_run_replicates_itself_and_its_shared_questions_do_not_move(tmp_path: Path) -> None:
     run = saved(made([f"Why {n}?" for n in range(30)]), tmp_path / "a")
-    found = replication([run, run])
+    found = replicated(run, run)
     assert {one.outcome for one in found} <= {"replicates", "undecided"}
     assert {(one.metric, one.against) for one in found} == {
         (metric, arm) for metric in ("faithfulness", "answer_relevancy", "ragas_score") for arm in ("base", "teacher")
@@ -29,7 +33,7 @@ def test_only_questions_of_the_same_text_are_paired_and_their_change_is_that_of_
     texts = [f"Why {n}?" for n in range(20)]
     first, second = made(texts), made([*texts[10:], "How?"])
     one, other = saved(first, tmp_path / "a"), saved(second, tmp_path / "b")
-    found = {(each.metric, each.against): each for each in replication([one, other])}["faithfulness", "base"]
+    found = {(each.metric, each.against): each for each in replicated(one, other)}["faithfulness", "base"]
     before = {q.text: first.difference(q.id, "faithfulness") for q in first.questions}
     after = {q.text: second.difference(q.id, "faithfulness") for q in second.questions}
     moved = np.array([after[text] - before[text] for text in texts[10:]], dtype=float)
