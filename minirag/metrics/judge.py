@@ -19,7 +19,10 @@ _UNFINISHED = {
     "length": "the reply was cut off at its token limit",
     "content_filter": "the service's content filter held the reply back",
 }
-_VERDICTS = {"true": True, "yes": True, "supported": True, "false": False, "no": False, "unsupported": False}
+_VERDICTS = {
+    **{True: True, "true": True, "yes": True, "supported": True},  # 1 counts as True
+    **{False: False, "false": False, "no": False, "unsupported": False},  # 0 counts as False
+}
 
 
 @dataclass
@@ -88,15 +91,14 @@ class NotJSON(ValueError):
     """The reply holds no complete JSON value; the message says why in one clause."""
 
 
-def _reject_constant(name: str) -> Any:
+def _reject_constant(name: str) -> None:
     raise NotJSON(f"the reply holds {name}, which is not JSON")
 
 
 def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise NotJSON("the reply's JSON has one key twice")
-    return value
+    return dict(pairs)
 
 
 _DECODER = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_reject_repeated_keys)
@@ -162,15 +164,18 @@ def read_verdicts(reply: Reply, texts: Sequence[str], key: str) -> list[Verdict]
     [Verdict(positive=True, reason=''), Verdict(positive=False, reason='')]
     """
     is_single = isinstance(reply, dict) and len(texts) == 1 and not {"verdicts", "statements"} & set(reply)
-    items = [reply] if is_single else list_at(reply, "verdicts", "statements")
     verdicts: dict[int, Verdict] = {}
-    for item in items:
+    for item in [reply] if is_single else list_at(reply, "verdicts", "statements"):
         if not isinstance(item, dict):
             raise ValueError("'verdicts' is not a list of objects")
         number = _number(item, texts)
         if number in verdicts:
             raise ValueError(f"number {number} has two verdicts")
-        verdicts[number] = Verdict(_boolean(item.get(key, item.get("verdict")), number), str(item.get("reason") or ""))
+        value = item.get(key, item.get("verdict"))
+        word = value.strip().lower() if isinstance(value, str) else value
+        if not isinstance(word, int | str) or word not in _VERDICTS:
+            raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")
+        verdicts[number] = Verdict(_VERDICTS[word], str(item.get("reason") or ""))
     for number in range(1, len(texts) + 1):
         if number not in verdicts:
             raise ValueError(f"number {number} has no verdict ({len(verdicts)} verdicts where {len(texts)} are due)")
@@ -181,20 +186,13 @@ def _number(item: Mapping[str, Any], texts: Sequence[str]) -> int:
     """Return the number of the text that a verdict is about; a single text needs neither number nor quotation."""
     index, quoted = item.get("index"), item.get("statement")
     numbers = {" ".join(text.split()): number for number, text in enumerate(texts, 1)}
-    is_unique = len(numbers) == len(texts)
-    quoted_number = numbers.get(" ".join(quoted.split())) if isinstance(quoted, str) and is_unique else None
-    if index is None:
-        index = 1 if quoted is None and len(texts) == 1 else quoted_number
-    elif quoted_number not in (None, index):
-        raise ValueError(f"the verdict of number {index!r:.40} quotes number {quoted_number}")
+    if isinstance(quoted, str) and len(numbers) == len(texts):
+        by_text = numbers.get(" ".join(quoted.split()))
+        if None not in (index, by_text) and index != by_text:
+            raise ValueError(f"the verdict of number {index!r:.40} quotes number {by_text}")
+        index = by_text if index is None else index
+    elif index is None and quoted is None and len(texts) == 1:
+        index = 1
     if isinstance(index, bool) or not isinstance(index, int) or not 1 <= index <= len(texts):
         raise ValueError(f"a verdict has the number {index!r:.40}, but they go from 1 to {len(texts)}")
     return index
-
-
-def _boolean(value: Any, number: int) -> bool:
-    if isinstance(value, int) and value in (0, 1):
-        return bool(value)
-    if isinstance(value, str) and value.strip().lower() in _VERDICTS:
-        return _VERDICTS[value.strip().lower()]
-    raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")

@@ -112,9 +112,8 @@ twice the rounds make the interval 4 % narrower, twice the questions 29 %
     if not noise.error:
         return spread
     # twice the rounds halve the judge's part of the squared error, twice the questions all of it
-    judge = noise.judge / (noise.n * noise.rounds)
-    with_rounds = math.sqrt(max(0.0, noise.error**2 - judge) + judge / 2) / noise.error
+    judge = min(1.0, noise.judge / (noise.n * noise.rounds) / noise.error**2)
     return (
-        f"{spread}; twice the rounds make the interval {100 * (1 - with_rounds):.0f} % narrower, "
+        f"{spread}; twice the rounds make the interval {100 * (1 - math.sqrt(1 - judge / 2)):.0f} % narrower, "
         f"twice the questions {100 * (1 - math.sqrt(1 / 2)):.0f} %"
     )

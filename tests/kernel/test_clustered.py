@@ -26,22 +26,6 @@ def uneven(seed: int = 3) -> tuple[np.ndarray, list[str]]:
     return random.normal(0.1, 0.2, len(pages)) + random.normal(0, 0.1, len(SIZES))[pages], [f"p{p}" for p in pages]
 
 
-def test_with_single_questions_it_is_the_t_test() -> None:
-    values = np.random.default_rng(7).normal(0.1, 0.3, 30)
-    oracle = stats.ttest_1samp(values, 0)
-    interval = oracle.confidence_interval(0.95)
-    result = clustered_mean(values, range(30))
-    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
-    assert (result.p_value, result.degrees) == pytest.approx((oracle.pvalue, 29), abs=1e-9)
-
-
-def test_with_equal_clusters_it_is_the_t_test_of_their_means() -> None:
-    values = np.random.default_rng(8).random(40)
-    oracle = stats.ttest_1samp(values.reshape(8, 5).mean(axis=1), 0.4)
-    result = clustered_mean(values - 0.4, [i // 5 for i in range(40)])
-    assert result.p_value == pytest.approx(oracle.pvalue, abs=1e-9)
-
-
 def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
     values, pages = uneven()
     n, groups = len(values), cluster_numbers(pages)

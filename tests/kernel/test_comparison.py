@@ -187,11 +187,8 @@ def test_the_needed_questions_are_the_fewest_for_which_the_difference_is_detecta
     assert n_needed(-difference, error, degrees, n) == needed
 
 
-def test_as_many_questions_as_there_are_suffice_for_the_detectable_difference() -> None:
+def test_as_many_questions_as_there_are_suffice_for_the_detectable_difference_and_none_for_nothing() -> None:
     assert n_needed(detectable(0.03, 35) + 1e-12, 0.03, 35, 36) == 36
-
-
-def test_no_number_of_questions_shows_a_difference_of_nothing() -> None:
     assert n_needed(0.0, 0.03, 35, 36) is None
 
 

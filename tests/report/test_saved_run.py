@@ -49,9 +49,6 @@ def test_the_page_of_several_runs_shows_their_comparisons_and_where_they_differ(
     runs = [saved(one, tmp_path / name) for name, one in zip("abc", results, strict=True)]
     compared = replication([(run.comparison, run.evaluated, run.scores) for run in runs])
     page = several_html({run.folder.name: run.facts for run in runs}, [asdict(one) for one in compared])
-        {run.folder.name: run.facts for run in runs},
-        [asdict(one) for one in replication([(run.comparison, run.evaluated, run.scores) for run in runs])],
-    )
     for run in runs[:2]:
         for metric in run.comparison["metrics"].values():
             for pair in (metric, metric["tuned_against_teacher"]):

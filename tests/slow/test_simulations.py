@@ -8,8 +8,6 @@ from simulated import (
     coverage,
     even,
     lead_coverage,
-    noise_split,
-    power,
     ragas_coverage,
     uneven,
 )
@@ -28,11 +26,10 @@ def test_the_interval_holds_the_truth(n: int, shape: str, sizes) -> None:
 
 
 @pytest.mark.parametrize("n", [20, 50, 100, 300])
-def test_the_interval_of_ragas_score_and_the_power_of_a_plan(n: int) -> None:
-    holds, found = ragas_coverage(n, RUNS), power(n, RUNS)
-    print(f"{n} questions: ragas_score {holds:.3f}, detectable difference found {found:.3f}")
+def test_the_interval_of_ragas_score(n: int) -> None:
+    holds = ragas_coverage(n, RUNS)
+    print(f"{n} questions: ragas_score {holds:.3f}")
     assert holds >= 0.935
-    assert found == pytest.approx(0.8, abs=0.03)
 
 
 @pytest.mark.parametrize(("n", "lead"), [(100, 0.0), (100, 0.1), (100, 0.2), (300, 0.2)])
@@ -56,9 +53,3 @@ def test_means_corrected_by_labels(n: int, labelled: int, likeness: float) -> No
     print(f"{labelled} of {n} labelled, likeness {likeness}: holds {holds:.3f}, width {width:.3f}")
     assert holds >= 0.935
     assert width <= 1.0
-
-
-def test_the_judge_s_noise() -> None:
-    judge, questions = noise_split(100, 3, 500)
-    print(f"3 rounds of 100 questions: judge {judge:.3f} (0.100), questions {questions:.3f} (0.250)")
-    assert (judge, questions) == pytest.approx((0.1, 0.25), rel=0.02)

@@ -9,8 +9,6 @@ from simulated import (
     coverage,
     even,
     lead_coverage,
-    noise_split,
-    power,
     ragas_coverage,
     uneven,
 )
@@ -49,11 +47,3 @@ def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone(l
     holds, width = corrected_coverage(100, 50, likeness, runs=200)
     assert holds >= 0.91
     assert width <= 1.0
-
-
-def test_a_plan_s_detectable_difference_is_found_in_four_of_five() -> None:
-    assert power(50, runs=600) == pytest.approx(0.8, abs=0.05)
-
-
-def test_the_rounds_split_the_spread_without_bias() -> None:
-    assert noise_split(100, 3, runs=30) == pytest.approx((0.1, 0.25), rel=0.05)

@@ -200,7 +200,6 @@ def test_flagged_questions_count_and_the_comparison_without_them_stands_beside()
     one = found["metrics"]["faithfulness"]
     assert found["questions"] == {"n": 8, "flagged": 1}
     assert (one["n"], one["without_flagged"]["tuned_against_base"]["n"]) == (8, 7)
-    assert one["arms"]["base"]["mean_without_flagged"] == pytest.approx(sum(RISING[1:]) / 7)
     assert found["in_words"]["flagged questions"][0].startswith(
         "faithfulness, tuned against base, without 1 of 8 questions: +0.271 ["
     )

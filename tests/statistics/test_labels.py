@@ -69,19 +69,6 @@ def test_labels_survive_the_folder_and_skipped_ones_say_nothing(tmp_path: Path) 
     assert audit(judged({("base", "q1"): [True]}), labels, {"q1": 1}) is None
 
 
-def test_agreement_is_that_of_the_labelled_statements() -> None:
-    random = np.random.default_rng(3)
-    verdicts = {(arm, f"q{i}"): (random.random(3) < 0.7).tolist() for arm in ("base", "tuned") for i in range(20)}
-    scores = judged(verdicts)
-    person = {c.key: bool(random.random() < 0.8) == (c.supported > 0.5) for c in sample(claims(scores), 50)}
-    found = audit(scores, person, {f"q{i}": i for i in range(20)})
-    labelled = [c for c in claims(scores) if c.key in person]
-    pages = [c.question_id for c in labelled]
-    oracle = agreement([c.supported > 0.5 for c in labelled], [person[c.key] for c in labelled], clusters=pages)
-    assert found is not None
-    assert found.agreement == oracle
-
-
 def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
     """The judge calls a quarter of the tuned model's unsupported statements supported; in truth the arms are equal."""
     covered, biased, wide = [], [], []
@@ -182,12 +169,6 @@ def test_one_label_throughout_has_no_kappa_and_one_cluster_no_interval() -> None
     assert (single.accuracy.low, single.kappa.low) == (None, None)
 
 
-def test_always_the_opposite_is_kappa_below_nought() -> None:
-    result = agreement([True, False] * 10, [False, True] * 10)
-    assert (result.kappa.value, result.kappa.low) == (-1.0, -1.0)
-    assert result.kappa.high < 0
-
-
 def test_nothing_or_unequal_lists_are_refused() -> None:
     for judge, person in (([], []), ([True], [True, False])):
         with pytest.raises(InputError, match="Cannot pair"):
@@ -203,13 +184,6 @@ def means(n: int = 400, labelled: int = 100) -> tuple[np.ndarray, np.ndarray]:
     person = random.normal(0.6, 0.2, n)
     judge = 0.1 + person + random.normal(0, 0.1, n)
     return judge, np.where(np.arange(n) < labelled, person, np.nan)
-
-
-def test_with_everything_labelled_it_is_the_person_s_mean() -> None:
-    judge, person = means(labelled=400)
-    result = corrected_mean(judge, person, range(400))
-    assert result.corrected.value == pytest.approx(np.mean(person))
-    assert result.corrected.error == pytest.approx(result.person.error, rel=0.01)
 
 
 def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling() -> None:

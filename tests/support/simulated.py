@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import clustered_mean, two_sided_p
-from minirag.comparison import compare, plan_detectable
+from minirag.clustered import two_sided_p
+from minirag.comparison import compare
 from minirag.statistics.agreement import agreement
 from minirag.statistics.composite import compare_ragas_score
 from minirag.statistics.corrected import corrected_mean
-from minirag.statistics.noise import judge_noise
 from minirag.statistics.teacher_lead import lead_closed
 
 Floats = NDArray[np.float64]
@@ -160,23 +159,3 @@ def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tup
         widths.append([estimate.high - estimate.low for estimate in (result.corrected, result.person)])
     corrected, alone = np.mean(widths, axis=0)
     return float(np.mean(hits)), float(corrected / alone)
-
-
-def power(n: int, runs: int) -> float:
-    """Return how often the difference that a plan calls detectable is found; it should be 0.8."""
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    effect = plan_detectable(n, PER_PAGE, spread=SPREAD, correlation=CORRELATION)
-    lows = [clustered_mean(effect + SPREAD * latent(random, pages), list(pages)).low for _ in range(runs)]
-    return float(np.mean([low > 0 for low in lows]))
-
-
-def noise_split(n: int, rounds: int, runs: int) -> tuple[float, float]:
-    """Return the mean estimates of the judge's standard deviation (true: 0.1) and the questions' (true: 0.25)."""
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    noises = []
-    for _ in range(runs):
-        true = SPREAD * latent(random, pages)
-        tuned = [list(true + 0.1 * random.normal(size=n)) for _ in range(rounds)]
-        noises.append(judge_noise([[0.0] * n] * rounds, tuned, clusters=list(pages)))
-    judge, questions = np.mean([(noise.judge, noise.questions) for noise in noises], axis=0)
-    return math.sqrt(judge), math.sqrt(questions)
