@@ -262,7 +262,7 @@ def test_its_line_counts_are_those_of_the_files() -> None:
         name: lines_of(list((PACKAGE / name).rglob("*.py")) if slash else [PACKAGE / f"{name}.py"])
         for _, name, slash, *_ in TABLE
     }
-    assert {name: lines for _, name, _, _, lines in TABLE} == found, "scripts/count --kernel prints them"
+    assert {name: lines for _, name, _, _, lines in TABLE} == found, "see scripts/count"
     assert f"| all of it | | {lines_of(list(PACKAGE.rglob('*.py')))} |" in README
 
 
