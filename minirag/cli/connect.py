@@ -1,4 +1,4 @@
-"""Row 9. The services of a command: the one that its options name, or the embedded one, started for it."""
+"""The services and the database of a command. Their addresses come from options or the environment, never a folder."""
 
 import os
 import socket
@@ -17,30 +17,59 @@ from minirag.postgres import Database, shared_index
 from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 
 OFFLINE = "offline"
-"""Stands for the address of the embedded server, whose port changes, in every exchange's identity."""
+"""Name of the embedded server in the log and in `run.json`; its port changes."""
 KEYS = {"student": STUDENT_KEY, "tuned": TUNED_KEY}
-"""The variables of the environment with the keys of services that serve one model."""
+"""Environment variables with the keys of services that serve one model."""
 
 
-def address_of(given: Mapping[str, Any]) -> str:
-    """The address that calls go to, by option, environment or default; never by a folder."""
-    return str(given.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
+def address_of(options: Mapping[str, Any]) -> str:
+    """Return the address of the main service."""
+    return str(options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
 
 
-def connect(given: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
-    """The service of this command, whose address is said."""
-    if not offline:
-        insecure = "insecure_http" in given
-        service = stack.enter_context(Service(given.get("base_url"), say=say, insecure_http=insecure))
+def connect(options: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
+    """Return the main service of a command, the embedded server if `offline`; `stack` closes it."""
+    if offline:
+        service: Service = stack.enter_context(Embedded(folder / "offline"))
+        say(f"service: {service.address} (embedded)")
+    else:
+        insecure = "insecure_http" in options
+        service = stack.enter_context(Service(options.get("base_url"), say=say, insecure_http=insecure))
         say(f"service: {service.address}")
-        return service
-    service = stack.enter_context(Embedded(folder / "offline"))
-    say(f"service: {service.address} (embedded)")
     return service
 
 
+def service_of(model: str, options: Mapping[str, Any], stack: ExitStack) -> Service | None:
+    """Return the service of the `student` or the `tuned` model alone, with its own key; None if no option names one."""
+    if f"{model}_base_url" not in options:
+        return None
+    key, insecure = os.environ.get(KEYS[model]) or "none", "insecure_http" in options
+    service = stack.enter_context(Service(options[f"{model}_base_url"], key, say=say, insecure_http=insecure))
+    say(f"service of the {model} model: {service.address}")
+    return service
+
+
+def store_builder(
+    options: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, ef_search: int | None = None
+) -> StoreBuilder | None:
+    """Return the function that builds the index in PostgreSQL if `--store` names a database; `stack` closes it.
+
+    Raises InputError if none is named, but the run has `recorded` that it uses one, or `ef_search` needs one.
+    """
+    if "store" in options:
+        database = Database(options["store"])
+        stack.callback(database.close)
+        say(f"store: {database.address}")
+        return partial(shared_index, database, ef_search)
+    if recorded is not None:
+        raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
+    if ef_search is not None:
+        raise InputError("--ef-search is for an index in PostgreSQL: name one with --store, or leave it out.")
+    return None
+
+
 class Embedded(Service):
-    """The embedded server, a process that ends with this one; what the log answers needs none, and starts none.
+    """The embedded server: a process that starts with the first call that is not in the log, and ends with this one.
 
     `state` is the folder that keeps its files, jobs and tuned models.
     """
@@ -54,7 +83,7 @@ class Embedded(Service):
     def _make_client(self) -> Any:
         descriptor = self._socket.fileno()
         options = ["--with-parent", "--state", str(self._state), "--listen-on", str(descriptor)]
-        # a session of its own: Ctrl-C is for this process, which still needs replies to what is in flight
+        # in a session of its own, so that Ctrl-C ends only this process, whose calls in flight still need replies
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "minirag.offline", *options],
             stdin=subprocess.PIPE,
@@ -63,7 +92,7 @@ class Embedded(Service):
             pass_fds=[descriptor],
         )
         self._socket.close()
-        client = super()._make_client()  # loads the SDK meanwhile
+        client = super()._make_client()  # loads the SDK while the server starts
         if not self._process.stdout or not self._process.stdout.readline():
             raise InputError("The embedded server did not start; see above.")
         return client
@@ -73,35 +102,3 @@ class Embedded(Service):
         self._socket.close()
         if self._process is not None:
             self._process.communicate()
-
-
-def store_builder(
-    given: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, ef_search: int | None = None
-) -> StoreBuilder | None:
-    """Return the function that builds the index in a database if --store names one; never by what a folder says.
-
-    Raises InputError if the run has `recorded` a store and none is named, and for --ef-search without --store.
-    """
-    if "store" in given:
-        database = Database(given["store"])
-        stack.callback(database.close)
-        say(f"store: {database.address}")
-        return partial(shared_index, database, ef_search)
-    if recorded is not None:
-        raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
-    if ef_search is not None:
-        raise InputError("--ef-search is about a store in a database: name one with --store, or leave it out.")
-    return None
-
-
-def service_of(model: str, given: Mapping[str, Any], stack: ExitStack) -> Service | None:
-    """The service of the `student` or the `tuned` model alone, where an option names one.
-
-    Another provider gets a key of its own, never the main service's.
-    """
-    if f"{model}_base_url" not in given:
-        return None
-    key, insecure = os.environ.get(KEYS[model]) or "none", "insecure_http" in given
-    service = stack.enter_context(Service(given[f"{model}_base_url"], key, say=say, insecure_http=insecure))
-    say(f"service of the {model} model: {service.address}")
-    return service

@@ -1,4 +1,4 @@
-"""Row 9. `minirag finetune --status` and `--cancel`: what became of a run's job; nothing is computed or started."""
+"""`minirag finetune --status` and `--cancel`: the state of a run's job; nothing is computed or started."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,29 +15,31 @@ from minirag.message_log import MessageLog
 from minirag.service import Service
 
 
-def main(given: Mapping[str, Any]) -> int:
-    """Print state, events and checkpoints of the folder's newest job, cancelled first if that is asked.
+def main(options: Mapping[str, Any]) -> int:
+    """Print state, events and checkpoints of the newest job in the folder's log, after cancelling it with `--cancel`.
 
-    A run that waits for the job in another process is not disturbed. Raises JobError where the log knows no job.
+    Another process may be waiting for the job meanwhile. Raises JobError if the log knows no job.
     """
-    folder: Path = given["out"]
+    folder: Path = options["out"]
     with ExitStack() as stack:
         facts = recorded_facts(folder)
-        if (address := facts.get("student_service")) and "student_base_url" not in given:
+        if (address := facts.get("student_service")) and "student_base_url" not in options:
             raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
-        offline = facts["service"] == OFFLINE or "offline" in given
-        service = service_of("student", given, stack) or connect(given, stack, folder, offline=offline)
+        offline = facts["service"] == OFFLINE or "offline" in options
+        service = service_of("student", options, stack) or connect(options, stack, folder, offline=offline)
         state = _newest_state(MessageLog(folder / "messages.jsonl"), service)
         if state is None:
             raise JobError(f"The log of {folder} knows of no job at {service.address}.")
         job = FineTuningJob(service, state, path=folder / "job.json")  # no log: a waiting run may be writing to it
-        if "cancel" in given:
+        if "cancel" in options:
             job.cancel()
         else:
             job.refresh()
-        told: dict[str, Any] = {"job": job.state}
-        told |= {kind: list(job.pages(kind))[::-1] for kind in ("events", "checkpoints")}
-        show_json(told) if given.get("json") else show("\n".join(_lines(job, told)))
+        events, checkpoints = (list(job.pages(kind))[::-1] for kind in ("events", "checkpoints"))
+        if options.get("json"):
+            show_json({"job": job.state, "events": events, "checkpoints": checkpoints})
+        else:
+            show("\n".join(_lines(job, events, checkpoints)))
     return 0
 
 
@@ -51,16 +53,16 @@ def _newest_state(log: MessageLog, service: Service) -> Mapping[str, Any] | None
     return state
 
 
-def _lines(job: FineTuningJob, told: Mapping[str, Any]) -> list[str]:
-    events = [f"{_time(event.get('created_at'))}  {event.get('message')}" for event in told["events"]]
-    saved = [
-        f"step {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}, "
-        + ", ".join(f"{name} {value}" for name, value in (point.get("metrics") or {}).items())
-        for point in told["checkpoints"]
-    ]
+def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
     model = job.state.get("fine_tuned_model")
-    head = f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure
-    return [head, *map(cut, events), *(["checkpoints:"] if saved else []), *map(cut, saved)]
+    lines = [f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure]
+    lines += [cut(f"{_time(event.get('created_at'))}  {event.get('message')}") for event in events]
+    if checkpoints:
+        lines.append("checkpoints:")
+    for point in checkpoints:
+        metrics = ", ".join(f"{name} {value}" for name, value in (point.get("metrics") or {}).items())
+        lines.append(cut(f"step {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}, {metrics}"))
+    return lines
 
 
 def _time(seconds: Any) -> str:

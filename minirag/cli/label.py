@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.resume import positive
 from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
 from minirag.comparison import COMPARED
@@ -23,7 +22,7 @@ def main(given: Mapping[str, Any]) -> int:
     """Ask for the missing labels, save each at once, and print what all of them mean."""
     folder: Path = given["folder"]
     scores, rows = Scores.read(folder / "scores.jsonl"), read_rows(folder)
-    statements = sample(claims(scores), positive(given, "sample", 50), given.get("seed", 0))
+    statements = sample(claims(scores), given.get("sample", 50), given.get("seed", 0))
     if not statements:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)

@@ -1,4 +1,4 @@
-"""Row 9. The command line: arguments in, one command, and the exit code that its failure means."""
+"""The program `minirag`: arguments in, one command, and the exit code that its failure means."""
 
 import io
 import os
@@ -18,43 +18,42 @@ from minirag.errors import InputError, MiniragError, keep_out, redact
 from minirag.service import KEY_NAMES
 
 ROWS = {".jsonl", ".csv"}
-"""How the name of a file of rows ends."""
+"""Extensions of files of rows to score."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: like Ctrl-C in everything but the exit code."""
+    """SIGTERM: like Ctrl-C, but for the exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code.
+    """Run one command and return its exit code.
 
-    0 done, 1 bug, 2 bad input, 3 resumable, 4 budget, 130 interrupted, 143 terminated.
+    0 done, 1 bug, 2 bad input, 3 unfinished but resumable, 4 budget, 130 interrupted, 143 terminated.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows codes
+            stream.reconfigure(errors="backslashreplace")  # for terminals without Unicode
     for name in KEY_NAMES:
         keep_out(os.environ.get(name, ""))
     try:
-        given = vars(parser().parse_args(argv))
-        if "offline" in given and "base_url" in given:
+        options = vars(parser().parse_args(argv))
+        if "offline" in options and "base_url" in options:
             raise InputError("--offline and --base-url exclude each other; give one of them.")
         with _terminable():
-            # loaded only now: help and mistakes are answered without numpy, and no command waits for another's modules
-            command = import_module(f"minirag.cli.{_module(given)}")
-            return int(command.main(given))
+            # loaded by name, so that help needs no numpy, and no command the modules of another
+            command = import_module(f"minirag.cli.{_module(options)}")
+            return int(command.main(options))
     except MiniragError as error:
         say(f"minirag: {error}")
         return error.exit_code
     except KeyboardInterrupt as stop:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # one more would only spoil the last words
+            signal.signal(number, signal.SIG_IGN)  # a second one must not cut off this message
         print("\nminirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr, flush=True)
-        os._exit(
-            143 if isinstance(stop, Terminated) else 130
-        )  # a thread that still waits for a service must not keep the process alive
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no traceback at exit
+        # a thread that still waits for a service must not keep the process alive
+        os._exit(143 if isinstance(stop, Terminated) else 130)
+    except BrokenPipeError:  # the reader of stdout has gone; without this, Python prints a traceback at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
@@ -62,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run() -> NoReturn:
-    """`main` as a program. It ends without the third of a second in which Python would take vocabularies apart."""
+    """Run `main` as a program, and exit without the 0.3 s in which the interpreter would free the vocabularies."""
     code = main()
-    with suppress(OSError):  # what could not be written has been said
+    with suppress(OSError):  # reported already
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
@@ -72,7 +71,7 @@ def run() -> NoReturn:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM raises Terminated in the block, where the system allows that: signals are for the main thread."""
+    """Let SIGTERM raise Terminated in the block; only the main thread may set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -87,26 +86,23 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _module(given: Mapping[str, Any]) -> str:
-    """Which module of `commands` does what is asked."""
-    name, documents = given["command"], given.get("documents", [])
+def _module(options: Mapping[str, Any]) -> str:
+    """Return the name of the module in `cli` that does what the options say. Raises InputError."""
+    name, documents = options["command"], [Path(document) for document in options.get("documents", ())]
     if name in {"check", "costs", "label", "verify"}:
         return str(name)
-    if name == "evaluate" and len(documents) == 1 and _holds_rows(Path(documents[0])):
-        return "rows"
-    if name == "evaluate" and any(Path(document).suffix.lower() in ROWS for document in documents):
-        raise InputError("Rows are scored one file at a time, without documents beside it.")
-    if name == "plan" or "dry_run" in given:
+    if name == "plan" or "dry_run" in options:
         return "plan"
-    if "cancel" in given or "status" in given:
+    if name == "evaluate":
+        rows = [path for path in documents if path.suffix.lower() in ROWS or (path / "answers.jsonl").exists()]
+        if len(rows) == 1 == len(documents):
+            return "rows"
+        if rows:
+            raise InputError("Rows are scored one file at a time, without documents beside it.")
+    if "cancel" in options or "status" in options:
         return "job"
-    if name == "compare" and ("out" not in given or "html" in given):
+    if name == "compare" and ("out" not in options or "html" in options):
         return "replicate"
-    if "out" not in given:
+    if "out" not in options:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     return "run"
-
-
-def _holds_rows(path: Path) -> bool:
-    """Whether a path is a file of rows, or the folder of a run, and no document."""
-    return path.suffix.lower() in ROWS or (path / "answers.jsonl").exists()

@@ -12,9 +12,7 @@ from typing import Any
 
 from minirag.batch.batches import Batches
 from minirag.cli.connect import connect
-from minirag.cli.resume import positive
-from minirag.cli.terminal import Progress, cut, number, say, show, show_json
-from minirag.cli.visible import visible
+from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.errors import InputError, Unfinished
 from minirag.evaluation import FIELDS, Row, Scores, as_row, evaluate, ragas_score
 from minirag.files import write_jsonl
@@ -55,8 +53,8 @@ def main(given: Mapping[str, Any]) -> int:
                 metrics,
                 judge,
                 embed,
-                rounds=positive(given, "rounds", 1),
-                workers=1 if "batch" in given else positive(given, "workers", 8),
+                rounds=given.get("rounds", 1),
+                workers=1 if "batch" in given else given.get("workers", 8),
                 window=given.get("judge_window"),
                 progress=lambda done, total: progress("evaluate", done, total),
             )

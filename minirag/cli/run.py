@@ -1,4 +1,4 @@
-"""Row 9. `minirag run`, and each of its steps."""
+"""`minirag run`, and each of its steps."""
 
 import json
 import traceback
@@ -8,18 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from minirag import costs
 from minirag.batch import Batches
 from minirag.cli import training_table
 from minirag.cli.connect import connect, service_of, store_builder
-from minirag.cli.resume import changes, positive, recorded_facts, settings_of
+from minirag.cli.resume import changes, recorded_facts, settings_of
 from minirag.cli.review import review
 from minirag.cli.terminal import Progress, say, show, show_json
+from minirag.costs import load_prices
 from minirag.errors import InputError, MiniragError
 from minirag.pipeline import Run
 from minirag.report import write_tables
 
-RESULTS = {
+STEPS = {
     "questions": "questions",
     "index": "store",
     "ask": "training_answers",
@@ -28,96 +28,77 @@ RESULTS = {
     "evaluate": "scores",
     "compare": "comparison",
 }
-"""The step of a `Run` that a command asks for; all others ask for the report."""
-
-
+"""The property of `Run` that a command computes; all other commands compute `report`."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes")
-"""What only a job needs."""
+"""Options that only a fine-tuning job uses."""
+SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
+"""Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
 
 
-def main(given: Mapping[str, Any]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
-    folder: Path = given["out"]
-    _require_no_job_options(given)
-    documents: Sequence[str] = given.get("documents", ())
-    settings, offline = settings_of(given, folder)
-    recorded = None if documents else recorded_facts(folder).get("store")
+    folder: Path = options["out"]
+    documents: Sequence[str] = options.get("documents", ())
+    useless = [name for name in JOB_OPTIONS if name in options]
+    if "tuned" in options and useless:
+        raise InputError(f"--tuned names a model that is trained already: leave out --{useless[0].replace('_', '-')}.")
+    settings, offline = settings_of(options, folder)
+    recorded_store = None if documents else recorded_facts(folder).get("store")
+    workers, is_batched = options.get("workers", 8), "batch" in options
+    if is_batched and "tuned_base_url" not in options:
+        workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
     progress = Progress()
     with ExitStack() as stack:
+        # 1. The run, with its services; whatever can be found wrong before a call is found here.
         run = Run(
             folder,
             settings,
-            lambda: connect(given, stack, folder, offline=offline),
-            student_service=service_of("student", given, stack),
-            tuned_service=service_of("tuned", given, stack),
-            build_store=store_builder(given, stack, recorded=recorded, ef_search=settings.ef_search),
-            workers=_workers(given),
-            prices=costs.load_prices(settings.prices),
+            lambda: connect(options, stack, folder, offline=offline),
+            student_service=service_of("student", options, stack),
+            tuned_service=service_of("tuned", options, stack),
+            build_store=store_builder(options, stack, recorded=recorded_store, ef_search=settings.ef_search),
+            workers=workers,
+            prices=load_prices(settings.prices),
             max_cost=settings.max_cost,
-            job_timeout=60 * given["job_minutes"] if "job_minutes" in given else None,
+            job_timeout=60 * options["job_minutes"] if "job_minutes" in options else None,
             say=say,
             progress=progress,
         )
         run.check()
         stack.enter_context(run)
-        _require_same_services(run, documents)
-        _tell_changes(run)
+        if not documents:
+            _require_same_services(run)
+        # 2. What has changed since the folder was last used; then run.json, so that this run can be resumed.
+        _say_changes(run)
         run.record()
-        # the service's address is said before the first step, whatever that sends
+        # 3. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
-        if "review" in given or "editor" in given:
-            batches.run(lambda: review(run, in_editor="editor" in given), batched="batch" in given)
-        stack.push(_let_calls_end)
+        if "review" in options or "editor" in options:
+            batches.run(lambda: review(run, in_editor="editor" in options), batched=is_batched)
+        stack.push(_close_generators)
         try:
-            batches.run(lambda: getattr(run, RESULTS.get(given["command"], "report")), batched="batch" in given)
+            batches.run(lambda: getattr(run, STEPS.get(options["command"], "report")), batched=is_batched)
         except MiniragError:
-            with suppress(MiniragError):  # a full disk is what is told then
+            with suppress(MiniragError):  # the first error is the one to report
                 run.record()
             raise
-        summary = _summary(run, given["command"])
-        if "tables" in given:
-            summary["tables"] = [str(path) for path in write_tables(run.folder, given["tables"], run.results)]
-        show_json(summary) if given.get("json") else show("\n".join(_lines(run, summary)))
+        # 4. What it found.
+        summary = _summary(run, options["command"])
+        if "tables" in options:
+            summary["tables"] = [str(path) for path in write_tables(run.folder, options["tables"], run.results)]
+        show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
         run.finish()
     return 0
 
 
-def _workers(given: Mapping[str, Any]) -> int:
-    """Calls in flight. What only waits for batches gains nothing from threads, and one asks in the same order always:
-    a request that two arms share is billed to the same of them each time."""
-    chosen = positive(given, "workers", 8)
-    return 1 if "batch" in given and "tuned_base_url" not in given else chosen
-
-
-def _require_no_job_options(given: Mapping[str, Any]) -> None:
-    """An option that would do nothing is a mistake."""
-    idle = [name for name in JOB_OPTIONS if name in given]
-    if "tuned" in given and idle:
-        raise InputError(f"--tuned names a model that is trained already: leave out --{idle[0].replace('_', '-')}.")
-
-
-def _let_calls_end(_kind: object, _error: object, trace: TracebackType | None) -> None:
-    """Ctrl-C while a result was looked at: close the pool that gave it, so that its calls in flight get their time."""
+def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:
+    """On Ctrl-C, close the generators that gave results, so that calls in flight can finish."""
     if trace is not None:
         traceback.clear_frames(trace)
 
 
-def _tell_changes(run: Run) -> None:
-    """Say what is not as it was when the folder was last used; its results are not left beside those of now."""
-    try:
-        before = recorded_facts(run.folder)
-    except InputError:
-        return  # there was no run yet, or none that can be compared with
-    now = json.loads(json.dumps(run.facts()))  # as a file has it: lists, no tuples
-    if told := changes(before, now):
-        say(f"since the last run: {'; '.join(told)}")
-        run.forget_results()
-
-
-def _require_same_services(run: Run, documents: Sequence[str]) -> None:
-    """A resumed run goes on where it began: its document is not sent to another address because a flag was left out."""
-    if documents:
-        return
+def _require_same_services(run: Run) -> None:
+    """Raise InputError if a forgotten option would send the documents of a resumed run to another service."""
     recorded = recorded_facts(run.folder)
     for name, service, flag in (
         ("service", run.service, "--base-url"),
@@ -129,51 +110,53 @@ def _require_same_services(run: Run, documents: Sequence[str]) -> None:
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
 
 
+def _say_changes(run: Run) -> None:
+    """Say what has changed since the folder was last used, and remove the results that depend on it."""
+    try:
+        before = recorded_facts(run.folder)
+    except InputError:
+        return  # there was no run, or none to compare with
+    now = json.loads(json.dumps(run.facts()))  # lists in place of tuples, as in the file
+    if lines := changes(before, now):
+        say(f"since the last run: {'; '.join(lines)}")
+        run.forget_results()
+
+
 def _summary(run: Run, command: str) -> dict[str, Any]:
-    """What a step gave, for `--json`; only what the step has made already."""
-    done = vars(run)
+    """Return what `--json` prints: what the command has computed, and nothing else."""
+    computed = vars(run)
     summary: dict[str, Any] = {"folder": str(run.folder)}
-    if "store" in done:
+    if "store" in computed:
         summary["chunks"] = len(run.store)
-    if "questions" in done:
+    if "questions" in computed:
         summary["questions"] = len(run.questions)
-    if "training_file" in done:
+    if "training_file" in computed:
         summary["training_examples"] = len(run.training_file.kept)
-    if "tuned" in done:
+    if "tuned" in computed:
         summary["tuned"] = run.tuned
-    if "scores" in done:
+    if "scores" in computed:
         summary["scores"] = len(run.scores)
-    if "comparison" in done:
+    if "comparison" in computed:
         summary["comparison"] = run.comparison
-    if "report" in done:
+    if "report" in computed:
         summary["report"] = str(run.report)
     return {**summary, "step": command}
 
 
 def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
+    """Return the summary for a person: the training file as a table, or the verdicts, or a line for each count."""
     if summary["step"] == "collect":
         return training_table.lines(run.training_report)
     if "comparison" not in summary:
         return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
-    return _verdict_lines(summary)
-
-
-SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
-"""What every command with a comparison says below its verdicts; `compare` says all."""
-
-
-def _verdict_lines(summary: Mapping[str, Any]) -> list[str]:
-    comparison = summary["comparison"]
-    names = ("verdict", "verdict_against_teacher", "verdict_against_control")
-    lines = [line for name in names if comparison[name] for line in _one_a_line(comparison[name])]
-    for subject, told in comparison["in_words"].items():
-        if told and (subject in SHOWN or (summary["step"] == "compare" and subject != "warnings")):
-            lines += [f"{subject}:", *(f"  {line}" for line in told)]
-    lines += [f"report: {summary['report']}"] if "report" in summary else []
+    comparison, lines = summary["comparison"], []
+    for name in ("verdict", "verdict_against_teacher", "verdict_against_control"):
+        if comparison[name]:  # whom it is about, then a line for each metric
+            about, _, verdicts = comparison[name].partition(": ")
+            lines += [f"{about}:", *(f"  {verdict}" for verdict in verdicts.split("; "))]
+    for subject, sentences in comparison["in_words"].items():
+        if sentences and (subject in SHOWN or (summary["step"] == "compare" and subject != "warnings")):
+            lines += [f"{subject}:", *(f"  {sentence}" for sentence in sentences)]
+    if "report" in summary:
+        lines.append(f"report: {summary['report']}")
     return lines + [f"table: {path}" for path in summary.get("tables", ())]
-
-
-def _one_a_line(verdict: str) -> list[str]:
-    """Whom it is about, then a line for each metric: the whole would fill three lines of a terminal."""
-    about, _, told = verdict.partition(": ")
-    return [f"{about}:", *(f"  {line}" for line in told.split("; "))]

@@ -4,13 +4,13 @@ Everything is printed through this file, without keys, and with control characte
 """
 
 import json
+import re
 import sys
 import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from minirag.cli.visible import visible, visible_json
 from minirag.errors import Unfinished, redact
 
 WIDTH = 79
@@ -40,7 +40,8 @@ def show(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Print a result for a program to stdout: one JSON value on one line."""
-    _print(visible_json(redact(json.dumps(value, ensure_ascii=False, default=vars))))
+    text = redact(json.dumps(value, ensure_ascii=False, default=vars))
+    _print(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # as JSON escapes: the same value
 
 
 def _print(data: str) -> None:
@@ -130,3 +131,20 @@ def cut(line: str) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many decimals, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+_UNSAFE = re.compile(
+    "[\0-\x1f\x7f-\x9f"  # controls: escape sequences, line feeds
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks
+    "\u2028\u2029"  # further line ends
+    "\ud800-\udfff]"  # half characters, which cannot be printed at all
+)
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text on one line, with the characters that could move, hide or reorder text as codes, but for `keep`.
+
+    >>> visible("red: \\x1b[31m, turned: \\u202e")
+    'red: \\\\u{1b}[31m, turned: \\\\u{202e}'
+    """
+    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", text)

@@ -1,24 +1,23 @@
-"""Row 9. `minirag verify DIR`: everything in a run's folder follows from its log; or where it does not.
+"""`minirag verify DIR`: check that everything in a run's folder follows from its log.
 
 The run is repeated in a temporary folder by models that answer from the log only, and its files are compared byte by
-byte. No key is needed and nothing is sent. The vectors of the index are the one thing that no log holds: they are held
-to their checksum, and to the retrieval that every recorded request shows.
+byte. No key is needed and nothing is sent. The vectors of the index are read from the folder: they are held to their
+checksum, and to the retrieval that the recorded requests show.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from minirag import costs
 from minirag.chunker import Chunk
 from minirag.cli.connect import store_builder
-from minirag.cli.differences import differences
-from minirag.cli.resume import recorded_facts, settings_of
+from minirag.cli.resume import changed_fields, recorded_facts, settings_of, shown
 from minirag.cli.terminal import show, show_json
+from minirag.costs import load_prices
 from minirag.curation import DECISIONS
 from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError, StoreError
@@ -27,6 +26,7 @@ from minirag.pipeline import Run
 from minirag.statistics import LABELS_FILE
 from minirag.testing import Replay
 from minirag.vector_store import VectorStore
+from minirag.version import VERSION
 
 INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
 STEPS = {
@@ -39,73 +39,69 @@ STEPS = {
     "costs.json": "costs",
     "report.html": "report",
 }
-"""The step that writes each file."""
-OF_THIS_MACHINE = {"minirag", "versions"}
-"""Facts of `run.json` that say who computed, not what."""
+"""The property of `Run` that writes each file."""
+NOT_COMPARED = {"minirag", "versions"}
+"""Fields of `run.json` that belong to the program and the machine."""
 
 
 class Verified(NamedTuple):
-    """What a repetition gave: the files that are the same, those that could not be repeated and why, what differs."""
+    """Files that are the same, files that could not be repeated with the reason, and what differs, in sentences."""
 
     same: list[str]
     skipped: dict[str, str]
     found: list[str]
 
 
-def main(given: Mapping[str, Any]) -> int:
-    """Repeat a run from its log and say what differs; exit code 0 or 2."""
-    folder: Path = given["folder"]
+def main(options: Mapping[str, Any]) -> int:
+    """Repeat a run from its log and print what differs; return 2 if anything does."""
+    folder: Path = options["folder"]
     for name in ("run.json", "messages.jsonl"):
         if not (folder / name).is_file():
             raise InputError(f"There is no run in {folder} ({name} is missing); name the folder of a run.")
-    log = MessageLog(folder / "messages.jsonl")
-    found = list(_forged(log))
-    with TemporaryDirectory(prefix="minirag-verify-") as temporary, ExitStack() as stack:
-        verified = _repeated(folder, Path(temporary), given, stack)
-    verified.found[:0] = found
-    result = {"exchanges": len(log), **verified._asdict()}
-    show_json(result) if given.get("json") else show("\n".join(_lines(len(log), verified)))
+    log, facts = MessageLog(folder / "messages.jsonl"), recorded_facts(folder)
+    verified = Verified([], {}, [])
+    for number, exchange in enumerate(log, 1):  # a line with a right checksum may have been changed all the same
+        if exchange.id != exchange_id(exchange.service, exchange.endpoint, exchange.request, exchange.repeat):
+            place = f"{log.path.name} line {number}, id"
+            verified.found.append(f"{place}: does not follow from the line's request")
+    with TemporaryDirectory(prefix="minirag-verify-") as temporary:
+        _repeat(folder, Path(temporary), facts, options, verified)
+        _compare(folder, Path(temporary), verified)
+    made_by = str(facts.get("minirag"))
+    result = {"exchanges": len(log), "made_by": made_by, "verified_by": VERSION, **verified._asdict()}
+    show_json(result) if options.get("json") else show("\n".join(_lines(len(log), made_by, verified)))
     return 2 if verified.found else 0
 
 
-def _forged(log: MessageLog) -> Iterator[str]:
-    """The lines whose identity does not follow from their request: intact to their checksum, but changed."""
-    for number, exchange in enumerate(log, 1):
-        if exchange.id != exchange_id(exchange.service, exchange.endpoint, exchange.request, exchange.repeat):
-            yield f"{log.path.name} line {number}, id: does not follow from the line's request"
-
-
-def _repeated(folder: Path, temporary: Path, given: Mapping[str, Any], stack: ExitStack) -> Verified:
-    """Repeat the run of `folder` in `temporary`, as far as it went, and compare."""
-    facts = recorded_facts(folder)
+def _repeat(
+    folder: Path, temporary: Path, facts: Mapping[str, Any], options: Mapping[str, Any], verified: Verified
+) -> None:
+    """Repeat the run of `folder` in `temporary` from its log, index and decisions, as far as it went."""
     settings, _ = settings_of({}, folder)
-    build_store = store_builder(given, stack, recorded=facts.get("store"), ef_search=settings.ef_search)
-    for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
-        if (folder / name).exists():
-            (temporary / name).symlink_to((folder / name).resolve())
-    prices = costs.load_prices(given.get("prices") or settings.prices)
-    run = Run(temporary, settings, lambda: Replay(run.log, facts["service"]), prices=prices)
-    run.build_store = build_store
-    for name in ("student_service", "tuned_service"):
-        if facts.get(name):
-            setattr(run, name, Replay(run.log, facts[name]))
-    verified = Verified([], {}, [])
-    step = "the index"
-    try:
-        _take_documents(run, _indexed(folder, in_folder=build_store is None), facts, verified)
-        for name, step in STEPS.items():
-            if (folder / name).is_file() and name not in verified.skipped:
-                getattr(run, step)
-        if "run.json" not in verified.skipped:
-            run.record()
-    except MiniragError as error:
-        verified.found.append(f"{step} cannot be repeated: {error}")
-    _compare(folder, temporary, verified)
-    return verified
+    with ExitStack() as stack:
+        build_store = store_builder(options, stack, recorded=facts.get("store"), ef_search=settings.ef_search)
+        for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
+            if (folder / name).exists():
+                (temporary / name).symlink_to((folder / name).resolve())
+        run = Run(temporary, settings, lambda: Replay(run.log, facts["service"]))
+        run.prices, run.build_store = load_prices(options.get("prices") or settings.prices), build_store
+        for name in ("student_service", "tuned_service"):
+            if facts.get(name):
+                setattr(run, name, Replay(run.log, facts[name]))
+        step = "the index"
+        try:
+            _take_documents(run, _indexed_chunks(folder, in_folder=build_store is None), facts, verified)
+            for name, step in STEPS.items():
+                if (folder / name).is_file() and name not in verified.skipped:
+                    getattr(run, step)
+            if "run.json" not in verified.skipped:
+                run.record()
+        except MiniragError as error:
+            verified.found.append(f"{step} cannot be repeated: {error}")
 
 
-def _indexed(folder: Path, *, in_folder: bool) -> list[Chunk]:
-    """The chunks of the run's index; a database has them under a name that follows from them all."""
+def _indexed_chunks(folder: Path, *, in_folder: bool) -> list[Chunk]:
+    """Return the chunks of the run's index; beside an index in a database, chunks.jsonl alone is in the folder."""
     if in_folder:
         return list(VectorStore.open(folder).chunks)
     try:
@@ -116,7 +112,7 @@ def _indexed(folder: Path, *, in_folder: bool) -> list[Chunk]:
 
 
 def _take_documents(run: Run, chunks: list[Chunk], facts: Mapping[str, Any], verified: Verified) -> None:
-    """Cut the documents into chunks again, or, where they are gone or others by now, take the chunks of the index."""
+    """Cut the documents into chunks again; if they cannot be read any more, take the chunks of the index."""
     try:
         digests = dict(run.pages.sha256)
     except DocumentError as error:
@@ -134,7 +130,7 @@ def _take_documents(run: Run, chunks: list[Chunk], facts: Mapping[str, Any], ver
 
 
 def _pages_of(chunks: Sequence[Chunk]) -> Iterator[Page]:
-    """The pages that the chunks were cut from: each chunk's text behind what the one before holds already."""
+    """Yield the pages that the chunks were cut from: the text of each chunk without its overlap with the last."""
     for (source, number), group in groupby(chunks, key=lambda chunk: (chunk.source, chunk.page)):
         text, end = "", 0
         for piece in group:
@@ -144,32 +140,62 @@ def _pages_of(chunks: Sequence[Chunk]) -> Iterator[Page]:
 
 
 def _compare(folder: Path, temporary: Path, verified: Verified) -> None:
+    """Compare the files of the repetition with those of the run."""
     for path in sorted(temporary.iterdir()):
         name, recorded = path.name, folder / path.name
         if path.is_symlink() or name in verified.skipped or name in verified.same:
             continue
         if not recorded.is_file():
             verified.skipped[name] = "it is not there; a run writes it again for free"
-            continue
-        before, now = (_comparable(file) for file in (recorded, path))
-        told = [str(difference) for difference in differences(name, before, now)]
-        verified.found.extend(told)
-        if not told:
+        elif differences := _differences(name, recorded.read_bytes(), path.read_bytes()):
+            verified.found.extend(differences)
+        else:
             verified.same.append(name)
 
 
-def _comparable(path: Path) -> bytes:
-    """The bytes of a file; of `run.json` without what belongs to the machine."""
-    data = path.read_bytes()
-    if path.name != "run.json":
-        return data
-    return json.dumps({k: v for k, v in json.loads(data).items() if k not in OF_THIS_MACHINE}).encode()
+def _differences(name: str, before: bytes, now: bytes) -> list[str]:
+    """Return a sentence for each field of JSON in which two versions of a file differ, or for the first other line."""
+    if before == now:
+        return []
+    if name.endswith(".json"):
+        changes = [(name, *change) for change in changed_fields(_json(before), _json(now))]
+    else:
+        changes = []
+        for number, (old, new) in enumerate(zip_longest(before.splitlines(), now.splitlines(), fillvalue=b""), 1):
+            where = f"{name} line {number}"
+            if old != new and name.endswith(".jsonl"):
+                changes += [(where, *change) for change in changed_fields(_json(old), _json(new))]
+            elif old != new:
+                start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
+                old_text, new_text = (line[start:].decode("utf-8", "replace") for line in (old, new))
+                changes.append((where, f"byte {start + 1}", shown(old_text), shown(new_text)))
+                break
+    if name == "run.json":
+        changes = [change for change in changes if change[1].partition(".")[0] not in NOT_COMPARED]
+    elif not changes:
+        return [f"{name}: its content is the same, but not its bytes"]
+    return [f"{where}, {place or 'all of it'}: {old} before, {new} now" for where, place, old, new in changes]
 
 
-def _lines(exchanges: int, verified: Verified) -> list[str]:
-    lines = [f"messages.jsonl: {exchanges:,} exchanges, every line intact"]
+def _json(data: bytes) -> Any:
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data.decode("utf-8", "replace")
+
+
+def _lines(exchanges: int, made_by: str, verified: Verified) -> list[str]:
+    """Return the result for a person."""
+    lines = [f"run.json: made by minirag {made_by}, verified by {VERSION}"]
+    lines.append(f"messages.jsonl: {exchanges:,} exchanges, every line intact")
     lines += [f"{name}: the same" for name in verified.same]
     lines += [f"{name}: not compared, {why}" for name, why in verified.skipped.items()]
     lines += verified.found
+    if not verified.found:
+        return [*lines, "Everything follows from the log."]
     count = len(verified.found)
-    return [*lines, f"{count:,} difference{'' if count == 1 else 's'}" if count else "Everything follows from the log."]
+    summary = f"{count:,} difference{'' if count == 1 else 's'}"
+    if made_by != VERSION:
+        summary += f"; the folder was made by minirag {made_by}, which may be why"
+    return [*lines, summary]

@@ -1,5 +1,6 @@
 """The command line: help that fits, one sentence for each mistake, the exit code that it means."""
 
+import fcntl
 import json
 import os
 import re
@@ -36,6 +37,11 @@ def offline(*arguments: str, out: Path) -> list[str]:
     return ["run", *arguments, "--offline", "--out", str(out)]
 
 
+def program(*arguments: str) -> list[str]:
+    """The command line of a process of its own."""
+    return [sys.executable, "-m", "minirag", *arguments]
+
+
 def broken(tmp_path: Path, name: str, content: bytes) -> str:
     path = tmp_path / name
     path.write_bytes(content)
@@ -61,17 +67,14 @@ def test_a_document_that_cannot_be_used_is_one_sentence(
     assert name in text
 
 
-def test_no_document_a_missing_one_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_document_a_missing_one_a_folder_and_unreadable_ones(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fails(offline(out=tmp_path / "o"), capsys)[0] == 2
-    assert fails(offline(str(tmp_path / "none.pdf"), out=tmp_path / "o"), capsys)[0] == 2
-    assert fails(offline(str(tmp_path), out=tmp_path / "o"), capsys)[0] == 2
-
-
-def test_encrypted_and_text_free_documents(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("pypdf-resources/encryption/r6-both-passwords.pdf", "camelot-tables/image.pdf"):
-        code, text = fails(offline(str(shared / "pdf" / name), out=tmp_path / "o"), capsys)
-        assert code == 2
-        assert Path(name).name in text
+    pdfs = ("pypdf-resources/encryption/r6-both-passwords.pdf", "camelot-tables/image.pdf")
+    for path in (tmp_path / "none.pdf", tmp_path, *(shared / "pdf" / name for name in pdfs)):
+        code, text = fails(offline(str(path), out=tmp_path / "o"), capsys)
+        assert (code, path.name in text) == (2, True)
 
 
 def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +88,6 @@ def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFi
     [
         ["--context-window", "300"],
         ["--top-k", "0"],
-        ["--workers", "0"],
         ["--chunk-size", "3"],
         ["--chunk-overlap", "900"],
         ["--teacher", "offline-student"],
@@ -107,12 +109,7 @@ def test_settings_that_cannot_work_are_found_before_anything_is_sent(
 
 
 ROLES = ("teacher", "student", "judge", "embedding")
-DOCUMENTS_5 = json.dumps(
-    {
-        "service": "offline",
-        "settings": dict.fromkeys(("teacher", "student", "judge", "embedding"), "m") | {"documents": 5},
-    }
-)
+DOCUMENTS_5 = json.dumps({"service": "offline", "settings": dict.fromkeys(ROLES, "m") | {"documents": 5}})
 MODELS = [word for role in ROLES for word in (f"--{role}", f"m-{role}")]
 
 
@@ -151,21 +148,13 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no run to resume" in fails(["report", "--out", str(tmp_path)], capsys)[1]
-    for content in (
-        "",
-        "[]",
-        "{}",
-        '{"settings": {}, "service": "offline"}',
-        '{"settings": 3, "service": 1}',
-        DOCUMENTS_5,
-    ):
+    no_settings = '{"settings": {}, "service": "offline"}', '{"settings": 3, "service": "offline"}'
+    for content in ("", "[]", "{}", *no_settings, DOCUMENTS_5):
         (tmp_path / "run.json").write_text(content)
         assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
 
 
 def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import fcntl
-
     (tmp_path / "o").mkdir()
     with (tmp_path / "o" / "messages.jsonl").open("w+") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
@@ -186,19 +175,8 @@ def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
 
     hanging, done = threading.Event(), threading.Event()
     with Script((200, {}, reply)) as script:
-        command = [
-            sys.executable,
-            "-m",
-            "minirag",
-            "questions",
-            SAMPLE,
-            *MODELS,
-            "--base-url",
-            script.url,
-            "--workers",
-            "4",
-        ]
-        process = subprocess.Popen([*command, "--out", str(tmp_path / "o")], stderr=subprocess.PIPE, text=True)
+        options = ["--base-url", script.url, "--workers", "4", "--out", str(tmp_path / "o")]
+        process = subprocess.Popen(program("questions", SAMPLE, *MODELS, *options), stderr=subprocess.PIPE, text=True)
         assert hanging.wait(60)
         asked = len(script.requests)
         process.send_signal(sent)
@@ -243,6 +221,9 @@ def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "x", "--out", "y", "--train-questions", "-3"],
         ["run", "x", "--out", "y", "--temperature", "nan"],
         ["run", "x", "--out", "y", "--margin", "-1"],
+        ["run", "x", "--out", "y", "--workers", "0"],
+        ["run", "x", "--out", "y", "--metrics", ","],
+        ["costs", "--models", "a,b"],
     ):
         with pytest.raises(SystemExit) as done:
             main(arguments)
@@ -250,20 +231,19 @@ def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
 
+COSTS = program("costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_nobody_can_keep_is_one_sentence() -> None:
-    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
-        3,
-        "minirag: Cannot write the result to stdout: No space left on device.\n",
-    )
+        done = subprocess.run(COSTS, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    sentence = "minirag: Cannot write the result to stdout: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (3, sentence)
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:
-    command = [sys.executable, "-m", "minirag", "costs", "--models", "gpt-4.1-mini,ft:gpt-4.1-mini:a::b,gpt-4.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(COSTS, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -273,7 +253,7 @@ def test_a_reader_that_goes_away_is_no_failure() -> None:
 
 def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "minirag", "index", SAMPLE, "--offline", "--out", str(tmp_path / "o"), "--json"],
+        program("index", SAMPLE, "--offline", "--out", str(tmp_path / "o"), "--json"),
         capture_output=True,
         text=True,
         check=True,
@@ -285,9 +265,9 @@ def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--base-url", "--student-base-url", "--tuned-base-url", "--store"])
 def test_an_empty_address_is_no_other_service(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as done:
         main(["run", "x.pdf", "--out", "out", option, ""])
-    assert left.value.code == 2
+    assert done.value.code == 2
     assert "it is empty, perhaps a variable that is not set" in capsys.readouterr().err
 
 
@@ -298,6 +278,10 @@ def test_options_that_would_do_nothing_are_mistakes(tmp_path: Path, capsys: pyte
 
 
 def test_a_terminal_without_unicode_shows_codes_and_no_traceback() -> None:
-    command = [sys.executable, "-m", "minirag", "costs", "--models", "a,b,c"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    done = subprocess.run(
+        program("costs", "--models", "a,b,c"),
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
     assert b"\\u2013" in done.stdout

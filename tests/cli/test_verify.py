@@ -1,4 +1,4 @@
-"""`minirag verify`: a run that is as its log says passes, and every byte that is not is named."""
+"""`minirag verify`: a run that follows from its log passes, and everything that does not follow is named."""
 
 import io
 import json
@@ -12,7 +12,6 @@ import pytest
 
 import job_faults
 from faults import serve
-from minirag import MessageLog
 from minirag.cli.main import main
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
@@ -36,25 +35,36 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 
 
 def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
-    """The exit code, and what was said in JSON."""
+    """The exit code, and the result as JSON."""
     capsys.readouterr()
     code = main(["verify", str(folder), "--json"])
     return code, json.loads(capsys.readouterr().out)
 
 
+def forge(folder: Path, is_it: Callable[[bytes], bool], old: bytes, new: bytes) -> int:
+    """Change the first line of the log that is the one meant, with a right checksum; the line's number."""
+    path = folder / "messages.jsonl"
+    lines = path.read_bytes().splitlines()
+    index = next(i for i, line in enumerate(lines) if is_it(line) and old in line)
+    body = lines[index][: -len(',"crc":"00000000"}')].replace(old, new)
+    lines[index] = body + b',"crc":"%08x"}' % zlib.crc32(body)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return index + 1
+
+
 def test_a_finished_run_follows_from_its_log_and_no_file_is_changed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    code, told = verified(folder, capsys)
-    assert (code, told["found"], told["skipped"]) == (0, [], {})
-    assert set(told["same"]) == {
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()}
+    code, result = verified(folder, capsys)
+    assert (code, result["found"], result["skipped"]) == (0, [], {})
+    assert set(result["same"]) == {
         *("answers.jsonl", "chunks.jsonl", "comparison.json", "costs.json", "job.json", "questions.jsonl"),
         *("report.html", "run.json", "scores.jsonl", "training.jsonl", "training_report.json"),
     }
-    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
     assert main(["verify", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Everything follows from the log."
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 
 def value_of_a_score(text: str) -> str:
@@ -77,49 +87,52 @@ CHANGES: list[tuple[str, Callable[[str], str], str]] = [
     ("report.html", lambda text: text.replace("<h2>Money", "<h2>money"), "report.html line "),
     ("job.json", lambda text: text.replace('"succeeded"', '"failed"'), "job.json, status: "),
     ("questions.jsonl", lambda text: text.replace("?", "!", 1), "questions.jsonl line 1, text: "),
-    ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts": 1', 1), "answers.jsonl line 1, drafts: "),
+    (
+        "answers.jsonl",
+        lambda text: text.replace('"drafts": ', '"drafts":', 1),
+        "answers.jsonl: its content is",
+    ),
     ("training_report.json", lambda text: text.replace('"kept": ', '"kept": 9', 1), "training_report.json, kept: "),
     ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
 ]
 
 
-def test_every_change_to_a_file_is_named_and_no_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_change_to_a_file_is_named_and_no_other_and_the_version_that_made_the_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, change, _ in CHANGES:
         (folder / name).write_text(change((folder / name).read_text("utf-8")), "utf-8")
-    code, told = verified(folder, capsys)
-    assert (code, told["same"]) == (2, ["chunks.jsonl"])
+    facts = json.loads((folder / "run.json").read_text("utf-8"))
+    (folder / "run.json").write_text(json.dumps({**facts, "minirag": "0.0.7"}), "utf-8")
+    code, result = verified(folder, capsys)
+    assert (code, result["same"], result["made_by"]) == (2, ["chunks.jsonl"], "0.0.7")
     for name, _, place in CHANGES:
-        found = [line for line in told["found"] if line.startswith(name)]
+        found = [line for line in result["found"] if line.startswith(name)]
         assert found[0].startswith(place)
-    assert [f for f in told["found"] if f.startswith("scores")] == [f for f in told["found"] if "line 2, value" in f]
+    assert [f for f in result["found"] if f.startswith("scores")] == [
+        f for f in result["found"] if "line 2, value" in f
+    ]
+    assert main(["verify", str(folder)]) == 2
+    assert capsys.readouterr().out.endswith(" differences; the folder was made by minirag 0.0.7, which may be why\n")
 
 
 def test_a_changed_reply_with_a_right_checksum_shows_in_what_follows_from_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Somebody who improves an answer in the log has to forge everything else as well."""
-    path = folder / "messages.jsonl"
-    lines = path.read_bytes().splitlines()
-    number = next(n for n, line in enumerate(lines) if b'"stage":"verdicts"' in line and b"true" in line)
-    body = lines[number][: -len(',"crc":"00000000"}')].replace(b'\\"supported\\": true', b'\\"supported\\": false')
-    assert body != lines[number][: len(body)]
-    lines[number] = body + b',"crc":"%08x"}' % zlib.crc32(body)
-    path.write_bytes(b"\n".join(lines) + b"\n")
-    code, told = verified(folder, capsys)
+    supported, not_supported = rb"\"supported\": true", rb"\"supported\": false"
+    forge(folder, lambda line: b'"stage":"verdicts"' in line, supported, not_supported)
+    code, result = verified(folder, capsys)
     assert code == 2
-    assert any(found.startswith("scores.jsonl line ") for found in told["found"])
-    assert any(found.startswith("comparison.json, ") for found in told["found"])
+    assert any(found.startswith("scores.jsonl line ") for found in result["found"])
+    assert any(found.startswith("comparison.json, ") for found in result["found"])
 
 
 def test_a_changed_request_is_named_by_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = folder / "messages.jsonl"
-    lines = path.read_bytes().splitlines()
-    body = lines[-1][: -len(',"crc":"00000000"}')].replace(b'"request":{"model":"', b'"request":{"model":"x')
-    lines[-1] = body + b',"crc":"%08x"}' % zlib.crc32(body)
-    path.write_bytes(b"\n".join(lines) + b"\n")
-    code, told = verified(folder, capsys)
+    number = forge(folder, lambda line: b'"stage":"reverse"' in line, b'"request":{"model":"', b'"request":{"model":"x')
+    code, result = verified(folder, capsys)
     assert code == 2
-    assert told["found"][0] == f"messages.jsonl line {len(lines)}, id: does not follow from the line's request"
+    assert result["found"][0] == f"messages.jsonl line {number}, id: does not follow from the line's request"
 
 
 def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
@@ -127,12 +140,13 @@ def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
 ) -> None:
     path = folder / "messages.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if not (b'"stage":"draft"' in line and b'"split":"eval"' in line)]
-    path.write_bytes(b"".join(kept))
-    code, told = verified(folder, capsys)
+    path.write_bytes(
+        b"".join(line for line in lines if b'"stage":"draft"' not in line or b'"split":"eval"' not in line)
+    )
+    code, result = verified(folder, capsys)
     assert code == 2
-    assert told["found"][0].startswith("answers cannot be repeated: ")
-    assert "the nearest that it holds differs so:\n--- recorded\n+++ asked" in told["found"][0]
+    assert result["found"][0].startswith("answers cannot be repeated: ")
+    assert "the nearest that it holds differs so:\n--- recorded\n+++ asked" in result["found"][0]
 
 
 def test_without_the_document_all_but_what_names_it_is_verified(
@@ -141,14 +155,14 @@ def test_without_the_document_all_but_what_names_it_is_verified(
     document = finished.parent / "report.pdf"
     away = document.rename(document.with_suffix(".away"))
     try:
-        code, told = verified(folder, capsys)
-        assert (code, told["found"]) == (0, [])
-        assert told["skipped"].keys() == {"chunks.jsonl", "run.json", "report.html"}
-        assert {"scores.jsonl", "comparison.json", "costs.json", "training.jsonl"} <= set(told["same"])
+        code, result = verified(folder, capsys)
+        assert (code, result["found"]) == (0, [])
+        assert result["skipped"].keys() == {"chunks.jsonl", "run.json", "report.html"}
+        assert {"scores.jsonl", "comparison.json", "costs.json", "training.jsonl"} <= set(result["same"])
         document.write_bytes(away.read_bytes() + b"\n")
-        code, told = verified(folder, capsys)
+        code, result = verified(folder, capsys)
         assert code == 2
-        assert told["found"][0] == f"{document} is not the document of this run: its sha256 is another"
+        assert result["found"][0] == f"{document} is not the document of this run: its sha256 is another"
     finally:
         away.rename(document)
 
@@ -157,10 +171,10 @@ def test_a_run_that_went_only_a_part_of_the_way_is_verified_as_far(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["collect", str(SAMPLE), "--offline", *SIZE, "--out", str(tmp_path)]) == 0
-    code, told = verified(tmp_path, capsys)
-    assert (code, told["found"]) == (0, [])
-    assert "training.jsonl" in told["same"]
-    assert "scores.jsonl" not in told["same"]
+    code, result = verified(tmp_path, capsys)
+    assert (code, result["found"]) == (0, [])
+    assert "training.jsonl" in result["same"]
+    assert "scores.jsonl" not in result["same"]
 
 
 def test_a_run_whose_training_was_refused_is_verified_with_the_refusal(
@@ -170,9 +184,9 @@ def test_a_run_whose_training_was_refused_is_verified_with_the_refusal(
     with serve(faults=[job_faults.training_not_available()]) as server:
         command = ["run", str(SAMPLE), *roles, "--base-url", server.base_url, *SIZE, "--out", str(tmp_path)]
         assert main(command) == 2
-    code, told = verified(tmp_path, capsys)
-    assert (code, told["found"]) == (0, [])
-    assert "comparison.json" in told["same"]
+    code, result = verified(tmp_path, capsys)
+    assert (code, result["found"]) == (0, [])
+    assert "comparison.json" in result["same"]
 
 
 def test_a_damaged_log_and_a_folder_without_a_run_are_one_sentence(
@@ -187,29 +201,17 @@ def test_a_damaged_log_and_a_folder_without_a_run_are_one_sentence(
     assert "There is no run in" in capsys.readouterr().err
 
 
-def test_the_log_is_only_read(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = finished / "messages.jsonl"
-    before = (path.read_bytes(), path.stat().st_mtime_ns, len(MessageLog(path)))
-    assert verified(finished, capsys)[0] == 0
-    assert (path.read_bytes(), path.stat().st_mtime_ns, len(MessageLog(path))) == before
-
-
-def test_what_a_person_said_is_taken_as_it_is(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_a_person_said_and_the_prices_of_the_run_are_taken_as_they_are(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 40))
-    assert main(["label", str(folder), "--sample", "12"]) == 0
-    assert main(["report", "--out", str(folder)]) == 0
-    assert json.loads((folder / "comparison.json").read_text())["audit"] is not None
-    code, told = verified(folder, capsys)
-    assert (code, told["found"]) == (0, [])
-
-
-def test_a_bill_is_by_the_prices_of_its_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text('[models."offline-judge"]\ninput = 1.0\ncached = 1.0\noutput = 1.0\n')
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 40))
+    assert main(["label", str(folder), "--sample", "12"]) == 0
     assert main(["report", "--out", str(folder), "--prices", str(prices)]) == 0
-    capsys.readouterr()
+    assert json.loads((folder / "comparison.json").read_text())["audit"] is not None
+    code, result = verified(folder, capsys)
+    assert (code, result["found"]) == (0, [])
     assert main(["costs", str(folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["total_usd"] == json.loads((folder / "costs.json").read_text())["total_usd"] > 0
+    bill = json.loads(capsys.readouterr().out)
+    assert bill["total_usd"] == json.loads((folder / "costs.json").read_text())["total_usd"] > 0
