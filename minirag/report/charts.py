@@ -32,10 +32,10 @@ def differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     `rows` are comparisons as `comparison.json` has them, by the name that stands before each.
     """
     values = {name: [row[key] for key in ("difference", "low", "high")] for name, row in rows.items()}
-    known = [value for triple in values.values() for value in triple if isinstance(value, float)]
-    if not known:
+    numbers = [value for triple in values.values() for value in triple if value is not None]
+    if not numbers:
         return tag("p", "Nothing was scored.")
-    x = Scale(min(0.0, *known), max(0.0, *known), 66, WIDTH - 164)
+    x = Scale(min(0.0, *numbers), max(0.0, *numbers), 66, WIDTH - 164)
     bottom = ROW * len(rows) + 4
     marks, descriptions = [*x_axis(x, 2, bottom), line(x(0), 2, x(0), bottom, "zero")], []
     for i, (name, (difference, low, high)) in enumerate(values.items()):
@@ -86,7 +86,7 @@ def paired(
 
 
 def _legend(arms: Sequence[str]) -> list[str]:
-    """The arms' marks with their names, in one line."""
+    """Return the arms' marks with their names, in one line."""
     marks, x = [], 6
     for arm in arms:
         marks += [mark(x, 8, 4, arm), label(x + 8, 12, arm, kind="ink")]

@@ -35,7 +35,7 @@ def _order(results: Results, question: Question) -> tuple[bool, float]:
 
 
 def _cells(results: Results, question: Question) -> dict[str, str]:
-    """The scores of a question by the names of their columns."""
+    """Return the scores of a question by the names of their columns."""
     cells = {}
     for metric in results.metrics:
         scores = {arm: number(results.values[arm, metric][question.id]) for arm in results.arms}
@@ -62,7 +62,7 @@ def _row(results: Results, question: Question) -> str:
 
 
 def _details(results: Results, question: Question) -> str:
-    """The passages with their cosines (all arms are given the same), then each arm's answer."""
+    """Return the passages with their cosines (all arms are given the same), then each arm's answer."""
     answers = {arm: results.answers.get((arm, question.id)) for arm in results.arms}
     hits = next((answer.hits for answer in answers.values() if answer is not None), ())
     links = (
@@ -87,7 +87,7 @@ def _details(results: Results, question: Question) -> str:
 
 
 def _evidence(row: ScoredRow, answer: Answer) -> str:
-    """A score, why there is none if so, and what it was computed from."""
+    """Return a score or why there is none, and what it was computed from."""
     score = row.score
     name = spaced(row.metric) + (f", round {row.round + 1}" if row.round else "")
     reason = f" ({text(score.reason)})" if score.reason else ""
@@ -96,7 +96,7 @@ def _evidence(row: ScoredRow, answer: Answer) -> str:
 
 
 def _item(item: Mapping[str, Any], answer: Answer) -> str:
-    """One piece of evidence of any metric: the verdict or cosine, what it is about, and the judge's reason."""
+    """Return one piece of evidence of any metric: the verdict or cosine, what it is about, and the judge's reason."""
     verdict = item.get("supported", item.get("useful"))
     start = "" if verdict is None else tag("b", word := "yes" if verdict else "no", class_=word) + ": "
     if item.get("cosine") is not None:

@@ -91,23 +91,23 @@ def caution(results: Results) -> str:
     ]
     if reasons:
         parts += [tag("h3", "Unscored answers, which are in no mean"), bullets(reasons)]
-    asked = results.comparison["questions"]
-    flagged = f"{asked['flagged']:,} of {asked['n']:,} eval questions are flagged; the scores include them."
-    parts.append(tag("p", flagged if asked["flagged"] else "No eval question is flagged."))
+    counts = results.comparison["questions"]
+    flagged = f"{counts['flagged']:,} of {counts['n']:,} eval questions are flagged; the scores include them."
+    parts.append(tag("p", flagged if counts["flagged"] else "No eval question is flagged."))
     return section("Reasons for caution", *parts)
 
 
 def passages(results: Results) -> str:
     """Return every passage that was given for an eval question once, in the order of the documents."""
     chunks: dict[str, Chunk] = {}
-    asked: dict[str, set[str]] = {}
+    question_ids: dict[str, set[str]] = {}
     for (_, question_id), answer in results.answers.items():
         for hit in answer.hits:
             chunks[hit.chunk.id] = hit.chunk
-            asked.setdefault(hit.chunk.id, set()).add(question_id)
+            question_ids.setdefault(hit.chunk.id, set()).add(question_id)
     parts = []
     for chunk in sorted(chunks.values(), key=lambda chunk: (chunk.source, chunk.start)):
-        count = len(asked[chunk.id])
+        count = len(question_ids[chunk.id])
         summary = f"{Path(chunk.source).name}, page {chunk.page}, for {count} question{'' if count == 1 else 's'}"
         quoted = tag("blockquote", text(chunk.text), id=f"passage-{chunk.id}", dir="auto")
         parts.append(tag("details", tag("summary", text(summary)), quoted))

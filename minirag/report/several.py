@@ -32,7 +32,7 @@ def _cell(run: Mapping[str, Any] | None) -> str:
 
 
 def _settings(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Settings, documents and versions in which the runs differ."""
+    """Return settings, documents and versions in which the runs differ."""
     runs = [provenance(each) for each in facts.values()]
     names = dict.fromkeys(name for run in runs for name in run)
     values = {name: [run.get(name, "–") for run in runs] for name in names}

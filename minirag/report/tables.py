@@ -53,7 +53,7 @@ def _one_line(cell: str) -> str:
 
 
 def _harmless(cell: Cell) -> Cell:
-    """The cell, with an apostrophe before text that a spreadsheet would compute."""
+    """Return the cell, with an apostrophe before text that a spreadsheet would compute."""
     if not isinstance(cell, str):
         return cell
     line = _one_line(cell)

@@ -29,7 +29,7 @@ def verdict(results: Results) -> str:
 
 
 def _colour(results: Results) -> str:
-    """`worse` if any metric is worse than in any arm, `better` if all metrics are better than untrained."""
+    """Return `worse` if any metric is worse than in another arm, `better` if all metrics are better than untrained."""
     rows = [row for row in comparisons(results.comparison) if row[0] != "ragas_score"] if results.against else []
     if any(one["verdict"] == "worse" for _, _, one in rows):
         return "worse"
@@ -38,7 +38,7 @@ def _colour(results: Results) -> str:
 
 
 def _against(results: Results, arm: str) -> str:
-    """The comparison with one arm: a line for each metric, and one for all metrics together."""
+    """Return the comparison with one arm: a line for each metric, and one for all metrics together."""
     rows = [(metric, row) for metric, other, row in comparisons(results.comparison) if other == arm]
     shown = rows[:1] if len(results.metrics) == 1 else rows
     return tag("h2", f"The tuned model against the {DESCRIBED[arm]}") + bullets(_line(*row) for row in shown)
@@ -60,7 +60,7 @@ def _costs(costs: Mapping[str, Any]) -> str:
 
 
 def _means(results: Results) -> str:
-    """Each arm's mean in every metric, over how many questions, and how many are unscored."""
+    """Return each arm's mean in every metric, over how many questions, and how many are unscored."""
     rows = [
         [text(spaced(metric)), *(_mean(one["arms"][arm]) for arm in results.arms)]
         for metric, one in results.comparison["metrics"].items()
