@@ -82,6 +82,7 @@ class TrainingFile:
         dropped = {reason: [e.tokens for e in self.examples if e.dropped == reason] for reason in reasons}
         quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
         counts = [example.tokens for example in kept]
+        fields = ("exchange", "question", "stage", "tokens", "refine", "held_out", "dropped", "detail")
         return {
             "kept": len(kept),
             "held_out": len(self.held_out),
@@ -98,17 +99,7 @@ class TrainingFile:
             "epochs": epochs,
             "tokens_billed": self.tokens * epochs,
             "examples": [
-                {
-                    "exchange": example.exchange,
-                    "question": example.question,
-                    "stage": example.stage,
-                    "tokens": example.tokens,
-                    "refine": example.refine,
-                    "held_out": example.held_out,
-                    "dropped": example.dropped or None,
-                    "detail": example.detail,
-                }
-                for example in self.examples
+                {**{name: getattr(e, name) for name in fields}, "dropped": e.dropped or None} for e in self.examples
             ],
         }
 

@@ -113,9 +113,9 @@ def _lines(path: Path) -> Iterator[tuple[int, list[Message], list[Problem]]]:
 
 def _leaks(messages: Sequence[Message], evaluated: Sequence[tuple[str, list[str]]]) -> Iterator[Problem]:
     """Yield the first eval question that a prompt quotes or nearly asks; `evaluated` has each with its words."""
-    asked = words(parts(messages[:-1]).question)
+    prompt_words = words(parts(messages[:-1]).question)
     for question, own in evaluated:
-        if f" {' '.join(own)} " in f" {' '.join(asked)} " or jaccard(own, asked) >= NEAR_DUPLICATE:
+        if f" {' '.join(own)} " in f" {' '.join(prompt_words)} " or jaccard(own, prompt_words) >= NEAR_DUPLICATE:
             yield "eval question", f"the prompt holds the eval question {question[:60]!r}"
             return
 

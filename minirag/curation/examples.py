@@ -103,10 +103,10 @@ def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
         for number, e in enumerate(examples)
         if (e.dropped, e.reply, e.refine) == ("refusal", NOT_STATED, None) and e.page and e.page not in e.shown
     ]
-    kept = sum(not e.dropped for e in examples)
-    count = min(len(right), round(kept * share / (1 - share))) if share < 1 else len(right)
-    chosen = {right[i * len(right) // count] for i in range(count)}
-    return [replace(e, dropped="", detail="a right refusal") if n in chosen else e for n, e in enumerate(examples)]
+    answers = sum(not e.dropped for e in examples)
+    count = min(len(right), round(answers * share / (1 - share))) if share < 1 else len(right)
+    sample = {right[i * len(right) // count] for i in range(count)}
+    return [replace(e, dropped="", detail="a right refusal") if n in sample else e for n, e in enumerate(examples)]
 
 
 def _with_one_system(examples: Sequence[Example]) -> list[Example]:
@@ -123,53 +123,54 @@ def _with_one_system(examples: Sequence[Example]) -> list[Example]:
 
 def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
     """Hold out `share` of the examples for validation, and drop those that show a page of theirs."""
-    kept = [number for number, example in enumerate(examples) if not example.dropped]
-    pages = [examples[n].shown | ({examples[n].page} - {None}) for n in kept]
-    held, lost = hold_out([examples[n].question or examples[n].exchange for n in kept], pages, share)
-    if not held:
+    numbers = [number for number, example in enumerate(examples) if not example.dropped]
+    questions = [examples[number].question or examples[number].exchange for number in numbers]
+    pages = [examples[number].shown | ({examples[number].page} - {None}) for number in numbers]
+    validation, conflicts = hold_out(questions, pages, share)
+    if not validation:
         raise InputError(
             "No question can be held out for validation without a page on both sides; ask for more --train-questions, "
             "or leave --validation-share out."
         )
     result = list(examples)
-    for place in held:
-        result[kept[place]] = replace(examples[kept[place]], held_out=True)
-    for place in lost:
-        result[kept[place]] = replace(examples[kept[place]], dropped="validation page in the prompt")
+    for place in validation:
+        result[numbers[place]] = replace(examples[numbers[place]], held_out=True)
+    for place in conflicts:
+        result[numbers[place]] = replace(examples[numbers[place]], dropped="validation page in the prompt")
     return result
 
 
 def hold_out(
     questions: Sequence[Hashable], pages: Sequence[Collection[Hashable]], share: float
 ) -> tuple[set[int], set[int]]:
-    """Return the numbers of the examples for validation and of those that must go because they show their pages.
+    """Return the numbers of the examples for validation, and of those that must go because they show their pages.
 
     `questions` and `pages` hold the question of each example, and every page it is about or shows. The examples of a
-    question stay together. Chosen are the questions that cost the fewest others, until `share` of the examples is
-    reached, or one more would leave nothing to train on.
+    question stay together. Questions that cost the fewest others come first, until `share` of the examples is reached,
+    or one more would leave nothing to train on.
 
     >>> hold_out(["a", "a", "b", "c"], [{1}, {1, 2}, {2}, {3}], 0.25)
     ({3}, set())
     """
-    members: dict[Hashable, set[int]] = defaultdict(set)
-    showing: dict[Hashable, set[int]] = defaultdict(set)
+    by_question: dict[Hashable, set[int]] = defaultdict(set)
+    by_page: dict[Hashable, set[int]] = defaultdict(set)
     for number, question in enumerate(questions):
-        members[question].add(number)
+        by_question[question].add(number)
         for page in pages[number]:
-            showing[page].add(number)
-    touched = {
-        question: set().union(own, *(showing[page] for number in own for page in pages[number]))
-        for question, own in members.items()
+            by_page[page].add(number)
+    touching = {  # the examples of each question, and those that share a page with one of them
+        question: own.union(*(by_page[page] for number in own for page in pages[number]))
+        for question, own in by_question.items()
     }
-    held: set[int] = set()
-    gone: set[int] = set()  # held out, or showing a page of those
-    while len(held) < share * len(questions) and members:
-        best = min(members, key=lambda question: len(touched[question] - gone - members[question]))
-        if len(gone | touched[best]) >= len(questions):
+    validation: set[int] = set()
+    removed: set[int] = set()  # from training: `validation` and what shares a page with it
+    while len(validation) < share * len(questions) and by_question:
+        best = min(by_question, key=lambda question: len(touching[question] - removed - by_question[question]))
+        if len(removed | touching[best]) >= len(questions):
             break
-        held |= members.pop(best)
-        gone |= touched[best]
-    return held, gone - held
+        validation |= by_question.pop(best)
+        removed |= touching[best]
+    return validation, removed - validation
 
 
 def write_variants(file: TrainingFile, *, prompt_completion: bool = False) -> Path | None:

@@ -93,19 +93,19 @@ def unsupported(text: str, source: str, question: str = "") -> list[str]:
     >>> unsupported("It rose 25 %, from 8 to 10.", "It was 8 in May and 10 in June.")
     []
     """
-    known = f"{source}\n{question}"
-    months = (_MONTHS[match[1].lower()] for match in _MONTH.finditer(known))
-    hours = (int(match[1]) % 12 + 12 for match in _AFTERNOON.finditer(known))
-    spelled = [*_in_words(known), *map(Decimal, months), *map(Decimal, hours)]
+    texts = f"{source}\n{question}"
+    months = (_MONTHS[match[1].lower()] for match in _MONTH.finditer(texts))
+    hours = (int(match[1]) % 12 + 12 for match in _AFTERNOON.finditer(texts))
+    spelled = [*_in_words(texts), *map(Decimal, months), *map(Decimal, hours)]
     sources = [
         *quantities(source),
         *quantities(question),
         *(Quantity(str(value), frozenset({value}), len(str(value)), False) for value in spelled),
     ]
-    stated = [quantity for quantity in quantities(text) if any(quantity.values)]
-    supported = [q for q in stated if any(_supports(one, q) for one in sources)]
+    numbers = [quantity for quantity in quantities(text) if any(quantity.values)]
+    supported = [number for number in numbers if any(_supports(one, number) for one in sources)]
     derived = list(_derived(supported))
-    return [q.text for q in stated if q not in supported and not any(_equals(value, q) for value in derived)]
+    return [n.text for n in numbers if n not in supported and not any(_equals(value, n) for value in derived)]
 
 
 def _supports(source: Quantity, stated: Quantity) -> bool:
