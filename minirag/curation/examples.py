@@ -16,9 +16,6 @@ from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
 from minirag.text import words
 from minirag.training import Example, TrainingFile
 
-IDLE_REFINES = ("drop", "verbatim")
-"""What becomes of refine steps that added nothing: left out, or taught as the earlier answer unchanged."""
-
 
 def review_examples(
     examples: Sequence[Example],
@@ -36,8 +33,8 @@ def review_examples(
 
     Dropped are those that would give away an eval question among `questions` or, unless `use_eval_pages`, a page that
     one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these. Of those
-    kept, `abstain_share` may be right refusals. `idle_refines="verbatim"` replaces a refined answer that is a mere
-    paraphrase by the earlier one. `same_system` gives all rows the commonest system message. `validation_share` of the
+    kept, `abstain_share` may be right refusals. Refine steps that added nothing are left out; `idle_refines="verbatim"`
+    teaches them as the earlier answer word for word. `same_system` gives all rows the commonest system message. `validation_share` of the
     examples are held out, with no page on both sides; raises InputError if that is impossible.
     """
     reviewed = _with_pages(examples, questions, page_of or {})
