@@ -1,4 +1,4 @@
-"""Apart. English clauses, taken apart by a list of verbs: who, does, what. No tagger; what it cannot read is None.
+"""English clauses, taken apart by a list of verbs: who, does, what. There is no tagger; what it cannot read is None.
 
 >>> parse("In 2022, the city of Bern opened three new schools.")
 Clause(lead='In 2022', subject='the city of Bern', verb='opened', base='open', rest='three new schools')
@@ -58,7 +58,7 @@ _OPENERS = frozenset("a an the our its their his her his any all each more to th
 
 
 def _forms() -> dict[str, str]:
-    """Every form of every verb, with its base."""
+    """Return every form of every verb, with its base."""
     forms: dict[str, str] = {}
     for entry in _VERBS.split():
         base, _, past = entry.partition("=")
@@ -74,7 +74,7 @@ _ADVERB = re.compile(
 
 
 def third_person(word: str) -> str:
-    """The form after he, she or it of a verb as it stands after they; other forms stay.
+    """Return the form after "it" of a verb as it stands after "they"; other forms stay.
 
     >>> [third_person(word) for word in ("are", "carry", "carried", "may")]
     ['is', 'carries', 'carried', 'may']
@@ -100,10 +100,6 @@ _LEAD = re.compile(
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
     r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
-_FILLER = re.compile(
-    r"(?:Additionally|Further|Furthermore|However|Therefore|Also|Moreover|Finally|For example|In addition|Accordingly"
-    r"|As a result|Consequently|Similarly|Generally|Currently|Today|Instead|Thus|First|Second|Third), "
-)
 _ASIDE = re.compile(r"\s*\([^()]*\)|, or (?:the )?[“\"]?[A-Z][\w.]*(?: [A-Z]\w*){0,3}[”\"]?(?=,)|[“”\"*]")
 
 
@@ -124,13 +120,13 @@ class Clause(NamedTuple):
 
     @property
     def past(self) -> bool:
-        """Whether the verb is a past form."""
+        """Return whether the verb is a past form."""
         return self.verb in {"was", "were", "had"} or (self.verb != self.base and not self.verb.endswith("s"))
 
 
 def parse(sentence: str) -> Clause | None:
-    """The main clause of a declarative sentence; None for anything that is not plainly one."""
-    line = " ".join(_ASIDE.sub("", _FILLER.sub("", sentence)).split()).rstrip(" .")
+    """Return the main clause of a declarative sentence; None for anything that is not plainly one."""
+    line = " ".join(_ASIDE.sub("", sentence).split()).rstrip(" .")
     line = _APPOSED.sub("", line, count=1)
     lead = match.group() if (match := _LEAD.match(line)) else ""
     tokens = line[len(lead) :].split()
@@ -152,7 +148,7 @@ def parse(sentence: str) -> Clause | None:
 
 
 def _unknown_verb_before(word: str, tokens: list[str], i: int) -> bool:
-    """Whether a verb that is not in the list stood before token `i`, or is it: an article or an -ed tells."""
+    """Return whether token `i`, or the one before, is a verb that is not in the list: an article or an -ed shows it."""
     before = tokens[i - 1].lower()
     if word in {"a", "an", "the"}:
         return before not in _PREPOSITIONS | {"and", "or", "both", "all"}
@@ -163,7 +159,7 @@ def _unknown_verb_before(word: str, tokens: list[str], i: int) -> bool:
 
 
 def _is_verb(word: str, tokens: list[str], i: int) -> bool:
-    """Whether token `i` is the main verb: most verb forms are also nouns or participles, and neighbours tell."""
+    """Return whether token `i` is the main verb: its neighbours tell it from a noun or a participle."""
     if word in BE | HAVE | MODAL:
         return True
     if word not in VERB_FORMS or i + 1 >= len(tokens):

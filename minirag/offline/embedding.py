@@ -1,4 +1,4 @@
-"""Apart. A hashed lexical embedding: which words a text has and how much they tell, as one unit vector.
+"""A hashed lexical embedding: which words a text has and how rare they are, as one unit vector.
 
 Texts that share rare words have a high cosine. Nothing is trained and no corpus is read: each text is embedded
 alone, so a question and the passage that answers it still meet when they are embedded years apart.
@@ -24,18 +24,17 @@ DIMENSIONS = 4096
 """Length of a vector unless the caller asks for another; with fewer, more words fall on the same number."""
 
 _PAIR = 0.5
-"""What two neighbouring words count beside the two alone: they add word order, and noise as all features do."""
+"""What two neighbouring words count beside the two alone: they add word order."""
 
 _UNSAID, _TITLE = 4.0, 12
-"""Length of the part that a text which is no question shares with no other, and from how many words on it is whole.
+"""A text that is not a question gets a part of this length that it shares with no other; shorter texts have less of it.
 
-Without it a title of ten words would be closer to any question with two of them than the page that answers it.
-Four is the length that about 30 different words have; shorter texts, which may be search terms, have less of it."""
+Without it a title of ten words would be closer to any question with two of them than the page that answers it."""
 
 
 @lru_cache(maxsize=1 << 17)
 def _feature(*pair: str) -> tuple[bytes, float]:
-    """16 fixed bytes that say where a word or a pair of words goes, and what it counts there.
+    """Return 16 fixed bytes that say where a word or a pair of words goes, and what it counts there.
 
     The square root is taken because a shared feature counts in both texts: the product is its weight.
     """
@@ -44,9 +43,9 @@ def _feature(*pair: str) -> tuple[bytes, float]:
 
 
 def _said(content: list[str], dimensions: int) -> NDArray[np.float64]:
-    """The sum of the features of all words; one that returns counts more, but never twice as much.
+    """Return the sum of the features of all words; a repeated one counts more, but never twice as much.
 
-    Each goes to four places, with a sign each: two features seldom meet in more than one, and then do not matter.
+    Each goes to four places, with a sign each, so that two features seldom meet in more than one.
     """
     counts = Counter[tuple[str, ...]](zip(content, strict=True))
     counts.update(pairwise(content))
@@ -59,15 +58,15 @@ def _said(content: list[str], dimensions: int) -> NDArray[np.float64]:
 
 
 def _unsaid(content: list[str], dimensions: int) -> NDArray[np.float64]:
-    """A unit vector that points elsewhere for any other words."""
+    """Return a unit vector that points elsewhere for any other words."""
     stream = hashlib.shake_128(" ".join(content).encode()).digest(dimensions // 8 + 1)
     bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=dimensions)
     return np.where(bits, 1.0, -1.0) / math.sqrt(dimensions)
 
 
 def _vector(text: str, dimensions: int) -> NDArray[np.float64]:
-    found = words(text)
-    content = [word for word in found if word not in STOP_WORDS] or found
+    all_words = words(text)
+    content = [word for word in all_words if word not in STOP_WORDS] or all_words
     vector = _said(content, dimensions)
     if not text.rstrip().endswith(("?", "？", "؟")):
         vector += _UNSAID * min(1.0, len(content) / _TITLE) * _unsaid(content, dimensions)
@@ -76,7 +75,7 @@ def _vector(text: str, dimensions: int) -> NDArray[np.float64]:
 
 
 def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
-    """One row per text: float32 of shape (len(texts), dimensions), each of unit length; `dimensions` is 1 or more.
+    """Return one row per text: float32 of shape (len(texts), dimensions), each of unit length.
 
     A row depends on nothing but its own text's words in order, and on whether it ends with a question mark.
     All texts without a word, the empty one included, share one row.

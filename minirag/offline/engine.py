@@ -7,12 +7,13 @@ equal. They follow JSON schemas for minirag's own prompts; schemas of other prog
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from minirag import text as tokens
-from minirag.offline import embedding, judge, reader, relevance, student
-from minirag.offline.asker import questions
+from minirag.offline import embedding, judge, reader, student
+from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights
 from minirag.offline.reading import parse
 from minirag.prompts import Prompt, text_of
@@ -96,7 +97,7 @@ class Offline:
         for step, loss in learned.losses:
             report(step, learned.losses[-1][0], loss)
         name = f"ft:{STUDENT_MODEL}:minirag:{training.suffix}:{training.job_id[-8:]}"
-        self._tuned.put({"id": name, "created": int(time.time()), "weights": learned.weights.to_dict()})
+        self._tuned.put({"id": name, "created": int(time.time()), "weights": asdict(learned.weights)})
         tokenizer = tokens.for_model(STUDENT_MODEL)
         plain = [[{"role": m["role"], "content": text_of(m)} for m in messages] for messages in training.examples]
         return Trained(name, epochs * sum(tokenizer.count_messages(messages) - 3 for messages in plain))
@@ -133,11 +134,11 @@ def _task(prompt: Prompt) -> Json | None:
             items = [{"index": i, "reason": v.reason, "supported": v.supported} for i, v in enumerate(verdicts, 1)]
             return {"verdicts": items}
         case "useful":
-            verdicts = relevance.useful(texts, prompt.question, prompt.answer)
+            verdicts = judge.useful(texts, prompt.question, prompt.answer)
             items = [{"index": i, "reason": why, "useful": is_so} for i, (is_so, why) in enumerate(verdicts, 1)]
             return {"verdicts": items}
         case "needed":
-            return {"needed": relevance.needed(prompt.statements, prompt.question)}
+            return {"needed": judge.needed(prompt.statements, prompt.question)}
         case "reverse":
             asked = judge.reverse(prompt.answer, prompt.n)
             return {"questions": [{"question": text, "noncommittal": evades} for text, evades in asked]}

@@ -1,4 +1,4 @@
-"""Apart. How well a passage covers a statement, word by word: the score of the offline judge and what lowers it.
+"""How well a passage covers a statement, word by word: the score behind the judge's verdict, and what lowers it.
 
 No parser, no learned vectors. A statement is aligned with the best window of neighbouring sentences; what the window
 lacks lowers the score by a logistic model over five counts, and a number, name, negation or opposite that disagrees
@@ -14,19 +14,19 @@ divides it by ten. The text of an excerpt is only ever compared, never obeyed.
 import math
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.offline.lexicon import STOP_WORDS, weight, words
+from minirag.offline.lexicon import weight, words
+from minirag.offline.tokens import NEGATIONS, Number, Token, are_equal, tokenise
 from minirag.sentences import sentence_spans
 
 COEFFICIENTS = {"bias": 3.0, "missing": -1.8, "uncovered": -3.2, "grammar": -0.4, "speaker": -2.5, "disorder": -0.5}
 """The logistic model, as `scripts/quality_judge --fit` finds it on begin-wow, rounded, and cross-validates it there.
-Disorder is the exception: the fit gives it next to nothing; -0.5 was chosen by hand because it helps on halueval-qa."""
+Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa."""
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
@@ -35,19 +35,6 @@ _KIN = 0.7  # credit for a word that only begins the same: America, American
 _ASKED = 0.25  # weight of the question's words in a statement "question? answer"
 _FAULT = 0.1  # factor on the score where something disagrees
 
-_TOKEN = re.compile(
-    r"""
-      (?P<number>[$€£¥]?(?<![^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])(?<!\.)\d+(?:,\d{3})*(?:\.\d+)?(?:(?:st|nd|rd|th|s)\b|\s?%)?
-         (?:\s(?:percent|thousand|million|billion|trillion)\b)?)
-    | (?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
-    | (?P<word>[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?)
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_PERCENT = re.compile(r"%|percent", re.IGNORECASE)
-_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_NEGATIONS = frozenset("not no never neither nor none without 不 没 沒 未 無 无 非".split())
 _HEDGES = frozenset("may might could".split())
 _SPEAKERS = frozenset("i me my mine myself you your we our".split())
 _OPPOSITES: dict[str, set[str]] = {}
@@ -62,23 +49,6 @@ for _pair in (
     _OPPOSITES.setdefault(_right, set()).add(_left)
 
 
-class Number(NamedTuple):
-    """A figure with its scale multiplied in, half a unit of its last digit where it is scaled, and its unit."""
-
-    value: float
-    slack: float
-    unit: str
-
-
-class Token(NamedTuple):
-    """One word or number: as it stands, as it is compared, its kind (content, name, number, grammar)."""
-
-    text: str
-    key: str
-    kind: str
-    number: Number = Number(0.0, 0.0, "")
-
-
 class Judgement(NamedTuple):
     """The score in [0, 1]; what disagrees; the heaviest word not found; how the best window starts; the counts."""
 
@@ -89,51 +59,8 @@ class Judgement(NamedTuple):
     counts: dict[str, float]
 
 
-@lru_cache(maxsize=1 << 15)
-def _keys(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, words(text)))
-
-
-@lru_cache(maxsize=1 << 14)
-def _number(text: str) -> Number:
-    figures = _FIGURE.search(text)
-    figure = figures.group().replace(",", "") if figures else "0"
-    scale = next((size for name, size in _SCALES.items() if name in text.lower()), 1.0)
-    unit = "%" if _PERCENT.search(text) else text[0] if text[0] in "$€£¥" else ""
-    slack = 0.5 * scale / 10 ** len(figure.partition(".")[2]) if scale > 1 else 0.0
-    return Number(float(figure) * scale, slack, unit)
-
-
-@lru_cache(maxsize=1 << 13)  # the chunks of a document are judged again and again
-def tokenise(text: str) -> tuple[Token, ...]:
-    """The words, names and numbers of one sentence in order.
-
-    >>> [(token.key, token.kind) for token in tokenise("The Hague paid $5 million.")]
-    [('the', 'grammar'), ('hagu', 'name'), ('pay', 'content'), ('#5000000', 'number')]
-    """
-    found: list[Token] = []
-    matches = list(_TOKEN.finditer(text))
-    for i, match in enumerate(matches):
-        surface = match.group()
-        if match.lastgroup == "number":
-            number = _number(surface)
-            found.append(Token(surface, f"#{number.value:.12g}", "number", number))
-            continue
-        # the first word of a sentence is a name only if it has inner capitals, or a capitalised word follows it
-        inner = i > 0 or not surface[1:].islower() or any(m.group()[0].isupper() for m in matches[1:2])
-        for key in _keys(surface):
-            if key.isdecimal() and len(key) < 4:  # two, twelve
-                found.append(Token(surface, f"#{int(key)}", "number", Number(float(key), 0.0, "")))
-            else:
-                kind = "grammar" if key in STOP_WORDS else "name" if surface[0].isupper() and inner else "content"
-                found.append(Token(surface, key, kind))
-        if match.lastgroup == "cjk":
-            found.extend(Token(c, c, "grammar") for c in surface if c in _NEGATIONS)
-    return tuple(found)
-
-
 class Passage:
-    """Excerpts made ready to judge any number of statements."""
+    """Excerpts, made ready to judge any number of statements."""
 
     def __init__(self, excerpts: Sequence[str]) -> None:
         self.pieces: list[tuple[Token, ...]] = []
@@ -157,10 +84,10 @@ class Passage:
                     self.kin.setdefault(token.key[:5], set()).add(token.key)
 
     def _matches(self, token: Token) -> tuple[list[str], float]:
-        """The keys of this passage that can stand for `token`, and the credit they give."""
+        """Return the keys of this passage that can stand for `token`, and the credit they give."""
         if token.kind == "number":
             near = self.numbers if token.number.slack else self.numbers.keys() & {token.key}
-            return [key for key in near if any(_equal(token.number, found) for found in self.numbers[key])], 1.0
+            return [key for key in near if any(are_equal(token.number, number) for number in self.numbers[key])], 1.0
         if token.key in self.places:
             return [token.key], 1.0
         if token.kind == "grammar" or len(token.key) < 5:
@@ -171,24 +98,24 @@ class Passage:
     def judge(self, statement: str) -> Judgement:
         """Score one statement; "question? answer" is judged by its answer, its question only guides the alignment."""
         question, answer = split_question(statement)
-        asked, stated = tokenise(question), tokenise(answer)
-        tokens = (*(t for t in asked if t.kind != "grammar"), *stated)
+        stated = tokenise(answer)
+        tokens = (*(t for t in tokenise(question) if t.kind != "grammar"), *stated)
         if not self.pieces or not stated:
             return Judgement(0.0, "nothing to compare", "", "", dict.fromkeys(COEFFICIENTS, 0.0))
         shares = np.array([_ASKED] * (len(tokens) - len(stated)) + [1.0] * len(stated))
         weights = shares * np.array([_weight(token) for token in tokens])
-        found = [self._matches(token) for token in tokens]
-        begin, end, credit = self._window(found, weights)
+        matches = [self._matches(token) for token in tokens]
+        begin, end, credit = self._window(matches, weights)
         window = tuple(token for piece in self.pieces[begin:end] for token in piece)
         places: dict[str, list[int]] = {}
         for i, token in enumerate(window):
             places.setdefault(token.key, []).append(i)
-        spots = [[i for key in keys for i in places.get(key, ())] for keys, _ in found]
+        spots = [[i for key in keys for i in places.get(key, ())] for keys, _ in matches]
         lacks = weights * (1 - credit)
         own = slice(len(tokens) - len(stated), None)
         counts = _counts(tokens[own], spots[own], lacks, weights)
         quoted = _wording(stated) in self.quotes
-        fault = "" if quoted else _fault(tokens[own], spots[own], [keys for keys, _ in found[own]], window, places)
+        fault = "" if quoted else _fault(tokens[own], spots[own], [keys for keys, _ in matches[own]], window, places)
         z = sum(COEFFICIENTS[name] * value for name, value in counts.items())
         heaviest = int(lacks.argmax())
         return Judgement(
@@ -200,17 +127,17 @@ class Passage:
         )
 
     def _window(
-        self, found: list[tuple[list[str], float]], weights: NDArray[np.float64]
+        self, matches: list[tuple[list[str], float]], weights: NDArray[np.float64]
     ) -> tuple[int, int, NDArray[np.float64]]:
-        """The run of neighbouring pieces that covers most, as (begin, end), and each token's credit there."""
-        present = np.zeros((len(self.pieces), len(found)))
-        for column, (keys, credit) in enumerate(found):
+        """Return the run of neighbouring pieces that covers most, as (begin, end), and each token's credit there."""
+        present = np.zeros((len(self.pieces), len(matches)))
+        for column, (keys, credit) in enumerate(matches):
             for key in keys:
                 present[list(self.places[key]), column] = credit
         elsewhere = _ELSEWHERE * present.max(axis=0)
         best, choice = -1.0, (0, 1)
         covered = present
-        for width in range(1, max(3, len(found) // _PIECE + 2) + 1):
+        for width in range(1, max(3, len(matches) // _PIECE + 2) + 1):
             if width > 1:
                 covered = np.maximum(covered[:-1], present[width - 1 :])
             if not len(covered):
@@ -226,7 +153,7 @@ class Passage:
 
 
 def split_question(statement: str) -> tuple[str, str]:
-    """(question, answer) of a statement written "question? answer"; the question is empty where there is none."""
+    """Split a statement written "question? answer"; the question is empty where there is none."""
     match = re.match(r"(.+?[?？])\s*(?=\S)", statement, re.DOTALL)
     return (match.group(1), statement[match.end() :]) if match else ("", statement)
 
@@ -239,20 +166,10 @@ def _weight(token: Token) -> float:
     return 1.0 if token.kind == "number" else weight(token.key)
 
 
-def _equal(stated: Number, found: Number) -> bool:
-    """Equal in value; a scaled figure may also be rounded, or stand in a table whose head holds the scale."""
-    if stated.unit and found.unit and stated.unit != found.unit:
-        return False
-    if stated.slack == 0:
-        return abs(stated.value - found.value) <= 1e-9 * stated.value
-    scales = (1.0,) if found.slack or found.value < 100 else (1.0, *_SCALES.values())
-    return any(abs(stated.value - found.value * scale) <= stated.slack for scale in scales)
-
-
 def _counts(
     stated: Sequence[Token], spots: list[list[int]], lacks: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> dict[str, float]:
-    """What the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
+    """Return what the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
     grammar = {t.key for t, spot in zip(stated, spots, strict=True) if t.kind == "grammar" and not spot}
     heavy = [spot for t, spot in zip(stated, spots, strict=True) if t.kind != "grammar" and spot]
     apart = sum(not any(0 < j - i <= _NEAR for i in x for j in y) for x, y in pairwise(heavy))
@@ -273,7 +190,7 @@ def _fault(
     window: Sequence[Token],
     places: dict[str, list[int]],
 ) -> str:
-    """The first disagreement between a statement and its window in words, or nothing."""
+    """Return the first disagreement between a statement and its window, in words; empty if there is none."""
     for token, spot, anywhere in zip(stated, spots, keys, strict=True):
         if token.kind == "number" and not spot:
             return f"number not found: {token.text}"
@@ -284,7 +201,7 @@ def _fault(
     for i, (token, spot) in enumerate(zip(stated, spots, strict=True)):
         if token.kind == "grammar" or not spot:
             continue
-        if _follows(_NEGATIONS, stated, i) not in {_follows(_NEGATIONS, window, place) for place in spot}:
+        if _follows(NEGATIONS, stated, i) not in {_follows(NEGATIONS, window, place) for place in spot}:
             return f"negation differs at: {token.text}"
         if not _follows(_HEDGES, stated, i) and all(_follows(_HEDGES, window, place) for place in spot):
             return f"only possible in the excerpt: {token.text}"
@@ -292,11 +209,15 @@ def _fault(
 
 
 def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: Sequence[Token]) -> str:
-    """A name, number or opposite that stands between the same two words as another one in the window."""
+    """Return a name, number or opposite that stands between the same two words as another one in the window."""
     heavy = [i for i, token in enumerate(window) if token.kind != "grammar"]
     rank = {place: i for i, place in enumerate(heavy)}
-    told = [(token, keys, [i for i in spot if i in rank]) for token, keys, spot in stated if token.kind != "grammar"]
-    for (_, _, before), (token, keys, _), (_, _, after) in zip(told, told[1:], told[2:], strict=False):
+    heavy_stated = [
+        (token, keys, [i for i in spot if i in rank]) for token, keys, spot in stated if token.kind != "grammar"
+    ]
+    for (_, _, before), (token, keys, _), (_, _, after) in zip(
+        heavy_stated, heavy_stated[1:], heavy_stated[2:], strict=False
+    ):
         opposites = _OPPOSITES.get(token.key, set())
         if token.kind == "content" and not opposites:
             continue
@@ -309,7 +230,7 @@ def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: Sequence[
 
 
 def _follows(cues: frozenset[str], tokens: Sequence[Token], place: int) -> bool:
-    """Whether one of `cues` stands before this content word with only grammar between."""
+    """Return whether one of `cues` stands before this content word with only grammar between."""
     for token in reversed(tokens[max(0, place - 5) : place]):
         if token.key in cues and not token.text[0].isupper():  # a capital stands in a title, or opens
             return True

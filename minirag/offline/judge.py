@@ -1,7 +1,7 @@
-"""Apart. The offline judge: an answer to statements, statements to verdicts, an answer to the questions it answers.
+"""The judge: an answer to statements, statements to verdicts, an answer to the questions it answers.
 
-It knows words, not meaning: `minirag.offline.entailment` scores each statement against the excerpts, and the forms
-below are cut by closed lists of English words. `scripts/quality_judge` measures it and counts what it cannot see.
+It knows words, not meaning: `entailment` scores each statement against the excerpts, and sentences are cut by closed
+lists of English words. `scripts/quality_judge` measures it and counts what it cannot see.
 
 >>> statements("What is Acme?", "Acme is a bakery in Delhi. It was founded in 1990; it employs nobody.")
 ['Acme is a bakery in Delhi.', 'Acme was founded in 1990.', 'Acme employs nobody.']
@@ -11,6 +11,7 @@ below are cut by closed lists of English words. `scripts/quality_judge` measures
 
 import re
 from collections.abc import Iterator, Sequence
+from math import fsum
 from typing import NamedTuple
 
 from minirag import prompts
@@ -21,6 +22,8 @@ from minirag.sentences import sentence_spans
 THRESHOLD = 0.5
 """A statement whose score is at least this follows from the excerpts."""
 
+RELEVANT = 0.4
+"""A sentence that holds this share of the weight of a question's words has to do with it."""
 _REASON_WORDS = 12
 
 _BE = "is|are|was|were"
@@ -72,7 +75,7 @@ _ASKS = re.compile(r"[?？][\"'”’」』)]*$")
 _INTERJECTION = re.compile(
     r"(?:yes|yeah|yep|yea|no|nope|well|sure|absolutely|of course|indeed|oh|okay|ok)\W*", re.IGNORECASE
 )
-_ASKED = [
+_QUESTION_SUBJECTS = [
     re.compile(rf"\b(?:{_BE}) (.+?) (?:\w+ed|born|built|made|known|held|sold|paid|written|located)\b", re.IGNORECASE),
     re.compile(r"\b(?:do|does|did|has|have|can|will) ((?:the )?[A-Z][\w.&-]*(?: (?:of |and )?[A-Z][\w.&-]*)*) [a-z]"),
     re.compile(rf"\b(?:what|who) (?:{_BE}) (.+?)\s?\?", re.IGNORECASE),
@@ -88,7 +91,7 @@ class Verdict(NamedTuple):
 
 
 def statements(question: str, answer: str) -> list[str]:
-    """The standalone statements of `answer`, in order; none for an answer that asserts nothing.
+    """Return the standalone statements of `answer`, in order; none for an answer that asserts nothing.
 
     An answer without a verb of its own is joined to the question, because a verdict sees statements only.
 
@@ -97,22 +100,22 @@ def statements(question: str, answer: str) -> list[str]:
     >>> statements("Who runs it?", "The document does not say.")
     []
     """
-    found: list[str] = []
-    subject = _asked_subject(question)
+    clauses: list[str] = []
+    subject = _subject_of_question(question)
     for sentence in _sentences(answer):
         for clause in _clauses(sentence):
             pronoun = _PRONOUN.match(clause)
             if not pronoun:
                 subject = _subject(clause) or subject
-            found.append(subject + clause[pronoun.end() :] if pronoun and subject else clause)
-    asked = " ".join(question.split())
-    if len(found) == 1 and asked and _is_fragment(found[0]):
-        return [f"{asked.rstrip('?？.! ')}? {found[0]}"]
-    return found
+            clauses.append(subject + clause[pronoun.end() :] if pronoun and subject else clause)
+    question = " ".join(question.split())
+    if len(clauses) == 1 and question and _is_fragment(clauses[0]):
+        return [f"{question.rstrip('?？.! ')}? {clauses[0]}"]
+    return clauses
 
 
 def verdicts(excerpts: Sequence[str], statements: Sequence[str]) -> list[Verdict]:
-    """One verdict per statement: does it follow from the excerpts together?
+    """Return one verdict per statement: does it follow from the excerpts together?
 
     >>> verdicts(["The head office is in Delhi."], ["In what city is the head office? Delhi"])[0].supported
     True
@@ -122,55 +125,50 @@ def verdicts(excerpts: Sequence[str], statements: Sequence[str]) -> list[Verdict
 
 
 def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
-    """`n` different questions that `answer` answers, each with whether the answer evades.
+    """Return `n` different questions that `answer` answers, each with whether the answer evades.
 
-    They are spread over the statements of the answer, so that the questions to a rambling answer ramble as well.
+    They are spread over the statements of the answer, so that a rambling answer gets rambling questions.
 
     >>> reverse("The dividend per share is computed from the average number of shares.", 2)
     [('How is the dividend per share computed?', False), \
 ('What about the dividend per share is computed from average number shares?', False)]
     """
-    told = statements("", answer)
-    sources = told or [" ".join(answer.split())[:200] or "it"]
+    asserted = statements("", answer)
+    sources = asserted or [" ".join(answer.split())[:200] or "it"]
     if len(sources) > n > 1:
         sources = [sources[i * (len(sources) - 1) // (n - 1)] for i in range(n)]
     forms = [_questions(source) for source in sources]
-    found = list(dict.fromkeys(form[(turn + i) % len(form)] for turn in range(4) for i, form in enumerate(forms)))
-    while len(found) < n:
-        found.append(f"{found[0].rstrip('?？')} ({len(found) + 1})?")
-    return [(question, not told) for question in found[:n]]
+    turns = [form[(turn + i) % len(form)] for turn in range(4) for i, form in enumerate(forms)]
+    questions = list(dict.fromkeys(turns))
+    while len(questions) < n:
+        questions.append(f"{questions[0].rstrip('?？')} ({len(questions) + 1})?")
+    return [(question, not asserted) for question in questions[:n]]
 
 
 def _verdict(passage: Passage, statement: str) -> Verdict:
     question, answer = split_question(statement)
     word = answer.strip(" .!。").lower()
-    if question and word in {"yes", "no"}:
-        judgement = passage.judge(question.rstrip("?？"))
-        score = judgement.score if word == "yes" else 1.0 - judgement.score
-    else:
-        judgement = passage.judge(statement)
-        score = judgement.score
-    supported = score >= THRESHOLD
-    if supported:
+    is_yes_or_no = bool(question) and word in {"yes", "no"}
+    judgement = passage.judge(question.rstrip("?？") if is_yes_or_no else statement)
+    score = 1.0 - judgement.score if is_yes_or_no and word == "no" else judgement.score
+    if score >= THRESHOLD:
         reason = f"matches: {judgement.window}" if judgement.window else "nothing speaks against it"
     else:
-        reason = judgement.fault or (
-            f"not in the excerpts: {judgement.missing}" if judgement.missing else "other words"
-        )
-    return Verdict(supported, " ".join(reason.split()[:_REASON_WORDS]), score)
+        missing = f"not in the excerpts: {judgement.missing}" if judgement.missing else "other words"
+        reason = judgement.fault or missing
+    return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
 
 
 def _sentences(answer: str) -> list[str]:
-    """The sentences of `answer` that assert something: no refusals, no questions, no bare interjections."""
+    """Return the sentences of `answer` that assert something: no refusals, no questions, no bare interjections."""
     lines = [" ".join(answer[a:b].split()) for a, b in sentence_spans(answer)]
     lines = [line[m.end()].upper() + line[m.end() + 1 :] if (m := _OPENING.match(line)) else line for line in lines]
     asserted = [line for line in lines if _LETTER.search(line) and not _REFUSAL.search(line) and not _ASKS.search(line)]
-    told = [line for line in asserted if not _INTERJECTION.fullmatch(line)]
-    return told or asserted
+    return [line for line in asserted if not _INTERJECTION.fullmatch(line)] or asserted
 
 
 def _clauses(sentence: str) -> Iterator[str]:
-    """The main clauses of a sentence, cut only where what follows has a subject and a verb of its own."""
+    """Yield the main clauses of a sentence, cut only where what follows has a subject and a verb of its own."""
     start = 0
     for border in _COORDINATE.finditer(sentence):
         left, right = sentence[start : border.start()], sentence[border.end() :]
@@ -191,20 +189,20 @@ def _is_clause(text: str) -> bool:
 
 
 def _subject(clause: str) -> str:
-    """The noun phrase before the first auxiliary verb; empty where there is none that is safe to repeat."""
+    """Return the noun phrase before the first auxiliary verb; empty where none is safe to repeat."""
     match = _CLAUSE.match(clause)
     if not match or _POINTER.match(match["subject"]) or len(match["subject"].split()) > 8:
         return ""
     return match["subject"]
 
 
-def _asked_subject(question: str) -> str:
-    """The noun phrase that a question asks about, where its border is sure.
+def _subject_of_question(question: str) -> str:
+    """Return the noun phrase that a question asks about; empty where its border is not certain.
 
-    >>> _asked_subject("When was the Bank of Delhi founded?"), _asked_subject("Why does Acme pay?")
+    >>> _subject_of_question("When was the Bank of Delhi founded?"), _subject_of_question("Why does Acme pay?")
     ('the Bank of Delhi', 'Acme')
     """
-    for pattern in _ASKED:
+    for pattern in _QUESTION_SUBJECTS:
         match = pattern.search(" ".join(question.split()))
         if match and not _POINTER.match(match[1]) and len(match[1].split()) <= 6:
             return match[1]
@@ -212,7 +210,7 @@ def _asked_subject(question: str) -> str:
 
 
 def _is_fragment(clause: str) -> bool:
-    """Whether a clause has no verb of its own: "Delhi", "in 1990", "yes"; "Sales rose." passes for a sentence."""
+    """Return whether a clause has no verb of its own: "Delhi", "in 1990", "yes" (but "Sales rose." is one)."""
     words = clause.split()
     if _VERB.search(clause) or clause.endswith("。") or len(words) > 12:
         return False
@@ -221,7 +219,7 @@ def _is_fragment(clause: str) -> bool:
 
 
 def _questions(sentence: str) -> list[str]:
-    """Questions about one sentence, the most specific first."""
+    """Return questions about one sentence, the most specific first."""
     text = sentence.rstrip(" .!?。！？")
     if script := _CJK.search(text):
         kana = re.search(r"[\u3040-\u30ff]", text)
@@ -250,5 +248,35 @@ def _questions(sentence: str) -> list[str]:
 
 
 def _telling(word: str) -> float:
-    """The weight of a word as it stands in a text."""
+    """Return the weight of a word as it stands in a text."""
     return max(map(weight, content_words(word)), default=0.0)
+
+
+def needed(sentences: Sequence[str], question: str) -> list[int]:
+    """Return the numbers (from 1) of the sentences that a question asks about.
+
+    >>> needed(["The tram opened in 1987.", "It rained a lot."], "When did the tram open?")
+    [1]
+    """
+    return [number for number, text in enumerate(sentences, 1) if _share(question, text) >= RELEVANT]
+
+
+def useful(excerpts: Sequence[str], question: str, answer: str) -> list[tuple[bool, str]]:
+    """Return for each excerpt whether one of its sentences holds much of the answer or the question, and why."""
+    return [_useful(excerpt, question, answer) for excerpt in excerpts]
+
+
+def _useful(excerpt: str, question: str, answer: str) -> tuple[bool, str]:
+    sentences = [excerpt[start:end] for start, end in sentence_spans(excerpt)]
+    shares = [max(_share(answer, text), _share(question, text)) for text in sentences]
+    best = max(range(len(shares)), key=shares.__getitem__, default=None)
+    if best is None or shares[best] < RELEVANT:
+        return False, "no sentence shares enough with question or answer"
+    return True, "says: " + " ".join(sentences[best].split()[:9])
+
+
+def _share(question: str, text: str) -> float:
+    """Return the weight of the words of `question` that `text` holds ÷ the weight of all of them."""
+    words, held = set(content_words(question)), set(content_words(text))
+    total = fsum(map(weight, words))  # the order of a set differs from process to process, an exact sum does not
+    return fsum(weight(word) for word in words & held) / total if total else 0.0

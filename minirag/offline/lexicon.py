@@ -1,6 +1,6 @@
-"""Apart. What a word is to the offline models: normalised tokens, which of them carry meaning, and how much.
+"""What a word is to the offline models: its stem, whether it carries meaning, and how rare it is.
 
-Everything here is static: no corpus is read, so a word means the same in every text and in every process.
+Everything is static: no corpus is read, so a word means the same in every text and in every process.
 
 >>> words("NVIDIA's revenues grew 1,234.50%, didn't they?")
 ['nvidia', 'revenu', 'grow', '1234.5', 'do', 'not', 'they']
@@ -26,7 +26,7 @@ _TOKEN = re.compile(
 )
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _SPELLING = {**dict.fromkeys(map(ord, "’‘ʼ`´"), "'"), **dict.fromkeys(map(ord, "™℠"), " "), 0xAD: "", 0x200B: ""}
-"""Apostrophes to one; trade marks no letters; soft hyphens and zero-width spaces away."""
+"""One apostrophe for all; no trade marks, soft hyphens or zero-width spaces."""
 
 _MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
 
@@ -51,7 +51,7 @@ _IRREGULAR = dict(
         "two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 twenty=20 thirty=30"
     ).split()
 )
-"""Forms that no rule reaches, and number words, which documents and answers mix freely with digits."""
+"""Irregular forms, and number words, which documents and answers mix freely with digits."""
 
 _NEGATED = frozenset({"cannot", "can't", "won't", "shan't"})
 _CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
@@ -83,7 +83,7 @@ _DERIVED = (
 
 
 def _inflected(word: str) -> str:
-    """Drop a plural s, -ing or -ed."""
+    """Return a word without its plural s, -ing or -ed."""
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         if word.endswith("ies"):
             word = word[:-3] + "y" if len(word) > 4 else word[:-1]
@@ -105,7 +105,7 @@ def _inflected(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """The stem of one lower-case word; words with digits or of other scripts stay as they are.
+    """Return the stem of one lower-case word; words with digits or of other scripts stay as they are.
 
     >>> [stem(w) for w in ("operations", "operating", "security", "secured", "companies", "used")]
     ['oper', 'oper', 'secur', 'secur', 'company', 'use']
@@ -127,7 +127,7 @@ def stem(word: str) -> str:
 
 
 def _number(text: str) -> str:
-    """One spelling for equal numbers: no thousands separators, no zeros at either end that change nothing."""
+    """Return one spelling for equal numbers: no thousands separators, no zeros at either end that change nothing."""
     text = text.replace(",", "")
     if text.count(".") == 1:
         text = text.rstrip("0").rstrip(".")
@@ -135,7 +135,7 @@ def _number(text: str) -> str:
 
 
 def _normalise(text: str) -> str:
-    """Compatibility forms, case and accents folded: a café is a cafe. Japanese voicing marks stay."""
+    """Return a text with compatibility forms, case and accents folded; Japanese voicing marks stay."""
     if text.isascii():
         return text.casefold()
     text = unicodedata.normalize("NFKD", text.translate(_SPELLING)).casefold()
@@ -147,7 +147,7 @@ def _without_marks(match: re.Match[str]) -> str:
 
 
 def _word(text: str) -> tuple[str, ...]:
-    """The stem of a word, and "not" where the word ends in one (didn't); other endings after an apostrophe go."""
+    """Return the stem of a word, and "not" where it ends in one (didn't); drop other endings after an apostrophe."""
     if text in _NEGATED:
         return _IRREGULAR[text], "not"
     head, _, tail = text.partition("'")
@@ -158,7 +158,7 @@ def _word(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _expand(kind: str, text: str) -> tuple[str, ...]:
-    """The words that `text`, matched by the group `kind` of `_TOKEN`, stands for."""
+    """Return the words that `text`, matched by the group `kind` of `_TOKEN`, stands for."""
     match kind:
         case "number":
             return (_number(text),)
@@ -170,7 +170,7 @@ def _expand(kind: str, text: str) -> tuple[str, ...]:
 
 
 def words(text: str) -> list[str]:
-    """The normalised words of `text` in order, stop words included.
+    """Return the normalised words of `text` in order, stop words included.
 
     Letters are casefolded, accents dropped, English inflections stemmed; numbers keep their value
     ("1,234.50" is "1234.5"); hyphens separate; Chinese, Japanese and Korean runs become overlapping pairs
@@ -201,7 +201,7 @@ STOP_WORDS: frozenset[str] = frozenset(
 
 
 def content_words(text: str) -> list[str]:
-    """The `words` of `text` that are no stop words, in order.
+    """Return the `words` of `text` that are no stop words, in order.
 
     >>> content_words("What is the revenue of the company?")
     ['revenu', 'company']
@@ -213,12 +213,12 @@ _ENDINGS = ("", "e", "s", "ed", "ing", "ation", "ion", "y")
 """A stem is seldom a vocabulary entry itself; one of its commonest forms is."""
 
 _COMMONEST, _RAREST, _LONGEST = 250, 100_000, 30
-"""Ranks of the first whole words and of the last entry; longer words are no entries, and slow to take apart."""
+"""Ranks of the first whole words and of the last entry; longer words are no entries."""
 
 
 @lru_cache(maxsize=1 << 16)
 def weight(word: str) -> float:
-    """How much `word` (as `words` gives it) tells, from about 0 (function words) to 1 (rare ones).
+    """Return how much `word` (as `words` gives it) tells, from about 0 (function words) to 1 (rare ones).
 
     An idf without a corpus: a byte-pair vocabulary is ordered by frequency, and by Zipf's law the logarithm
     of a word's rank is its information. A word that needs several tokens is rarer than all that need one.
@@ -232,9 +232,9 @@ def weight(word: str) -> float:
         return min(1.0, 0.4 + 0.1 * len(word))  # every number up to 999 is one token: its length tells more
     if len(word) > _LONGEST:
         return 1.0
-    known = tokens.ranks("cl100k_base")
+    vocabulary = tokens.ranks("cl100k_base")
     forms = (f" {word}{ending}".encode() for ending in (_ENDINGS if word.isascii() else ("",)))
-    ranks = [known[form] for form in forms if form in known]
+    ranks = [vocabulary[form] for form in forms if form in vocabulary]
     if not ranks:
         return 1.0
     rank = max(min(ranks), _COMMONEST + 25)

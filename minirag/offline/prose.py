@@ -1,4 +1,4 @@
-"""Apart. What of an extracted text is prose: whole sentences, each with the heading it stands under.
+"""The prose of an extracted text: whole sentences, each with the heading it stands under.
 
 >>> prose("Water\\n\\nThe city buys its\\nwater. It costs $3.\\n\\n12")
 [Sentence(text='The city buys its water.', heading='Water'), Sentence(text='It costs $3.', heading='Water')]
@@ -25,11 +25,11 @@ _LONGEST = 600
 
 
 def prose(text: str) -> list[Sentence]:
-    """The sentences of `text`: wrapped lines joined; headings, page numbers and rows of figures left out.
+    """Return the sentences of `text`: wrapped lines joined; headings, page numbers and rows of figures left out.
 
     A text of nothing but such fragments gives them all, so that only an empty text has no sentences.
     """
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     heading = ""
     blocks = list(_blocks(text))
     for block, bulleted in blocks:
@@ -40,19 +40,19 @@ def prose(text: str) -> list[Sentence]:
             if _is_heading(piece, alone=len(pieces) == 1, last=i == len(pieces) - 1) and not bulleted:
                 heading = piece.strip("# .")
             elif _LETTER.search(piece):
-                found.append(Sentence(piece, heading))
-    return found or [Sentence(piece) for block, _ in blocks for piece in _pieces(block)]
+                sentences.append(Sentence(piece, heading))
+    return sentences or [Sentence(piece) for block, _ in blocks for piece in _pieces(block)]
 
 
 def _is_row(line: str) -> bool:
-    """A row of a table, or a page number: no letters, or two figures in five words and no full stop."""
+    """Return whether it is a row of a table or a page number: no letters, or two figures in five words, not ended."""
     tokens = line.split()
     figures = sum(1 for token in tokens if _FIGURE.fullmatch(token))
     return not _LETTER.search(line) or (figures * 5 >= len(tokens) * 2 and not ENDS.search(line))
 
 
 def _is_heading(piece: str, *, alone: bool, last: bool) -> bool:
-    """A short piece that starts with a capital, and stands for itself, trails a paragraph, or has a title's look."""
+    """Return whether it is short and capitalised, and stands alone, trails a paragraph, or looks like a title."""
     if len(piece) > 100 or piece[0].islower():
         return False
     if last and not ENDS.search(piece):
@@ -62,7 +62,10 @@ def _is_heading(piece: str, *, alone: bool, last: bool) -> bool:
 
 
 def _blocks(text: str) -> list[tuple[str, bool]]:
-    """Paragraphs, headings and rows: lines joined while the next word would not have fitted; and whether bulleted."""
+    """Return paragraphs, headings and rows, and whether each is bulleted.
+
+    Lines are joined where the next word would not have fitted.
+    """
     lines = [" ".join(line.split()) for line in text.split("\n")]
     width = max(map(len, lines), default=0)
     blocks: list[tuple[str, bool]] = []
@@ -82,7 +85,7 @@ def _blocks(text: str) -> list[tuple[str, bool]]:
 
 
 def _pieces(block: str) -> list[str]:
-    """The sentences of one paragraph; what is too long to quote is cut at semicolons, then anywhere."""
+    """Return the sentences of a paragraph; what is too long to quote is cut at semicolons, then anywhere."""
     pieces: list[str] = []
     for start, end in sentence_spans(block):
         sentence = block[start:end].strip()

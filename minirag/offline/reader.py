@@ -1,4 +1,4 @@
-"""Apart. The reader: it answers a question with the one to three sentences of the excerpts that fit it best.
+"""The reader: it answers a question with the one to three sentences of the excerpts that fit it best.
 
 Each sentence gets a handful of features between 0 and 1 (how much of the question it holds, where it stands, whether
 it has the number, date or reason asked for). `Weights` turns them into a score, and a stop rule takes the best
@@ -8,8 +8,8 @@ sentences in the order of the document. The teacher and the student are this one
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -50,24 +50,8 @@ class Weights:
     add_above: float = 0.0  # what a sentence must reach to be added to an existing answer
     most: float = 1.0  # sentences in a first answer
 
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in asdict(self).values()):
-            raise ValueError("every weight must be a finite number")
-
-    def to_dict(self) -> dict[str, float]:
-        """The weights by name, as JSON keeps them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> "Weights":
-        """The weights that `to_dict` gave; ValueError if a name is missing, unknown, or its value not finite."""
-        names = {field.name for field in fields(cls)}
-        if wrong := names ^ set(values):
-            raise ValueError(f"a reader's weights lack or do not know: {', '.join(sorted(wrong))}")
-        return cls(**{name: float(values[name]) for name in names})
-
     def vector(self) -> NDArray[np.float64]:
-        """One weight per feature, shape (13,)."""
+        """Return one weight per feature, shape (13,)."""
         return np.array([getattr(self, name) for name in FEATURES])
 
 
@@ -94,7 +78,7 @@ TEACHER = Weights(
     add_above=0.0,
     most=3.0,
 )
-"""A careful reader. Set by hand, with a look at regressions on CLAPNQ; `answer_above` was chosen on CLAPNQ itself, so
+"""A careful reader, set by hand with a look at regressions on CLAPNQ; `answer_above` was chosen on CLAPNQ itself, so
 figures measured there are not held out."""
 
 BASE = Weights(overlap=1.0, lead=0.7, answer_above=0.1, more_above=-9.0, within=9.0, add_above=0.4, most=3.0)
@@ -134,51 +118,51 @@ _KINDS = [
 
 
 class Reading(NamedTuple):
-    """What the reader sees of a prompt, with or without weights."""
+    """What the reader sees of a prompt, whatever its weights."""
 
     sentences: list[str]
     features: NDArray[np.float64]  # (sentences, features)
     bags: list[frozenset[str]]  # the content words of each sentence
-    existing: int  # so many of the sentences, the first ones, are the existing answer
+    existing: int  # so many sentences, the first ones, are the existing answer
 
 
 def read(prompt: Prompt) -> Reading:
-    """The distinct sentences of the existing answer and the excerpts, and their features for the question."""
+    """Return the distinct sentences of the existing answer and the excerpts, and their features for the question."""
     existing = "" if prompt.answer.strip() == NOT_STATED else prompt.answer
     sources = [[Sentence(s.text) for s in prose(existing)], *(prose(excerpt.text) for excerpt in prompt.excerpts)]
     sentences: list[Sentence] = []
     places: list[tuple[int, int]] = []
     seen: set[str] = set()
-    kept = 0
+    existing_count = 0
     for rank, source in enumerate(sources):
         for position, sentence in enumerate(source):
             if sentence.text not in seen:
                 seen.add(sentence.text)
                 sentences.append(sentence)
                 places.append((max(rank - 1, 0), position))
-        kept = kept if rank else len(sentences)
+        existing_count = existing_count if rank else len(sentences)
     lines = [content_words(sentence.text) for sentence in sentences]
     features = _features(prompt.question, sentences, lines, places)
-    return Reading([s.text for s in sentences], features, [frozenset(line) for line in lines], kept)
+    return Reading([s.text for s in sentences], features, [frozenset(line) for line in lines], existing_count)
 
 
 def _features(
     question: str, sentences: Sequence[Sentence], lines: Sequence[Sequence[str]], places: Sequence[tuple[int, int]]
 ) -> NDArray[np.float64]:
-    """One row per sentence, one column per name in FEATURES.
+    """Return one row per sentence, one column per name in FEATURES.
 
-    Sums over sets are exactly rounded: their order differs from process to process, and must not show.
+    Sums over sets are exact (fsum), because the order of a set differs from process to process.
     """
-    asked = content_words(question)
+    query = content_words(question)
     bags = [frozenset(line) for line in lines]
-    known = Counter(word for bag in bags for word in bag)
-    rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (known[w] + 0.5)) for w in {*known, *asked}}
-    total = math.fsum(rarity[word] for word in set(asked)) or 1.0
-    pairs = set(pairwise(asked))
+    frequency = Counter(word for bag in bags for word in bag)
+    rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (frequency[w] + 0.5)) for w in {*frequency, *query}}
+    total = math.fsum(rarity[word] for word in set(query)) or 1.0
+    pairs = set(pairwise(query))
     kinds = [(feature, shows) for feature, asks, shows in _KINDS if asks.search(question)]
     rows = []
     for i, (sentence, line, words) in enumerate(zip(sentences, lines, bags, strict=True)):
-        shared = words & set(asked)
+        shared = words & set(query)
         mass = math.fsum(rarity[word] for word in shared)
         before = set(content_words(sentence.heading))
         if i and places[i - 1][0] == places[i][0]:
@@ -186,11 +170,11 @@ def _features(
         near = set(pairwise(line)) | set(zip(line, line[2:], strict=False))
         rows.append(
             [
-                len(shared) / (len(set(asked)) or 1),
+                len(shared) / (len(set(query)) or 1),
                 mass / total,
                 mass / (math.fsum(rarity[word] for word in words) or 1.0),
                 len(pairs & near) / (len(pairs) or 1),
-                math.fsum(rarity[word] for word in (before & set(asked)) - shared) / total,
+                math.fsum(rarity[word] for word in (before & set(query)) - shared) / total,
                 1 / (1 + places[i][1]),
                 1 / (1 + places[i][0]),
                 min(len(sentence.text.split()), 40) / 40,
@@ -202,13 +186,13 @@ def _features(
 
 
 def _typed(kinds: Sequence[tuple[str, re.Pattern[str]]], question: str, text: str) -> list[float]:
-    """The features figure, date, cue and name of one sentence: it shows something that the question did not hold."""
-    shown = {name for name, shows in kinds if any(found.lower() not in question for found in shows.findall(text))}
+    """Return the features figure, date, cue and name: 1.0 if the sentence shows one that the question does not hold."""
+    shown = {name for name, shows in kinds if any(match.lower() not in question for match in shows.findall(text))}
     return [float(name in shown) for name in ("figure", "date", "cue", "name")]
 
 
 def answer(prompt: Prompt, weights: Weights) -> str:
-    """The sentences that `weights` choose, in the order of the document; the stock reply if none will do.
+    """Return the sentences that `weights` choose, in the order of the document; the stock reply if none will do.
 
     An existing answer is repeated word for word, with the sentences that add to it after it.
     """
@@ -216,30 +200,30 @@ def answer(prompt: Prompt, weights: Weights) -> str:
 
 
 def choose(reading: Reading, weights: Weights, existing: str = "") -> str:
-    """What `answer` gives for a prompt that was read before."""
+    """Return what `answer` does, for a prompt that was read before."""
     scores = reading.features @ weights.vector() + weights.bias
-    kept = list(range(reading.existing))
-    size = len(existing.split()) if kept else 0
+    old = list(range(reading.existing))
+    size = len(existing.split()) if old else 0
     chosen: list[int] = []
-    best = max((float(scores[i]) for i in kept), default=None)
-    for i in sorted(range(len(kept), len(scores)), key=lambda i: (-scores[i], i)):
+    best = max((float(scores[i]) for i in old), default=None)
+    for i in sorted(range(len(old), len(scores)), key=lambda i: (-scores[i], i)):
         first = best is None
         best = float(scores[i]) if best is None else best
-        lowest = weights.answer_above if first else weights.add_above if kept else weights.more_above
+        lowest = weights.answer_above if first else weights.add_above if old else weights.more_above
         if len(chosen) >= weights.most or scores[i] < max(lowest, best - (0 if first else weights.within)):
             break
         words = len(reading.sentences[i].split())
-        if size and (size + words > MOST_WORDS or _repeats(reading.bags, [*kept, *chosen], i)):
+        if size and (size + words > MOST_WORDS or _repeats(reading.bags, [*old, *chosen], i)):
             continue
         chosen.append(i)
         size += words
     added = " ".join(reading.sentences[i] for i in sorted(chosen))
-    if kept:
+    if old:
         return f"{existing.strip()} {added}" if added else existing
     return added or NOT_STATED
 
 
 def _repeats(bags: Sequence[frozenset[str]], before: Sequence[int], i: int) -> bool:
-    """Whether sentence `i` says little that the sentences `before` do not."""
-    said = frozenset[str]().union(*(bags[j] for j in before))
-    return len(bags[i] & said) >= 0.75 * len(bags[i])
+    """Return whether sentence `i` says little that the sentences `before` do not."""
+    words = frozenset[str]().union(*(bags[j] for j in before))
+    return len(bags[i] & words) >= 0.75 * len(bags[i])

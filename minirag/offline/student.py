@@ -1,12 +1,12 @@
-"""Apart. How the student learns: from a training file of chats to the `Weights` of a reader.
+"""How the student learns: from a training file of chats to the `Weights` of a reader.
 
 Each row shows what the teacher quoted and what it left. Logistic regression over the reader's features learns which
 sentences those are, starting from the untuned weights and held near them; then the stop rule is fitted. Nothing is
 copied from the file but these few numbers, so what is learned must carry over to other questions or be nothing.
 
-An answer that does not come from its own excerpts shows nothing, nor does one that fits its question no better than
-the file's other answers do. The share of the others is the trust in the file, and scales each step: answers shuffled
-among the questions leave the student where it was.
+An answer that does not come from its own excerpts, or fits its question no better than the file's other answers do,
+teaches nothing. The share of the other answers is the trust in the file, and scales each step: answers shuffled among
+the questions leave the student where it was.
 """
 
 from collections import Counter
@@ -46,24 +46,24 @@ class Trained(NamedTuple):
 
 
 class _Row(NamedTuple):
-    asked: frozenset[str]  # the content words of the question
+    question: frozenset[str]  # its content words
     reading: Reading
     existing: str
     target: str
     quoted: NDArray[np.float64]  # per sentence: 1.0 if the target took it from the excerpts
-    explained: bool
+    is_explained: bool  # the excerpts account for the target
 
 
 def learn(
     examples: Iterable[Sequence[Mapping[str, Any]]], base: Weights = BASE, *, epochs: int = 3, seed: int = 0
 ) -> Trained:
-    """The student that `base` becomes on `examples`: chats of messages that each end with the teacher's answer.
+    """Return the student that `base` becomes on `examples`: chats that each end with the teacher's answer.
 
-    Examples that are no question over excerpts are passed over. Equal arguments give equal weights.
+    Examples that are not a question over excerpts are skipped. Equal arguments give equal weights.
     """
     rows = list(_rows(examples))
     trust = _trust([row for row in rows if row.target != NOT_STATED])
-    rows = [row for row in rows if row.explained]
+    rows = [row for row in rows if row.is_explained]
     weights, losses = _fitted(rows, base, trust, epochs, np.random.default_rng(seed))
     before = _agreement(rows, base)
     tuned, after = _ruled(rows, weights)
@@ -72,7 +72,7 @@ def learn(
 
 @lru_cache(maxsize=1 << 14)
 def agreement(one: str, other: str) -> float:
-    """How much two answers are the same: F1 over their words; whether both decline, if one does.
+    """Return how much two answers are the same: F1 over their words; 1.0 or 0.0 where one declines to answer.
 
     >>> agreement("The city runs it.", "The city runs."), agreement("Yes.", NOT_STATED)
     (0.8571428571428571, 0.0)
@@ -94,18 +94,21 @@ def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
 
 
 def _row(prompt: Prompt, target: str) -> _Row:
-    """Mark which sentences the target took, and whether they explain it."""
+    """Return an example with the sentences that its target took marked."""
     seen, existing = read(prompt), prompt.answer.strip()
-    held = set(content_words(target)) if target != NOT_STATED else set()
-    quoted = np.array([bool(bag) and len(bag & held) >= _QUOTED * len(bag) for bag in seen.bags], dtype=np.float64)
-    told = {word for bag, taken in zip(seen.bags, quoted, strict=True) if taken for word in bag}
+    target_words = set(content_words(target)) if target != NOT_STATED else set()
+    quoted = np.array(
+        [bool(bag) and len(bag & target_words) >= _QUOTED * len(bag) for bag in seen.bags], dtype=np.float64
+    )
+    quoted_words = {word for bag, is_quoted in zip(seen.bags, quoted, strict=True) if is_quoted for word in bag}
     quoted[: seen.existing] = 0.0
-    explained = target in (NOT_STATED, existing) or 2 * len(held & told) >= len(held) > 0
-    return _Row(frozenset(content_words(prompt.question)), seen, existing, target, quoted, explained)
+    accounted = 2 * len(target_words & quoted_words) >= len(target_words) > 0
+    is_explained = target in (NOT_STATED, existing) or accounted
+    return _Row(frozenset(content_words(prompt.question)), seen, existing, target, quoted, is_explained)
 
 
 def _trust(answered: Sequence[_Row]) -> float:
-    """From 0 to 1: how far the answers come from their own excerpts and fit their own questions.
+    """Return from 0 to 1 how far the answers come from their own excerpts and fit their own questions.
 
     An answer fits if it holds more words of its question than the file's answers do on average. By chance at most
     about half do, so only what is above half counts.
@@ -113,19 +116,19 @@ def _trust(answered: Sequence[_Row]) -> float:
     if not answered:
         return 0.0
     answers = [frozenset(content_words(row.target)) for row in answered]
-    known = Counter(word for words in answers for word in words)
+    frequency = Counter(word for answer in answers for word in answer)
     fits = [
-        len(row.asked & held) > sum(known[word] for word in row.asked) / len(answered)
-        for row, held in zip(answered, answers, strict=True)
+        len(row.question & answer) > sum(frequency[word] for word in row.question) / len(answered)
+        for row, answer in zip(answered, answers, strict=True)
     ]
     fitting = max(0.0, 2 * sum(fits) / len(fits) - 1)
-    return fitting * sum(row.explained for row in answered) / len(answered)
+    return fitting * sum(row.is_explained for row in answered) / len(answered)
 
 
 def _fitted(
     rows: Sequence[_Row], base: Weights, trust: float, epochs: int, random: np.random.Generator
 ) -> tuple[Weights, list[tuple[int, float]]]:
-    """Logistic regression by one Newton step per row: each adds its own certainty to that of all before."""
+    """Fit by logistic regression, one Newton step per row; return the weights, and (step, loss) after each step."""
     learned = np.append(base.vector(), base.bias)
     precision = np.eye(len(learned)) * _PRIOR
     losses: list[tuple[int, float]] = []
@@ -145,7 +148,7 @@ def _fitted(
 
 
 def _ruled(rows: Sequence[_Row], weights: Weights) -> tuple[Weights, float]:
-    """The stop rule that agrees best with the rows, searched one number at a time; and the sum of agreements."""
+    """Return the stop rule that agrees best with the rows, searched one number at a time, and the sum of agreements."""
     best, total = weights, _agreement(rows, weights)
     for start in (weights, replace(weights, answer_above=-2.0, more_above=-0.5, within=1.6, add_above=0.0)):
         current, reached = start, _agreement(rows, start)

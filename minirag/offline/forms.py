@@ -1,8 +1,8 @@
-"""Apart. The forms of questions: what can be asked about one English clause, the most telling first.
+"""The forms of questions: what can be asked about one English clause, the most telling first.
 
 >>> from minirag.offline.clauses import parse
 >>> frame = Frame(parse("The bridge was closed because the river rose."), "the bridge")
->>> [question for worth, form in FORMS if (question := form(frame))]
+>>> [question for _, form in FORMS if (question := form(frame))]
 ['Why was the bridge closed?']
 """
 
@@ -44,8 +44,8 @@ _CUT = re.compile(
 )
 
 
-def told(question: str) -> float:
-    """How specific a question is, from 0 to 1."""
+def specificity(question: str) -> float:
+    """Return how specific a question is, from 0 to 1."""
     return min(sum(weight(word) for word in set(content_words(question))), 5.0) / 5
 
 
@@ -53,7 +53,7 @@ _BORDERS = frozenset("for to with in on at from by and".split())
 
 
 class Frame:
-    """A clause in question order: `auxiliary subject tail`, with its date and its conditions told apart."""
+    """A clause in question order: `auxiliary subject tail`, and its date apart."""
 
     def __init__(self, clause: Clause, subject: str) -> None:
         self.clause, self.subject = clause, subject
@@ -73,19 +73,20 @@ class Frame:
         self.when = f" {self.date[0].lower()}{self.date[1:]}" if self.date else ""
 
     def tail(self, end: int | None = None) -> str | None:
-        """What follows the subject, up to character `end` of the object, cut to at most 14 words; None if too long."""
-        told = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
-        words = f"{self.verb} {_CUT.split(told, maxsplit=1)[0]}".split()
+        """Return what follows the subject, up to `end` of the object, cut to 14 words; None if it cannot be cut."""
+        text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
+        words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
         if len(words) > 14:
             borders = [i for i in range(4, 14) if words[i] in _BORDERS]
             words = words[: borders[-1]] if borders else []
-        complete = len(words) > 1 or self.auxiliary in BE or self.verb in MOVES
-        return " ".join(words) if words and complete else None
+        is_whole = len(words) > 1 or self.auxiliary in BE or self.verb in MOVES
+        return " ".join(words) if words and is_whole else None
 
     def ask(self, opening: str, tail: str | None, after: str = "") -> str | None:
-        """The question, if there is a tail to ask about."""
-        unread = tail is None or not MODAL.isdisjoint(tail.split())  # another clause began
-        return None if unread else f"{opening} {self.auxiliary} {self.subject} {tail}{after}?"
+        """Return the question, if there is a tail to ask about; a modal verb in it belongs to another clause."""
+        if tail is None or not MODAL.isdisjoint(tail.split()):
+            return None
+        return f"{opening} {self.auxiliary} {self.subject} {tail}{after}?"
 
 
 def _why(f: Frame) -> str | None:
@@ -115,8 +116,8 @@ def _under(f: Frame) -> str | None:
     lead = f.clause.lead
     if re.match(r"(?:If|When) (?:the|an?|any|all|each|no|[A-Z]\w+|\w+s)\b", lead):
         return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 18 else None
-    found = _CONDITION.search(f.object)
-    return f.ask("Under what conditions", f.tail(found.start())) if found and found.start() else None
+    condition = _CONDITION.search(f.object)
+    return f.ask("Under what conditions", f.tail(condition.start())) if condition and condition.start() else None
 
 
 _PLACED = frozenset(
@@ -151,7 +152,7 @@ _SCENE = re.compile(r" ((?:in|at|during) (?:the )?[A-Z]\w+(?: (?:of |the )?[A-Z]
 
 
 def _acts(rest: str) -> bool:
-    """Whether a verb comes next."""
+    """Return whether a verb comes next."""
     first = rest.strip().partition(" ")[0]
     return first == "be" or (VERB_FORMS.get(first) == first and first not in ALSO_NOUNS)
 
@@ -175,7 +176,7 @@ def _what(f: Frame) -> str | None:
         after = f" {scene[1]}"
     question = f.ask("What", verb, after)
     named = len(content_words(f.subject)) > 1 or (after and f.subject != "the company")
-    return question if question and (named or told(question) >= 0.3) else None
+    return question if question and (named or specificity(question) >= 0.3) else None
 
 
 FORMS: list[tuple[float, Callable[[Frame], str | None]]] = [

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirag.offline.asker import questions
 from minirag.offline.clauses import parse, third_person
-from minirag.offline.phrases import language
+from minirag.offline.questions import language, questions
 from minirag.offline.reader import TEACHER, answer
 from minirag.prompts import Excerpt, Prompt
 
