@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,9 @@ from minirag.chunker import Chunk
 from minirag.errors import StoreError
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.models import Embedder
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError, SyntaxError, TokenError)
+"""What reading damaged index files raises; the last two come from numpy's parser of .npy headers."""
 
 
 class Hit(NamedTuple):
@@ -140,7 +144,7 @@ class VectorStore:
                 and hashlib.sha256(lines).hexdigest() == facts["chunks_sha256"]
                 and zlib.crc32(vectors) == facts["vectors_crc32"]
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError) as error:
+        except _DAMAGE as error:
             raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
         if not intact:
             raise StoreError(f"The index in {path} is damaged or mixed from several; build it again.")
