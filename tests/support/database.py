@@ -29,7 +29,7 @@ class OwnServer:
         return str(self._server.get_uri())
 
     def kill(self) -> None:
-        """SIGKILL to all its processes: no goodbye to clients, nothing written that was not yet."""
+        """Send SIGKILL to all its processes."""
         import psutil
 
         main = psutil.Process(self._server.get_pid())
