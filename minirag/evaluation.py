@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.metrics import (
@@ -20,9 +20,6 @@ from minirag.metrics import (
 )
 from minirag.models import Chat, Embedder
 from minirag.retry import in_order
-
-if TYPE_CHECKING:
-    import pandas
 
 FIELDS = {
     "question": ("question", "user_input"),
@@ -140,12 +137,6 @@ class Scores(list[ScoredRow]):
     def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
         """Return the mean over the rounds for each question id; None where no round gave a score."""
         return [score.value for score in self.of(arm, metric, questions)]
-
-    def to_pandas(self) -> "pandas.DataFrame":
-        """Return a data frame with one row a score, in the columns of `scores.jsonl`; needs pandas."""
-        import pandas
-
-        return pandas.DataFrame([row.to_json() for row in self])
 
 
 def _scored_row(line: str) -> ScoredRow:

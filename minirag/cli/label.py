@@ -18,11 +18,11 @@ from minirag.text import words
 ANSWERS = {"y": True, "n": False, "s": None}
 
 
-def main(given: Mapping[str, Any]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Ask for the missing labels, save each at once, and print what all of them mean."""
-    folder: Path = given["folder"]
+    folder: Path = options["folder"]
     scores, rows = Scores.read(folder / "scores.jsonl"), read_rows(folder)
-    statements = sample(claims(scores), given.get("sample", 50), given.get("seed", 0))
+    statements = sample(claims(scores), options.get("sample", 50), options.get("seed", 0))
     if not statements:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)
@@ -40,7 +40,7 @@ def main(given: Mapping[str, Any]) -> int:
     if result is None:
         say(f"label: at least {FEWEST_LABELS} labels are needed to correct anything")
         return 0
-    show_json(asdict(result)) if given.get("json") else show("\n".join(audit_in_words(result)))
+    show_json(asdict(result)) if options.get("json") else show("\n".join(audit_in_words(result)))
     say(f"minirag report --out {folder} writes this into comparison.json and report.html")
     return 0
 

@@ -15,14 +15,14 @@ OPTIONS = {"command", "documents", "html", "json"}
 """All that a comparison of finished runs takes."""
 
 
-def main(given: Mapping[str, Any]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Print the runs' comparisons side by side, and how the first run's questions changed in the others."""
-    folders = [Path(name) for name in given.get("documents", ())]
+    folders = [Path(name) for name in options.get("documents", ())]
     if len(folders) < 2:
         raise InputError(
             "Name the run's folder with --out DIR, or the folders of two or more finished runs to compare."
         )
-    if unused := given.keys() - OPTIONS:
+    if unused := options.keys() - OPTIONS:
         raise InputError(f"--{min(unused).replace('_', '-')} is for a run; finished runs are compared as they are.")
     seen: dict[Path, Path] = {}
     for folder in folders:
@@ -30,7 +30,7 @@ def main(given: Mapping[str, Any]) -> int:
             raise InputError(f"{folder} is no folder; name the folders of finished runs.")
         if (first := seen.setdefault(folder.resolve(), folder)) is not folder:
             raise InputError(f"{first} and {folder} are the same run; a run does not replicate itself.")
-    page: Path | None = given.get("html")
+    page: Path | None = options.get("html")
     if page is not None and (
         page.suffix.lower() not in {".html", ".htm"}
         or (page.exists() and not page.is_file())
@@ -46,7 +46,7 @@ def main(given: Mapping[str, Any]) -> int:
         facts = {name: run.facts for name, run in zip(names, runs, strict=True)}
         write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
         say(f"report: {page}")
-    if given.get("json"):
+    if options.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
     else:
         tables = [_table(one, names) for one in comparisons]

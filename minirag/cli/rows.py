@@ -22,30 +22,30 @@ from minirag.models import ChatModel, EmbeddingModel
 csv.field_size_limit(1 << 28)
 
 
-def main(given: Mapping[str, Any]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
-    path = Path(given["documents"][0])
+    path = Path(options["documents"][0])
     rows = read_rows(path)
-    metrics = given.get("metrics", ("faithfulness", "answer_relevancy"))
-    is_offline = "offline" in given
+    metrics = options.get("metrics", ("faithfulness", "answer_relevancy"))
+    is_offline = "offline" in options
     for role in ("judge", "embedding"):
-        if role not in given and not is_offline and (role == "judge" or "answer_relevancy" in metrics):
+        if role not in options and not is_offline and (role == "judge" or "answer_relevancy" in metrics):
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
-    folder = given.get("out", Path(f"{path.name}-scores"))
+    folder = options.get("out", Path(f"{path.name}-scores"))
     if (folder / "scores.jsonl").resolve() == path.resolve():
         raise InputError(f"The scores would replace {path}; give another folder with --out.")
     progress = Progress()
     with ExitStack() as stack:
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        service = connect(given, stack, folder, offline=is_offline)
+        service = connect(options, stack, folder, offline=is_offline)
         judge = ChatModel(
-            given.get("judge", "offline-judge"),
-            temperature=given.get("temperature", 0.0),
-            tokenizer=given.get("tokenizer"),
+            options.get("judge", "offline-judge"),
+            temperature=options.get("temperature", 0.0),
+            tokenizer=options.get("tokenizer"),
             log=log,
             service=service,
         )
-        embed = EmbeddingModel(given.get("embedding", "offline-embedding"), log=log, service=service)
+        embed = EmbeddingModel(options.get("embedding", "offline-embedding"), log=log, service=service)
 
         def scored() -> Scores:
             return evaluate(
@@ -53,17 +53,17 @@ def main(given: Mapping[str, Any]) -> int:
                 metrics,
                 judge,
                 embed,
-                rounds=given.get("rounds", 1),
-                workers=1 if "batch" in given else given.get("workers", 8),
-                window=given.get("judge_window"),
+                rounds=options.get("rounds", 1),
+                workers=1 if "batch" in options else options.get("workers", 8),
+                window=options.get("judge_window"),
                 progress=lambda done, total: progress("evaluate", done, total),
             )
 
-        scores = Batches(service, log, say=say, progress=progress).run(scored, batched="batch" in given)
+        scores = Batches(service, log, say=say, progress=progress).run(scored, batched="batch" in options)
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
     means = summary(scores)
-    show_json(means) if given.get("json") else show(_table_of(means))
+    show_json(means) if options.get("json") else show(_table_of(means))
     if failed := [row for row in scores if row.failed]:
         raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
     return 0

@@ -22,15 +22,12 @@ def answer_relevancy(
     embed: Embedder | None = None,
     n: int = 3,
 ) -> Score:
-    """Return the mean cosine of the question with `n` questions written from the answer alone, in [0, 1].
+    """Return the mean cosine of the question with `n` questions written from the answer alone (ragas).
 
-    0 if the mean is below 0, or if all n questions are noncommittal. Calls: one that returns all n questions, so that
-    the value does not depend on a service's support of repeated samples, and one for the vectors. The judge never
-    sees `question`; `contexts` are not used.
-
-    Unscored with a reason: "the answer is empty"; "the answer does not fit the judge's window"; "reverse: …, twice"
-    if the judge's reply is unusable. `evidence`: `{"question", "cosine", "noncommittal"}` each. Raises InputError
-    without `embed`, and ServiceError. Source: ragas, answer_relevancy.
+    0 if the mean is below 0, or if all n questions are noncommittal. One call returns all n, so that the value does not
+    depend on a service's support of repeated samples; one call embeds them. The judge never sees `question`; `contexts`
+    are not used. Unscored if the answer is empty. `evidence`: `{"question", "cosine", "noncommittal"}` each. Raises
+    InputError without `embed`.
 
     >>> from minirag.testing import ScriptedChat, TableEmbedding
     >>> written = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
@@ -71,12 +68,10 @@ def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
         raise ValueError("'questions' is not a list of objects")
     if len(items) != n:
         raise ValueError(f"there are {len(items)} questions where {n} were asked for")
-    questions = []
-    for item in items:
-        text, noncommittal = item.get("question"), item.get("noncommittal")
+    questions = [(item.get("question"), item.get("noncommittal")) for item in items]
+    for text, noncommittal in questions:
         if not isinstance(text, str) or not text.strip():
             raise ValueError("a question is empty")
-        if noncommittal not in (0, 1, True, False) or isinstance(noncommittal, float):
+        if not isinstance(noncommittal, int) or noncommittal not in (0, 1):
             raise ValueError(f"a noncommittal flag is {noncommittal!r:.40}, neither true nor false")
-        questions.append((text.strip(), bool(noncommittal)))
-    return questions
+    return [(text.strip(), bool(noncommittal)) for text, noncommittal in questions]

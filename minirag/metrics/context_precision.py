@@ -14,13 +14,12 @@ from minirag.prompts import Excerpt
 def context_precision(
     question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge, reference: str | None = None
 ) -> Score:
-    """Return the average precision of the ranked contexts, Σ precision@k · useful_k ÷ Σ useful_k, in [0, 1].
+    """Return the average precision of the ranked contexts, Σ precision@k · useful_k ÷ Σ useful_k (ragas).
 
     A context is useful if it helped to arrive at the reference, or at the answer where there is no reference; 0 if
-    none is. Calls: one for all contexts; more where they do not fit the judge's window, each context whole.
-    Unscored with a reason: "there are no contexts"; "there is neither reference nor answer"; "a context does not
-    fit the judge's window"; "context: …, twice". `evidence`: `{"context", "useful", "reason"}`, `context` from 0.
-    Raises ServiceError. Source: ragas, context_precision with and without reference.
+    none is. One call for all contexts; more where they do not fit the judge's window, each context whole. Unscored
+    without contexts, or with neither reference nor answer. `evidence`: `{"context", "useful", "reason"}`, `context`
+    from 0.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"verdicts": [{"index": 1, "useful": False}, {"index": 2, "useful": True}]})

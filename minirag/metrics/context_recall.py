@@ -12,11 +12,10 @@ from minirag.sentences import sentence_spans
 def context_recall(
     question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge, reference: str | None = None
 ) -> Score:
-    """Return sentences of the reference answer that the contexts support ÷ all its sentences, in [0, 1].
+    """Return sentences of the reference answer that the contexts support ÷ all its sentences (ragas, context_recall).
 
-    Calls: one, with a verdict for each sentence. `question` and `answer` are not used. Unscored with a reason: "there
-    is no reference answer"; "context: …, twice". `evidence` is that of faithfulness. Raises ServiceError. Source:
-    ragas, context_recall.
+    One call gives a verdict for each sentence. `question` and `answer` are not used. Unscored without a reference.
+    `evidence` is that of faithfulness.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"verdicts": [{"index": 1, "supported": 1}, {"index": 2, "supported": 0}]})

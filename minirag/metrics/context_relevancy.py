@@ -13,12 +13,10 @@ TOKENS_PER_NUMBER = 4
 
 
 def context_relevancy(question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge) -> Score:
-    """Return sentences of the contexts needed to answer the question ÷ all their sentences, in [0, 1].
+    """Return sentences of the contexts needed to answer the question ÷ all their sentences (ragas of 2023).
 
-    Calls: one, which lists the numbers of the needed sentences; more where they do not fit the judge's window.
-    `answer` is not used. Unscored with a reason: "there are no contexts"; "a sentence does not fit the judge's
-    window"; "context: …, twice". `evidence`: `{"sentence"}` for each needed one. Raises ServiceError. Source: ragas
-    of 2023, context_relevancy.
+    One call lists the numbers of the needed sentences; more calls where they do not fit the judge's window. `answer` is
+    not used. Unscored without contexts. `evidence`: `{"sentence"}` for each needed one.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"needed": [2]})

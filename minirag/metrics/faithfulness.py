@@ -21,14 +21,12 @@ SUPPORTING_SHARE = 0.6
 
 
 def faithfulness(question: str, answer: str, contexts: Sequence[str], *, judge: Chat | Judge) -> Score:
-    """Return supported statements ÷ all statements, in [0, 1].
+    """Return supported statements ÷ all statements (ragas, faithfulness).
 
-    Calls: one splits the answer into statements, one gives a verdict for each against all contexts. What does not fit
-    the judge's window is judged piece by piece, and a statement is supported if any piece supports it.
-
-    Unscored with a reason: "the answer makes no statements"; "statements: …, twice" or "verdicts: …, twice" if the
-    judge's reply is unusable; "… does not fit the judge's window". `evidence`: `{"statement", "supported", "reason",
-    "span"}` each, `span` being (context, start, end) or None. Raises ServiceError. Source: ragas, faithfulness.
+    One call splits the answer into statements, one gives a verdict for each against all contexts. What does not fit
+    the judge's window is judged piece by piece, and a statement is supported if any piece supports it. Unscored if the
+    answer makes no statements. `evidence`: `{"statement", "supported", "reason", "span"}` each, `span` being
+    (context, start, end) of the sentence nearest to a supported statement, or None.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"statements": ["It opened in 1987.", "It is blue."]},

@@ -99,11 +99,12 @@ def corrected_mean(judge: Floats, person: Floats, clusters: Sequence[Hashable]) 
     if n < 2:
         return None
     # how much the judge is trusted: the slope of the person's scores on the judge's, 0 to 1
-    seen, said = judge[labelled], person[labelled]
-    spread, covariance = float(np.var(seen)), float(np.mean((seen - seen.mean()) * (said - said.mean())))
+    by_judge, by_person = judge[labelled], person[labelled]
+    spread = float(np.var(by_judge))
+    covariance = float(np.mean((by_judge - by_judge.mean()) * (by_person - by_person.mean())))
     trust = min(1.0, max(0.0, covariance / spread)) if spread > 1e-12 else 0.0
-    alone = clustered_mean(said, list(compress(clusters, labelled)))
-    value = alone.value - trust * float(seen.mean() - judge.mean())
+    alone = clustered_mean(by_person, list(compress(clusters, labelled)))
+    value = alone.value - trust * float(by_judge.mean() - judge.mean())
     # each statement moves the figure by what it adds to these means; the moves are summed by cluster. Leverage and
     # degrees of freedom are those of the labelled, of which there are fewer; the fitted trust costs one of them
     groups = cluster_numbers(clusters)

@@ -83,9 +83,3 @@ def test_the_article_s_scores_have_its_ragas_score(shared: Path) -> None:
     for arm, expected in (("base", 0.8947), ("ft", 0.9207)):
         means = [sum(float(r[f"{arm}_{m}"]) for r in rows) / len(rows) for m in ("faithfulness", "answer_relevancy")]
         assert round(ragas_score(means), 4) == expected
-
-
-def test_scores_become_a_data_frame_where_pandas_is_there() -> None:
-    pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = evaluate([ROW], ["context_relevancy"], ScriptedChat(NEEDED)).to_pandas()
-    assert frame.loc[0, "value"] == 0.5
