@@ -3,9 +3,10 @@
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,17 @@ def in_words(result: Comparison) -> str:
         return f"{result.verdict}{why}"
     interval = "" if result.low is None else f" [{result.low:+.3f}, {result.high:+.3f}]"
     return f"{result.difference:+.3f}{interval}: {result.verdict}{why}"
+
+
+def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield (metric, arm, the tuned model's comparison with it) of all that a `comparison.json` holds."""
+    for metric, one in comparison["metrics"].items():
+        yield metric, "base", one
+        for arm in COMPARED[1:]:
+            if f"tuned_against_{arm}" in one:
+                yield metric, arm, one[f"tuned_against_{arm}"]
+    for name, one in comparison["ragas_score_compared"].items():
+        yield "ragas_score", name.removeprefix("tuned_against_"), one
 
 
 # -- scores as numbers -------------------------------------------------------------------------------------

@@ -1,23 +1,18 @@
 """Adds to the metrics: rows × metrics × rounds → scores, each with its reason where there is none."""
 
-import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.metrics import (
-    Judge,
-    Score,
-    answer_relevancy,
-    context_precision,
-    context_recall,
-    context_relevancy,
-    faithfulness,
-)
+from minirag.metrics.answer_relevancy import answer_relevancy
+from minirag.metrics.context_precision import context_precision
+from minirag.metrics.context_recall import context_recall
+from minirag.metrics.context_relevancy import context_relevancy
+from minirag.metrics.faithfulness import faithfulness
+from minirag.metrics.judge import Judge
+from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.models import Chat, Embedder
 from minirag.retry import in_order
 
@@ -30,7 +25,6 @@ FIELDS = {
     "arm": ("arm",),
 }
 """The names of a row's fields in a mapping: ours, then those of ragas' versions."""
-NO_ANSWER = "there is no answer: the call failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,74 +88,6 @@ def check_metrics(names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredRow:
-    """One score and what it belongs to. `failed`: the service failed, so asking again may give a score."""
-
-    question_id: str
-    arm: str
-    metric: str
-    round: int
-    score: Score
-    failed: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row as `scores.jsonl` holds it."""
-        names = {"question_id": self.question_id, "arm": self.arm, "metric": self.metric, "round": self.round}
-        return {**names, **asdict(self.score)}
-
-
-class Scores(list[ScoredRow]):
-    """The scores of an evaluation, in the order of rows, metrics and rounds."""
-
-    @classmethod
-    def read(cls, path: Path) -> "Scores":
-        """Return the scores of a `scores.jsonl`. Raises InputError."""
-        try:
-            return cls(map(_scored_row, path.read_text("utf-8").splitlines()))
-        except FileNotFoundError:
-            raise InputError(f"There is no {path}; evaluate the run first.") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} holds no scores ({error}); evaluate the run again.") from error
-
-    def of(self, arm: str, metric: str, questions: Sequence[str]) -> list[Score]:
-        """Return one score for each question id: the mean over its rounds, or none with the first round's reason."""
-        rounds: dict[str, list[Score]] = {id: [] for id in questions}
-        for row in self:
-            if row.arm == arm and row.metric == metric and row.question_id in rounds:
-                rounds[row.question_id].append(row.score)
-        return [_mean(scores) for scores in rounds.values()]
-
-    def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
-        """Return the mean over the rounds for each question id; None where no round gave a score."""
-        return [score.value for score in self.of(arm, metric, questions)]
-
-
-def _scored_row(line: str) -> ScoredRow:
-    row = json.loads(line)
-    score = Score(row.pop("value"), row.pop("reason"), tuple(row.pop("evidence")), tuple(row.pop("exchanges")))
-    return ScoredRow(**row, score=score)
-
-
-def _mean(rounds: Sequence[Score]) -> Score:
-    values = [score.value for score in rounds if score.value is not None]
-    if values:
-        return Score(sum(values) / len(values))
-    return Score(None, rounds[0].reason if rounds else NO_ANSWER)
-
-
-def ragas_score(means: Sequence[float | None]) -> float | None:
-    """Return the harmonic mean of the metrics' means, as ragas had it until 0.0.19; None if one is missing.
-
-    >>> round(ragas_score([0.8356, 0.9629]), 4), ragas_score([0.5, None])
-    (0.8947, None)
-    """
-    values = [mean for mean in means if mean is not None]
-    if not values or len(values) < len(means):
-        return None
-    return 0.0 if min(values) <= 0 else len(values) / math.fsum(1 / value for value in values)
 
 
 def evaluate(

@@ -40,10 +40,11 @@ from minirag.errors import (
     StoreError,
     Unfinished,
 )
-from minirag.evaluation import Row, Scores, evaluate
+from minirag.evaluation import Row, evaluate
 from minirag.files import FULL, write_json, write_jsonl
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog, canonical
+from minirag.metrics.score import Scores
 from minirag.models import ChatModel, Embedder, EmbeddingModel
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.query import Answer, QueryEngine
@@ -524,7 +525,8 @@ class Run:
         questions = self.of_split("eval")
         evaluation = Evaluation(
             arms=self.arms,
-            questions=questions,
+            ids=[q.id for q in questions],
+            sound=[not doubts(q) for q in questions],
             pages=[self._page_of.get(q.chunk_id or "", (q.id, 0)) for q in questions],
             metrics=self.settings.metrics,
             scores=self.scores,

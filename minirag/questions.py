@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.metrics.judge import NotJSON, json_value, list_at
+from minirag.metrics.replies import NotJSON, json_value, list_at
 from minirag.models import Chat, Embedder
 from minirag.query import Passage, Window, excerpts
 from minirag.retry import in_order

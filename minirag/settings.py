@@ -6,7 +6,7 @@ from pathlib import Path
 from minirag import prompts
 from minirag.errors import InputError
 from minirag.evaluation import check_metrics
-from minirag.metrics.judge import reply_tokens
+from minirag.metrics.replies import reply_tokens
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions
 from minirag.text import for_model

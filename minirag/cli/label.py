@@ -9,7 +9,8 @@ from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
 from minirag.comparison import COMPARED
 from minirag.errors import InputError
-from minirag.evaluation import Row, Scores
+from minirag.evaluation import Row
+from minirag.metrics.score import Scores
 from minirag.sentences import sentence_spans
 from minirag.statistics.corrected import FEWEST_LABELS, audit, audit_in_words
 from minirag.statistics.labels import Claim, claims, read_labels, sample, write_labels

@@ -1,7 +1,7 @@
-"""The metrics, one file each: answers → scores. Read `score`, `judge`, then `faithfulness`; the others follow it.
+"""The metrics, one file each: answers → scores. Read `score`, `replies`, `judge`, `faithfulness`.
 
 A metric takes question, answer and contexts, asks a `judge` (a chat model, or a `Judge` with window and tags), and
-returns a `Score`: a value in [0, 1], or None with the reason, for instance a reply that cannot be used twice in a row, or
+returns a `Score`: a value in [0, 1], or None with the reason, for instance a reply that is unusable twice in a row, or
 something that does not fit the judge's window. It raises ServiceError if a call fails.
 """
 

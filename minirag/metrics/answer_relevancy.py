@@ -6,7 +6,8 @@ import numpy as np
 
 from minirag import prompts
 from minirag.errors import InputError
-from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
+from minirag.metrics.judge import Judge, for_one_score
+from minirag.metrics.replies import Reply, list_at
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat, Embedder
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, Verdict, for_one_score, read_verdicts, reply_tokens
+from minirag.metrics.judge import Judge, for_one_score
+from minirag.metrics.replies import Verdict, read_verdicts, reply_tokens
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt

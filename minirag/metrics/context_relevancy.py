@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
+from minirag.metrics.judge import Judge, for_one_score
+from minirag.metrics.replies import Reply, list_at
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.sentences import sentence_spans

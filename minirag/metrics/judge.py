@@ -1,27 +1,26 @@
-"""Adds to `models` a judge: asked for JSON, read strictly, given one second chance. Nothing is guessed or repaired."""
+"""Adds to `models` a judge: asked within its window, read strictly, given one second chance."""
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from minirag import prompts
-from minirag.metrics.score import Unscored
+from minirag.errors import WindowTooSmall
+from minirag.metrics.replies import Reply, Verdict, json_value, read_verdicts, reply_tokens
+from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.prompts import Message
-from minirag.query import Window
+from minirag.prompts import Excerpt, Message
+from minirag.query import Passage, Window, excerpts
+from minirag.retry import in_order
+from minirag.sentences import sentence_spans
+from minirag.text import words
 
 T = TypeVar("T")
-Reply = dict[str, Any] | list[Any]
-TOKENS_PER_VERDICT = 56
+SUPPORTING_SHARE = 0.6
+"""A sentence with this share of a statement's words is shown as its support."""
 _UNFINISHED = {
     "length": "the reply was cut off at its token limit",
     "content_filter": "the service's content filter held the reply back",
-}
-_VERDICTS = {
-    **{True: True, "true": True, "yes": True, "supported": True},  # 1 counts as True
-    **{False: False, "false": False, "no": False, "unsupported": False},  # 0 counts as False
 }
 
 
@@ -84,115 +83,85 @@ def for_one_score(judge: Chat | Judge) -> Judge:
     return replace(judge) if isinstance(judge, Judge) else Judge(judge)
 
 
-# -- reading a reply ---------------------------------------------------------------------------------------
+def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[str], *, stage: str) -> Score:
+    """Return supported statements ÷ statements, with a verdict, its reason and the supporting span as evidence."""
+    # each request shows some of the statements and some of the contexts; one request if everything fits
+    requests: list[tuple[range, list[Message]]] = []
+    start = 0
+    while start < len(statements):
+        numbers = range(start, start + _statements_per_request(judge, statements[start:]))
+        requests += [(numbers, messages) for messages in _requests(judge, statements[start : numbers.stop], contexts)]
+        start = numbers.stop
 
+    def ask(request: tuple[range, list[Message]]) -> list[Verdict]:
+        numbers, messages = request
+        return judge.ask(
+            messages,
+            lambda reply: read_verdicts(reply, statements[numbers.start : numbers.stop], "supported"),
+            stage=stage,
+            schema=prompts.VERDICTS_SCHEMA,
+            max_tokens=reply_tokens(len(numbers)),
+        )
 
-class NotJSON(ValueError):
-    """The reply holds no complete JSON value; the message says why in one clause."""
-
-
-def _reject_constant(name: str) -> None:
-    raise NotJSON(f"the reply holds {name}, which is not JSON")
-
-
-def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise NotJSON("the reply's JSON has one key twice")
-    return dict(pairs)
-
-
-_DECODER = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_reject_repeated_keys)
-_FENCED = re.compile(r"```\w*\s*([{\[])")
-_BARE = re.compile(r"([{\[])")
-
-
-def json_value(text: str) -> Reply:
-    """Return the first JSON object or array of a reply: bare, in a code fence, or after some prose.
-
-    Raises NotJSON for an empty reply, prose alone, JSON that is cut off, a repeated key, NaN and Infinity.
-
-    >>> json_value('Sure!\\n```json\\n{"a": 1}\\n```')
-    {'a': 1}
-    """
-    if not text.strip():
-        raise NotJSON("the reply is empty")
-    start = _FENCED.search(text) or _BARE.search(text)
-    if start is None:
-        raise NotJSON("the reply holds no JSON")
-    try:
-        value, _ = _DECODER.raw_decode(text, start.start(1))
-    except json.JSONDecodeError as error:
-        raise NotJSON(f"the reply's JSON breaks at character {error.pos}") from None
-    except RecursionError:
-        raise NotJSON("the reply's JSON is nested too deeply") from None
-    assert isinstance(value, dict | list)
-    return value
-
-
-def list_at(reply: Reply, *keys: str) -> list[Any]:
-    """Return the list under the first of `keys` that a reply has, or the reply itself. Raises NotJSON otherwise.
-
-    >>> list_at({"questions": ["Who?"]}, "questions"), list_at(["Who?"], "questions")
-    (['Who?'], ['Who?'])
-    """
-    value = next((reply[key] for key in keys if key in reply), reply) if isinstance(reply, dict) else reply
-    if not isinstance(value, list):
-        raise NotJSON(f"{keys[0]!r} is not a list")
-    return value
-
-
-class Verdict(NamedTuple):
-    """What a judge says of one numbered statement or excerpt, and why."""
-
-    positive: bool
-    reason: str
-
-
-def reply_tokens(verdicts: int) -> int:
-    """Return the tokens to reserve for so many verdicts."""
-    return TOKENS_PER_VERDICT * (verdicts + 1)
-
-
-def read_verdicts(reply: Reply, texts: Sequence[str], key: str) -> list[Verdict]:
-    """Return one verdict for each of `texts`, matched by its number, or by the text it quotes if it has no number.
-
-    Reads our own form and ragas' (`statement`, `reason`, `verdict`). Raises ValueError naming what is missing,
-    repeated or unclear.
-
-    >>> reply = {"verdicts": [{"index": 2, "supported": "no"}, {"index": 1, "supported": 1}]}
-    >>> read_verdicts(reply, ["It opened.", "It is blue."], "supported")
-    [Verdict(positive=True, reason=''), Verdict(positive=False, reason='')]
-    """
-    is_single = isinstance(reply, dict) and len(texts) == 1 and not {"verdicts", "statements"} & set(reply)
+    # one worker: the second chance comes before the next request, and after a fault nothing more is asked
     verdicts: dict[int, Verdict] = {}
-    for item in [reply] if is_single else list_at(reply, "verdicts", "statements"):
-        if not isinstance(item, dict):
-            raise ValueError("'verdicts' is not a list of objects")
-        number = _number(item, texts)
-        if number in verdicts:
-            raise ValueError(f"number {number} has two verdicts")
-        value = item.get(key, item.get("verdict"))
-        word = value.strip().lower() if isinstance(value, str) else value
-        if not isinstance(word, int | str) or word not in _VERDICTS:
-            raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")
-        verdicts[number] = Verdict(_VERDICTS[word], str(item.get("reason") or ""))
-    for number in range(1, len(texts) + 1):
-        if number not in verdicts:
-            raise ValueError(f"number {number} has no verdict ({len(verdicts)} verdicts where {len(texts)} are due)")
-    return [verdict for _, verdict in sorted(verdicts.items())]
+    for (numbers, _), replies in zip(requests, in_order(ask, requests, 1), strict=True):
+        for number, verdict in zip(numbers, replies, strict=True):
+            if number not in verdicts or not verdicts[number].positive:
+                verdicts[number] = verdict
+    evidence = tuple(
+        {"statement": text, "supported": yes, "reason": why, "span": supporting_span(text, contexts) if yes else None}
+        for text, (yes, why) in zip(statements, (verdicts[number] for number in range(len(statements))), strict=True)
+    )
+    value = sum(verdict.positive for verdict in verdicts.values()) / len(statements)
+    return Score(value, "", evidence, tuple(judge.exchanges))
 
 
-def _number(item: Mapping[str, Any], texts: Sequence[str]) -> int:
-    """Return the number of the text that a verdict is about; a single text needs neither number nor quotation."""
-    index, quoted = item.get("index"), item.get("statement")
-    numbers = {" ".join(text.split()): number for number, text in enumerate(texts, 1)}
-    if isinstance(quoted, str) and len(numbers) == len(texts):
-        by_text = numbers.get(" ".join(quoted.split()))
-        if None not in (index, by_text) and index != by_text:
-            raise ValueError(f"the verdict of number {index!r:.40} quotes number {by_text}")
-        index = by_text if index is None else index
-    elif index is None and quoted is None and len(texts) == 1:
-        index = 1
-    if isinstance(index, bool) or not isinstance(index, int) or not 1 <= index <= len(texts):
-        raise ValueError(f"a verdict has the number {index!r:.40}, but they go from 1 to {len(texts)}")
-    return index
+def _statements_per_request(judge: Judge, statements: Sequence[str]) -> int:
+    """Return how many of the first statements leave half of the window to the contexts; at least one."""
+    if judge.window is None:
+        return len(statements)
+    for count in range(2, len(statements) + 1):
+        messages = prompts.verdicts([], statements[:count])
+        if judge.budget.room(messages, reply_tokens(count), prompts.VERDICTS_SCHEMA) < judge.window // 2:
+            return count - 1
+    return len(statements)
+
+
+def _requests(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) -> list[list[Message]]:
+    """Return prompts that together show all contexts to these statements, each within the window."""
+    build: Callable[[Sequence[Excerpt]], list[Message]] = lambda shown: prompts.verdicts(shown, statements)  # noqa: E731
+    reply, schema = reply_tokens(len(statements)), prompts.VERDICTS_SCHEMA
+    try:
+        room = judge.budget.require(build([]), reply, schema)
+    except WindowTooSmall:
+        raise Unscored("a statement does not fit the judge's window") from None
+    rest = judge.budget.units([Passage(context) for context in contexts], room - 24)
+    requests = []
+    while rest:
+        count = judge.budget.take(rest, build, reply, schema)
+        if count == 0:
+            raise Unscored("the contexts do not fit the judge's window")
+        if count < len(rest) and rest[count].passage == rest[count - 1].passage:
+            # leave a context that would be torn to the next request, unless it is the only one
+            whole = next(i for i in range(count) if rest[i].passage == rest[count].passage)
+            count = whole or count
+        requests.append(build(excerpts(rest[:count])))
+        rest = rest[count:]
+    return requests or [build([])]
+
+
+def supporting_span(statement: str, contexts: Sequence[str]) -> tuple[int, int, int] | None:
+    """Return (context, start, end) of the sentence with most of the statement's words; None below `SUPPORTING_SHARE`.
+
+    >>> supporting_span("The tram opened in 1987.", ["It rained.", "Long ago. The tram opened in April 1987."])
+    (1, 10, 40)
+    """
+    wanted = set(words(statement))
+    best_share, best = 0.0, None
+    for number, context in enumerate(contexts):
+        for start, end in sentence_spans(context):
+            share = len(wanted.intersection(words(context[start:end]))) / max(1, len(wanted))
+            if share > best_share:
+                best_share, best = share, (number, start, start + len(context[start:end].rstrip()))
+    return best if best_share >= SUPPORTING_SHARE else None

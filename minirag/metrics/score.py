@@ -1,8 +1,15 @@
-"""What a metric returns."""
+"""What a metric returns, and the scores of many rows as `scores.jsonl` holds them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from minirag.errors import InputError
+
+NO_ANSWER = "there is no answer: the call failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +31,71 @@ class Score:
 
 class Unscored(Exception):
     """Raised inside a metric to end it; the message becomes the reason of the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """One score and what it belongs to. `failed`: the service failed, so asking again may give a score."""
+
+    question_id: str
+    arm: str
+    metric: str
+    round: int
+    score: Score
+    failed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as `scores.jsonl` holds it."""
+        names = {"question_id": self.question_id, "arm": self.arm, "metric": self.metric, "round": self.round}
+        return {**names, **asdict(self.score)}
+
+
+class Scores(list[ScoredRow]):
+    """The scores of an evaluation, in the order of rows, metrics and rounds."""
+
+    @classmethod
+    def read(cls, path: Path) -> "Scores":
+        """Return the scores of a `scores.jsonl`. Raises InputError."""
+        try:
+            return cls(map(_scored_row, path.read_text("utf-8").splitlines()))
+        except FileNotFoundError:
+            raise InputError(f"There is no {path}; evaluate the run first.") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} holds no scores ({error}); evaluate the run again.") from error
+
+    def of(self, arm: str, metric: str, questions: Sequence[str]) -> list[Score]:
+        """Return one score for each question id: the mean over its rounds, or none with the first round's reason."""
+        rounds: dict[str, list[Score]] = {id: [] for id in questions}
+        for row in self:
+            if row.arm == arm and row.metric == metric and row.question_id in rounds:
+                rounds[row.question_id].append(row.score)
+        return [_mean(scores) for scores in rounds.values()]
+
+    def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
+        """Return the mean over the rounds for each question id; None where no round gave a score."""
+        return [score.value for score in self.of(arm, metric, questions)]
+
+
+def _scored_row(line: str) -> ScoredRow:
+    row = json.loads(line)
+    score = Score(row.pop("value"), row.pop("reason"), tuple(row.pop("evidence")), tuple(row.pop("exchanges")))
+    return ScoredRow(**row, score=score)
+
+
+def _mean(rounds: Sequence[Score]) -> Score:
+    values = [score.value for score in rounds if score.value is not None]
+    if values:
+        return Score(sum(values) / len(values))
+    return Score(None, rounds[0].reason if rounds else NO_ANSWER)
+
+
+def ragas_score(means: Sequence[float | None]) -> float | None:
+    """Return the harmonic mean of the metrics' means, as ragas had it until 0.0.19; None if one is missing.
+
+    >>> round(ragas_score([0.8356, 0.9629]), 4), ragas_score([0.5, None])
+    (0.8947, None)
+    """
+    values = [mean for mean in means if mean is not None]
+    if not values or len(values) < len(means):
+        return None
+    return 0.0 if min(values) <= 0 else len(values) / math.fsum(1 / value for value in values)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
-from minirag.evaluation import ScoredRow
+from minirag.metrics.score import ScoredRow
 from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.markup import bullets, number, section, spaced, tag, text

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minirag.errors import InputError
-from minirag.evaluation import Scores
+from minirag.metrics.score import Scores
 from minirag.questions import Question
 from minirag.report.markup import number, tag, text
 from minirag.report.tables import comparison_table

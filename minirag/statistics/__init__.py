@@ -1,7 +1,7 @@
 """Adds what stands behind a verdict: `comparison_of` makes `comparison.json`, `replication` compares several runs."""
 
 from minirag.statistics.caution import conflicts, cut_off
-from minirag.statistics.findings import Evaluation, comparison_of, comparisons
+from minirag.statistics.findings import Evaluation, comparison_of
 from minirag.statistics.labels import LABELS_FILE, read_labels
 from minirag.statistics.noise import by_round
 from minirag.statistics.replication import Replication, replication
@@ -13,7 +13,6 @@ __all__ = [
     "Replication",
     "by_round",
     "comparison_of",
-    "comparisons",
     "conflicts",
     "cut_off",
     "question_kinds",

@@ -18,8 +18,7 @@ from minirag.comparison import (
     unscored_reasons,
 )
 from minirag.errors import InputError
-from minirag.evaluation import ragas_score
-from minirag.metrics import Score
+from minirag.metrics.score import Score, ragas_score
 
 
 def compare_ragas_score(

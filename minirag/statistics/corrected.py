@@ -13,7 +13,7 @@ from itertools import compress
 import numpy as np
 
 from minirag.clustered import LEVEL, Estimate, Floats, cluster_numbers, clustered_mean, estimate, satterthwaite
-from minirag.evaluation import Scores
+from minirag.metrics.score import Scores
 from minirag.statistics.agreement import Agreement, agreement
 from minirag.statistics.labels import METRIC, Claim, Labels, claims
 

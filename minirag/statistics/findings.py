@@ -3,16 +3,13 @@
 Everything here is computed from scores and from what is known of the questions; nothing is sent.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import compress
 from typing import Any
 
 from minirag.comparison import COMPARED, Comparison, compare, in_words, unscored_reasons
-from minirag.evaluation import Scores, ragas_score
-from minirag.metrics import Score
-from minirag.questions import Question, doubts
+from minirag.metrics.score import Score, Scores, ragas_score
 from minirag.statistics.composite import compare_ragas_score
 from minirag.statistics.corrected import Audit, audit, audit_in_words
 from minirag.statistics.holm import holm, holm_in_words
@@ -24,15 +21,16 @@ from minirag.statistics.teacher_lead import LeadClosed, lead_closed, lead_in_wor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Judged answers: the `arms`, the eval `questions` with their `pages`, their scores, and what else is known.
+    """Judged answers: the arms, the ids of the eval questions, their pages, their scores, and what else is known.
 
-    `kinds` labels the questions in several ways (`splits.question_kinds`); `margin` is the smallest difference that
-    matters to the user.
+    `sound` tells of each question whether nothing speaks against it, `kinds` labels the questions in several ways
+    (`splits.question_kinds`); `margin` is the smallest difference that matters to the user.
     """
 
     arms: Sequence[str]
-    questions: Sequence[Question]
+    ids: Sequence[str]
     pages: Sequence[Hashable]
+    sound: Sequence[bool]
     metrics: Sequence[str]
     scores: Scores
     kinds: Kinds
@@ -42,15 +40,6 @@ class Evaluation:
     def against(self) -> list[str]:
         """The arms that the tuned model is compared with."""
         return [arm for arm in COMPARED if arm in self.arms]
-
-    @cached_property
-    def ids(self) -> list[str]:
-        return [question.id for question in self.questions]
-
-    @cached_property
-    def sound(self) -> list[bool]:
-        """For each question whether nothing speaks against it."""
-        return [not doubts(question) for question in self.questions]
 
     def of(self, arm: str, metric: str) -> list[Score]:
         """Return one score a question."""
@@ -94,7 +83,7 @@ def findings(evaluation: Evaluation, metric: str) -> Findings:
         base, tuned = list(compress(scores[arm], mask)), list(compress(scores["tuned"], mask))
         return compare(base, tuned, clusters=list(compress(pages, mask)), margin=margin, arms=(arm, "tuned"))
 
-    everyone = [True] * len(evaluation.questions)
+    everyone = [True] * len(evaluation.ids)
     rounds = [by_round(evaluation.scores, arm, metric, evaluation.ids) for arm in ("base", "tuned")]
     repeated = len(rounds[0]) == len(rounds[1]) > 1
     return Findings(
@@ -157,21 +146,10 @@ def comparison_of(
             arm: ragas_score([one.arms[arm]["mean"] for one in metrics.values()]) for arm in evaluation.arms
         },
         "ragas_score_compared": {f"tuned_against_{arm}": asdict(one) for arm, one in together.items()},
-        "questions": {"n": len(evaluation.questions), "flagged": evaluation.sound.count(False)},
+        "questions": {"n": len(evaluation.ids), "flagged": list(evaluation.sound).count(False)},
         "audit": None if audited is None else asdict(audited),
         "in_words": {"warnings": list(warnings), **({} if untrained else _in_words(evaluation, metrics, audited))},
     }
-
-
-def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield (metric, arm, the tuned model's comparison with it) of everything that a `comparison.json` compares."""
-    for metric, one in comparison["metrics"].items():
-        yield metric, "base", one
-        for arm in COMPARED[1:]:
-            if f"tuned_against_{arm}" in one:
-                yield metric, arm, one[f"tuned_against_{arm}"]
-    for name, one in comparison["ragas_score_compared"].items():
-        yield "ragas_score", name.removeprefix("tuned_against_"), one
 
 
 # -- in words ----------------------------------------------------------------------------------------------
@@ -203,7 +181,7 @@ def _in_words(evaluation: Evaluation, metrics: Mapping[str, Findings], audited: 
             if base.n_unscored and base.worst is not None and base.best is not None
         ],
         "flagged questions": [
-            f"{name}, tuned against {arm}, without {evaluation.sound.count(False)} of {len(evaluation.questions)} "
+            f"{name}, tuned against {arm}, without {list(evaluation.sound).count(False)} of {len(evaluation.ids)} "
             f"questions: {in_words(one.without_flagged[arm])}; "
             f"with them {in_words(one.against[arm])}"
             for name, one in each.items()

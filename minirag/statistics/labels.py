@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirag.errors import InputError
-from minirag.evaluation import Scores
 from minirag.files import write_jsonl
+from minirag.metrics.score import Scores
 
 LABELS_FILE = "labels.jsonl"
 METRIC = "faithfulness"

@@ -10,7 +10,7 @@ import numpy as np
 from minirag.clustered import clustered_mean, variance_components
 from minirag.comparison import Value, cluster_names, numbers
 from minirag.errors import InputError
-from minirag.evaluation import Scores
+from minirag.metrics.score import Scores
 
 Rounds = Sequence[Sequence[Value]]
 """For each round its scores, in the order of the questions."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minirag.clustered import Estimate, clustered_mean
-from minirag.evaluation import Scores
+from minirag.comparison import comparisons
+from minirag.metrics.score import Scores
 from minirag.questions import Question
-from minirag.statistics.findings import comparisons
 
 RunFiles = tuple[Mapping[str, Any], Sequence[Question], Scores]
 """A finished run's `comparison.json`, eval questions and scores."""

@@ -8,7 +8,8 @@ import pytest
 
 from minirag import evaluate
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.evaluation import Row, as_row, ragas_score
+from minirag.evaluation import Row, as_row
+from minirag.metrics.score import ragas_score
 from minirag.testing import FunctionChat, ScriptedChat
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}

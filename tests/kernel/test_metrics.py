@@ -20,7 +20,7 @@ from minirag.metrics import (
     context_relevancy,
     faithfulness,
 )
-from minirag.metrics.judge import NotJSON, json_value, read_verdicts
+from minirag.metrics.replies import NotJSON, json_value, read_verdicts
 from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, TableEmbedding
 

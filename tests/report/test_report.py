@@ -13,8 +13,8 @@ import pytest
 
 from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
 from minirag.cli.main import main
-from minirag.evaluation import Scores
 from minirag.message_log import Exchange
+from minirag.metrics.score import Scores
 from minirag.report import read_losses, report_html
 from minirag.report.questions import word_diff
 from payloads import ESCAPES, markup

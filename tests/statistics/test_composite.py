@@ -5,8 +5,8 @@ import pytest
 
 from minirag.comparison import compare, in_words
 from minirag.errors import InputError
-from minirag.evaluation import ragas_score
 from minirag.metrics import Score
+from minirag.metrics.score import ragas_score
 from minirag.statistics.composite import compare_ragas_score
 
 

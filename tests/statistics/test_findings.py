@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,9 @@ from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.comparison import ARMS, compare
 from minirag.errors import InputError
-from minirag.evaluation import ScoredRow, Scores
 from minirag.metrics import Score
+from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
-from minirag.questions import Question
 from minirag.statistics import Evaluation, comparison_of, read_labels
 from minirag.statistics.caution import conflicts, cut_off, family
 from minirag.statistics.holm import holm, holm_in_words
@@ -161,17 +161,24 @@ def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(
     assert "Line 1 of" in capsys.readouterr().err
 
 
-def scored(values: dict[str, dict[str, list[float | None]]], flags: dict[int, tuple[str, ...]]) -> Evaluation:
-    """An evaluation of these values by metric and arm, in the order of the questions; `flags` by question number."""
+def scored(values: dict[str, dict[str, list[float | None]]], flagged: Sequence[int] = ()) -> Evaluation:
+    """An evaluation of these values by metric and arm, in the order of the questions; some questions are flagged."""
     count = len(next(iter(next(iter(values.values())).values())))
-    questions = [Question(f"e{i}", "eval", f"Question {i}?", flags=flags.get(i, ())) for i in range(count)]
     rows = [
         ScoredRow(f"e{i}", arm, metric, 0, Score(value, "" if value is not None else "cut off"))
         for metric, arms in values.items()
-        for arm, found in arms.items()
-        for i, value in enumerate(found)
+        for arm, column in arms.items()
+        for i, value in enumerate(column)
     ]
-    return Evaluation(("base", "tuned", "teacher"), questions, range(count), list(values), Scores(rows), kinds={})
+    return Evaluation(
+        arms=("base", "tuned", "teacher"),
+        ids=[f"e{i}" for i in range(count)],
+        pages=range(count),
+        sound=[i not in flagged for i in range(count)],
+        metrics=list(values),
+        scores=Scores(rows),
+        kinds={},
+    )
 
 
 RISING = [0.5, 0.6, 0.7, 0.5, 0.6, 0.7, 0.5, 0.6]
@@ -184,7 +191,7 @@ def test_several_metrics_are_corrected_together_and_the_risk_is_said() -> None:
         "faithfulness": {"base": RISING, "tuned": HIGHER, "teacher": HIGHER},
         "answer_relevancy": {"base": RISING, "tuned": MIXED, "teacher": HIGHER},
     }
-    found = comparison_of(scored(values, {}))
+    found = comparison_of(scored(values))
     p_values = {metric: one["p_value"] for metric, one in found["metrics"].items()}
     assert {metric: one["p_holm"] for metric, one in found["metrics"].items()} == holm(p_values)
     assert found["in_words"]["several metrics"] == [
@@ -194,9 +201,8 @@ def test_several_metrics_are_corrected_together_and_the_risk_is_said() -> None:
 
 
 def test_flagged_questions_count_and_the_comparison_without_them_stands_beside() -> None:
-    flags = {0: ("trivial: x",), 1: ("page guessed",), 2: ("trivial: x", "accepted in review")}
     values = {"faithfulness": {"base": [0.0, *RISING[1:]], "tuned": [1.0, *HIGHER[1:]], "teacher": HIGHER}}
-    found = comparison_of(scored(values, flags))
+    found = comparison_of(scored(values, flagged=[0]))
     one = found["metrics"]["faithfulness"]
     assert found["questions"] == {"n": 8, "flagged": 1}
     assert (one["n"], one["without_flagged"]["tuned_against_base"]["n"]) == (8, 7)
@@ -207,7 +213,7 @@ def test_flagged_questions_count_and_the_comparison_without_them_stands_beside()
 
 def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide() -> None:
     values = {"faithfulness": {"base": RISING, "tuned": [None, *HIGHER[1:]], "teacher": HIGHER}}
-    found = comparison_of(scored(values, {}))
+    found = comparison_of(scored(values))
     assert found["metrics"]["faithfulness"]["unscored"] == {"base": {}, "tuned": {"cut off": 1}}
     assert found["metrics"]["faithfulness"]["verdict"] == "cannot tell"
     (told,) = found["in_words"]["unscored answers"]

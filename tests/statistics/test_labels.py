@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from minirag.errors import InputError
-from minirag.evaluation import ScoredRow, Scores
 from minirag.metrics import Score
+from minirag.metrics.score import ScoredRow, Scores
 from minirag.statistics.agreement import agreement
 from minirag.statistics.corrected import audit, corrected_mean
 from minirag.statistics.labels import claims, read_labels, sample, write_labels

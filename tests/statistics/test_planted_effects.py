@@ -10,7 +10,6 @@ from minirag import ChatModel, offline
 from minirag.cli.main import main
 from minirag.cli.rows import judged_answers
 from minirag.evaluation import Row, evaluate
-from minirag.questions import Question
 from minirag.service import Service
 from minirag.statistics.findings import Evaluation, Findings, findings
 from minirag.statistics.splits import splits_in_words
@@ -51,7 +50,8 @@ def judged(answers: Answers, judge: ChatModel, base: Plant, tuned: Plant) -> Fin
     ]
     evaluation = Evaluation(
         arms=("base", "tuned"),
-        questions=[Question(row.question_id, "eval", row.question) for row, _ in answers],
+        ids=[row.question_id for row, _ in answers],
+        sound=[True] * len(answers),
         pages=[page for _, page in answers],
         metrics=["faithfulness"],
         scores=evaluate(altered, ["faithfulness"], judge),

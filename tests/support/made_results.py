@@ -10,12 +10,11 @@ from minirag import costs
 from minirag.chunker import Chunk
 from minirag.costs import Line, Prices
 from minirag.curation.answers import abstains
-from minirag.evaluation import ScoredRow, Scores
 from minirag.files import write_json, write_jsonl
-from minirag.metrics.score import Score
+from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
-from minirag.questions import Question
+from minirag.questions import Question, doubts
 from minirag.report import Results, SavedRun
 from minirag.statistics import Evaluation, comparison_of, question_kinds
 from minirag.vector_store import Hit
@@ -49,7 +48,8 @@ def made(
     page_of = {q.chunk_id or "": (q.text, q.page or 0) for q in questions}
     evaluation = Evaluation(
         arms=arms,
-        questions=questions,
+        ids=[q.id for q in questions],
+        sound=[not doubts(q) for q in questions],
         pages=[page_of[q.chunk_id or ""] for q in questions],
         metrics=METRICS,
         scores=scores,
