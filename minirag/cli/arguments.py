@@ -3,15 +3,13 @@
 import argparse
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from minirag.cli.terminal import visible
 from minirag.errors import redact
 from minirag.version import VERSION
-
-# -- types of values ---------------------------------------------------------------------------------------
 
 
 def whole(low: int, high: int = 10**18) -> Callable[[str], int]:
@@ -67,17 +65,6 @@ def names(text: str) -> tuple[str, ...]:
     return items
 
 
-def three_models(text: str) -> tuple[str, ...]:
-    """Return the three models in a list with commas."""
-    models = names(text)
-    if len(models) != 3:
-        raise argparse.ArgumentTypeError(f"{text!r} does not name three models")
-    return models
-
-
-# -- options -----------------------------------------------------------------------------------------------
-
-
 class Option(NamedTuple):
     """One option: `value` is its name in help texts, a tuple of choices, or None for a flag."""
 
@@ -87,6 +74,7 @@ class Option(NamedTuple):
     type: Callable[[str], Any] = str
 
 
+MAX_SEED = 2**31 - 1
 JSON = Option("--json", None, "print the result as JSON")
 PRICES = Option("--prices", "FILE", "TOML file with your prices, or 2023-08 for those of the article")
 STORE = Option("--store", "URL", "keep the index in PostgreSQL: postgresql://HOST/NAME", address)
@@ -112,7 +100,7 @@ SETTINGS = {
     "questions": (
         Option("--train-questions", "N|FILE", "number to write, or a file of one a line (default 40)", count_or_file),
         Option("--eval-questions", "N|FILE", "number to write, or a file of one a line (default 40)", count_or_file),
-        Option("--seed", "N", "seed for the choice of pages and for the job (default 0)", whole(0, 2**31 - 1)),
+        Option("--seed", "N", "seed for the choice of pages and for the job (default 0)", whole(0, MAX_SEED)),
         Option("--use-eval-pages", None, "do not hide the eval questions' pages from training"),
     ),
     "answers": (
@@ -158,24 +146,91 @@ STEPS = {
     "report": "… and the bill and the report (costs.json, report.html)",
 }
 STEP_OPTIONS = {
-    "run": (Option("--dry-run", None, "only print what the run would take, like plan"),),
-    "questions": (
+    "run": [Option("--dry-run", None, "only print what the run would take, like plan")],
+    "questions": [
         Option("--review", None, "accept, reject or reword each question in the terminal"),
         Option("--editor", None, "the same in $EDITOR"),
-    ),
-    "finetune": (
+    ],
+    "finetune": [
         Option("--status", None, "print the state of this run's job, its events and checkpoints"),
         Option("--cancel", None, "cancel this run's job"),
-    ),
-    "compare": (Option("--html", "FILE", "write a report of the several runs", Path),),
-    "report": (Option("--format", ("csv", "md"), "write scores and comparison as tables, too"),),
+    ],
+    "compare": [Option("--html", "FILE", "write a report of the several runs", Path)],
+    "report": [Option("--format", ("csv", "md"), "write scores and comparison as tables, too")],
 }
-DOCUMENTS = {
-    "evaluate": "PDF, text, Markdown, or an http(s) address; or rows to score (.jsonl, .csv, a run's folder)",
-    "compare": "PDF, text, Markdown, or an http(s) address; or the folders of several finished runs",
+"""Options of one step alone."""
+RUN_OPTIONS = [
+    BATCH,
+    Option("--max-cost", "USD", "hard cap on the cost of all of the folder's calls", number()),
+    Option("--workers", "N", "calls in flight (default 8)", whole(1)),
+    STORE,
+    JSON,
+]
+RESUMED = """
+
+A folder that holds a run is resumed. Without DOC, the settings of that run are
+used, changed by the options."""
+DOCUMENTS = "PDF, text, Markdown, or an http(s) address"
+MORE_DOCUMENTS = {
+    "evaluate": "; or rows to score (.jsonl, .csv, a run's folder)",
+    "compare": "; or the folders of several finished runs",
 }
 
-# -- commands ----------------------------------------------------------------------------------------------
+
+class Command(NamedTuple):
+    """A command that is no step of a run; `argument` is its positional one, in the words of argparse."""
+
+    help: str
+    example: str
+    argument: Mapping[str, Any]
+    options: Sequence[Option]
+
+
+FOLDER = {"dest": "folder", "metavar": "DIR", "type": Path, "help": OUT.help}
+COMMANDS = {
+    "plan": Command(
+        "estimate calls, tokens and money before a run",
+        "plan report.pdf --offline --train-questions 80",
+        {"dest": "documents", "nargs": "*", "metavar": "DOC", "help": "as for run"},
+        [OUT._replace(help="folder of a run, for its settings"), BATCH, JSON],
+    ),
+    "costs": Command(
+        "print a run's bill, and when training pays off",
+        "costs out --questions-per-day 200",
+        {**FOLDER, "nargs": "?", "default": None},
+        [
+            Option("--models", "BASE,TUNED,TEACHER", "price these three models, not the run's own", names),
+            PRICES,
+            Option("--questions-per-day", "N", "print in how many days training pays off", whole(1)),
+            Option("--hosting-per-minute", "USD", "rent of the tuned model, used or not", number()),
+            JSON,
+        ],
+    ),
+    "verify": Command("check that a run's files follow from its log", "verify out", FOLDER, [PRICES, STORE, JSON]),
+    "check": Command(
+        "check chat files before training on them",
+        "check training.jsonl --curate --model gpt-4.1-mini",
+        {"dest": "files", "nargs": "+", "type": Path, "metavar": "FILE", "help": "chat files, one example a line"},
+        [
+            Option("--validation", "FILE", "validation file, which must not overlap", Path),
+            Option("--curate", None, "print which examples `collect` would keep, and why not"),
+            Option("--eval-questions", "FILE", "questions that no prompt may contain", Path),
+            Option("--model", "MODEL", "model to train (default gpt-4.1-mini)"),
+            PRICES,
+            JSON,
+        ],
+    ),
+    "label": Command(
+        "judge statements yourself, to correct the scores",
+        "label out --sample 50",
+        FOLDER,
+        [
+            Option("--sample", "N", "statements, over all models (default 50)", whole(1)),
+            Option("--seed", "N", "seed of the sample (default 0)", whole(0, MAX_SEED)),
+            JSON,
+        ],
+    ),
+}
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -202,88 +257,34 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"minirag {VERSION}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in {"run": "everything: documents in, verdict and report out", **STEPS}.items():
-        _add_step(commands, name, text)
-
-    models = "--teacher gpt-4.1 --student gpt-4.1-mini \\\n    --judge gpt-6.1-sol --embedding text-embedding-3-small"
-    plan = _add(commands, "plan", "estimate calls, tokens and money before a run", f"plan report.pdf {models}")
-    plan.usage = "minirag plan [DOC ...] [options]"
-    plan.add_argument("documents", nargs="*", metavar="DOC", help="as for run")
-    _add_options(plan, [OUT._replace(help="folder of a run, for its settings"), BATCH, JSON])
-    _add_settings(plan)
-
-    costs = _add(
-        commands, "costs", "print a run's bill, and when training pays off", "costs out --questions-per-day 200"
-    )
-    costs.add_argument("folder", nargs="?", type=Path, default=None, metavar="DIR", help="folder of the run")
-    costs_options = [
-        Option("--models", "BASE,TUNED,TEACHER", "price these models, not the run's own", three_models),
-        PRICES,
-        Option("--questions-per-day", "N", "print in how many days training pays off", whole(1)),
-        Option("--hosting-per-minute", "USD", "rent of the tuned model, used or not", number()),
-        JSON,
-    ]
-    _add_options(costs, costs_options)
-
-    verify = _add(commands, "verify", "check that a run's files follow from its log", "verify out")
-    verify.add_argument("folder", type=Path, metavar="DIR", help="folder of the run")
-    _add_options(verify, [PRICES._replace(help="prices that the run was given"), STORE, JSON])
-
-    curate = "check training.jsonl --curate --model gpt-4.1-mini"
-    check = _add(commands, "check", "check chat files before training on them", curate)
-    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="chat files, one example a line")
-    check_options = [
-        Option("--validation", "FILE", "validation file, which must not overlap", Path),
-        Option("--curate", None, "print which examples `collect` would keep, and why not"),
-        Option("--eval-questions", "FILE", "questions that no prompt may contain", Path),
-        Option("--model", "MODEL", "model to train (default gpt-4.1-mini)"),
-        PRICES,
-        JSON,
-    ]
-    _add_options(check, check_options)
-
-    label = _add(commands, "label", "judge statements yourself, to correct the scores", "label out --sample 50")
-    label.add_argument("folder", type=Path, metavar="DIR", help="folder of the run")
-    label_options = [
-        Option("--sample", "N", "statements, over all models (default 50)", whole(1)),
-        Option("--seed", "N", "seed of the sample (default 0)", whole(0, 2**31 - 1)),
-        JSON,
-    ]
-    _add_options(label, label_options)
+        step = _add(commands, name, text, f"{name} report.pdf --offline --out out")
+        out_is_optional = name in MORE_DOCUMENTS
+        step.usage = f"minirag {name} [DOC ...] {'[--out DIR]' if out_is_optional else '--out DIR'} [options]"
+        step.epilog += RESUMED
+        step.add_argument("documents", nargs="*", metavar="DOC", help=DOCUMENTS + MORE_DOCUMENTS.get(name, ""))
+        step.add_argument("--out", required=not out_is_optional, type=Path, metavar="DIR", help=OUT.help)
+        _add_options(step, [*STEP_OPTIONS.get(name, ()), *RUN_OPTIONS])
+        _add_settings(step, omit="--format" if name == "report" else "")  # `report` has a --format of its own
+    for name, command in COMMANDS.items():
+        other = _add(commands, name, command.help, command.example)
+        other.add_argument(**command.argument)
+        _add_options(other, command.options)
+        if name == "plan":
+            other.usage = "minirag plan [DOC ...] [options]"
+            _add_settings(other)
     return root
 
 
 def _add(commands: Any, name: str, text: str, example: str) -> Any:
+    about = f"The run up to: {text.removeprefix('… and ')}." if name in STEPS else f"{text[0].upper()}{text[1:]}."
     return commands.add_parser(
         name,
         help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
+        description=about,
         formatter_class=_Help,
         epilog=f"example:\n  minirag {example}",
         argument_default=argparse.SUPPRESS,
     )
-
-
-def _add_step(commands: Any, name: str, text: str) -> None:
-    """Add the whole run, or one of its steps."""
-    step = _add(commands, name, text, f"{name} report.pdf --offline --out out")
-    step.usage = f"minirag {name} [DOC ...] {'[--out DIR]' if name in DOCUMENTS else '--out DIR'} [options]"
-    step.epilog += "\n\nA folder that holds a run is resumed. Without DOC, the settings of that run are\nused, "
-    step.epilog += "changed by the options."
-    if name != "run":
-        step.description = f"The run up to: {text.removeprefix('… and ')}."
-    documents = DOCUMENTS.get(name, "PDF, text, Markdown, or an http(s) address")
-    step.add_argument("documents", nargs="*", metavar="DOC", help=documents)
-    step.add_argument("--out", required=name not in DOCUMENTS, type=Path, metavar="DIR", help=OUT.help)
-    options = [
-        *STEP_OPTIONS.get(name, ()),
-        BATCH,
-        Option("--max-cost", "USD", "hard cap on the cost of all of the folder's calls", number()),
-        Option("--workers", "N", "calls in flight (default 8)", whole(1)),
-        STORE,
-        JSON,
-    ]
-    _add_options(step, options)
-    _add_settings(step, omit="--format" if name == "report" else "")  # `report` has a --format of its own
 
 
 def _add_settings(command: Any, omit: str = "") -> None:

@@ -35,6 +35,8 @@ def main(options: Mapping[str, Any]) -> int:
     folder: Path | None = options["folder"]
     if folder is None and "models" not in options:
         raise InputError("Name a run's folder, or three models with --models BASE,TUNED,TEACHER.")
+    if len(options.get("models", PRICED)) != len(PRICED):
+        raise InputError("--models needs three names: BASE,TUNED,TEACHER.")
     log: Iterable[Exchange] = ()
     if folder is not None:
         if not (folder / "messages.jsonl").is_file():

@@ -254,9 +254,11 @@ def test_costs_reprices_a_log_for_any_three_models(folder: Path, capsys: pytest.
 def test_costs_without_a_log_or_models_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["costs"]) == 2
     assert main(["costs", str(tmp_path)]) == 2
-    errors = capsys.readouterr().err
-    assert "Name a run's folder" in errors
-    assert "There is no log" in errors
+    assert main(["costs", "--models", "a,b"]) == 2
+    folder, log, three = capsys.readouterr().err.splitlines()
+    assert "Name a run's folder" in folder
+    assert "There is no log" in log
+    assert "three names" in three
 
 
 def test_what_training_holds_is_never_waited_for() -> None:
