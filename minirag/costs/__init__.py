@@ -6,7 +6,6 @@
 from minirag.costs.billing import Line as Line
 from minirag.costs.billing import as_json as as_json
 from minirag.costs.billing import bill as bill
-from minirag.costs.billing import cost_of as cost_of
 from minirag.costs.billing import run_costs as run_costs
 from minirag.costs.billing import total as total
 from minirag.costs.break_even import in_words as in_words

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from minirag.costs.break_even import in_words, payback
@@ -86,21 +87,8 @@ def total(lines: Iterable[Line]) -> float | None:
     >>> total([Line("draft", "", "m", usd=1.5), Line("refine", "", "m", usd=None)]) is None
     True
     """
-    return _sum(line.usd for line in lines)
-
-
-def _sum(amounts: Iterable[float | None]) -> float | None:
-    """Return the sum of amounts; None if one of them is unknown."""
-    known = list(amounts)
-    return None if None in known else sum(amount for amount in known if amount is not None)
-
-
-def cost_of(exchanges: Iterable[Exchange], prices: Prices) -> float | None:
-    """Return the US dollars for some calls, e.g. those behind one answer; None if a price is unknown."""
-    line = Line("", "", "")
-    for exchange in exchanges:
-        line.add(exchange, prices)
-    return line.usd
+    amounts = [line.usd for line in lines]
+    return None if None in amounts else sum(usd for usd in amounts if usd is not None)
 
 
 def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +108,10 @@ def run_costs(
     """
     per_answer: dict[str, float | None] = {}
     for arm, each in answers.items():
-        usd = _sum(cost_of(exchanges, prices) for exchanges in each)
-        per_answer[arm] = None if usd is None or not each else round(usd, DIGITS) / len(each)
+        line = Line("", arm, "")
+        for exchange in chain.from_iterable(each):
+            line.add(exchange, prices)
+        per_answer[arm] = None if line.usd is None or not each else line.usd / len(each)
     result = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
     extra = {
         "usd_per_question": per_answer,
