@@ -32,10 +32,10 @@ def review_examples(
     """Return the examples with the reason why they are dropped, if they are; a `review` for `write_training_file`.
 
     Dropped are those that would give away an eval question among `questions` or, unless `use_eval_pages`, a page that
-    one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these. Of those
-    kept, `abstain_share` may be right refusals. Refine steps that added nothing are left out; `idle_refines="verbatim"`
-    teaches them as the earlier answer word for word. `same_system` gives all rows the commonest system message. `validation_share` of the
-    examples are held out, with no page on both sides; raises InputError if that is impossible.
+    one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these. Of the
+    rest, `abstain_share` may be right refusals. `idle_refines="verbatim"` teaches refine steps that added nothing as
+    the earlier answer word for word. `same_system` gives all rows the commonest system message. `validation_share` of
+    the examples are held out, with no page on both sides; raises InputError if that is impossible.
     """
     reviewed = _with_pages(examples, questions, page_of or {})
     if not keep_all:

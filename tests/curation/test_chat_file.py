@@ -126,6 +126,7 @@ def test_lines_are_compared_with_each_other_and_across_files(tmp_path: Path) -> 
     assert [tuple(f) for f in validation.findings] == [
         (1, "validation overlap", "(nearly) the same as line 8 of a.jsonl", True)
     ]
+    assert {finding.rule for finding in check_files([path], path)[1].findings} == {"validation overlap"}
 
 
 def test_too_few_examples_mixed_systems_and_special_tokens_are_told(tmp_path: Path) -> None:
