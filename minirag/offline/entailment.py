@@ -25,8 +25,8 @@ from minirag.offline.tokens import NEGATIONS, Number, Token, are_equal, tokenise
 from minirag.sentences import sentence_spans
 
 COEFFICIENTS = {"bias": 3.0, "missing": -1.8, "uncovered": -3.2, "grammar": -0.4, "speaker": -2.5, "disorder": -0.5}
-"""The logistic model, as `scripts/quality_judge --fit` finds it on begin-wow, rounded, and cross-validates it there.
-Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa."""
+"""A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
+measures it. Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa."""
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window

@@ -1,7 +1,7 @@
 """The judge: an answer to statements, statements to verdicts, an answer to the questions it answers.
 
 It knows words, not meaning: `entailment` scores each statement against the excerpts, and sentences are cut by closed
-lists of English words. `scripts/quality_judge` measures it and counts what it cannot see.
+lists of English words. `scripts/quality` measures it and counts what it cannot see.
 
 >>> statements("What is Acme?", "Acme is a bakery in Delhi. It was founded in 1990; it employs nobody.")
 ['Acme is a bakery in Delhi.', 'Acme was founded in 1990.', 'Acme employs nobody.']

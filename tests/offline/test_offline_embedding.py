@@ -120,13 +120,6 @@ def test_the_right_chunk_of_a_filing_is_first_or_among_five(shared: Path) -> Non
     assert hits[:, :5].any(axis=1).mean() >= 0.92
 
 
-@pytest.mark.usefixtures("shared")
-def test_the_quality_script_prints_its_figures() -> None:
-    script = ROOT / "scripts" / "quality_retrieval"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    assert done.stdout.count("BM25") == 3
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

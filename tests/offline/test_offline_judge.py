@@ -1,6 +1,5 @@
 """The offline judge: what counts as a statement, what follows from an excerpt, what an answer answers."""
 
-import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -184,39 +183,29 @@ def test_a_quoted_sentence_is_supported(sentences: list[str], data: st.DataObjec
 
 @pytest.fixture(scope="module")
 def quality() -> dict[str, Any]:
-    """The names of scripts/quality_judge."""
+    """The names of scripts/quality."""
     if not (ROOT.parent / "shared").is_dir():
         pytest.skip("the shared data is not beside the project")
-    return runpy.run_path(str(ROOT / "scripts" / "quality_judge"))
+    return runpy.run_path(str(ROOT / "scripts" / "quality"))
 
 
 def test_replies_are_judged_as_people_judge_them(quality: dict[str, Any]) -> None:
-    rows = quality["replies"]()
-    found, actual = quality["begin_scores"](rows), np.array([row.attributable for row in rows])
-    assert quality["balanced"](found >= THRESHOLD, actual) >= 0.88
-    assert quality["other_half"](found, actual, repeats=20) >= 0.88
+    scores, attributable = quality["begin"]()
+    assert quality["balanced"](scores >= THRESHOLD, attributable) >= 0.88
 
 
 def test_right_answers_score_above_hallucinated_ones_and_above_those_of_other_questions(
     quality: dict[str, Any],
 ) -> None:
-    found = quality["halueval_scores"](quality["pairs"]())
-    assert (found["right"] > found["hallucinated"]).mean() >= 0.88
-    assert (found["right"] > found["foreign"]).mean() >= 0.95
+    right, hallucinated, foreign = quality["halueval"]()
+    assert (right > hallucinated).mean() >= 0.88
+    assert (right > foreign).mean() >= 0.95
 
 
-@pytest.fixture(scope="module")
-def probes(quality: dict[str, Any]) -> dict[str, list[Any]]:
-    """Changed and unchanged sentences of a 10-K report, each with its chunk."""
-    corpus = json.loads((quality["SHARED"] / "nvidia-10k/retrieval.json").read_text("utf-8"))["corpus"]
-    found: dict[str, list[Any]] = quality["probes"](list(corpus.values()), seed=1)
-    return found
-
-
-@pytest.mark.parametrize("kind", ["changed number", "changed name", "inserted negation", "the sentence itself"])
-def test_changed_facts_are_caught_in_a_real_report_and_its_own_sentences_pass(
-    kind: str, quality: dict[str, Any], probes: dict[str, list[Any]]
-) -> None:
-    supported = [quality["supported"](probe) for probe in probes[kind]]
-    assert len(supported) >= 40
-    assert np.mean(supported) >= 0.9 if kind in quality["PASSED"] else np.mean(supported) <= 0.1
+def test_changed_facts_are_caught_in_a_real_report_and_its_own_sentences_pass(quality: dict[str, Any]) -> None:
+    shares = quality["supported_shares"](quality["ten_k"]()[1], seed=1)
+    for kind in ("changed number", "changed name", "inserted negation"):
+        share, count = shares[kind]
+        assert share <= 0.1, kind
+        assert count >= 40
+    assert shares["the sentence itself"][0] >= 0.9
