@@ -3,7 +3,6 @@
 from minirag.statistics.caution import conflicts, cut_off
 from minirag.statistics.findings import Evaluation, comparison_of
 from minirag.statistics.labels import LABELS_FILE, read_labels
-from minirag.statistics.noise import by_round
 from minirag.statistics.replication import Replication, replication
 from minirag.statistics.splits import question_kinds
 
@@ -11,7 +10,6 @@ __all__ = [
     "LABELS_FILE",
     "Evaluation",
     "Replication",
-    "by_round",
     "comparison_of",
     "conflicts",
     "cut_off",

@@ -154,11 +154,7 @@ def test_unequal_between_arms_is_mcnemar_s_exact_test(first: int, second: int) -
     why = too_many_unscored(numbers < first, numbers >= 300 - second, ("base", "tuned"))
     uneven = stats.binomtest(first, first + second).pvalue < 0.05
     assert why == (f"unscored answers are unevenly spread: {first} of base, {second} of tuned" if uneven else "")
-
-
-def test_the_same_question_unscored_in_both_arms_is_no_imbalance() -> None:
-    holes = np.arange(300) < 15
-    assert too_many_unscored(holes, holes, ("base", "tuned")) == ""
+    assert too_many_unscored(numbers < second, numbers < second, ("base", "tuned")) == ""
 
 
 def test_a_score_that_is_no_finite_number_is_refused() -> None:
