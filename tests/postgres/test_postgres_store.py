@@ -6,8 +6,7 @@ import os
 import struct
 import subprocess
 import sys
-import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -18,7 +17,7 @@ from database import OwnServer, require_server
 from minirag import Page, chunk
 from minirag.chunker import Chunk
 from minirag.errors import InputError, MiniragError, StoreError, Unfinished
-from minirag.postgres import Database, PostgresVectorStore
+from minirag.postgres import PostgresVectorStore
 from minirag.vector_store import VectorStore
 
 NAMES = count()
@@ -183,14 +182,6 @@ def test_another_models_vectors_are_refused(new):
         store.search(np.array([math.nan, 1]), 1)
 
 
-def test_bad_vectors_are_refused_as_by_the_exact_store(new):
-    with pytest.raises(StoreError, match="There is no chunk to index"):
-        new().build([], Table([], []))
-    bad = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
-    with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
-        new().build(chunks_of(3), Table(chunks_of(3), bad), batch=1)
-
-
 @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
 def test_text_that_PostgreSQL_does_not_take_is_refused_in_one_sentence(new, bad):
     chunks = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
@@ -264,17 +255,8 @@ def test_processes_that_read_while_one_writes_see_the_old_index_or_the_new_never
 def test_threads_search_at_the_same_time(new):
     chunks, matrix = chunks_of(400), rows_of(400, 8)
     store = new().build(chunks, Table(chunks, matrix))
-    found = {}
-
-    def ask(row):
-        found[row] = store.search(matrix[row], 1)[0][0].chunk.page
-
-    threads = [threading.Thread(target=ask, args=(row,)) for row in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {row: row for row in range(16)}
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda row: store.search(row, 1)[0][0].chunk, matrix[:32])) == chunks[:32]
 
 
 def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with():
@@ -377,13 +359,6 @@ def test_without_psycopg_it_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "minirag: A store in PostgreSQL needs psycopg: run `pip install 'minirag[postgres]'`.\n"
-
-
-def test_what_a_server_refuses_is_one_sentence(postgres):
-    database = Database(postgres)
-    with pytest.raises(StoreError, match=r"^The database at [^\n]* refused: column [^\n]*\.$"), database.session() as c:
-        c.execute("select nothing")
-    database.close()
 
 
 def test_ef_search_has_limits():
