@@ -104,15 +104,17 @@ class PostgresVectorStore:
 
     def open(self, model: str | None = None) -> "PostgresVectorStore":
         """Use the index as it is now. Raises StoreError if there is none, or if another model than `model` made it."""
+        generation = None
         with suppress(TableMissing), self.database.session() as connection:
-            self._opened = self._find(connection, ready=True)
+            generation = self._find(connection, ready=True)
         place = f"{self.name!r} at {self.database.address}"
-        if self._opened is None:
+        if generation is None:
             raise StoreError(f"There is no index {place}; build it.")
-        if model is not None and self._opened.model != model:
+        if model is not None and generation.model != model:
             raise StoreError(
-                f"The index {place} was made by {self._opened.model!r:.80}, not by {model!r}; build it again."
+                f"The index {place} was made by {generation.model!r:.80}, not by {model!r}; build it again."
             )
+        self._opened = generation
         return self
 
     def search(
@@ -134,12 +136,12 @@ class PostgresVectorStore:
         with self.database.session() as connection, connection.transaction():
             for query in queries:
                 limit = k
-                hits = generation.nearest(connection, query, limit, self.ef_search)
-                allowed = [hit for hit in hits if where is None or where(hit.chunk)]
-                while len(allowed) < k and len(hits) < generation.size:
-                    limit *= 50
+                while True:  # fetch more and more of the nearest chunks until k of them are allowed
                     hits = generation.nearest(connection, query, limit, self.ef_search)
                     allowed = [hit for hit in hits if where is None or where(hit.chunk)]
+                    if len(allowed) >= k or len(hits) == generation.size:
+                        break
+                    limit *= 50
                 results.append(allowed[:k])
         return results
 
