@@ -85,10 +85,10 @@ def test_HNSW_is_a_setting_of_a_run_and_belongs_to_a_store(
 ) -> None:
     arguments = ["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--ef-search"]
     assert main([*arguments, "100"]) == 2
-    assert "--ef-search is about a store in a database" in capsys.readouterr().err
+    assert "--ef-search is for an index in PostgreSQL" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*arguments, "1001", "--store", secret])
-    assert "'1001' is no whole number from 0 (exact) to 1000" in capsys.readouterr().err
+    assert "'1001' is not a whole number from 0 to 1000" in capsys.readouterr().err
     assert main([*arguments, "100", "--store", secret]) == 2
     assert "HNSW takes vectors of at most 4,000 dimensions" in capsys.readouterr().err
 
