@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from minirag.offline.embedding import DIMENSIONS, embed
 from minirag.offline.lexicon import STOP_WORDS, content_words, stem, weight, words
 
-ROOT = Path(__file__).parents[2]
-
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=60), max_size=4), st.sampled_from([1, 2, 3, 8, 256, DIMENSIONS]))
@@ -44,12 +42,9 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     assert embed(texts).tobytes() == done.stdout
 
 
-def test_texts_without_words_share_one_row() -> None:
+def test_texts_without_words_share_one_row_and_no_text_at_all_gives_no_rows() -> None:
     rows = embed(["", "  \n", "?!", "\ud800", "…"])
     assert all(np.array_equal(rows[0], row) for row in rows)
-
-
-def test_no_text_at_all_gives_no_rows() -> None:
     assert embed([]).shape == (0, DIMENSIONS)
 
 
@@ -82,24 +77,6 @@ def test_case_accents_inflections_and_spelling_of_numbers_do_not_matter() -> Non
 def test_other_scripts_and_emoji_are_found_too(question: str, right: str, wrong: str) -> None:
     rows = embed([question, right, wrong])
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.05
-
-
-def test_a_short_title_does_not_beat_the_long_page_that_answers() -> None:
-    page = (
-        "The audit committee appoints the independent auditor each year after a public tender. In 2026 it chose Marlow "
-        "and Pike, whose fee of 1.2 million covers the group accounts, the half-year review and the pension scheme. "
-        "The partner in charge changes every five years, and the committee meets her twice a year without the "
-        "directors. Services other than audit need its consent beforehand; in the year under review there were none. "
-        "The fee was 1.1 million in the year before. "
-    )
-    question, title, answer = embed(
-        [
-            "Which auditor did the committee choose in the year 2026?",
-            "Members of the Audit Committee in the Financial Year",
-            page + " ".join(f"Item {number} is reserved." for number in range(100, 140)),
-        ]
-    )
-    assert question @ answer > question @ title
 
 
 @pytest.mark.parametrize("text", ["a" * 1_000_000, "0" * 1_000_000, "收" * 500_000, "net income " * 90_000])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirag.offline.clauses import parse, third_person
+from minirag.offline.clauses import parse
 from minirag.offline.questions import language, questions
 from minirag.offline.reader import TEACHER, answer
 from minirag.prompts import Excerpt, Prompt
@@ -50,9 +50,9 @@ def test_each_kind_of_statement_has_its_question(sentence: str, question: str) -
     assert question == asked[0]
 
 
-def test_a_page_gives_different_questions_that_stand_on_their_own() -> None:
+def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_answers() -> None:
     """No pronoun and no "this" stands in a question, rows of figures are not asked about, and the order is kept."""
-    assert questions(PASSAGE, 9) == [
+    asked = [
         "When was the harbour of Eldmar rebuilt?",
         "What does the harbour office employ?",
         "Why did ship traffic decline in 2021?",
@@ -61,12 +61,9 @@ def test_a_page_gives_different_questions_that_stand_on_their_own() -> None:
         "Under what conditions may the board lower the landing fee?",
         "How are landing fees calculated?",
     ]
-
-
-def test_the_passage_answers_its_questions() -> None:
-    """The teacher finds, for every question, a different sentence of the passage that it was written from."""
-    found = [answer(Prompt("draft", [Excerpt(PASSAGE)], question), TEACHER) for question in questions(PASSAGE, 9)]
-    assert len(set(found)) == len(found)
+    assert questions(PASSAGE, 9) == asked
+    answers = [answer(Prompt("draft", [Excerpt(PASSAGE)], question), TEACHER) for question in asked]
+    assert len(set(answers)) == len(asked)
 
 
 def test_fewer_are_asked_where_the_text_says_less() -> None:
@@ -102,17 +99,6 @@ def test_a_clause_it_cannot_read_is_none() -> None:
     """A relative clause or an unknown verb before the main one gives up rather than asks nonsense."""
     assert parse("The company that the board founded has two owners.") is None
     assert parse("The committee vetoed the plan that the mayor had signed.") is None
-
-
-def test_the_third_person_follows_spelling() -> None:
-    """Sibilants take -es, a consonant and y take -ies."""
-    assert [third_person(verb) for verb in ("pass", "apply", "pay", "are", "applied")] == [
-        "passes",
-        "applies",
-        "pays",
-        "is",
-        "applied",
-    ]
 
 
 words = st.lists(
