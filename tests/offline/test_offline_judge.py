@@ -10,7 +10,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minirag import prompts
-from minirag.offline.entailment import COEFFICIENTS, Passage
 from minirag.offline.judge import THRESHOLD, Verdict, reverse, statements, verdicts
 from minirag.sentences import sentence_spans
 
@@ -63,11 +62,6 @@ def test_an_answer_falls_into_standalone_statements(answer: str, expected: list[
 def test_a_refusal_asserts_nothing_and_its_questions_are_noncommittal(answer: str) -> None:
     assert statements("Who?", answer) == []
     assert [evades for _, evades in reverse(answer, 3)] == [True] * 3
-
-
-def test_a_business_sentence_in_the_negative_is_no_refusal() -> None:
-    answer = "We cannot provide assurance that demand will rise."
-    assert statements("Will demand rise?", answer) == [answer]
 
 
 @pytest.mark.parametrize("answer", ["Delhi", "in 1990", "yes", "Mira Rao and her sister"])
@@ -132,17 +126,6 @@ def test_chinese_and_japanese_statements_are_compared_by_their_characters() -> N
     assert not verdict("公司成立于1991年。", "公司成立于1990年，总部在德里。").supported
     assert not verdict("银行生产汽车。", "公司成立于1990年，总部在德里。").supported
     assert verdict("売上は増加した。", "昨年、売上は増加した。利益も増えた。").supported
-
-
-def test_nothing_follows_from_no_excerpt() -> None:
-    assert verdicts([], ["Acme is old."]) == [Verdict(False, "nothing to compare", 0.0)]
-
-
-def test_the_score_is_the_logistic_model_of_the_counts() -> None:
-    found = Passage([REPORT]).judge("Acme Corp. was founded in Delhi by a baker.")
-    z = sum(COEFFICIENTS[name] * found.counts[name] for name in COEFFICIENTS)
-    assert found.fault == ""
-    assert found.score == pytest.approx(1 / (1 + np.exp(-z)))
 
 
 def test_questions_from_an_answer_hold_its_subject_and_follow_its_language() -> None:

@@ -122,6 +122,8 @@ def test_a_long_training_shows_its_steps_and_ends_with_a_model(client: openai.Op
 def test_cancelling_a_job_stops_its_training_at_the_next_step(client: openai.OpenAI, engine: Echo) -> None:
     id = running(client, engine)
     assert client.fine_tuning.jobs.cancel(id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError, match="already has status"):
+        client.fine_tuning.jobs.cancel(id)
     engine.end.set()
     while not engine.is_stopped:
         pass

@@ -68,15 +68,11 @@ def test_a_chat_model_answers_from_the_excerpts_and_counts_its_tokens(client: op
     choice = reply.choices[0]
     assert (choice.finish_reason, choice.message.role, choice.message.refusal) == ("stop", "assistant", None)
     assert "They opened in 1901." in str(choice.message.content)
-    assert reply.usage is not None
-    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
-
-
-def test_prompt_tokens_are_what_the_real_service_once_counted(client: openai.OpenAI) -> None:
     messages: Any = [{"role": "user", "content": "Say this is a test"}]
     reply = client.chat.completions.create(model=TEACHER_MODEL, messages=messages)
     assert reply.usage is not None
     assert reply.usage.prompt_tokens == 12  # recorded from gpt-4o-mini, which has the same vocabulary
+    assert reply.usage.total_tokens == 12 + reply.usage.completion_tokens
 
 
 TASKS: list[tuple[Any, dict[str, Any]]] = [
@@ -105,27 +101,20 @@ def test_every_chat_model_does_every_judging_task_by_its_schema(
     jsonschema.validate(json.loads(str(replies.pop())), schema)
 
 
-def test_a_reply_is_cut_at_the_token_limit_and_says_so(client: openai.OpenAI) -> None:
-    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, max_completion_tokens=2)
-    assert (reply.choices[0].finish_reason, reply.usage and reply.usage.completion_tokens) == ("length", 2)
-    whole = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT).choices[0].message.content
-    assert str(whole).startswith(str(reply.choices[0].message.content))
-
-
-def test_a_reply_ends_before_the_first_stop_mark(client: openai.OpenAI) -> None:
-    whole = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT)
-    reply = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, stop=["1901", " opened"])
-    assert str(whole.choices[0].message.content).split(" opened")[0] == reply.choices[0].message.content
-
-
-def test_n_choices_are_equal_and_all_counted(client: openai.OpenAI) -> None:
-    one = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT)
-    three = client.chat.completions.create(model=TEACHER_MODEL, messages=DRAFT, n=3)
-    assert [choice.index for choice in three.choices] == [0, 1, 2]
-    assert {one.choices[0].message.content} == {choice.message.content for choice in three.choices}
-    assert one.usage
+def test_a_reply_ends_at_the_token_limit_or_a_stop_mark_and_n_replies_are_equal(client: openai.OpenAI) -> None:
+    ask: Any = {"model": TEACHER_MODEL, "messages": DRAFT}
+    whole = client.chat.completions.create(**ask)
+    text = str(whole.choices[0].message.content)
+    cut = client.chat.completions.create(**ask, max_completion_tokens=2)
+    assert (cut.choices[0].finish_reason, cut.usage and cut.usage.completion_tokens) == ("length", 2)
+    assert text.startswith(str(cut.choices[0].message.content))
+    stopped = client.chat.completions.create(**ask, stop=["1901", " opened"])
+    assert stopped.choices[0].message.content == text.split(" opened", maxsplit=1)[0]
+    three = client.chat.completions.create(**ask, n=3)
+    assert [(choice.index, choice.message.content) for choice in three.choices] == [(0, text), (1, text), (2, text)]
+    assert whole.usage
     assert three.usage
-    assert 3 * one.usage.completion_tokens == three.usage.completion_tokens
+    assert 3 * whole.usage.completion_tokens == three.usage.completion_tokens
 
 
 def test_vectors_are_the_same_as_floats_and_as_base64(client: openai.OpenAI) -> None:
@@ -216,39 +205,21 @@ def test_a_job_on_a_bad_file_fails_and_says_why(client: openai.OpenAI, content: 
     assert client.fine_tuning.jobs.list_events(job.id).data[0].level == "error"
 
 
-def test_a_job_can_be_cancelled_until_it_has_ended(client: openai.OpenAI) -> None:
-    file = client.files.create(file=training_file(), purpose="fine-tune")
-    job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=file.id)
-    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
-    assert client.fine_tuning.jobs.retrieve(job.id).status == "cancelled"
-    with pytest.raises(openai.BadRequestError, match="already has status"):
-        client.fine_tuning.jobs.cancel(job.id)
-
-
-LONG = [{"role": "user", "content": "word " * 17_000}]
-
-
 CHAT = {"model": TEACHER_MODEL, "messages": DRAFT}
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status", "code"),
     [
-        ("/chat/completions", {"messages": DRAFT}, 400, "missing_required_parameter"),
         ("/chat/completions", {"model": "gpt-5", "messages": DRAFT}, 404, "model_not_found"),
         ("/chat/completions", {"model": EMBEDDING_MODEL, "messages": DRAFT}, 404, None),
         ("/chat/completions", {"model": TEACHER_MODEL}, 400, "missing_required_parameter"),
-        ("/chat/completions", CHAT | {"messages": []}, 400, "invalid_value"),
         ("/chat/completions", CHAT | {"messages": [{"role": "cat"}]}, 400, "invalid_value"),
-        ("/chat/completions", CHAT | {"max_tokens": 0}, 400, "invalid_value"),
         ("/chat/completions", CHAT | {"temperature": 3}, 400, "invalid_value"),
         ("/chat/completions", CHAT | {"stream": True}, 400, "unsupported_value"),
         ("/chat/completions", CHAT | {"response_format": {"type": "xml"}}, 400, "invalid_value"),
-        ("/chat/completions", {"model": STUDENT_MODEL, "messages": LONG}, 400, "context_length_exceeded"),
         ("/chat/completions", CHAT | {"max_tokens": 128_000}, 400, "context_length_exceeded"),
-        ("/embeddings", {"model": EMBEDDING_MODEL}, 400, "missing_required_parameter"),
         ("/embeddings", {"model": EMBEDDING_MODEL, "input": ""}, 400, "invalid_value"),
-        ("/embeddings", {"model": EMBEDDING_MODEL, "input": "a", "dimensions": 4097}, 400, "invalid_value"),
         ("/embeddings", {"model": EMBEDDING_MODEL, "input": "word " * 9000}, 400, "context_length_exceeded"),
         ("/embeddings", {"model": TEACHER_MODEL, "input": "a"}, 404, None),
         ("/fine_tuning/jobs", {"model": STUDENT_MODEL}, 400, "missing_required_parameter"),
@@ -256,7 +227,6 @@ CHAT = {"model": TEACHER_MODEL, "messages": DRAFT}
         ("/fine_tuning/jobs", {"model": TEACHER_MODEL, "training_file": "file-no"}, 400, "model_not_available"),
         ("/files", {}, 400, None),
         ("/responses", {}, 404, None),
-        ("/batches", {}, 400, "missing_required_parameter"),
     ],
 )
 def test_a_request_that_cannot_be_served_gets_an_error_of_the_usual_shape(
@@ -367,11 +337,10 @@ def test_parallel_requests_get_the_same_bytes_as_one_after_another(server: Serve
     assert len(set(in_turn)) == 16
 
 
-def test_parallel_uploads_and_polls_of_one_job_train_it_once(client: openai.OpenAI) -> None:
+def test_parallel_polls_of_one_job_train_it_once(client: openai.OpenAI) -> None:
+    file = client.files.create(file=training_file(), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=file.id)
     with ThreadPoolExecutor(8) as pool:
-        files = list(pool.map(lambda _: client.files.create(file=training_file(), purpose="fine-tune"), range(8)))
-        assert len({file.id for file in files}) == 8
-        job = client.fine_tuning.jobs.create(model=STUDENT_MODEL, training_file=files[0].id)
         states = list(pool.map(lambda _: client.fine_tuning.jobs.retrieve(job.id).status, range(8)))
     assert "succeeded" in states
     messages = [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=100)]
