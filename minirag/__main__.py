@@ -1,4 +1,4 @@
-"""Row 9. `python -m minirag` is the command `minirag`."""
+"""`python -m minirag` is the program `minirag`."""
 
 from minirag.cli.main import run
 

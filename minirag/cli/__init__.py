@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: `main` runs the command that its arguments name; one file a command."""

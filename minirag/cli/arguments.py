@@ -158,7 +158,6 @@ STEP_OPTIONS = {
     "compare": [Option("--html", "FILE", "write a report of the several runs", Path)],
     "report": [Option("--format", ("csv", "md"), "write scores and comparison as tables, too")],
 }
-"""Options of one step alone."""
 RUN_OPTIONS = [
     BATCH,
     Option("--max-cost", "USD", "hard cap on the cost of all of the folder's calls", number()),

@@ -139,10 +139,10 @@ def _saved(log: MessageLog, prices: Prices) -> float | None:
 
 def _low_expected_high(amounts: Mapping[str, float | None]) -> dict[str, float | None]:
     """Return the least, the usual and the most of what the rehearsals cost; None if a price is not known."""
-    known = [usd for usd in amounts.values() if usd is not None]
-    if len(known) < len(amounts):
+    usd = [amount for amount in amounts.values() if amount is not None]
+    if len(usd) < len(amounts):
         return dict.fromkeys(("low", "expected", "high"))
-    return {"low": min(known), "expected": amounts["usual"], "high": max(known)}
+    return {"low": min(usd), "expected": amounts["usual"], "high": max(usd)}
 
 
 def _table(bills: Bills, usd: Mapping[str, float | None]) -> str:

@@ -19,20 +19,22 @@ from minirag.settings import Settings
 
 SHOWN = 60
 """Characters of a changed value that are shown."""
+NOTHING = "nothing"
+"""Shown for a value that is missing."""
 _MISSING = object()
 
 
 def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
     """Return the settings of this command, and True if it uses the embedded models. Raises InputError."""
-    known = {field.name for field in fields(Settings)}
-    settings = {name: value for name, value in options.items() if name in known}
+    names = {field.name for field in fields(Settings)}
+    settings = {name: value for name, value in options.items() if name in names}
     for name in ("documents", "train_questions", "eval_questions", "prices"):
         if name in settings and settings[name] not in OLDER_TABLES:
             settings[name] = _absolute(settings[name])  # a run may be resumed from another working directory
     is_offline = "offline" in options
     if not settings.get("documents"):
         facts = recorded_facts(folder)
-        recorded = {name: value for name, value in facts["settings"].items() if name in known}
+        recorded = {name: value for name, value in facts["settings"].items() if name in names}
         settings = {**recorded, **settings, "documents": recorded["documents"]}
         is_offline = is_offline or facts["service"] == OFFLINE
     for role in ROLES:
@@ -92,7 +94,8 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for name in ("settings", "service", "student_service", "tuned_service", "minirag", "versions"):
         if name in before and name in now:
             for place, old, new in changed_fields(before[name], now[name], name):
-                lines.append(f"{place.removeprefix('settings.')} {old} → {new}")
+                if NOTHING not in {old, new}:  # else a setting that only one of the two versions has
+                    lines.append(f"{place.removeprefix('settings.')} {old} → {new}")
     for name, noun in (("documents", "document"), ("question_files", "question file")):
         old_digests, digests = before.get(name, {}), now.get(name, {})
         for path in sorted(old_digests.keys() & digests.keys()):
@@ -122,5 +125,5 @@ def changed_fields(before: Any, now: Any, place: str = "") -> Iterator[tuple[str
 
 def shown(value: Any) -> str:
     """Return a JSON value as text, shortened."""
-    text = "nothing" if value is _MISSING else json.dumps(value, ensure_ascii=False)
+    text = NOTHING if value is _MISSING else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
