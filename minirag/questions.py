@@ -133,42 +133,24 @@ def generate(
     """
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
     split_of = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
-    seen = [frozenset(words(text)) for text in taken]
     window = Window(chat.tokenizer, context_window)
+    seen = [frozenset(words(text)) for text in taken]
     faults: list[str] = []
     done = 0
-
-    def ask(chunk: Chunk, count: int, split: str) -> list[str]:
-        try:
-            return _ask(chat, window, chunk, count, split)
-        except (NotJSON, ServiceError) as error:
-            if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
-                raise
-            faults.append(str(error))
-            return []  # also on a resume: another chunk is asked instead
 
     def write(split: str) -> list[Question]:
         nonlocal done
         own, count = set(split_of[split]), counts.get(split, 0)
         candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own and chunk.text.strip()]
         each = min(MOST_PER_CALL, 2 if count <= len(candidates) else math.ceil(count / max(1, len(candidates))) + 1)
-
-        # the first new question of each chunk, while chunks last
-        queue = _even_order(candidates, count, seed)
-        accepted: list[tuple[Chunk, str]] = []
-        spare: list[tuple[int, Chunk, str]] = []
-        while len(accepted) < count and queue:
-            batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]
-            replies = in_order(lambda chunk: ask(chunk, each, split), batch, workers)
-            for chunk, texts in zip(batch, replies, strict=True):
-                new = [text for text in texts if _add_if_new(text, seen)]
-                accepted += [(chunk, text) for text in new[:1]]
-                spare += [(rank, chunk, text) for rank, text in enumerate(new[1:])]
-                progress(done + len(accepted), sum(counts.values()))
-
-        # then the second of each chunk, the third, and so on
-        spare.sort(key=lambda item: item[0])
-        accepted += [(chunk, text) for _, chunk, text in spare[: count - len(accepted)]]
+        accepted = _select(
+            _even_order(candidates, count, seed),
+            count,
+            lambda chunk: _ask(chat, window, chunk, each, split, faults=faults),
+            seen,
+            workers=workers,
+            progress=lambda accepted: progress(done + accepted, sum(counts.values())),
+        )
         if len(accepted) < count:
             why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
@@ -185,6 +167,31 @@ def generate(
 
     # with the Batch API, `in_order` asks for the questions of both splits before it waits for the first reply
     return [question for questions in in_order(write, SPLITS, 1) for question in questions]
+
+
+def _select(
+    queue: list[Chunk],
+    count: int,
+    ask: Callable[[Chunk], list[str]],
+    seen: list[frozenset[str]],
+    *,
+    workers: int,
+    progress: Callable[[int], None],
+) -> list[tuple[Chunk, str]]:
+    """Ask for questions chunk by chunk; return `count` new ones with their chunks, or fewer if there are no more."""
+    accepted: list[tuple[Chunk, str]] = []
+    spare: list[tuple[int, Chunk, str]] = []
+    # the first new question of each chunk, while chunks last
+    while len(accepted) < count and queue:
+        batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]
+        for chunk, texts in zip(batch, in_order(ask, batch, workers), strict=True):
+            new = [text for text in texts if _add_if_new(text, seen)]
+            accepted += [(chunk, text) for text in new[:1]]
+            spare += [(rank, chunk, text) for rank, text in enumerate(new[1:])]
+            progress(len(accepted))
+    # then the second of each chunk, the third, and so on
+    spare.sort(key=lambda item: item[0])
+    return accepted + [(chunk, text) for _, chunk, text in spare[: count - len(accepted)]]
 
 
 def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
@@ -205,8 +212,8 @@ def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
     return first + other_pages + other_chunks
 
 
-def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str) -> list[str]:
-    """Return the questions that the model writes from a chunk. Raises ServiceError, and NotJSON for its reply."""
+def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, faults: list[str]) -> list[str]:
+    """Return the questions that the model writes from a chunk; if it cannot, none, and add the reason to `faults`."""
 
     def build(context: Sequence[prompts.Excerpt]) -> list[prompts.Message]:
         return prompts.questions(context[0] if context else prompts.Excerpt(""), count)
@@ -216,8 +223,14 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str) -> li
     units = window.units([Passage(chunk.text, chunk.page)], room - 24)
     messages = build(excerpts(units[: window.take(units, build, reply, schema)]))
     tags = {"split": split, "chunk": chunk.id}
-    exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
-    texts = list_at(json_value(exchange.text), "questions")
+    try:
+        exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
+        texts = list_at(json_value(exchange.text), "questions")
+    except (NotJSON, ServiceError) as error:
+        if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
+            raise
+        faults.append(str(error))
+        return []  # now and on a resume: another chunk is asked instead
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 
 
