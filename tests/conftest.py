@@ -16,12 +16,12 @@ from minirag.service import is_loopback
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _attempts(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path | None:
-    """The file that notes who tried to leave this machine; None while cassettes are recorded from a service."""
+    """The file that lists attempts to leave this machine; None while cassettes are recorded from a service."""
     service = pytestconfig.getoption("--service")
     if service and not is_loopback(service):
         return None
@@ -33,7 +33,7 @@ def _attempts(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Con
 
 @pytest.fixture(autouse=True)
 def _stays_on_this_machine(_attempts: Path | None) -> Iterator[None]:
-    """A test that leads beyond loopback fails, whatever became of the attempt."""
+    """Fail a test that tries to connect beyond loopback, whatever became of the attempt."""
     yield
     if _attempts and _attempts.exists():
         attempts = _attempts.read_text("utf-8")
@@ -43,14 +43,14 @@ def _stays_on_this_machine(_attempts: Path | None) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test touches the user's cache; the workers of one test run share theirs."""
+    """Keep tests away from the user's cache; the workers of one test run share a cache."""
     base = tmp_path_factory.getbasetemp()
     os.environ["XDG_CACHE_HOME"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
 
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the user's key or goes through the user's proxy."""
+    """Keep tests away from the user's keys and proxy."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -81,6 +81,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server with pgvector, for all tests that need one."""
+    """The address of a PostgreSQL server with pgvector."""
     with served() as url:
         yield url

@@ -1,4 +1,4 @@
-"""What several tests pass in place of the real thing: a clock, and a loopback service that follows a script."""
+"""Stand-ins that several tests pass as arguments: a clock, and a loopback service with scripted replies."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ Reply = tuple[int, dict[str, str], bytes]
 
 
 class Clock:
-    """A clock that only sleeping moves; `slept` keeps every sleep in seconds."""
+    """A clock that only sleeping moves; `slept` lists every sleep in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -24,7 +24,7 @@ class Clock:
 
 
 class AtOnce:
-    """Counts how many threads are in its `with` block: `most` at the same time."""
+    """Counts the threads in its `with` block; `most` is the highest number at one time."""
 
     def __init__(self) -> None:
         self.most = self._now = 0
@@ -41,7 +41,7 @@ class AtOnce:
 
 
 class Script:
-    """A loopback service that answers each request with the next reply, the last one for ever; keeps the requests."""
+    """A loopback service that answers each request with the next reply, then with the last one; keeps the requests."""
 
     def __init__(self, *replies: Any) -> None:
         self.replies = [reply if isinstance(reply, tuple) else (200, {}, reply) for reply in replies]
@@ -89,7 +89,7 @@ class Script:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def status(self, seen: dict[str, Any]) -> int:
-        """The status of the reply to a request where it depends on the request; 0 where it does not."""
+        """Return the status of the reply if it depends on the request, else 0. Override it in a test."""
         return 0
 
     def __enter__(self) -> "Script":
@@ -101,7 +101,7 @@ class Script:
 
 
 def refusal(status: int, message: str = "no", **fields: Any) -> Reply:
-    """An error reply in the service's own form; `headers` may be among the fields."""
+    """Return an error reply in OpenAI's form; `headers` may be among the fields."""
     headers = fields.pop("headers", {})
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}
     return status, headers, json.dumps({"error": error}).encode()
@@ -110,7 +110,7 @@ def refusal(status: int, message: str = "no", **fields: Any) -> Reply:
 def answered(
     question: str, text: str, *, draft: int = 1, finish: str = "stop", split: str = "train", **more: Any
 ) -> Exchange:
-    """The exchange of one answer to a question, as a run logs it; further fields go into the usage."""
+    """Return the exchange of one answer to a question, as a run logs it; further fields go into the usage."""
     stage = "draft" if draft == 1 else "refine"
     messages = [{"role": "system", "content": "S"}, {"role": "user", "content": f"{question} {draft}"}]
     tags = {"question": question, "split": split, "draft": draft, "arm": "teacher", **more.pop("tags", {})}

@@ -1,6 +1,6 @@
-"""Keeps a Python process on this machine: what leads beyond loopback, a look-up of a name included, raises.
+"""Keep a Python process on this machine: connecting beyond loopback, or looking up a name, raises.
 
-Tests run under it, and so do the Python processes that they start. Each attempt is noted in a file too, because
+Tests run under it, and so do the Python processes that they start. Each attempt is also written to a file, because
 the code under test may take the exception for a service that is down.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 NOTES = "BEYOND_LOOPBACK"
-"""The environment variable that names the file of attempts."""
+"""The environment variable with the path of the file of attempts."""
 
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKS_UP = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
@@ -21,16 +21,16 @@ _NUMERIC = re.compile(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]*")
 
 
 class BeyondLoopback(Exception):
-    """No OSError: those are what a service that is down looks like."""
+    """Raised for an attempt; not an OSError, which would look like a service that is down."""
 
 
 def stay() -> None:
-    """Guard this process until it ends: an audit hook cannot be taken back."""
+    """Guard this process until it ends; an audit hook cannot be removed."""
     sys.addaudithook(_check)
 
 
 def environment(folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """What guards the Python processes started with it: they import `sitecustomize`, written into `folder`."""
+    """Return environment variables that guard Python processes: they import `sitecustomize`, written to `folder`."""
     (folder / "sitecustomize.py").write_text("import loopback_only\n\nloopback_only.stay()\n", "utf-8")
     places = [str(folder), str(Path(__file__).parent), inherited.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, places)), NOTES: str(folder / "attempts")}
