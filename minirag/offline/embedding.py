@@ -26,7 +26,7 @@ DIMENSIONS = 4096
 _PAIR = 0.5
 """What two neighbouring words count beside the two alone: they add word order."""
 
-_UNSAID, _TITLE = 4.0, 12
+_OWN_LENGTH, _TITLE = 4.0, 12
 """A text that is not a question gets a part of this length that it shares with no other; shorter texts have less of it.
 
 Without it a title of ten words would be closer to any question with two of them than the page that answers it."""
@@ -42,7 +42,7 @@ def _feature(*pair: str) -> tuple[bytes, float]:
     return hashlib.blake2b(" ".join(pair).encode(), digest_size=16).digest(), value if len(pair) == 1 else _PAIR * value
 
 
-def _said(content: list[str], dimensions: int) -> NDArray[np.float64]:
+def _shared_part(content: list[str], dimensions: int) -> NDArray[np.float64]:
     """Return the sum of the features of all words; a repeated one counts more, but never twice as much.
 
     Each goes to four places, with a sign each, so that two features seldom meet in more than one.
@@ -57,7 +57,7 @@ def _said(content: list[str], dimensions: int) -> NDArray[np.float64]:
     return np.bincount(((codes >> 1) % dimensions).ravel(), signed.ravel(), dimensions).astype(float)
 
 
-def _unsaid(content: list[str], dimensions: int) -> NDArray[np.float64]:
+def _own_part(content: list[str], dimensions: int) -> NDArray[np.float64]:
     """Return a unit vector that points elsewhere for any other words."""
     stream = hashlib.shake_128(" ".join(content).encode()).digest(dimensions // 8 + 1)
     bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=dimensions)
@@ -67,11 +67,11 @@ def _unsaid(content: list[str], dimensions: int) -> NDArray[np.float64]:
 def _vector(text: str, dimensions: int) -> NDArray[np.float64]:
     all_words = words(text)
     content = [word for word in all_words if word not in STOP_WORDS] or all_words
-    vector = _said(content, dimensions)
+    vector = _shared_part(content, dimensions)
     if not text.rstrip().endswith(("?", "？", "؟")):
-        vector += _UNSAID * min(1.0, len(content) / _TITLE) * _unsaid(content, dimensions)
+        vector += _OWN_LENGTH * min(1.0, len(content) / _TITLE) * _own_part(content, dimensions)
     # Zero for a text without a word, and where all of few dimensions cancel.
-    return vector if vector.any() else _unsaid(content, dimensions)
+    return vector if vector.any() else _own_part(content, dimensions)
 
 
 def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:

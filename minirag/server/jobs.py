@@ -144,7 +144,9 @@ class Jobs:
                 training = Training(job_id, job["model"], suffix, examples, validation, settings, seed)
                 trained = self._engine.train(training, report)
             with self._lock:
-                self._records.put(self._succeeded(self._record(job_id), trained, losses))
+                record = self._record(job_id)
+                if record["job"]["status"] == "running":  # else it was cancelled after its last step
+                    self._records.put(self._succeeded(record, trained, losses))
         except TrainingStopped:
             return
         except Exception as error:
