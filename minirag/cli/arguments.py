@@ -12,57 +12,38 @@ from minirag.errors import redact
 from minirag.version import VERSION
 
 
-def whole(low: int, high: int = 10**18) -> Callable[[str], int]:
-    """Return a converter of text to a whole number within these bounds."""
+def checked(convert: Callable[[str], Any], fits: Callable[[Any], bool], wanted: str) -> Callable[[str], Any]:
+    """Return a converter for argparse that refuses text which `convert` cannot read, or whose value does not fit."""
 
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"\d{1,19}", text) or not low <= int(text) <= high:
-            upper = "upwards" if high == 10**18 else f"to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} {upper}")
-        return int(text)
-
-    return convert
-
-
-def number(below: float = math.inf) -> Callable[[str], float]:
-    """Return a converter of text to a number from 0 to below this bound."""
-
-    def convert(text: str) -> float:
+    def converter(text: str) -> Any:
         try:
-            value = float(text)
+            value = convert(text)
         except ValueError:
-            value = math.nan
-        if not 0 <= value < below:
-            upper = "upwards" if below == math.inf else f"to below {below:g}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 {upper}")
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
         return value
 
-    return convert
-
-
-def candidates(text: str) -> int | None:
-    """Return the number of HNSW candidates; 0 means an exact search, None."""
-    return whole(0, 1000)(text) or None
-
-
-def count_or_file(text: str) -> int | str:
-    """Return a number of questions, or the path of a file with questions."""
-    return whole(1)(text) if re.fullmatch(r"[+-]?\d+", text) else text
-
-
-def address(text: str) -> str:
-    """Return the text unless it is empty: an unset variable must not select another service."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty, perhaps a variable that is not set; name an address")
-    return text
+    return converter
 
 
 def names(text: str) -> tuple[str, ...]:
     """Return the names in a list with commas."""
-    items = tuple(item.strip() for item in text.split(",") if item.strip())
-    if not items:
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
-    return items
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+COUNT = checked(int, lambda n: n >= 1, "a whole number from 1 upwards")
+SEED = checked(int, lambda n: 0 <= n < 2**31, "a whole number from 0 to 2147483647")
+CANDIDATES = checked(int, lambda n: 0 <= n <= 1000, "a whole number from 0 to 1000")
+AMOUNT = checked(float, lambda x: 0 <= x < math.inf, "a number from 0 upwards")
+SHARE = checked(float, lambda x: 0 <= x < 1, "a number from 0 to below 1")
+ADDRESS = checked(str, lambda text: bool(text.strip()), "an address: it is empty, perhaps a variable that is not set")
+NAMES = checked(names, bool, "a list of names")
+
+
+def count_or_file(text: str) -> int | str:
+    """Return a number of questions, or the path of a file with questions."""
+    return int(COUNT(text)) if re.fullmatch(r"[+-]?\d+", text) else text
 
 
 class Option(NamedTuple):
@@ -74,10 +55,9 @@ class Option(NamedTuple):
     type: Callable[[str], Any] = str
 
 
-MAX_SEED = 2**31 - 1
 JSON = Option("--json", None, "print the result as JSON")
 PRICES = Option("--prices", "FILE", "TOML file with your prices, or 2023-08 for those of the article")
-STORE = Option("--store", "URL", "keep the index in PostgreSQL: postgresql://HOST/NAME", address)
+STORE = Option("--store", "URL", "keep the index in PostgreSQL: postgresql://HOST/NAME", ADDRESS)
 BATCH = Option("--batch", None, "send model calls through the Batch API: half the price, slower")
 OUT = Option("--out", "DIR", "folder of the run", Path)
 
@@ -89,18 +69,18 @@ SETTINGS = {
         Option("--student", "MODEL", "small model that is tuned on them"),
         Option("--judge", "MODEL", "model that scores all answers"),
         Option("--embedding", "MODEL", "model that embeds chunks and questions"),
-        Option("--base-url", "URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)", address),
+        Option("--base-url", "URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)", ADDRESS),
         Option("--insecure-http", None, "allow http:// to another machine"),
         Option("--tuned", "MODEL", "evaluate this tuned model, and start no fine-tuning job"),
-        Option("--student-base-url", "URL", "service of --student and of its fine-tuning job", address),
-        Option("--tuned-base-url", "URL", "service of --tuned (default: the student's)", address),
+        Option("--student-base-url", "URL", "service of --student and of its fine-tuning job", ADDRESS),
+        Option("--tuned-base-url", "URL", "service of --tuned (default: the student's)", ADDRESS),
         Option("--tokenizer", "NAME", "tiktoken vocabulary for models that it does not know"),
-        Option("--temperature", "T", "sampling temperature of all chat calls (default 0)", number()),
+        Option("--temperature", "T", "sampling temperature of all chat calls (default 0)", AMOUNT),
     ),
     "questions": (
         Option("--train-questions", "N|FILE", "number to write, or a file of one a line (default 40)", count_or_file),
         Option("--eval-questions", "N|FILE", "number to write, or a file of one a line (default 40)", count_or_file),
-        Option("--seed", "N", "seed for the choice of pages and for the job (default 0)", whole(0, MAX_SEED)),
+        Option("--seed", "N", "seed for the choice of pages and for the job (default 0)", SEED),
         Option("--use-eval-pages", None, "do not hide the eval questions' pages from training"),
     ),
     "answers": (
@@ -109,27 +89,27 @@ SETTINGS = {
         Option("--reply-tokens", "N", "tokens of it that are reserved for the reply (default 256)", int),
         Option("--chunk-size", "N", "most tokens of a chunk (default 1024)", int),
         Option("--chunk-overlap", "N", "most tokens that two chunks share (default 128)", int),
-        Option("--ef-search", "N", "with --store: candidates of an HNSW search (default 0: exact)", candidates),
+        Option("--ef-search", "N", "with --store: candidates of an HNSW search (default 0: exact)", CANDIDATES),
     ),
     "training": (
         Option("--keep-all", None, "keep every example that a service accepts"),
-        Option("--abstain-share", "X", "share of correct refusals among the examples (default 0)", number(1)),
+        Option("--abstain-share", "X", "share of correct refusals among the examples (default 0)", SHARE),
         Option("--idle-refines", ("drop", "verbatim"), "refine steps that add nothing (default drop)"),
         Option("--system-as-sent", None, "keep the system message of each example as it was sent"),
-        Option("--validation-share", "X", "share of examples to hold out, by page (default 0)", number(1)),
+        Option("--validation-share", "X", "share of examples to hold out, by page (default 0)", SHARE),
         Option("--format", ("chat", "prompt-completion"), "also write the file as prompt-completion (default chat)"),
         Option("--suffix", "TEXT", "part of the tuned model's name"),
         Option("--epochs", "N", "1 to 50 (default: the service's choice)", int),
         Option("--batch-size", "N", "1 to 256 (default: the service's choice)", int),
         Option("--learning-rate-multiplier", "X", "default: the service's choice", float),
-        Option("--job-minutes", "N", "longest wait for the job (default: no limit)", whole(1)),
+        Option("--job-minutes", "N", "longest wait for the job (default: no limit)", COUNT),
     ),
     "judging and money": (
-        Option("--judge-window", "N", "tokens of a request to the judge (default: --context-window)", whole(1)),
+        Option("--judge-window", "N", "tokens of a request to the judge (default: --context-window)", COUNT),
         Option("--control", None, "judge the untrained student with a better prompt, too"),
-        Option("--rounds", "N", "how often each answer is judged (default 1)", whole(1)),
-        Option("--metrics", "A,B", "default: faithfulness,answer_relevancy", names),
-        Option("--margin", "X", "smallest difference that matters to you", number()),
+        Option("--rounds", "N", "how often each answer is judged (default 1)", COUNT),
+        Option("--metrics", "A,B", "default: faithfulness,answer_relevancy", NAMES),
+        Option("--margin", "X", "smallest difference that matters to you", AMOUNT),
         PRICES,
     ),
 }
@@ -160,8 +140,8 @@ STEP_OPTIONS = {
 }
 RUN_OPTIONS = [
     BATCH,
-    Option("--max-cost", "USD", "hard cap on the cost of all of the folder's calls", number()),
-    Option("--workers", "N", "calls in flight (default 8)", whole(1)),
+    Option("--max-cost", "USD", "hard cap on the cost of all of the folder's calls", AMOUNT),
+    Option("--workers", "N", "calls in flight (default 8)", COUNT),
     STORE,
     JSON,
 ]
@@ -198,10 +178,10 @@ COMMANDS = {
         "costs out --questions-per-day 200",
         {**FOLDER, "nargs": "?", "default": None},
         [
-            Option("--models", "BASE,TUNED,TEACHER", "price these three models, not the run's own", names),
+            Option("--models", "BASE,TUNED,TEACHER", "price these three models, not the run's own", NAMES),
             PRICES,
-            Option("--questions-per-day", "N", "print in how many days training pays off", whole(1)),
-            Option("--hosting-per-minute", "USD", "rent of the tuned model, used or not", number()),
+            Option("--questions-per-day", "N", "print in how many days training pays off", COUNT),
+            Option("--hosting-per-minute", "USD", "rent of the tuned model, used or not", AMOUNT),
             JSON,
         ],
     ),
@@ -224,8 +204,8 @@ COMMANDS = {
         "label out --sample 50",
         FOLDER,
         [
-            Option("--sample", "N", "statements, over all models (default 50)", whole(1)),
-            Option("--seed", "N", "seed of the sample (default 0)", whole(0, MAX_SEED)),
+            Option("--sample", "N", "statements, over all models (default 50)", COUNT),
+            Option("--seed", "N", "seed of the sample (default 0)", SEED),
             JSON,
         ],
     ),

@@ -6,20 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from minirag import costs
 from minirag.cli.terminal import show, show_json, table
-from minirag.costs import (
-    Line,
-    Prices,
-    as_json,
-    bill,
-    dollars,
-    in_words,
-    load_prices,
-    payback,
-    price_of,
-    price_ratios,
-    training_cost,
-)
+from minirag.costs import Line, Prices, bill, dollars, load_prices, payback, price_of, training_cost
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.service import OPENAI_ADDRESS
@@ -84,17 +73,17 @@ def _result(log: Iterable[Exchange], prices: Prices, options: Mapping[str, Any])
     )
     extra = {
         "models": models,
-        "price_ratios": price_ratios(prices, models),
+        "price_ratios": costs.price_ratios(prices, models),
         "tokens_per_question": {arm: dict(zip(TOKENS, counts, strict=True)) for arm, counts in tokens.items()},
         "usd_per_question": usd,
         "payback": {
             "questions": result.questions,
             "days": result.days,
             "never": result.never,
-            "in_words": in_words(result),
+            "in_words": costs.in_words(result),
         },
     }
-    return as_json(lines, prices, extra)
+    return costs.as_json(lines, prices, extra)
 
 
 def _tokens_per_question(calls: Mapping[tuple[str, str, int], Exchange], arm: str) -> tuple[float, float, float]:

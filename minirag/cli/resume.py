@@ -45,6 +45,7 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
     for name in ("documents", "metrics"):  # lists in JSON and on the command line
         if name in settings:
             settings[name] = tuple(settings[name])
+    settings["ef_search"] = settings.get("ef_search") or None  # 0 asks for the exact search
     return Settings(**settings), is_offline
 
 

@@ -90,7 +90,9 @@ def _repeat(
                 setattr(run, name, Replay(run.log, facts[name]))
         step = "the index"
         try:
-            _take_documents(run, _indexed_chunks(folder, in_folder=build_store is None), facts, verified)
+            if build_store is None:
+                VectorStore.open(folder)  # compares the checksum of the vectors
+            _take_documents(run, _indexed_chunks(folder), facts, verified)
             for name, step in STEPS.items():
                 if (folder / name).is_file() and name not in verified.skipped:
                     getattr(run, step)
@@ -100,10 +102,8 @@ def _repeat(
             verified.found.append(f"{step} cannot be repeated: {error}")
 
 
-def _indexed_chunks(folder: Path, *, in_folder: bool) -> list[Chunk]:
-    """Return the chunks of the run's index; beside an index in a database, chunks.jsonl alone is in the folder."""
-    if in_folder:
-        return list(VectorStore.open(folder).chunks)
+def _indexed_chunks(folder: Path) -> list[Chunk]:
+    """Return the chunks of the run's index, which `chunks.jsonl` holds wherever the vectors are."""
     try:
         lines = (folder / "chunks.jsonl").read_bytes().splitlines()
         return [Chunk.from_json(json.loads(line)) for line in lines]
