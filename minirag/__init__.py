@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.training import write_training_file as write_training_file
     from minirag.vector_store import VectorStore as VectorStore
 
+VERSION = "0.2.0"
+
 _MODULES = {
     "Answer": "query",
     "ChatModel": "models",

@@ -167,6 +167,11 @@ class Answer:
         """Whether the reply limit ended the text."""
         return self.drafts[-1].exchange.finish_reason == "length"
 
+    def to_json(self, question_id: str, arm: str) -> dict[str, Any]:
+        """Return the answer as `answers.jsonl` holds it."""
+        names = {"question_id": question_id, "arm": arm, "text": self.text}
+        return {**names, "contexts": [hit.chunk.id for hit in self.hits], "drafts": len(self.drafts)}
+
 
 class QueryEngine:
     """Answers questions from a store with a chat model.

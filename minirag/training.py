@@ -75,6 +75,19 @@ class TrainingFile:
         """Tokens of one epoch."""
         return sum(example.tokens for example in self.kept)
 
+    def require(self, fewest: int) -> None:
+        """Raise InputError, with the reasons, if fewer than `fewest` examples are kept."""
+        kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
+        if kept >= fewest:
+            return
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+        cut_off = reasons["finish_reason length"] > kept
+        remedy = "answers were cut off: raise --reply-tokens" if cut_off else "ask for more --train-questions"
+        raise InputError(
+            f"{kept} training example{'' if kept == 1 else 's'} can be kept (dropped: {dropped}), and a job needs at "
+            f"least {fewest}; {remedy}."
+        )
+
     def report(self, epochs: int | None = None) -> dict[str, Any]:
         """Return what `training_report.json` holds; `epochs` is the user's choice, None the service's default."""
         kept, epochs = self.kept, epochs or default_epochs(len(self.kept))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from minirag import VERSION
 from minirag.cli.terminal import visible
 from minirag.errors import redact
-from minirag.version import VERSION
 
 
 def checked(convert: Callable[[str], Any], fits: Callable[[Any], bool], wanted: str) -> Callable[[str], Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import say
+from minirag.corpus import StoreBuilder
 from minirag.errors import InputError
-from minirag.pipeline import StoreBuilder
 from minirag.postgres import Database, shared_index
 from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 

@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
+from minirag.cli.limits import check_pages, check_settings
 from minirag.cli.resume import settings_of
 from minirag.cli.terminal import number, say, show, show_json, table
 from minirag.comparison import plan_detectable
+from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, shutdown_warnings, total, training_cost
 from minirag.costs.budget import ENDPOINTS
 from minirag.costs.rehearsal import Rehearsal
@@ -24,7 +26,6 @@ from minirag.errors import Waiting
 from minirag.message_log import Exchange, MessageLog
 from minirag.pipeline import Run
 from minirag.service import OPENAI_ADDRESS
-from minirag.settings import Settings
 from minirag.training import FEWEST_EXAMPLES, default_epochs
 
 LENGTHS = {"short": 0.5, "usual": 1.0, "long": 2.0}
@@ -41,9 +42,10 @@ Bills = Mapping[str, Sequence[Line]]
 def main(options: Mapping[str, Any]) -> int:
     """Rehearse the run and print what it would take; nothing is sent, but documents may be downloaded."""
     settings, offline = settings_of(options, options.get("out", Path()))
-    settings.check(tuned_elsewhere="tuned_base_url" in options)
+    check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
     address = "http://127.0.0.1/v1" if offline else address_of(options)
     prices, pages = load_prices(settings.prices), load(*settings.documents)
+    check_pages(settings, pages)
     bills, facts = {}, {}
     for name, length in LENGTHS.items():
         service = Rehearsal(address, length, settings.tokenizer)
@@ -67,8 +69,8 @@ def _rehearse(
     """Take a run through all its steps with an inventing service; return its bill and the other facts of a plan."""
     tuned_service = service if settings.tuned is not None else None
     with TemporaryDirectory(prefix="minirag-plan-") as folder, ExitStack() as stack:
-        run = Run(Path(folder), settings, lambda: service, tuned_service=tuned_service, workers=1, prices=prices)
-        run.pages, run.log = pages, MessageLog(run.folder / "messages.jsonl", sync=False)
+        run = Run(Path(folder), settings, service, tuned_service=tuned_service, workers=1, prices=prices, sync=False)
+        run.corpus.pages = pages
         run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
         stack.enter_context(run)
         passes = _Passes(service, run.log)
@@ -79,7 +81,7 @@ def _rehearse(
         if settings.tuned is None:
             usd = training_cost(prices, settings.student, tokens * epochs)
             lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens * epochs, usd=usd))
-        questions, eval_pages = len(run.of_split("eval")), len(run.eval_pages)
+        questions, eval_pages = len(run.corpus.of_split("eval")), len(run.corpus.eval_pages)
         detectable = None
         if eval_pages:
             per_page = max(1.0, questions / eval_pages)

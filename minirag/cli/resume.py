@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 from minirag.cli.arguments import ROLES
 from minirag.cli.connect import OFFLINE
+from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES
 from minirag.errors import InputError
-from minirag.settings import Settings
 
 SHOWN = 60
 """Characters of a changed value that are shown."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minirag.cli.terminal import choose, quote, say
+from minirag.corpus import Corpus
 from minirag.curation import Decision, write_decisions
 from minirag.errors import InputError
-from minirag.pipeline import Run
 from minirag.questions import ACCEPTED, SPLITS, Question, doubts
 
 _HEAD = """\
@@ -23,23 +23,23 @@ _HEAD = """\
 _LINE = re.compile(r"(accept|reject|skip)\s+(\S+)\s+(.+)")
 
 
-def review(run: Run, *, in_editor: bool) -> None:
+def review(corpus: Corpus, *, in_editor: bool) -> None:
     """Show the undecided questions, then those that replace rejected ones, until the person stops or all are decided.
 
     Each decision is written at once, so the next review continues where this one ended.
     """
-    pages = {(page.source, page.number): page.text for page in run.pages}
-    page_texts = {chunk.id: pages[chunk.source, chunk.page] for chunk in run.chunks}
-    while undecided := _undecided(run.questions):
+    pages = {(page.source, page.number): page.text for page in corpus.pages}
+    page_texts = {chunk.id: pages[chunk.source, chunk.page] for chunk in corpus.chunks}
+    while undecided := _undecided(corpus.questions):
         count = 0
         for decision in _in_editor(undecided) if in_editor else _by_keys(undecided, page_texts):
-            write_decisions(run.folder, [decision])
+            write_decisions(corpus.folder, [decision])
             count += 1
-        run.reconsider()
+        corpus.reconsider()
         if count < len(undecided):
             break
-    waiting = len(_undecided(run.questions))
-    say(f"review: {len(run.questions) - waiting} questions accepted, {waiting} not decided")
+    waiting = len(_undecided(corpus.questions))
+    say(f"review: {len(corpus.questions) - waiting} questions accepted, {waiting} not decided")
 
 
 def _undecided(questions: Sequence[Question]) -> list[Question]:

@@ -2,8 +2,9 @@
 
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,24 +12,30 @@ from typing import Any
 from minirag.batch import Batches
 from minirag.cli import training_table
 from minirag.cli.connect import connect, service_of, store_builder
+from minirag.cli.limits import check_pages, check_settings
 from minirag.cli.resume import changes, recorded_facts, settings_of
 from minirag.cli.review import review
 from minirag.cli.terminal import Progress, say, show, show_json
-from minirag.costs import load_prices
-from minirag.errors import InputError, MiniragError
+from minirag.costs import Budget, load_prices, shutdown_warnings
+from minirag.errors import InputError, MiniragError, Unfinished
+from minirag.files import write_json
+from minirag.message_log import MessageLog
 from minirag.pipeline import Run
-from minirag.report import write_tables
+from minirag.report import FILES, write_tables
+from minirag.service import OPENAI_ADDRESS
 
-STEPS = {
-    "questions": "questions",
-    "index": "store",
-    "ask": "training_answers",
-    "collect": "training_file",
-    "finetune": "tuned",
-    "evaluate": "scores",
-    "compare": "comparison",
+STEPS: Mapping[str, Callable[[Run], Any]] = {
+    "questions": lambda run: run.corpus.questions,
+    "index": lambda run: run.corpus.store,
+    "ask": lambda run: run.training_answers,
+    "collect": lambda run: run.training_report,
+    "finetune": lambda run: run.tuned,
+    "evaluate": lambda run: run.scores,
+    "compare": lambda run: run.comparison,
 }
-"""The property of `Run` that a command computes; all other commands compute `report`."""
+"""What a command computes; all other commands compute the report."""
+RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FILES)
+"""The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes")
 """Options that only a fine-tuning job uses."""
 SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
@@ -50,44 +57,52 @@ def main(options: Mapping[str, Any]) -> int:
     progress = Progress()
     with ExitStack() as stack:
         # 1. The run, with its services; whatever can be found wrong before a call is found here.
+        check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
+        prices, budget = load_prices(settings.prices), None
+        if settings.max_cost is not None:
+            budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
         run = Run(
             folder,
             settings,
-            lambda: connect(options, stack, folder, offline=offline),
+            connect(options, stack, folder, offline=offline),
             student_service=service_of("student", options, stack),
             tuned_service=service_of("tuned", options, stack),
             build_store=store_builder(options, stack, recorded=recorded_store, ef_search=settings.ef_search),
             workers=workers,
-            prices=load_prices(settings.prices),
-            max_cost=settings.max_cost,
+            prices=prices,
+            budget=budget,
             job_timeout=60 * options["job_minutes"] if "job_minutes" in options else None,
             say=say,
             progress=progress,
         )
-        run.check()
+        check_pages(settings, run.corpus.pages)
         stack.enter_context(run)
         if not documents:
             _require_same_services(run)
         # 2. What has changed since the folder was last used; then run.json, so that this run can be resumed.
         _say_changes(run)
-        run.record()
+        _record(run)
+        if run.trainer.address == OPENAI_ADDRESS and settings.tuned is None:  # the known dates are OpenAI's
+            for warning in shutdown_warnings(prices, [settings.student], date.today(), base=settings.student):
+                say(f"warning: {warning}")
         # 3. The step.
-        batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
+        batches = Batches(run.service, run.log, cap=budget, say=say, progress=progress)
         if "review" in options or "editor" in options:
-            batches.run(lambda: review(run, in_editor="editor" in options), batched=is_batched)
+            batches.run(lambda: review(run.corpus, in_editor="editor" in options), batched=is_batched)
         stack.push(_close_generators)
         try:
-            batches.run(lambda: getattr(run, STEPS.get(options["command"], "report")), batched=is_batched)
+            step = STEPS.get(options["command"], _report)
+            batches.run(lambda: step(run), batched=is_batched)
         except MiniragError:
             with suppress(MiniragError):  # the first error is the one to report
-                run.record()
+                _record(run)
             raise
         # 4. What it found.
         summary = _summary(run, options["command"])
         if "tables" in options:
             summary["tables"] = [str(path) for path in write_tables(run.folder, options["tables"], run.results)]
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
-        run.finish()
+        _finish(run)
     return 0
 
 
@@ -119,17 +134,41 @@ def _say_changes(run: Run) -> None:
     now = json.loads(json.dumps(run.facts()))  # lists in place of tuples, as in the file
     if lines := changes(before, now):
         say(f"since the last run: {'; '.join(lines)}")
-        run.forget_results()
+        for name in RESULTS:
+            (run.folder / name).unlink(missing_ok=True)
+
+
+def _report(run: Run) -> Path:
+    return run.report
+
+
+def _record(run: Run) -> None:
+    """Write `run.json`: at the start, so that an interrupted run can be resumed, and at the end."""
+    write_json(run.folder / "run.json", run.facts())
+
+
+def _finish(run: Run) -> None:
+    """Record the run. Raises Unfinished if a question or a score could not be had, JobError without a tuned model."""
+    _record(run)
+    if run.log.reused:
+        say(f"calls: {run.log.added:,} sent, {len(run.log.reused):,} taken from the log of earlier runs")
+    if run.untrained is not None:
+        raise run.untrained
+    if run.failures:
+        raise Unfinished(
+            f"{len(run.failures)} calls failed, the first for {run.failures[0].rstrip('.')}; "
+            "everything else is done, run again to resume."
+        )
 
 
 def _summary(run: Run, command: str) -> dict[str, Any]:
     """Return what `--json` prints: what the command has computed, and nothing else."""
-    computed = vars(run)
+    computed = {**vars(run.corpus), **vars(run)}
     summary: dict[str, Any] = {"folder": str(run.folder)}
     if "store" in computed:
-        summary["chunks"] = len(run.store)
+        summary["chunks"] = len(run.corpus.store)
     if "questions" in computed:
-        summary["questions"] = len(run.questions)
+        summary["questions"] = len(run.corpus.questions)
     if "training_file" in computed:
         summary["training_examples"] = len(run.training_file.kept)
     if "tuned" in computed:

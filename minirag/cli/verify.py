@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from minirag import VERSION
 from minirag.chunker import Chunk
 from minirag.cli.connect import store_builder
 from minirag.cli.resume import changed_fields, recorded_facts, settings_of, shown
@@ -21,12 +22,12 @@ from minirag.costs import load_prices
 from minirag.curation import DECISIONS
 from minirag.documents import Page, Pages
 from minirag.errors import DocumentError, InputError, MiniragError, StoreError
+from minirag.files import write_json
 from minirag.message_log import MessageLog, exchange_id
 from minirag.pipeline import Run
 from minirag.statistics import LABELS_FILE
 from minirag.testing import Replay
 from minirag.vector_store import VectorStore
-from minirag.version import VERSION
 
 INDEX = ("chunks.jsonl", "vectors.npy", "index.json")
 STEPS = {
@@ -83,11 +84,21 @@ def _repeat(
         for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
             if (folder / name).exists():
                 (temporary / name).symlink_to((folder / name).resolve())
-        run = Run(temporary, settings, lambda: Replay(run.log, facts["service"]))
-        run.prices, run.build_store = load_prices(options.get("prices") or settings.prices), build_store
-        for name in ("student_service", "tuned_service"):
-            if facts.get(name):
-                setattr(run, name, Replay(run.log, facts[name]))
+        log = MessageLog(temporary / "messages.jsonl")
+        names = ("service", "student_service", "tuned_service")
+        service, student_service, tuned_service = (
+            Replay(log, facts[name]) if facts.get(name) else None for name in names
+        )
+        assert service is not None
+        run = Run(
+            temporary,
+            settings,
+            service,
+            student_service=student_service,
+            tuned_service=tuned_service,
+            build_store=build_store,
+            prices=load_prices(options.get("prices") or settings.prices),
+        )
         step = "the index"
         try:
             if build_store is None:
@@ -95,9 +106,9 @@ def _repeat(
             _take_documents(run, _indexed_chunks(folder), facts, verified)
             for name, step in STEPS.items():
                 if (folder / name).is_file() and name not in verified.skipped:
-                    getattr(run, step)
+                    getattr(run.corpus if step == "questions" else run, step)
             if "run.json" not in verified.skipped:
-                run.record()
+                write_json(temporary / "run.json", run.facts())
         except MiniragError as error:
             verified.found.append(f"{step} cannot be repeated: {error}")
 
@@ -114,19 +125,19 @@ def _indexed_chunks(folder: Path) -> list[Chunk]:
 def _take_documents(run: Run, chunks: list[Chunk], facts: Mapping[str, Any], verified: Verified) -> None:
     """Cut the documents into chunks again; if they cannot be read any more, take the chunks of the index."""
     try:
-        digests = dict(run.pages.sha256)
+        digests = dict(run.corpus.pages.sha256)
     except DocumentError as error:
         verified.skipped.update(dict.fromkeys(("chunks.jsonl", "run.json", "report.html"), str(error)))
-        run.pages = Pages(_pages_of(chunks), sha256=facts["documents"])
+        run.corpus.pages = Pages(_pages_of(chunks), sha256=facts["documents"])
     else:
         for name in dict.fromkeys((*facts["documents"], *digests)):
             if digests.get(name) != facts["documents"].get(name):
                 verified.found.append(f"{name} is not the document of this run: its sha256 is another")
-        if run.chunks != chunks:
+        if run.corpus.chunks != chunks:
             verified.found.append("chunks.jsonl is not what the documents give")
         else:
             verified.same.append("chunks.jsonl")
-    run.chunks = chunks
+    run.corpus.chunks = chunks
 
 
 def _pages_of(chunks: Sequence[Chunk]) -> Iterator[Page]:

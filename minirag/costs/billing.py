@@ -8,6 +8,7 @@ from typing import Any
 from minirag.costs.break_even import in_words, payback
 from minirag.costs.prices import Price, Prices, price_of, training_cost
 from minirag.message_log import Exchange
+from minirag.query import Answer
 
 DIGITS = 12
 """Decimals of every sum of US dollars; rounded so, a sum does not depend on the order of the calls."""
@@ -99,19 +100,23 @@ def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> 
 def run_costs(
     log: Iterable[Exchange],
     prices: Prices,
-    answers: Mapping[str, Sequence[Sequence[Exchange]]],
+    arms: Sequence[str],
+    answers: Mapping[tuple[str, str], Answer],
     training_usd: float | None,
 ) -> dict[str, Any]:
     """Return what `costs.json` holds: the bill, the mean cost of an answer by arm, and when training has paid off.
 
-    `answers` holds, for each arm, the calls behind each of its answers.
+    `answers` are those of a run, by (arm, question id).
     """
     per_answer: dict[str, float | None] = {}
-    for arm, each in answers.items():
-        line = Line("", arm, "")
-        for exchange in chain.from_iterable(each):
-            line.add(exchange, prices)
-        per_answer[arm] = None if line.usd is None or not each else line.usd / len(each)
+    for arm in arms:
+        line, count = Line("", arm, ""), 0
+        for (own, _), answer in answers.items():
+            if own == arm:
+                count += 1
+                for draft in answer.drafts:
+                    line.add(draft.exchange, prices)
+        per_answer[arm] = None if line.usd is None or not count else line.usd / count
     result = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
     extra = {
         "usd_per_question": per_answer,

@@ -1,6 +1,6 @@
 """Adds what stands behind a verdict: `comparison_of` makes `comparison.json`, `replication` compares several runs."""
 
-from minirag.statistics.caution import conflicts, cut_off
+from minirag.statistics.caution import conflicts, cut_off, models_served
 from minirag.statistics.findings import Evaluation, comparison_of
 from minirag.statistics.labels import LABELS_FILE, read_labels
 from minirag.statistics.replication import Replication, replication
@@ -13,6 +13,7 @@ __all__ = [
     "comparison_of",
     "conflicts",
     "cut_off",
+    "models_served",
     "question_kinds",
     "read_labels",
     "replication",

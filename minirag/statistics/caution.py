@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from minirag.message_log import Exchange
 from minirag.query import Answer
 
 _RELATIVES = {
@@ -56,3 +57,12 @@ def cut_off(answers: Mapping[tuple[str, str], Answer]) -> list[str]:
         f"{count} of {all_of[arm]} answers of {arm} end at the reply's limit of tokens, and were judged as they are."
         for arm, count in cut.items()
     ]
+
+
+def models_served(log: Iterable[Exchange]) -> dict[str, list[str]]:
+    """Return what each requested model called itself in the replies of a log."""
+    served: dict[str, set[str]] = {}
+    for exchange in log:
+        if exchange.error is None and exchange.endpoint in {"chat.completions", "embeddings"}:
+            served.setdefault(exchange.model, set()).add(exchange.served_model)
+    return {model: sorted(names) for model, names in sorted(served.items())}

@@ -20,12 +20,12 @@ from doubles import Script
 from minirag import EmbeddingModel, MessageLog, VectorStore, offline
 from minirag.chunker import Chunk
 from minirag.cli.main import main
+from minirag.corpus import Settings
 from minirag.errors import LogError, Unfinished
 from minirag.message_log import Exchange
 from minirag.pipeline import Run
 from minirag.retry import check_interrupted, in_order
 from minirag.service import Service
-from minirag.settings import Settings
 from minirag.testing import completion
 
 ROOT = Path(__file__).parents[2]
@@ -147,15 +147,16 @@ def test_a_long_log_takes_a_small_part_of_its_size_in_memory(tmp_path: Path) -> 
 
 def run(folder: Path) -> Run:
     """A run that connects to nothing."""
-    return Run(folder, Settings((str(SAMPLE),), **MODELS), lambda: Service("http://127.0.0.1:1/v1"))
+    return Run(folder, Settings((str(SAMPLE),), **MODELS), Service("http://127.0.0.1:1/v1"))
 
 
 HOLDS = """
 import sys
 from pathlib import Path
 from minirag.pipeline import Run
-from minirag.settings import Settings
-with Run(Path(sys.argv[1]), Settings(("a.txt",), "t", "s", "j", "e"), lambda: None):
+from minirag.service import Service
+from minirag.corpus import Settings
+with Run(Path(sys.argv[1]), Settings(("a.txt",), "t", "s", "j", "e"), Service("http://127.0.0.1:1/v1")):
     print("here", flush=True)
     sys.stdin.read()
 """

@@ -1,0 +1,263 @@
+"""The settings of a run, and its corpus: pages, chunks, their index, the questions about them, and asking them."""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag import curation
+from minirag.chunker import Chunk, chunk
+from minirag.documents import Pages, load
+from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError
+from minirag.files import write_jsonl
+from minirag.models import Chat, Embedder
+from minirag.query import Answer, QueryEngine
+from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
+from minirag.retry import in_order
+from minirag.vector_store import Store, VectorStore
+
+StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
+"""Builds an index outside the run's folder from the chunks, the embedding model and that model's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a run, all of them in `run.json`. Models have no default.
+
+    `train_questions` and `eval_questions` are a number to generate or a file with a question a line; `tuned` names a
+    model that was trained elsewhere; `control` also judges the untrained student with a better prompt;
+    `judge_window=None` is `context_window`.
+    """
+
+    documents: tuple[str, ...]
+    teacher: str
+    student: str
+    judge: str
+    embedding: str
+    train_questions: int | str = 40
+    eval_questions: int | str = 40
+    top_k: int = 2
+    context_window: int = 2048
+    reply_tokens: int = 256
+    chunk_size: int = 1024
+    chunk_overlap: int = 128
+    temperature: float | None = 0.0
+    seed: int = 0
+    ef_search: int | None = None
+    suffix: str | None = None
+    tuned: str | None = None
+    tokenizer: str | None = None
+    judge_window: int | None = None
+    metrics: tuple[str, ...] = ("faithfulness", "answer_relevancy")
+    control: bool = False
+    rounds: int = 1
+    margin: float | None = None
+    use_eval_pages: bool = False
+    keep_all: bool = False
+    abstain_share: float = 0.0
+    idle_refines: str = "drop"
+    system_as_sent: bool = False
+    validation_share: float = 0.0
+    format: str = "chat"
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+    prices: str | None = None
+    max_cost: float | None = None
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """The values of the job that are set, as the API names them."""
+        values: dict[str, float | None] = {"n_epochs": self.epochs, "batch_size": self.batch_size}
+        values["learning_rate_multiplier"] = self.learning_rate_multiplier
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass
+class Corpus:
+    """The documents of a run: ask for `pages`, `chunks`, `store` or `questions`, and the steps before are done.
+
+    `index_name` names the embedding model and its service, since two services may use one name for different models.
+    `say` gets one line a step.
+    """
+
+    folder: Path
+    settings: Settings
+    embed: Embedder
+    teacher: Chat
+    index_name: str
+    workers: int = 8
+    build_store: StoreBuilder | None = None
+    say: Callable[[str], None] = lambda _: None
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    failures: list[str] = field(default_factory=list)
+
+    @cached_property
+    def pages(self) -> Pages:
+        pages = load(*self.settings.documents)
+        removed, empty = sum(pages.removed.values()), pages.empty
+        text = f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty)} with text"
+        text += f"; removed {removed} running headers, page numbers and the like" if removed else ""
+        if empty:
+            names = [f"{p.source} page {p.number}{f' ({p.error})' if p.error else ''}" for p in empty[:10]]
+            text += f"; no text on {', '.join(names)}" + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
+        self.say(text)
+        return pages
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        return chunk(self.pages, size=self.settings.chunk_size, overlap=self.settings.chunk_overlap)
+
+    @cached_property
+    def page_of(self) -> dict[str, PageKey]:
+        """The page of each chunk id."""
+        return {chunk.id: (chunk.source, chunk.page) for chunk in self.chunks}
+
+    @cached_property
+    def store(self) -> Store:
+        """`chunks.jsonl` and `vectors.npy`; those of an earlier run if they have the same chunks and model."""
+        if self.build_store is not None:
+            store = self.build_store(self.chunks, self.embed, self.index_name)
+            write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
+        else:
+            with suppress(StoreError):
+                store = VectorStore.open(self.folder, model=self.index_name)
+                if list(store.chunks) == self.chunks:
+                    self.say(f"index: {counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
+                    return store
+            store = VectorStore.build(self.chunks, self.embed)
+            store.model = self.index_name
+            store.save(self.folder)
+        size = f"at most {self.settings.chunk_size} tokens"
+        self.say(f"index: {counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
+        return store
+
+    @cached_property
+    def _unflagged(self) -> list[Question]:
+        """The questions as generated or read from files, without those that a person rejected."""
+        settings, decisions = self.settings, curation.read_decisions(self.folder)
+        sources = {"train": settings.train_questions, "eval": settings.eval_questions}
+        questions = make_questions(
+            sources,
+            self.chunks,
+            self.store,
+            self.embed,
+            self.teacher,
+            rejected=curation.rejected(decisions),
+            seed=settings.seed,
+            workers=self.workers,
+            context_window=settings.context_window,
+            progress=partial(self.progress, "questions"),
+        )
+        questions = curation.decided(questions, decisions)
+        if lost := set(sources) - {question.split for question in questions}:
+            raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
+        return questions
+
+    @cached_property
+    def question_vectors(self) -> dict[str, NDArray[np.float32]]:
+        """The embedding of each question, by its id."""
+        texts = [question.text for question in self._unflagged]
+        rows = self.embed.embed(texts, tags={"for": "questions"})
+        return {question.id: row for question, row in zip(self._unflagged, rows, strict=True)}
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        """`questions.jsonl`: train questions, then eval questions, each with flags for what speaks against it."""
+        questions = self._unflagged
+        nearest = self.store.search(np.stack([*self.question_vectors.values()]), self.settings.top_k)
+        retrieved = {
+            question.id: {(hit.chunk.source, hit.chunk.page) for hit in hits}
+            for question, hits in zip(questions, nearest, strict=True)
+        }
+        trained_on = {page for question in questions if question.split == "train" for page in retrieved[question.id]}
+        questions = curation.flag_questions(
+            questions,
+            pages={(page.source, page.number): page.text for page in self.pages},
+            page_of=self.page_of,
+            retrieved=retrieved,
+            trained_on=trained_on if self.settings.use_eval_pages else (),
+        )
+        write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
+        for split in SPLITS:
+            own = [question for question in questions if question.split == split]
+            pages = {self.page_of[question.chunk_id] for question in own if question.chunk_id}
+            flagged = sum(1 for question in own if doubts(question))
+            purpose = "training" if split == "train" else "evaluation"
+            text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
+            self.say(text + (f", {flagged} flagged" if flagged else ""))
+        return questions
+
+    def reconsider(self) -> None:
+        """Make the questions again, with the decisions that a person has made since."""
+        for step in ("_unflagged", "question_vectors", "questions"):
+            vars(self).pop(step, None)
+        _ = self.questions
+
+    def of_split(self, split: str) -> list[Question]:
+        """Return the questions of one split, in order."""
+        return [question for question in self.questions if question.split == split]
+
+    @property
+    def eval_pages(self) -> set[PageKey]:
+        """The pages of the eval questions: no training prompt may show them."""
+        return {self.page_of[question.chunk_id] for question in self.of_split("eval") if question.chunk_id}
+
+    def ask(
+        self, engines: Mapping[str, QueryEngine], split: str, hidden: Collection[PageKey] = ()
+    ) -> dict[tuple[str, str], Answer]:
+        """Return each arm's answers to the questions of a split, by (arm, question id).
+
+        No prompt shows a page of `hidden`. Questions whose call fails for good are left out and listed in `failures`.
+        """
+        where = (lambda chunk: (chunk.source, chunk.page) not in hidden) if hidden else None
+
+        def ask(task: tuple[str, Question]) -> Answer | ServiceError:
+            arm, question = task
+            tags = {"question": question.id, "split": split, "arm": arm}
+            vector = self.question_vectors[question.id]
+            try:
+                return engines[arm].query(question.text, vector=vector, where=where, tags=tags)
+            except ServiceRefused:  # every other call would be refused as well
+                raise
+            except ServiceError as error:
+                return error
+
+        tasks = [(arm, question) for arm in engines for question in self.of_split(split)]
+        answers: dict[tuple[str, str], Answer] = {}
+        for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
+            arm, question = tasks[done - 1]
+            if isinstance(result, ServiceError):
+                self.failures.append(f"{question.id} ({arm}): {result}")
+            else:
+                answers[arm, question.id] = result
+            self.progress("ask", done, len(tasks))
+        calls = sum(len(answer.drafts) for answer in answers.values())
+        self.say(f"ask: {len(answers)} answers by {', '.join(engines)}, {calls - len(answers)} of {calls} calls refine")
+        return answers
+
+    def inputs(self) -> dict[str, Any]:
+        """Return hashes of all that went in, by people's hands too, and what was left out of the pages."""
+        sources = {name: getattr(self.settings, name) for name in ("train_questions", "eval_questions")}
+        by_people = {name: self.folder / name for name in ("decisions.jsonl", "labels.jsonl")}
+
+        def sha256(path: Path) -> str:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+
+        return {
+            "documents": dict(self.pages.sha256),
+            "question_files": {name: sha256(Path(path)) for name, path in sources.items() if isinstance(path, str)},
+            "a_person_said": {name: sha256(path) for name, path in by_people.items() if path.exists()},
+            "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
+        }
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 page`, `2 pages`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
