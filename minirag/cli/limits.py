@@ -35,6 +35,12 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
         raise InputError("The suffix of a tuned model has 1 to 64 characters.")
     check_metrics(settings.metrics)
+    _check_names(settings, tuned_elsewhere)
+    _check_windows(settings)
+
+
+def _check_names(settings: Settings, tuned_elsewhere: bool) -> None:
+    """Raise InputError for models or documents that cannot be meant."""
     if tuned_elsewhere and settings.tuned is None:
         raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
     if settings.tuned == settings.student and not tuned_elsewhere:
@@ -43,7 +49,6 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
         raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
     if not settings.documents:
         raise InputError("No document was named; name a PDF, a text, a Markdown file or an address.")
-    _check_windows(settings)
 
 
 def check_pages(settings: Settings, pages: Sequence[Page]) -> None:
