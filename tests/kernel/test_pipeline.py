@@ -148,7 +148,7 @@ def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_
     assert all(set(s["exchanges"]) <= known for s in scores)
     stages = {e.id: e.stage for e in MessageLog(folder / "messages.jsonl")}
     relevancy = next(s for s in scores if s["metric"] == "answer_relevancy")
-    assert [stages[id] for id in relevancy["exchanges"]] == ["reverse", "embed"]
+    assert [stages[id] for id in relevancy["exchanges"]] == ["reverse"]
 
 
 def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> None:
