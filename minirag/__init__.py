@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.chunker import chunk as chunk
     from minirag.comparison import Comparison as Comparison
     from minirag.comparison import compare as compare
+    from minirag.curation import write_training_file as write_training_file
     from minirag.documents import Page as Page
     from minirag.documents import load as load
     from minirag.errors import MiniragError as MiniragError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.pipeline import Run as Run
     from minirag.query import Answer as Answer
     from minirag.query import QueryEngine as QueryEngine
-    from minirag.training import write_training_file as write_training_file
     from minirag.vector_store import VectorStore as VectorStore
 
 VERSION = "0.2.0"
@@ -60,7 +60,7 @@ _MODULES = {
     "evaluate": "evaluation",
     "faithfulness": "metrics.faithfulness",
     "load": "documents",
-    "write_training_file": "training",
+    "write_training_file": "curation",
 }
 """The public names and their modules, none of which has a public name itself: `minirag.compare` is the function."""
 __all__ = list(_MODULES)

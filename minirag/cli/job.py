@@ -9,7 +9,7 @@ from typing import Any
 from minirag.cli.connect import OFFLINE, connect, service_of
 from minirag.cli.resume import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
-from minirag.errors import InputError, JobError
+from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog
 from minirag.service import Service
@@ -27,10 +27,16 @@ def main(options: Mapping[str, Any]) -> int:
             raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
         offline = facts["service"] == OFFLINE or "offline" in options
         service = service_of("student", options, stack) or connect(options, stack, folder, offline=offline)
-        state = _newest_state(MessageLog(folder / "messages.jsonl"), service)
+        log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
+        state = _newest_state(log, service)
         if state is None:
             raise JobError(f"The log of {folder} knows of no job at {service.address}.")
-        job = FineTuningJob(service, state, path=folder / "job.json")  # no log: a waiting run may be writing to it
+        is_free = True
+        try:
+            log.lock()
+        except LogError:  # a run that waits for the job is writing to the log
+            is_free = False
+        job = FineTuningJob(service, state, log=log if is_free else None, path=folder / "job.json")
         if "cancel" in options:
             job.cancel()
         else:

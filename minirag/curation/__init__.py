@@ -4,7 +4,7 @@ from minirag.curation.answers import CLASSES, abstains
 from minirag.curation.chat_file import Checked, check_files, curate_file
 from minirag.curation.decisions import NAME as DECISIONS
 from minirag.curation.decisions import Decision, decided, read_decisions, rejected, write_decisions
-from minirag.curation.examples import review_examples, write_variants
+from minirag.curation.examples import review_examples, write_training_file, write_variants
 from minirag.curation.flags import flag_questions
 from minirag.curation.rules import curate
 
@@ -23,5 +23,6 @@ __all__ = [
     "rejected",
     "review_examples",
     "write_decisions",
+    "write_training_file",
     "write_variants",
 ]

@@ -1,16 +1,19 @@
 """The review of a training file: drops leaks and what `curate` finds, holds out examples, adds the other formats."""
 
+import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from minirag import training
 from minirag.curation.answers import PARAPHRASE, classify
 from minirag.curation.rules import curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.files import write_jsonl
+from minirag.message_log import MessageLog
 from minirag.prompts import NOT_STATED
 from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
 from minirag.text import words
@@ -168,6 +171,20 @@ def hold_out(
         validation |= by_question.pop(best)
         removed |= touching[best]
     return validation, removed - validation
+
+
+def write_training_file(
+    log: MessageLog,
+    path: str | os.PathLike[str],
+    *,
+    review: Callable[[Sequence[Example]], Sequence[Example]] = review_examples,
+    **options: Any,
+) -> TrainingFile:
+    """Write the log's answers that are worth training on; `minirag.write_training_file`.
+
+    `review` drops refusals, duplicates and the like; `options` are those of `training.write_training_file`.
+    """
+    return training.write_training_file(log, path, review=review, **options)
 
 
 def write_variants(file: TrainingFile, *, prompt_completion: bool = False) -> Path | None:
