@@ -1,4 +1,4 @@
-"""A log, a training file and an index that somebody damaged are read, or refused with one sentence."""
+"""A log, an index, a training file or a document that somebody damaged is read, or refused with one sentence."""
 
 import contextlib
 import io
@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minirag import VectorStore
+import minirag
+from minirag import VectorStore, load
 from minirag.cli.main import main
 from minirag.errors import MiniragError
 
 DATA = Path(__file__).parents[1] / "data" / "run-0.1.0.tar.xz"
+SAMPLES = Path(minirag.__file__).parent / "data"
 PIECES = [b"", b"\0", b"\n", b"{", b"null", b"-1", b"1e999", b'"', b"\xff\xfe", b"\xed\xa0\x80", b"{}\n"]
 
 
@@ -48,21 +50,49 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return work / "small"
 
 
+DAMAGE = st.tuples(st.floats(0, 1), st.one_of(st.integers(0, 8), st.integers(0, 100_000)), st.sampled_from(PIECES))
+"""Where a file is damaged, as a share of its length; how many bytes are lost there; what stands in their place."""
+
+
+def damaged(whole: bytes, damage: tuple[float, int, bytes]) -> bytes:
+    place, lost, piece = damage
+    start = int(place * len(whole))
+    return whole[:start] + piece + whole[start + lost :]
+
+
+def assert_one_sentence(error: MiniragError) -> None:
+    assert str(error).isprintable()
+    assert str(error).endswith(".")
+
+
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=300, deadline=None)
-@given(st.floats(0, 1), st.one_of(st.integers(0, 8), st.integers(0, 100_000)), st.sampled_from(PIECES))
+@given(DAMAGE)
 def test_a_damaged_file_is_read_or_refused_with_one_sentence(
-    folder: Path, name: str, place: float, removed: int, piece: bytes
+    folder: Path, name: str, damage: tuple[float, int, bytes]
 ) -> None:
     path = folder / name
     whole = path.read_bytes()
-    start = int(place * len(whole))
     try:
-        path.write_bytes(whole[:start] + piece + whole[start + removed :])
+        path.write_bytes(damaged(whole, damage))
         READERS[name](folder)
     except MiniragError as error:
-        sentence = str(error)
-        assert "\n" not in sentence
-        assert sentence.isprintable()
+        assert_one_sentence(error)
     finally:
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["sample-report.pdf", "sample-report.md"])
+@settings(max_examples=100, deadline=None)
+@given(DAMAGE, DAMAGE)
+def test_a_damaged_document_is_loaded_clean_or_refused_with_one_sentence(
+    folder: Path, name: str, first: tuple[float, int, bytes], second: tuple[float, int, bytes]
+) -> None:
+    path = folder / name
+    path.write_bytes(damaged(damaged((SAMPLES / name).read_bytes(), first), second))
+    try:
+        pages = load(path)
+    except MiniragError as error:
+        assert_one_sentence(error)
+    else:
+        assert not any(set(page.text) & set("\0\r\f") for page in pages)
