@@ -1,9 +1,8 @@
-"""Row 3. Pages become chunks: slices of at most `size` tokens, counted exactly, cut where a reader would cut.
+"""Chunks: slices of at most `size` tokens of a page, counted exactly, cut where a reader would cut.
 
-A cut falls on the end of a paragraph if one lies in the last quarter of the room, else of a sentence; only a
-sentence that is larger than a chunk is cut between words, and a word that is, between tokens. A chunk never crosses
-a page border, so its page is certain, and the chunks of a page cover all of it but white space larger than a chunk.
-Neighbours share whole sentences, as many as `overlap` tokens hold; where no whole sentence fits they share nothing.
+A chunk ends with a paragraph if one ends in the last quarter of its tokens, else with a sentence. Only a sentence that
+is larger than a chunk is cut between words, and only a word that is, between tokens. A chunk never crosses a page
+border, and the chunks of a page cover its text. Neighbours share whole sentences, as many as fit the overlap.
 
 >>> from minirag.documents import Page
 >>> text = "The city runs the trams. The state runs the trains. " * 2 + "Nobody runs the boats."
@@ -17,44 +16,33 @@ p7-afaf3782 77 126 11
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
-from functools import partial
-from itertools import chain, islice
-from operator import attrgetter
+from functools import lru_cache, partial
+from itertools import accumulate, pairwise
 from typing import Any
 
 from minirag.documents import Page
 from minirag.errors import InputError
-from minirag.sentences import sentence_spans
-from minirag.spread import IN_FLIGHT, spread
-from minirag.text import Tokenizer, encoding
+from minirag.text import Tokenizer, encoding, sentence_spans
 
 MIN_SIZE = 16
-PAGES_PER_PART = 32
 
-Span = tuple[int, int, int]
-"""Start, end and tokens of a chunk in its page's text."""
-
-# The vocabularies' patterns split a text here whatever stands further left or right: before a space that follows a
-# word, between a line end and what follows it, before a CJK mark that follows a CJK letter, and, for text without any
-# of these, before a digit or a mark that follows a Latin letter. ("/" may stay with the line end before it, and "'"
-# with the letter.) So the counts of the two sides add up, and no text is encoded twice.
+# Both vocabularies split every text at a joint, whatever stands further left or right, so the tokens of the two sides
+# add up: before white space other than a line end, between a line end and text, between a letter or digit and a mark.
+# ("/" may belong to the line end before it, and "'" to the letter.)
 _JOINT = re.compile(
-    r"(?<=\S)(?= )|(?<=\n)(?=[^\s/])|(?<=[ぁ-ゖァ-ヺ一-龥])(?=[。！？，、；：])|(?<=[A-Za-z])(?=[!-&(-@[-`{-~])"
+    r"(?<=\S)(?=[^\S\r\n\x1c-\x1f])|(?<=\n)(?=[^\s/])|(?<=[A-Za-z0-9ぁ-ゖァ-ヺ一-龥])(?=[!-&(-/:-@[-`{-~。！？，、；：])"
 )
-_LAST_JOINT = re.compile(rf"(?s:.*)(?:{_JOINT.pattern})")
-_UNBROKEN = 100
-"""Characters after which a text is taken to have no joint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A contiguous slice of one source's text: `text == source_text[start:end]`, in characters, all on one page.
 
-    `tokens` is the exact count of `text` alone. `id` names page and content: the same text at the same place of
-    the same source has the same id in every run.
+    `tokens` is the exact count of `text`. `id` names page and content: it is the same in every run as long as the
+    source, the place and the text are.
     """
 
     id: str
@@ -66,20 +54,19 @@ class Chunk:
     text: str
 
     def to_json(self) -> dict[str, Any]:
-        """The fields in order, as one line of `chunks.jsonl` holds them."""
-        return dict(zip(_TYPES, _FIELDS(self), strict=True))
+        """Return the fields in order, as one line of `chunks.jsonl` holds them."""
+        return {name: getattr(self, name) for name in _TYPES}
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Chunk":
-        """The chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
-        found = cls(**line)
-        if [type(line[name]) for name in _TYPES] != list(_TYPES.values()):
+        """Return the chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
+        chunk = cls(**line)
+        if any(type(line[name]) is not kind for name, kind in _TYPES.items()):
             raise ValueError(f"the fields of a chunk have other types: {line!r:.80}")
-        return found
+        return chunk
 
 
 _TYPES = {field.name: field.type for field in fields(Chunk)}
-_FIELDS = attrgetter(*_TYPES)
 
 
 def chunk(
@@ -89,189 +76,73 @@ def chunk(
     overlap: int = 128,
     tokenizer: str = "o200k_base",
     executor: Executor | None = None,
-    in_flight: int = IN_FLIGHT,
 ) -> list[Chunk]:
     """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
-    Blank pages give no chunk. Each text is encoded about once, so this takes hardly longer than counting.
+    Blank pages give no chunk. With an `executor` of `concurrent.futures` its `map` cuts the pages.
 
-    With an `executor` (any of `concurrent.futures`) its workers, where minirag must be installed, cut 32 pages at a
-    time, at most `in_flight` such parts at once; the chunks are the same.
-
-    Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`; Unfinished if
-    the executor fails.
+    Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`.
     """
     if size < MIN_SIZE:
         raise InputError(f"The chunk size of {size} tokens is too small: take {MIN_SIZE} or more.")
     if not 0 <= overlap <= size // 2:
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
-    if in_flight < 1:
-        raise InputError(f"in_flight is {in_flight}; give at least 1.")
-    encoding(tokenizer)  # is known
-    cut = partial(_cut, size=size, overlap=overlap, tokenizer=tokenizer)
-    parts = _parts(pages)
-    done = map(cut, parts) if executor is None else spread(executor, cut, parts, in_flight)
+    pages = list(pages)
+    cut = partial(_cut, tokenizer=encoding(tokenizer), size=size, overlap=overlap)
+    texts = [page.text for page in pages]
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
-    for page, spans in chain.from_iterable(done):
+    for page, spans in zip(pages, executor.map(cut, texts, chunksize=32) if executor else map(cut, texts), strict=True):
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
         for start, end, tokens in spans:
             text = page.text[start:end]
-            if not text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
-                name = _name(page, offset + start, text, ids)
-                chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
+            if text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
+                continue
+            key = f"{page.source}\0{offset + start}\0{text}".encode("utf-8", "surrogatepass")
+            digest, digits = hashlib.sha256(key).hexdigest(), 8
+            while (name := f"p{page.number}-{digest[:digits]}") in ids:
+                digits += 1
+            ids.add(name)
+            chunks.append(Chunk(name, page.source, page.number, offset + start, offset + end, tokens, text))
     return chunks
 
 
-def _parts(pages: Iterable[Page]) -> Iterator[list[Page]]:
-    """The pages, as many at a time as are worth the way to another process."""
-    rest = iter(pages)
-    while part := list(islice(rest, PAGES_PER_PART)):
-        yield part
-
-
-def _cut(pages: Sequence[Page], size: int, overlap: int, tokenizer: str) -> list[tuple[Page, list[Span]]]:
-    """Each page with the spans of its chunks."""
-    counter = encoding(tokenizer)
-    return [(page, list(_spans(page.text, counter, size, overlap))) for page in pages]
-
-
-def _name(page: Page, start: int, text: str, taken: set[str]) -> str:
-    """Eight digits of a hash tell the chunks of a page apart; more of them in the rare case that they do not."""
-    digest = hashlib.sha256(f"{page.source}\0{start}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
-    digits = 8
-    while (name := f"p{page.number}-{digest[:digits]}") in taken:
-        digits += 1
-    taken.add(name)
-    return name
-
-
-class _Counted:
-    """A text that is encoded once, whose slices are counted exactly without encoding more than their edges again.
-
-    Between two joints a slice has the tokens that the whole text has there; what it has before its first joint and
-    behind its last is counted alone. `ends` are the whole text's tokens as `Tokenizer.ends` gives them. They are
-    only nearly right where two surrogates make one character in it: then nothing adds up, and slices are encoded.
-    """
-
-    def __init__(self, text: str, tokenizer: Tokenizer) -> None:
-        self.text = text
-        self.tokenizer = tokenizer
-        self.ends = tokenizer.ends(text).data  # a view, whose items are got much sooner than an array's
-        self.adds_up = len(self.ends) > 0 and self.ends[-1] == len(text)
-        self._head: tuple[int, int | None, int] = (-1, None, 0)
-
-    def head(self, start: int) -> tuple[int | None, int]:
-        """The first joint after `start` if one is near, and the tokens up to it. The last answer is kept."""
-        if self._head[0] != start:
-            first = self._joint_after(start)
-            tokens = 0 if first is None else self.tokenizer.count(self.text[start:first])
-            self._head = (start, first, tokens)
-        return self._head[1:]
-
-    def tokens(self, start: int, end: int) -> int:
-        """The tokens of `text[start:end]`, exactly."""
-        first, tokens = self.head(start)
-        last = self._joint_before(end)
-        if first is None or last is None or first > last or not self.adds_up:
-            return self.tokenizer.count(self.text[start:end])
-        if last < end:
-            tokens += self.tokenizer.count(self.text[last:end])
-        return tokens + self._before(last) - self._before(first)
-
-    def fits(self, start: int, end: int, size: int) -> bool:
-        """Whether `text[start:end]` has at most `size` tokens; every token of ASCII has a character or more."""
-        if end - start <= size and self.text[start:end].isascii():
-            return True
-        return end <= self.reach(start, size) and self.tokens(start, end) <= size
-
-    def past(self, start: int, tokens: int) -> int:
-        """Which token of the text is the first that `tokens` tokens from `start` do not hold; or how many there are."""
-        first, before = self.head(start)
-        held = self._before(start) if first is None else self._before(first) - before
-        return min(held + tokens, len(self.ends))
-
-    def reach(self, start: int, tokens: int) -> int:
-        """An offset that `tokens` tokens from `start` do not reach, but nearly."""
-        past = self.past(start, tokens)
-        if past == len(self.ends):
-            return len(self.text)
-        end = self.ends[past]
-        return self._joint_after(end) or min(end + _UNBROKEN, len(self.text))
-
-    def back(self, end: int, tokens: int) -> int:
-        """An offset that `tokens` tokens before `end` do not reach, but nearly."""
-        before = self._before(self._joint_before(end) or end) - tokens - 2
-        if before < 0:
-            return 0
-        start = self.ends[before]
-        return self._joint_before(start) or max(start - _UNBROKEN, 0)
-
-    def _before(self, offset: int) -> int:
-        """The tokens of the whole text up to `offset`."""
-        return bisect_right(self.ends, offset)
-
-    def _joint_after(self, offset: int) -> int | None:
-        match = _JOINT.search(self.text, offset + 1, offset + _UNBROKEN)
-        return match and match.start()
-
-    def _joint_before(self, offset: int) -> int | None:
-        """The last joint that is not after `offset`, if one is near."""
-        match = _LAST_JOINT.match(self.text, max(offset - _UNBROKEN, 0) + 1, offset + 1)
-        return match and match.end()
-
-
-def _spans(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> Iterator[Span]:
-    """The (start, end, tokens) of a page's chunks."""
-    counted = _Counted(text, tokenizer)
-    if counted.adds_up and len(counted.ends) <= size:
-        yield 0, len(text), len(counted.ends)
-        return
-    borders = [end for _, end in sentence_spans(counted.text)]
+def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple[int, int, int]]:
+    """Return the (start, end, tokens) of the chunks of a page's text."""
+    if len(text) <= 4 * size and (tokens := tokenizer.count(text)) <= size:  # most pages, if chunks are large
+        return [(0, len(text), tokens)] if text else []
+    borders = [end for _, end in sentence_spans(text)]
+    counted = _CountedText(text, borders, tokenizer)
+    spans: list[tuple[int, int, int]] = []
     start = end = 0
-    while end < len(counted.text):
-        start = _start(counted, borders, (start, end), size, overlap) if end else 0
-        end, tokens = _end(counted, borders, start, end, size)
-        yield start, end, tokens
+    while end < len(text):
+        following = bisect_right(borders, end)
 
-
-def _start(counted: _Counted, borders: list[int], last: tuple[int, int], size: int, overlap: int) -> int:
-    """Where the chunk after the `last` one starts: the next sentence must fit behind the shared ones."""
-    end = last[1]
-    following = borders[bisect_right(borders, end)]
-    index = bisect_left(borders, end)
-    if not overlap or borders[index] != end or not counted.fits(end, following, size):
-        return end
-    index = bisect_left(borders, max(last[0] + 1, counted.back(end, overlap)))
-    while borders[index] < end and counted.tokens(borders[index], end) > overlap:
-        index += 1
-    while (start := borders[index]) < end and not counted.fits(start, following, size):
-        index += 1
-    return start
-
-
-def _end(counted: _Counted, borders: list[int], start: int, done: int, size: int) -> tuple[int, int]:
-    """Where a chunk ends that starts at `start` and must pass `done`; and its tokens."""
-    lowest = bisect_right(borders, max(start, done))
-    index = bisect_right(borders, counted.reach(start, size)) - 1
-    while index >= lowest and (tokens := counted.tokens(start, borders[index])) > size:
-        index -= 1
-    if index < lowest:
-        return _cut_sentence(counted, start, size)
-    if borders[index] < len(counted.text):
-        last = borders[index]
-        quarter = counted.back(last, size // 4)
-        for earlier in range(index, lowest - 1, -1):
-            if borders[earlier] < quarter:
-                break
-            if _ends_paragraph(counted.text, borders[earlier]):
-                if counted.tokens(borders[earlier], last) > size // 4:
+        # Start with whole sentences of the chunk before, as many as the overlap holds and leave room for the next.
+        shared = borders[bisect_right(borders, max(start, counted.back(end, overlap))) : following - 1]
+        start = end
+        if end in borders:
+            for border in shared:
+                if counted.tokens(border, end) <= overlap and counted.tokens(border, borders[following]) <= size:
+                    start = border
                     break
-                return borders[earlier], counted.tokens(start, borders[earlier])
-    return borders[index], tokens
+
+        # End with the last sentence that fits, or with a paragraph that ends in the last quarter before that.
+        ends = borders[following : bisect_right(borders, counted.reach(start, size))]
+        last = next((border for border in reversed(ends) if counted.tokens(start, border) <= size), 0)
+        quarter = counted.back(last, size // 4)
+        paragraphs = [b for b in ends if quarter <= b <= last < len(text) and _ends_paragraph(text, b)]
+        if not last:
+            end = _cut_sentence(counted, start, size)
+        elif paragraphs and counted.tokens(paragraphs[-1], last) <= size // 4:
+            end = paragraphs[-1]
+        else:
+            end = last
+        spans.append((start, end, counted.tokens(start, end)))
+    return spans
 
 
 def _ends_paragraph(text: str, end: int) -> bool:
@@ -279,19 +150,76 @@ def _ends_paragraph(text: str, end: int) -> bool:
     return before[-2:].isspace() and before[len(before.rstrip()) :].count("\n") > 1
 
 
-def _cut_sentence(counted: _Counted, start: int, size: int) -> tuple[int, int]:
-    """Cut between words, or between tokens where even one word is too large."""
+def _cut_sentence(counted: "_CountedText", start: int, size: int) -> int:
+    """Return where a chunk ends between words, or between tokens if even one word is too large."""
     text = counted.text
-    end = counted.ends[counted.past(start, size) - 1]
-    tokens = counted.tokens(start, end)
-    if tokens != size:  # cut here, the text is split in another way
-        end = start + counted.tokenizer.prefix(text[start : counted.reach(start, size)], size)
-        tokens = counted.tokens(start, end)
+    end = counted.token_border(start, size) or start + counted.tokenizer.prefix(text[start:], size)
     words = text[start:end].rsplit(None, 1)
     if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
         end -= len(words[1])
-        tokens = counted.tokens(start, end)
-    while tokens > size:  # a space that now ends the text may be a token more
+    while counted.tokens(start, end) > size:  # a space that now ends the text may be a token more
         end -= 1
-        tokens = counted.tokens(start, end)
-    return end, tokens
+    return end
+
+
+class _CountedText:
+    """A text whose slices are counted exactly without encoding more of them than their ends.
+
+    The text is cut at a joint near each sentence border, and each piece is encoded once: `before[i]` is the number of
+    tokens before `cuts[i]`.
+    """
+
+    def __init__(self, text: str, borders: Sequence[int], tokenizer: Tokenizer) -> None:
+        self.text = text
+        self.tokenizer = tokenizer
+        places = [*borders, *range(4000, len(text), 4000)]  # also in sentences without an end, such as tables
+        joints = [_JOINT.search(text, place - 1, place + 200) for place in places]
+        self.cuts = sorted({0, *[joint.start() for joint in joints if joint], len(text)})
+        pieces = [text[start:end] for start, end in pairwise(self.cuts)]
+        self.before = [0, *accumulate(map(tokenizer.count, pieces))]
+
+    def tokens(self, start: int, end: int) -> int:
+        """Return the tokens of `text[start:end]`: those between two cuts, corrected at both ends."""
+        first = bisect_right(self.cuts, start) - 1
+        last = bisect_right(self.cuts, end) - 1
+        joint = _JOINT.search(self.text, start + 1, self.cuts[last] + 1)
+        if joint is None or joint.start() > self.cuts[last]:
+            return self._count(start, end)
+        between = self.before[last] - self.before[first]
+        outside = self._count(self.cuts[first], joint.start()) - self._count(start, joint.start())
+        return between - outside + self._count(self.cuts[last], end)
+
+    def token_border(self, start: int, tokens: int) -> int | None:
+        """Return where so many tokens from `start` end if a token of the page ends there, else None."""
+        cut = self.cuts[bisect_right(self.cuts, start) - 1]
+        joint = _JOINT.search(self.text, start + 1, start + 4000)
+        if joint is None or start - cut > 5000:  # a very long word
+            return None
+        before = self.tokens(cut, joint.start()) - self.tokens(start, joint.start())
+        for count in (before + tokens, before + tokens - 1):  # one less if a token of the page goes on at `start`
+            end = cut + self.tokenizer.prefix(self.text[cut:], count)
+            if self.tokens(start, end) == tokens:
+                return end
+        return None
+
+    def reach(self, start: int, tokens: int) -> int:
+        """Return an offset that no slice of so many tokens from `start` passes."""
+        past = bisect_right(self.before, self.before[bisect_left(self.cuts, start)] + tokens)
+        end = self.cuts[past] if past < len(self.cuts) else len(self.text)
+        if end - start > 8 * tokens:  # a long word or table; the end of the prefix may be split in another way
+            end = start + self.tokenizer.prefix(self.text[start:end], tokens + 8)
+        return end
+
+    def back(self, end: int, tokens: int) -> int:
+        """Return an offset before which no slice of so many tokens begins that ends at `end`."""
+        last = bisect_right(self.cuts, end) - 1
+        return self.cuts[max(bisect_left(self.before, self.before[last] - tokens) - 1, 0)]
+
+    def _count(self, start: int, end: int) -> int:
+        return _count(self.tokenizer.name, self.text[start:end])
+
+
+@lru_cache(4096)
+def _count(name: str, text: str) -> int:
+    """Count with the last results cached: many slices start or end with the same words."""
+    return encoding(name).count(text)

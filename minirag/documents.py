@@ -1,45 +1,41 @@
-"""Row 2. Documents become pages: PDF, plain text and Markdown files, and http(s) addresses of these.
+"""Documents become pages: PDF, plain text and Markdown files, and http(s) addresses of these.
 
-The text of a source is the plain concatenation of its pages' texts, with nothing between them; offsets of chunks
-count in it. So that no two words grow together there, each page's text ends with a line end unless it is empty.
+The text of a source is its pages' texts in order with nothing between them, and the offsets of chunks count in it. Each
+page's text ends with a line end unless it is empty, so that no two words grow together there.
 """
 
 import codecs
 import hashlib
-import math
+import ipaddress
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minirag.download import download
 from minirag.errors import DocumentError, InputError
-from minirag.pdf.cache import pdf_pages
-from minirag.pdf.cleaning import clean_characters, clean_pages
-from minirag.pdf.suspicious import suspicious
-from minirag.pdf.workers import MEMORY, MOST_PAGES, PAGE_SECONDS, RawPage
-from minirag.spread import IN_FLIGHT, spread
+from minirag.pdf import MEMORY, PAGE_SECONDS, clean_characters, clean_pages, read_pdf
+
+if TYPE_CHECKING:
+    import httpx
 
 Source = str | os.PathLike[str]
 
 BLOCK = 3000
-"""Characters in a page of a text that has no pages of its own, at most."""
+"""Characters of a page of a text that has no pages of its own, at most."""
+MAX_REDIRECTS = 5
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_ENCODING = re.compile(r"(?!idna|punycode|undefined|(?:raw[-_ ])?unicode[-_ ]escape)[a-z0-9][\w.-]{1,30}", re.I | re.A)
-"""Names of character sets; Python knows other things by that name, some of them slow."""
-
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
-_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
+_CONTROLS = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
-_TEXT_SUFFIXES = (".txt", *_MARKDOWN_SUFFIXES)
-_HEADING = re.compile(r"\n(?=#{1,6} )")
-_BORDERS = tuple(map(re.compile, (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")))  # the best one first
+_HEADING = r"\n(?=#{1,6} )"
+_BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
+"""Where a text may be cut into pages, the best place first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,73 +48,27 @@ class Page:
 
 
 class EmptyPage(NamedTuple):
-    """A page that gave no text; `error` says why if it could not be read, and is None if nothing stands on it."""
+    """A page without text; `error` says why if it could not be read, and is None if nothing stands on it."""
 
     source: str
     number: int
     error: str | None = None
 
 
-class SuspiciousText(NamedTuple):
-    """What somebody should look at: the `reason` is "hidden text", "instruction" or "invisible characters"."""
-
-    source: str
-    number: int
-    reason: str
-    excerpt: str
-
-
 class Pages(list[Page]):
     """The pages of one or more documents, in order, the empty ones included.
 
-    `removed`     what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
-                  characters of "NUL", "lone surrogate" and "control character"
-    `empty`       the pages without text, in order
-    `suspicious`  text that is hidden from people or told to a model, in order of pages; nothing of it is removed
-    `sha256`      source -> hash of the bytes it was read from
+    `removed`  what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
+               characters of "NUL", "lone surrogate" and "control character"
+    `empty`    the pages without text, in order
+    `sha256`   source -> hash of the bytes it was read from
     """
 
-    def __init__(
-        self,
-        pages: Iterable[Page] = (),
-        *,
-        removed: Counter[str] | None = None,
-        empty: Iterable[EmptyPage] = (),
-        suspicious: Iterable[SuspiciousText] = (),
-        sha256: dict[str, str] | None = None,
-    ) -> None:
+    def __init__(self, pages: Iterable[Page] = (), *, sha256: Mapping[str, str] | None = None) -> None:
         super().__init__(pages)
-        self.removed: Counter[str] = Counter(removed)
-        self.empty = list(empty)
-        self.suspicious = list(suspicious)
+        self.removed: Counter[str] = Counter()
+        self.empty: list[EmptyPage] = []
         self.sha256 = dict(sha256 or {})
-
-    def add(self, others: "Pages") -> None:
-        """Append the pages of other documents, and all that is known of them."""
-        self += others
-        self.removed += others.removed
-        self.empty += others.empty
-        self.suspicious += others.suspicious
-        self.sha256 |= others.sha256
-
-
-class _Limits(NamedTuple):
-    """How a document is read: see `load`."""
-
-    workers: int | None
-    cache: Path | bool | None
-    page_seconds: float
-    page_memory: int
-
-
-class _Document(NamedTuple):
-    """The bytes of a source, and what is known of their kind."""
-
-    source: str
-    data: bytes
-    suffix: str
-    media_type: str = ""
-    charset: str | None = None
 
 
 def load(
@@ -130,7 +80,6 @@ def load(
     page_seconds: float = PAGE_SECONDS,
     page_memory: int = MEMORY,
     executor: Executor | None = None,
-    in_flight: int = IN_FLIGHT,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
 
@@ -138,224 +87,212 @@ def load(
     form feed; without any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a
     paragraph, a line, a sentence or a word, the first of these that stands in the block's second half.
 
-    A PDF is read in child processes: a page that breaks its limits is empty and named in `Pages.empty`, and behind
-    ten of them the document is not read on. What looks planted, in any document, is named in `Pages.suspicious`. An
-    address that the user names may be in a private network; a redirect may not lead from a public address into one,
-    nor from https to http. No more than the address is sent anywhere.
+    An address may be in a private network, but a redirect may not lead from a public address into one.
 
-    With an `executor` (any of `concurrent.futures`, or another library's, on this machine or others) each document is
-    read by one of its workers, where minirag must be installed; a PDF by child processes of that worker, within the
-    same limits. The pages are the same. Documents are opened and addresses fetched here.
+    `workers`    processes to read a PDF with; default one a core, with an executor one
+    `cache`      the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
+    `timeout`, `max_bytes`  the seconds that an address may take; the size of a document
+    `page_seconds`, `page_memory`  seconds of computing and bytes of memory that a page of a PDF may take
+    `executor`   of `concurrent.futures`; its `map` reads the documents
 
-    `workers`       processes to read a PDF with; default one a core, with an executor one
-    `cache`         the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
-    `timeout`       seconds that an address may take
-    `max_bytes`     what a file may hold or an address send
-    `page_seconds`  of computing that a page of a PDF may take; opening the file may take three times as long
-    `page_memory`   bytes that a process may take for it
-    `in_flight`     documents that an executor has at a time
-
-    Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text, Unfinished
-    if the executor fails.
-
-    >>> load("no-such-file.pdf")
-    Traceback (most recent call last):
-    minirag.errors.DocumentError: no-such-file.pdf does not exist; check the path.
+    Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; give at least 1.")
-    if not 0 < page_seconds < math.inf or page_memory < 1:
-        raise InputError(f"A page may take {page_seconds} seconds and {page_memory} bytes; give more than 0 of both.")
-    if in_flight < 1:
-        raise InputError(f"in_flight is {in_flight}; give at least 1.")
-    pages = Pages()
-    documents = _opened(_flat(sources), timeout, max_bytes, pages.sha256)
-    folder = cache if isinstance(cache, bool | None) else Path(cache).absolute()  # workers may start elsewhere
-    limits = _Limits(workers if executor is None else workers or 1, folder, page_seconds, page_memory)
-    read = partial(_pages_of, limits=limits)
-    found = map(read, documents) if executor is None else spread(executor, read, documents, in_flight)
-    for each in found:
-        pages.add(each)
-    return pages
-
-
-def _opened(sources: Iterable[Source], timeout: float, max_bytes: int, sha256: dict[str, str]) -> Iterator[_Document]:
-    """The documents, one after the other, their hashes noted in `sha256`; InputError if one is there twice."""
-    seen: dict[str, str] = {}
+    names: list[Source] = []
     for source in sources:
-        document = _fetch(source, timeout, max_bytes) if _is_address(source) else _read(source, max_bytes)
-        digest = hashlib.sha256(document.data).hexdigest()
-        if digest in seen:
-            raise InputError(f"{seen[digest]} and {document.source} are the same document; name it once.")
-        sha256[document.source], seen[digest] = digest, document.source
-        yield document
-
-
-def _pages_of(document: _Document, limits: _Limits) -> Pages:
-    """The pages of one document."""
-    pages, kind = Pages(), _kind(document)
-    if kind == "pdf":
-        raw = pdf_pages(
-            document.data,
-            document.source,
-            workers=limits.workers,
-            cache=_user_cache() if limits.cache is True else limits.cache or None,
-            page_seconds=limits.page_seconds,
-            memory=limits.page_memory,
-        )
-        _add_pdf(pages, document, raw)
-    else:
-        _add_text(pages, document, markdown=kind == "markdown")
-    return pages
-
-
-def _flat(sources: Iterable[Source | Sequence[Source]]) -> list[Source]:
-    flat: list[Source] = []
-    for source in sources:
-        flat += [source] if isinstance(source, (str, os.PathLike)) else source
-    if not flat:
+        names += [source] if isinstance(source, (str, os.PathLike)) else source
+    if not names:
         raise InputError("No document was given; name at least one file or address.")
-    return flat
+    if cache is True:  # by the XDG rules, which ignore a relative path
+        configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        cache = (configured if configured.is_absolute() else Path.home() / ".cache") / "minirag"
+    folder = Path(cache).absolute() if cache else None
+    workers = 1 if workers is None and executor is not None else workers
+    pdf_options = {"workers": workers, "cache": folder, "page_seconds": page_seconds, "page_memory": page_memory}
+    read = partial(_read_document, timeout, max_bytes, pdf_options)
+    pages = Pages()
+    sources_by_hash: dict[str, str] = {}
+    for document in map(read, names) if executor is None else executor.map(read, names):
+        [(source, digest)] = document.sha256.items()
+        if digest in sources_by_hash:
+            raise InputError(f"{sources_by_hash[digest]} and {source} are the same document; name it once.")
+        sources_by_hash[digest] = source
+        pages += document
+        pages.removed += document.removed
+        pages.empty += document.empty
+        pages.sha256 |= document.sha256
+    return pages
 
 
-def _user_cache() -> Path | None:
-    """The user's cache folder by the XDG rules; None where the user has no home."""
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if configured.is_absolute():
-        return configured / "minirag"
-    try:
-        return Path.home() / ".cache" / "minirag"
-    except RuntimeError:
-        return None
-
-
-def _is_address(source: Source) -> bool:
-    return isinstance(source, str) and bool(_ADDRESS.match(source))
-
-
-def _fetch(source: Source, timeout: float, max_bytes: int) -> _Document:
-    address = os.fspath(source)
-    got = download(address, timeout=timeout, max_bytes=max_bytes)
-    return _Document(address, got.data, got.suffix, got.media_type, got.charset)
-
-
-def _read(source: Source, max_bytes: int) -> _Document:
-    """The bytes of a file; never of a device or pipe, which may have no end, nor of more than `max_bytes`."""
-    path = Path(source)
+def _read_document(timeout: float, max_bytes: int, pdf_options: dict[str, Any], source: Source) -> Pages:
+    """Return the pages of one document."""
     name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()  # a name of broken bytes must be printable
-    if not name:
-        raise DocumentError("A document's name is empty; give a path or an address.")
+    if isinstance(source, str) and _ADDRESS.match(source):
+        data, suffix, media_type, charset = _download(source, timeout, max_bytes)
+    else:
+        data, suffix, media_type, charset = _read_file(Path(source), name, max_bytes), Path(source).suffix, "", None
+    kind = _kind(name, data, suffix.lower(), media_type)
+    if kind == "pdf":
+        raw = read_pdf(data, name, **pdf_options)
+        texts, removed = clean_pages([page.text for page in raw])
+        errors = [page.error for page in raw]
+    else:
+        text = _decode(name, data, charset or "utf-8")
+        if "\f" in text.strip():
+            texts, removed = clean_pages(text.strip("\f").split("\f"))
+        else:
+            text, removed = clean_characters(text)
+            texts = _blocks(text, markdown=kind == "markdown")
+        errors = [None] * len(texts)
+    if any(errors) and not any(texts):
+        raise DocumentError(f"{name} has no readable page ({next(filter(None, errors))}); save it as a new PDF.")
+    if not any(texts):
+        raise DocumentError(f"{name} holds no text; if it is scanned, run OCR on it first.")
+    pages = Pages(sha256={name: hashlib.sha256(data).hexdigest()})
+    pages += [Page(number, name, text) for number, text in enumerate(texts, 1)]
+    pages.removed += removed
+    pages.empty += [EmptyPage(name, page.number, errors[page.number - 1]) for page in pages if not page.text]
+    return pages
+
+
+def _read_file(path: Path, name: str, max_bytes: int) -> bytes:
+    """Read a file; never a device or pipe, which may have no end."""
     try:
-        if path.is_dir():
-            raise DocumentError(f"{name} is a folder; name the files in it.")
         if path.exists() and not path.is_file():
-            raise DocumentError(f"{name} is no ordinary file; save what it gives in a file and name that.")
+            raise DocumentError(f"{name or 'An empty name'} is no file; name the files in a folder one by one.")
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)  # its size may be a lie (/proc) or grow meanwhile
-        if len(data) > max_bytes:
-            raise DocumentError(f"{name} is larger than {max_bytes / 2**20:g} MiB; split it, or allow more in `load`.")
-        return _Document(name, data, path.suffix.lower())
-    except FileNotFoundError as error:
-        raise DocumentError(f"{name} does not exist; check the path.") from error
-    except PermissionError as error:
-        raise DocumentError(f"{name} may not be read by you; change its permissions.") from error
+            data = file.read(max_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise DocumentError(f"{name!r} cannot be opened ({reason}); check the path.") from error
+        raise DocumentError(f"{name!r} cannot be read ({reason}); check the path.") from error
+    if len(data) > max_bytes:
+        raise DocumentError(f"{name} is larger than {max_bytes / 2**20:g} MiB; split it, or allow more in `load`.")
+    return data
 
 
-def _kind(document: _Document) -> str:
-    """ "pdf", "markdown" or "text"; DocumentError if it is empty or HTML."""
-    start = document.data[:1024]
-    if not document.data:
-        raise DocumentError(f"{document.source} is empty; check that it was saved.")
-    if document.media_type == "application/pdf" or start.lstrip().startswith(b"%PDF-"):
+def _kind(name: str, data: bytes, suffix: str, media_type: str) -> str:
+    """Return "pdf", "markdown" or "text". Raises DocumentError if the document is empty or HTML."""
+    start = data[:1024]
+    if not data:
+        raise DocumentError(f"{name} is empty; check that it was saved.")
+    if media_type == "application/pdf" or start.lstrip().startswith(b"%PDF-"):
         return "pdf"
-    told = document.media_type in ("text/html", "application/xhtml+xml") or document.suffix in (".html", ".htm")
-    if told or (document.suffix not in _TEXT_SUFFIXES and _HTML.match(start)):
-        raise DocumentError(f"{document.source} is HTML; save it as PDF or plain text and give that.")
-    if document.suffix == ".pdf" and not document.media_type.startswith("text/"):
+    html = suffix not in (".txt", *_MARKDOWN_SUFFIXES) and _HTML.match(start)
+    if html or media_type in ("text/html", "application/xhtml+xml") or suffix in (".html", ".htm"):
+        raise DocumentError(f"{name} is HTML; save it as PDF or plain text and give that.")
+    if suffix == ".pdf" and not media_type.startswith("text/"):
         return "pdf"
-    markdown = document.suffix in _MARKDOWN_SUFFIXES or document.media_type == "text/markdown"
-    return "markdown" if markdown else "text"
+    return "markdown" if suffix in _MARKDOWN_SUFFIXES or media_type == "text/markdown" else "text"
 
 
-def _add_pdf(pages: Pages, document: _Document, raw: list[RawPage]) -> None:
-    texts, removed = clean_pages([page.text for page in raw])
-    if not any(texts):
-        errors = [page.error for page in raw if page.error]
-        if errors:
-            raise DocumentError(f"{document.source} has no readable page ({errors[0]}); save it as a new PDF.")
-        raise DocumentError(f"{document.source} holds no text; if it is scanned, run OCR on it first.")
-    pages.removed += removed
-    for page, text in zip(raw, texts, strict=True):
-        _add(pages, Page(page.number, document.source, text), page.error, page.hidden)
-
-
-def _add_text(pages: Pages, document: _Document, *, markdown: bool) -> None:
-    text = _decode(document)
-    if text.count("\f") > MOST_PAGES:
-        raise DocumentError(f"{document.source} has more than {MOST_PAGES:,} pages; split it.")
-    if "\f" in text.strip():
-        texts, removed = clean_pages(text.strip("\f").split("\f"))
-    else:
-        text, removed = clean_characters(text)
-        texts = list(_blocks(text, markdown=markdown))
-    if not any(texts):
-        raise DocumentError(f"{document.source} holds no text; check that it is the right file.")
-    pages.removed += removed
-    for number, text in enumerate(texts, 1):
-        _add(pages, Page(number, document.source, text))
-
-
-def _add(pages: Pages, page: Page, error: str | None = None, hidden: Sequence[str] = ()) -> None:
-    """Append a page and what there is to say of it."""
-    pages.append(page)
-    if not page.text:
-        pages.empty.append(EmptyPage(page.source, page.number, error))
-    pages.suspicious += [SuspiciousText(page.source, page.number, *found) for found in suspicious(page.text, hidden)]
-
-
-def _decode(document: _Document) -> str:
-    """The text of a document that is no PDF; DocumentError if its encoding is unknown or it is no text at all."""
-    data = document.data
-    encoding = document.charset or "utf-8"
-    if not _ENCODING.fullmatch(encoding):
-        raise DocumentError(f"{document.source} has the unknown encoding {encoding!a}; save it as UTF-8.")
+def _decode(name: str, data: bytes, encoding: str) -> str:
+    """Return the text of a document that is no PDF. Raises DocumentError if it is none, or in an unknown encoding."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif data.startswith(codecs.BOM_UTF8):
         encoding = "utf-8-sig"
     try:
         text = data.decode(encoding)
-    except UnicodeError as error:
-        controls = sum(data[:4096].count(byte) for byte in _CONTROLS)
-        if controls * 10 > len(data[:4096]):
-            raise _no_text(document) from error
-        where = f" (byte {error.start + 1} does not fit)" if isinstance(error, UnicodeDecodeError) else ""
-        raise DocumentError(f"{document.source} is not {encoding} text{where}; save it as UTF-8.") from error
-    except LookupError as error:
-        raise DocumentError(f"{document.source} has the unknown encoding {encoding}; save it as UTF-8.") from error
-    if sum(text.count(chr(byte)) for byte in _CONTROLS) * 10 > len(text):
-        raise _no_text(document)
+        if len(_CONTROLS.findall(text)) * 10 > len(text):
+            raise ValueError("more than a tenth of it is control characters")
+    except (ValueError, LookupError) as error:
+        raise DocumentError(f"{name} is no PDF or {encoding} text ({error}); save it as PDF or as UTF-8.") from error
     return text
 
 
-def _no_text(document: _Document) -> DocumentError:
-    return DocumentError(f"{document.source} is no PDF, plain text or Markdown; save it as one of these.")
-
-
-def _blocks(text: str, *, markdown: bool) -> Iterator[str]:
+def _blocks(text: str, *, markdown: bool) -> list[str]:
     """Cut clean `text` into blocks of at most `BLOCK` characters, each ending with a line end; none is blank."""
     borders = (_HEADING, *_BORDERS) if markdown else _BORDERS
+    blocks = []
     start = 0
     while start < len(text):
-        end = start + BLOCK - 1  # one character is for the line end
-        if end < len(text):
-            window = text[start:end]
-            last = (list(border.finditer(window, BLOCK // 2)) for border in borders)
-            end = start + next((found[-1].end() for found in last if found), len(window))
-        block = text[start:end].rstrip()
+        window = text[start : start + BLOCK - 1]  # one character is for the line end
+        end = len(window)
+        if start + end < len(text):
+            matches = (list(re.compile(border).finditer(window, BLOCK // 2)) for border in borders)
+            end = next((places[-1].end() for places in matches if places), end)
+        block = window[:end].rstrip()
         if block:
-            yield block + "\n"
-        start = end
+            blocks.append(block + "\n")
+        start += end
+    return blocks
+
+
+def _download(address: str, timeout: float, max_bytes: int) -> tuple[bytes, str, str, str | None]:
+    """Return the bytes at an address, the suffix of its path, media type and charset; DocumentError for any failure."""
+    import asyncio  # both take long to load, and few runs fetch anything
+
+    import httpx
+
+    fetching = _fetch(address, timeout, max_bytes)
+    try:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(asyncio.wait_for(fetching, timeout))
+        with ThreadPoolExecutor(1) as pool:  # a notebook has a loop in this thread, and a thread has only one
+            return pool.submit(asyncio.run, asyncio.wait_for(fetching, timeout)).result()
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        late = isinstance(error, TimeoutError | httpx.TimeoutException)
+        reason = f"not within {timeout:g} seconds" if late else " ".join(str(error).split()) or type(error).__name__
+        raise DocumentError(f"{address} cannot be fetched ({reason}); download it and give the file.") from error
+
+
+async def _fetch(address: str, timeout: float, max_bytes: int) -> tuple[bytes, str, str, str | None]:
+    """Follow redirects to a document; asynchronous, so that a timeout also ends a server that sends a byte a second."""
+    import httpx
+
+    url = previous = httpx.URL(address)
+    public = False
+    for _ in range(MAX_REDIRECTS + 1):
+        _check(address, url, previous, inside=public and _is_private(url.host))
+        proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
+        client = httpx.AsyncClient(timeout=timeout, trust_env=proxies)  # a new one each time, so without cookies
+        async with client, client.stream("GET", url) as response:
+            private = _is_private(url.host) or _is_private(_peer(response))
+            _check(address, url, previous, inside=public and private)  # a name may stand for a private number
+            public = public or not private
+            if response.next_request is not None:
+                url, previous = response.next_request.url, url
+                continue
+            if response.status_code != 200:
+                raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
+            data = bytearray()
+            async for part in response.aiter_bytes():
+                data += part
+                if len(data) > max_bytes:
+                    raise DocumentError(f"{address} is larger than {max_bytes / 2**20:g} MiB; give a part of it.")
+            media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            return bytes(data), PurePosixPath(url.path).suffix, media_type, response.charset_encoding
+    raise DocumentError(f"{address} redirects more than {MAX_REDIRECTS} times; give the last address.")
+
+
+def _check(address: str, url: "httpx.URL", previous: "httpx.URL", inside: bool) -> None:
+    """Raise DocumentError if `url`, where `address` leads by way of `previous`, must not be read."""
+    if url.userinfo:
+        raise DocumentError(f"The address at {url.host} holds a password; download the document and give the file.")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise DocumentError(f"{address} leads to {url.scheme}://{url.host}; only http and https addresses are read.")
+    if (previous.scheme, url.scheme) == ("https", "http"):
+        raise DocumentError(f"{address} redirects from https to http, which anybody may change; give the last address.")
+    if inside:
+        raise DocumentError(f"{address} redirects into a private network ({url.host}); give the last address.")
+
+
+def _is_private(host: str) -> bool:
+    """Return True if a numeric address, or the name localhost, belongs to this machine or a network of its own.
+
+    >>> [_is_private(host) for host in ("169.254.169.254", "::ffff:10.0.0.1", "localhost", "1.1.1.1", "example.org")]
+    [True, True, True, False, False]
+    """
+    try:
+        number = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:  # a name
+        return host == "localhost" or host.endswith(".localhost")
+    return not (getattr(number, "ipv4_mapped", None) or number).is_global
+
+
+def _peer(response: "httpx.Response") -> str:
+    """Return the number of whoever answered, which is the proxy where there is one."""
+    stream = response.extensions.get("network_stream")
+    address = stream and stream.get_extra_info("server_addr")
+    return str(address[0]) if address else ""

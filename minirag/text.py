@@ -1,7 +1,8 @@
-"""Row 1. Token counts: exact where the model's vocabulary is known, a safe upper bound where it is not.
+"""Sentence borders and token counts, for chunks, prompts, budgets and prices.
 
-The vocabularies ship with the package and are unpacked at the first count, so nothing is ever downloaded.
-Which model uses which is decided here: tiktoken's own map is wrong for tuned models and lacks the newer ones.
+Counts are exact for models whose vocabulary is known, and UTF-8 bytes, an upper bound, for all others. The two
+vocabularies ship with the package, because tiktoken would download them; which model uses which is decided here,
+because tiktoken's own table is wrong for tuned models and lacks the newer ones.
 
 >>> for_model("ft:gpt-4o-mini:acme::9xyz").count("Basic net income per share")
 5
@@ -9,83 +10,129 @@ Which model uses which is decided here: tiktoken's own map is wrong for tuned mo
 UTF-8 bytes, an upper bound: the vocabulary of llama3 is not known
 """
 
-import hashlib
 import lzma
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import lru_cache
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from minirag.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     import tiktoken
-    from numpy.typing import NDArray
 
-T = TypeVar("T")
+# A sentence may end where one of these marks is followed by its pattern. One search per mark is ten times as fast as
+# one search for all of them.
+_LATIN_END = r"""(?<![.!?…]{2}) [.!?…]*+ ["'”’»›)\]]*+ \s+"""  # white space is required: not in 3.5 or example.com
+_CJK_END = r"[。！？｡]* [」』”’）》】]* \s*"
+_LINE_END = r"""
+    [ \t]*+ \n \s*                                             # a blank line
+    | (?= [ \t]*+ (?: [•●▪◦‣∙] | [*–-][ ] | [#]{1,6}[ ] | \d{1,2}[.)][ ] ) )  # before a list item or a heading
+"""
+_SENTENCE_ENDS = {
+    mark: re.compile(rf"{re.escape(mark)} (?: {rest} )", re.VERBOSE)
+    for marks, rest in ((".!?…", _LATIN_END), ("。！？｡", _CJK_END), ("\n", _LINE_END))
+    for mark in marks
+}
+_LETTERS = re.compile(r"\w*")
+_BEFORE_NAMES = frozenset("mr mrs ms dr prof st messrs gov hon rev gen col lt sgt rep sen capt vs cf bzw hr fr".split())
+_BEFORE_NUMBERS = frozenset("no nos nr fig figs sec secs art vol pp ch para approx abs".split())
+_ABBREVIATIONS = (
+    _BEFORE_NAMES
+    | _BEFORE_NUMBERS
+    | frozenset(
+        "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split()
+    )
+)
+_OPENERS = frozenset(  # a sentence starts here rather than goes on after "Inc." or "J."
+    "the this these those that a an in on at as it its we our he his she her they their there if when while for from "
+    "but and however no such any all each see der die das ein eine es er sie wir im".split()
+)
+_MONTHS = frozenset("Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split())
 
 BYTES = "bytes"
-"""Name of the upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes."""
+"""The upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes."""
 
-
-class _Loaded(NamedTuple):
-    encoding: "tiktoken.Encoding"
-    begun: "NDArray[np.uint8]"
-    """How many characters begin in each token."""
-
-
-class _Vocabulary(NamedTuple):
-    sha256: str  # of the unpacked content
-    pattern: str
-    special_tokens: dict[str, int]
-
-
-# Patterns and special tokens are tiktoken's (MIT, OpenAI); ours to spell out because asking it for them downloads.
-_VOCABULARIES = {
-    "cl100k_base": _Vocabulary(
-        "c7e7106fd92b40e97081e469b7da33921c15ab3600c2e99c62fd9aa455b3af98",
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
-        r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
-        {
-            "<|endoftext|>": 100257,
-            "<|fim_prefix|>": 100258,
-            "<|fim_middle|>": 100259,
-            "<|fim_suffix|>": 100260,
-            "<|endofprompt|>": 100276,
-        },
-    ),
-    "o200k_base": _Vocabulary(
-        "4ac8cc5794dfb635720f059d45ea08a8d5cf68e3665bc94c51febc54b3b7c01a",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
-    ),
+_PATTERNS = {  # how tiktoken (MIT, OpenAI) splits a text into words
+    "cl100k_base": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+    "o200k_base": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
-ENCODINGS = (*_VOCABULARIES, BYTES)
-
+ENCODINGS = (*_PATTERNS, BYTES)
 _PREFIX = re.compile(r"(?:openai/|azure/|openrouter/|ft:)*")
 _MODELS = (
     ("o200k_base", re.compile(r"(?:(?:chatgpt-|gpt-)4o|gpt-4\.[15]|gpt-[56](?:\.\d+)?|o[134]|offline)(?=[-:]|$)")),
     ("cl100k_base", re.compile(r"(?:gpt-4|gpt-3\.?5|text-embedding-3|(?:text-embedding-)?ada-002)(?=[-:]|$)")),
 )
+_LONG_SPACE = re.compile(r"(\s{500000})")  # tiktoken panics on one run of about a million white-space characters
+_LOADED: dict[str, "tiktoken.Encoding"] = {}
+_LOADING = threading.Lock()
 
-# tiktoken's regex runs out of stack, with a Rust panic, on one run of about a million white-space characters.
-_ENDLESS_SPACE = re.compile(r"(\s{500000})")
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return the sentences of `text` as (start, end) character offsets.
+
+    The spans are in order, never empty, and tile the text: white space after a sentence belongs to it. List items
+    and headings are sentences of their own. After an abbreviation ("Inc. The", "Inc. Annual") the next word decides.
+
+    >>> [text[a:b] for text in ["Dr. Lee paid $3.5 million. Why? 他来了。真的！"] for a, b in sentence_spans(text)]
+    ['Dr. Lee paid $3.5 million. ', 'Why? ', '他来了。', '真的！']
+    """
+    spans: list[tuple[int, int]] = []
+    length = len(text)
+    start, first = 0, length - len(text.lstrip())  # white space before the first sentence belongs to it
+    last = 0
+    ends = (match.span() for mark, end in _SENTENCE_ENDS.items() if mark in text for match in end.finditer(text))
+    for stop, after in sorted(ends):
+        if stop < last:  # inside the end before it, such as the second mark of "?!"
+            continue
+        last = after
+        if after <= first or after == length:
+            continue
+        mark, following = text[stop], text[after]
+        if mark in ".!?…" and (following.islower() or following in ".,;:)"):
+            continue
+        if mark == "." and _is_abbreviation(text, stop, after):
+            continue
+        spans.append((start, after))
+        start = after
+    if start < length:
+        spans.append((start, length))
+    return spans
+
+
+def _is_abbreviation(text: str, stop: int, after: int) -> bool:
+    """Return True if the full stop at `stop` belongs to an abbreviation, an initial, a list number or an ordinal."""
+    if (
+        stop > 6 and text[stop - 7 : stop].isalpha()
+    ):  # longer than every abbreviation, as most words are; only for speed
+        return False
+    words = text[max(0, stop - 12) : stop].rsplit(None, 1)
+    word = words[-1].lstrip("([{\"'“„‘«").lower() if words else ""
+    if len(word) > 1 and word not in _ABBREVIATIONS and not word.isdigit() and word[-2] != ".":
+        return False
+    following = _LETTERS.match(text, after).group()  # type: ignore[union-attr]  # it matches the empty string too
+    if word.isdigit():
+        _, newline, line = text[max(0, stop - 8) : stop].rpartition("\n")
+        starts_line = line.strip() == word and (newline or stop <= 8)
+        return following in _MONTHS or (len(word) <= 2 and bool(starts_line))
+    if word in _BEFORE_NUMBERS:
+        return following[:1].isdigit()
+    return word in _BEFORE_NAMES or following.lower() not in _OPENERS
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
     """Counts the tokens of text and of chat messages; get one from `for_model` or `encoding`.
 
-    `name` is one of `ENCODINGS`; `exact` says whether the counts are the model's own; `label` says in a clause
-    what is counted and why. Making one costs nothing: the vocabulary is read at the first count.
+    `name` is one of `ENCODINGS`, `exact` tells whether the counts are the model's own, and `label` says what is
+    counted and why. The vocabulary is loaded at the first count.
     """
 
     name: str
@@ -93,50 +140,24 @@ class Tokenizer:
     label: str
 
     def encode(self, text: str) -> list[int]:
-        """The token numbers of `text`; a special token such as `<|endoftext|>` in it is plain text."""
+        """Return the token numbers of `text`; a special token such as `<|endoftext|>` in it is plain text."""
         if self.name == BYTES:
             return list(text.encode("utf-8", "surrogatepass"))
-        vocabulary = _load(self.name).encoding
+        encode = _load(self.name).encode_ordinary
         if len(text) < 500_000:
-            return vocabulary.encode_ordinary(text)
-        parts = filter(None, _ENDLESS_SPACE.split(text))
-        return list(chain.from_iterable(map(vocabulary.encode_ordinary, parts)))
+            return encode(text)
+        return list(chain.from_iterable(encode(part) for part in _LONG_SPACE.split(text) if part))
 
     def count(self, text: str) -> int:
-        """The number of tokens of `text`.
+        """Return the number of tokens of `text`.
 
         >>> encoding("cl100k_base").count("NVIDIA's fiscal year"), encoding("bytes").count("年度")
         (5, 6)
         """
         return len(text.encode("utf-8", "surrogatepass")) if self.name == BYTES else len(self.encode(text))
 
-    def ends(self, text: str) -> "NDArray[np.int32]":
-        """For each token of `text`, how many characters begin before its end.
-
-        The last of them is `len(text)`, but where two surrogates that make one character stand in it.
-
-        >>> encoding("o200k_base").ends("net income"), encoding("bytes").ends("é!")
-        (array([ 3, 10], dtype=int32), array([1, 1, 2], dtype=int32))
-        """
-        if self.name == BYTES:
-            begun = _begin(bytes(self.encode(text)))
-        else:
-            begun = _load(self.name).begun.take(self._numbers(text))
-        ends: NDArray[np.int32] = begun.cumsum(dtype="int32")
-        return ends
-
-    def _numbers(self, text: str) -> "NDArray[np.uint32]":
-        """What `encode` gives, as an array, which takes an eighth less time."""
-        import numpy as np
-
-        if len(text) < 500_000:
-            with suppress(UnicodeEncodeError):  # surrogates, which `encode` replaces
-                numbers: NDArray[np.uint32] = _load(self.name).encoding.encode_to_numpy(text, disallowed_special=())
-                return numbers
-        return np.array(self.encode(text), np.uint32)
-
     def count_messages(self, messages: Iterable[Mapping[str, str]]) -> int:
-        """The prompt tokens of a chat request of plain text messages: 3 each, role and content, 3 for the reply.
+        """Return the prompt tokens of a chat request: 3 a message, its role and content, and 3 for the reply.
 
         Reasoning models use one less. Tools and reply schemas add an amount that is not known beforehand.
 
@@ -146,21 +167,23 @@ class Tokenizer:
         return sum(3 + _count(self, message["role"]) + _count(self, message["content"]) for message in messages) + 3
 
     def prefix(self, text: str, limit: int) -> int:
-        """How many characters from the start of `text` make at most `limit` tokens, cut at a token border.
+        """Return how many characters from the start of `text` make at most `limit` tokens, cut at a token border.
 
-        Never inside a character. At least one character fits where `limit` is 4 or more.
+        Never cuts inside a character. At least one character fits where `limit` is 4 or more.
 
         >>> encoding("o200k_base").prefix("Basic net income per share", 3)
         16
         """
         length = 0
         tokens: list[int] = []
-        while length < len(text) and len(tokens) <= limit:
+        while (
+            length < len(text) and len(tokens) < limit + 10
+        ):  # the last tokens of a text that is cut off are not its own
             length = min(len(text), 2 * length + 4 * limit + 16)
             tokens = self.encode(text[:length])
         if len(tokens) > limit:
-            kept = tokens[:limit]
-            encoded = bytes(kept) if self.name == BYTES else _load(self.name).encoding.decode_bytes(kept)
+            first = tokens[:limit]
+            encoded = bytes(first) if self.name == BYTES else _load(self.name).decode_bytes(first)
             length = min(length, max(1, len(encoded.decode("utf-8", "ignore"))))
         while self.count(text[:length]) > limit:  # a shorter text may be split differently, and have a token more
             length -= 1
@@ -168,10 +191,7 @@ class Tokenizer:
 
 
 def encoding(name: str) -> Tokenizer:
-    """The tokenizer of an encoding by its name: `cl100k_base`, `o200k_base` or `bytes`.
-
-    Raises InputError for any other name.
-    """
+    """Return the tokenizer of `cl100k_base`, `o200k_base` or `bytes`; raise InputError for any other name."""
     if name not in ENCODINGS:
         raise InputError(f"No encoding is called {name!r}: choose one of {', '.join(ENCODINGS)}.")
     exact = name != BYTES
@@ -179,22 +199,22 @@ def encoding(name: str) -> Tokenizer:
 
 
 def for_model(model: str, choice: str | None = None) -> Tokenizer:
-    """The tokenizer of a model, named as any service names it (`gpt-4o`, `ft:gpt-4o:…`, `openai/gpt-4o`).
+    """Return the tokenizer of a model, named as any service names it (`gpt-4o`, `ft:gpt-4o:…`, `openai/gpt-4o`).
 
-    `choice` is the user's own word for which encoding to count with; it wins, and is then called inexact.
-    Without it an unknown model is counted in UTF-8 bytes. Raises InputError if `choice` names no encoding.
+    `choice` is the encoding that the user wants instead; its counts are called inexact. Without it an unknown model
+    is counted in UTF-8 bytes. Raises InputError if `choice` names no encoding.
     """
-    bare = model[_PREFIX.match(model).end() :]  # type: ignore[union-attr]  # it matches the empty string too
-    known = next((name for name, pattern in _MODELS if pattern.match(bare)), None)
-    if choice is not None and choice != known:
+    bare = _PREFIX.sub("", model, count=1)
+    name = next((name for name, pattern in _MODELS if pattern.match(bare)), None)
+    if choice is not None and choice != name:
         return Tokenizer(encoding(choice).name, False, f"{choice}, the user's choice for {model}")
-    if known is None:
+    if name is None:
         return Tokenizer(BYTES, False, f"UTF-8 bytes, an upper bound: the vocabulary of {model} is not known")
-    return Tokenizer(known, True, f"{known}, the vocabulary of {model}")
+    return Tokenizer(name, True, f"{name}, the vocabulary of {model}")
 
 
 def example_limit(model: str) -> int:
-    """Tokens of the longest example that a model is trained on; the end of a longer one is cut off (OpenAI).
+    """Return the tokens of the longest training example; OpenAI cuts the end off a longer one.
 
     >>> example_limit("gpt-4.1-mini"), example_limit("gpt-3.5-turbo-0125")
     (65536, 16385)
@@ -202,66 +222,38 @@ def example_limit(model: str) -> int:
     return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
 
 
-@lru_cache(64)
-def _count(tokenizer: Tokenizer, text: str) -> int:
-    """The last counts are kept: the same system message stands before all prompts, and some are counted twice."""
-    return tokenizer.count(text)
-
-
-def _once(read: Callable[[str], T]) -> Callable[[str], T]:
-    """`read`, called once a name: threads that ask together must not each spend the time and memory."""
-    known: dict[str, T] = {}
-    reading = threading.Lock()
-
-    @wraps(read)
-    def get(name: str) -> T:
-        if name not in known:
-            with reading:
-                if name not in known:
-                    known[name] = read(name)
-        return known[name]
-
-    return get
-
-
-@_once
-def _load(name: str) -> _Loaded:
-    import numpy as np
-    import tiktoken
-
-    vocabulary, numbers = _VOCABULARIES[name], ranks(name)
-    starts = np.cumsum([0, *map(len, numbers)])[:-1]
-    encoding = tiktoken.Encoding(
-        name, pat_str=vocabulary.pattern, mergeable_ranks=numbers, special_tokens=vocabulary.special_tokens
-    )
-    return _Loaded(encoding, np.add.reduceat(_begin(b"".join(numbers)), starts))
-
-
-@_once
-def ranks(name: str) -> dict[bytes, int]:
-    """The tokens of a vocabulary, the commonest first, with their numbers: what a tokenizer is made of.
+def ranks(name: str) -> Mapping[bytes, int]:
+    """Return the tokens of a vocabulary with their numbers, the commonest first.
 
     >>> ranks("cl100k_base")[b" revenue"]
     13254
     """
+    return _load(name)._mergeable_ranks
+
+
+@lru_cache(64)
+def _count(tokenizer: Tokenizer, text: str) -> int:
+    """Count with the last results cached: all prompts start with the same system message."""
+    return tokenizer.count(text)
+
+
+def _load(name: str) -> "tiktoken.Encoding":
+    """Unpack a vocabulary: one byte for the length of each token in order of rank, a zero, and all tokens."""
+    if name in _LOADED:
+        return _LOADED[name]
+    import tiktoken
+
     path = Path(__file__).with_name("data") / f"{name}.xz"
-    try:
-        content = lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError, EOFError) as error:
-        raise InputError(f"Reinstall minirag: its vocabulary {path} cannot be read ({error}).") from error
-    if hashlib.sha256(content).hexdigest() != _VOCABULARIES[name].sha256:
-        raise InputError(f"Reinstall minirag: its vocabulary {path} is damaged.")
-    lengths, _, words = content.partition(b"\0")
-    ends = accumulate(lengths)
-    return {words[end - length : end]: number for number, (length, end) in enumerate(zip(lengths, ends, strict=True))}
-
-
-def _begin(encoded: bytes) -> "NDArray[np.uint8]":
-    """1 for each byte of UTF-8 that is the first one of a character, 0 for the others."""
-    import numpy as np
-
-    first: NDArray[np.bool_] = (np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80
-    return first.astype(np.uint8)
+    with _LOADING:  # threads that start together must not load it twice
+        if name not in _LOADED:
+            try:
+                lengths, _, tokens = lzma.decompress(path.read_bytes()).partition(b"\0")
+            except (OSError, lzma.LZMAError, EOFError) as error:
+                raise InputError(f"Reinstall minirag: its vocabulary {path} cannot be read ({error}).") from error
+            ends = accumulate(lengths)
+            numbers = {tokens[end - n : end]: rank for rank, (n, end) in enumerate(zip(lengths, ends, strict=True))}
+            _LOADED[name] = tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=numbers, special_tokens={})
+    return _LOADED[name]
 
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"

@@ -11,10 +11,9 @@ from minirag.comparison import COMPARED
 from minirag.errors import InputError
 from minirag.evaluation import Row
 from minirag.metrics.score import Scores
-from minirag.sentences import sentence_spans
 from minirag.statistics.corrected import FEWEST_LABELS, audit, audit_in_words
 from minirag.statistics.labels import Claim, claims, read_labels, sample, write_labels
-from minirag.text import words
+from minirag.text import sentence_spans, words
 
 ANSWERS = {"y": True, "n": False, "s": None}
 

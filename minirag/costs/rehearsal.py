@@ -21,9 +21,8 @@ from minirag import prompts
 from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.prompts import Prompt
-from minirag.sentences import sentence_spans
 from minirag.service import Reader, Service
-from minirag.text import STEM, content, for_model, words
+from minirag.text import STEM, content, for_model, sentence_spans, words
 
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."

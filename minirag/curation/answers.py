@@ -5,8 +5,7 @@ import re
 
 from minirag.curation.quantities import values
 from minirag.prompts import NOT_STATED
-from minirag.sentences import sentence_spans
-from minirag.text import content, words
+from minirag.text import content, sentence_spans, words
 
 MAX_REFUSAL = 240
 """Characters; a longer reply answers something, whatever else it says."""

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from minirag.curation.quantities import values
 from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
-from minirag.sentences import sentence_spans
-from minirag.text import content, words
+from minirag.text import content, sentence_spans, words
 
 MIN_ON_PAGE = 0.6
 """Share of a question's content words and numbers that its page must hold if it is to answer the question."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from minirag.metrics.judge import Judge, for_one_score, supported_share
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 
 def context_recall(

@@ -8,7 +8,7 @@ from minirag.metrics.judge import Judge, for_one_score
 from minirag.metrics.replies import Reply, list_at
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 TOKENS_PER_NUMBER = 4
 

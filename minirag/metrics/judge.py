@@ -12,8 +12,7 @@ from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
 from minirag.query import Passage, Window, excerpts
 from minirag.retry import in_order
-from minirag.sentences import sentence_spans
-from minirag.text import words
+from minirag.text import sentence_spans, words
 
 T = TypeVar("T")
 SUPPORTING_SHARE = 0.6

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from minirag.offline.lexicon import weight, words
 from minirag.offline.tokens import NEGATIONS, Number, Token, are_equal, tokenise
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 COEFFICIENTS = {"bias": 3.0, "missing": -1.8, "uncovered": -3.2, "grammar": -0.4, "speaker": -2.5, "disorder": -0.5}
 """A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`

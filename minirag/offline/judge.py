@@ -17,7 +17,7 @@ from typing import NamedTuple
 from minirag import prompts
 from minirag.offline.entailment import Passage, split_question
 from minirag.offline.lexicon import content_words, weight
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 THRESHOLD = 0.5
 """A statement whose score is at least this follows from the excerpts."""

@@ -7,7 +7,7 @@
 import re
 from typing import NamedTuple
 
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 
 class Sentence(NamedTuple):

@@ -1,7 +1,7 @@
-"""Row 2. Takes out of a page what is not its text: broken characters, running headers and footers, page numbers.
+"""Take out of page texts what is not text: broken characters, running headers and footers, page numbers.
 
-Furniture is only looked for at the edges of pages and only by repetition, so a number that stands on a line of
-its own in the middle of a page stays, and so does a heading that merely looks like another.
+Headers and footers are recognised by repetition at the edges of pages, so a number on a line of its own in the middle
+of a page stays, and so does a heading that merely looks like another.
 
 >>> texts, removed = clean_pages([f"Annual Report\\nSold {n * n} kettles.\\n- {n} -" for n in range(7, 12)])
 >>> texts[0], dict(removed)
@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 EDGE = 5
-"""Furniture has fewer lines than this at either end of a page; where more recur, it is the text that repeats."""
-
+"""Headers and footers have fewer lines than this; where more lines recur, the text itself repeats."""
 MIN_PAGES, MIN_SHARE = 5, 0.3
-"""A line is furniture when it recurs on so many pages and on such a share of them."""
+"""A header or footer recurs on at least so many pages, and on such a share of them."""
+LONGEST_LINE = 150
+"""Characters of a header or footer line."""
 
-_LONGEST = 150
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f]")
 _BREAK = re.compile("\r\n?|[\v\f]")
@@ -33,17 +33,14 @@ _PAGE_NUMBER = re.compile(
 )
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
-Removed = Counter[str]
-Key = tuple[str, str, int | None]
 
+def clean_characters(text: str) -> tuple[str, Counter[str]]:
+    """Return `text` with line ends as "\\n", without trailing white space and characters that services refuse.
 
-def clean_characters(text: str) -> tuple[str, Removed]:
-    """`text` with line ends as "\\n", no trailing white space and no character that no service accepts.
-
-    The counter says how many characters of "lone surrogate", "NUL" and "control character" went.
+    The counter says how many characters of "lone surrogate", "NUL" and "control character" were removed.
     """
-    removed: Removed = Counter()
-    text = _PAIR.sub(lambda pair: pair.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
+    removed: Counter[str] = Counter()
+    text = _SURROGATE_PAIR.sub(lambda pair: pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
     text, removed["lone surrogate"] = _SURROGATE.subn("", text)
     removed["NUL"] = text.count("\0")
     text, removed["control character"] = _CONTROL.subn("", text.replace("\0", ""))
@@ -51,72 +48,60 @@ def clean_characters(text: str) -> tuple[str, Removed]:
     return text.strip("\n") + "\n" if text.strip() else "", +removed
 
 
-def clean_pages(texts: Sequence[str]) -> tuple[list[str], Removed]:
-    """The texts of one source's pages without broken characters and page furniture, and what was removed.
+def clean_pages(texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
+    """Return the texts of one source's pages, clean and without headers and footers, and what was removed.
 
-    "running header", "running footer" and "page number" are counted in lines. A text ends with one line end or
-    is empty. Where nothing but furniture would go, every page being the same, it stays.
+    "running header", "running footer" and "page number" are counted in lines. A text ends with one line end or is
+    empty. Where all text would go, every page being the same, it stays.
     """
-    removed: Removed = Counter()
+    removed: Counter[str] = Counter()
     cleaned = []
     for text in texts:
-        clean, gone = clean_characters(text)
+        clean, characters = clean_characters(text)
         cleaned.append(clean)
-        removed += gone
+        removed += characters
     bodies = [text.rstrip("\n").split("\n") if text else [] for text in cleaned]
-    furniture: Removed = Counter()
-    for edge in ("running header", "running footer"):
-        if edge == "running footer":
-            bodies = [body[::-1] for body in bodies]
-        bodies, gone = _strip_edge(bodies, edge)
-        furniture += gone
+    bodies, headers = _strip_edge(bodies, "running header")
+    bodies, footers = _strip_edge([body[::-1] for body in bodies], "running footer")
     stripped = ["\n".join(body[::-1]).strip("\n") for body in bodies]
     if not any(stripped):
         return cleaned, removed
-    return [text + "\n" if text else "" for text in stripped], removed + furniture
+    return [text + "\n" if text else "" for text in stripped], removed + headers + footers
 
 
-def _strip_edge(bodies: Sequence[list[str]], edge: str) -> tuple[list[list[str]], Removed]:
-    """Take furniture off the front of each page's lines, from the outermost line inwards."""
-    fronts = [[" ".join(line.split()) for line in body if line.strip()][:EDGE] for body in bodies]
+def _strip_edge(bodies: Sequence[list[str]], kind: str) -> tuple[list[list[str]], Counter[str]]:
+    """Remove header lines from the front of each page's lines, from the outermost line inwards."""
+    edges = [[" ".join(line.split()) for line in body if line.strip()][:EDGE] for body in bodies]
     counts = Counter(
-        key for index, front in enumerate(fronts) for key in {k for line in front for k in _keys(line, index)}
+        key for index, edge in enumerate(edges) for key in {k for line in edge for k in _keys(line, index)}
     )
-    needed = max(MIN_PAGES, MIN_SHARE * sum(map(bool, fronts)))
-    numbered = {(number, index) for index, front in enumerate(fronts) for number in map(_page_number, front) if number}
-    removed: Removed = Counter()
+    needed = max(MIN_PAGES, MIN_SHARE * sum(map(bool, edges)))
+    numbers = {(number, index) for index, edge in enumerate(edges) for number in map(_page_number, edge) if number}
+    removed: Counter[str] = Counter()
     stripped = []
-    for index, (body, front) in enumerate(zip(bodies, fronts, strict=True)):
+    for index, (body, edge) in enumerate(zip(bodies, edges, strict=True)):
         kinds: list[str] = []
-        for line in front:
-            if _is_page_number(line, index, numbered):
+        for line in edge:
+            if _is_page_number(line, index, numbers):
                 kinds.append("page number")
             elif any(counts[key] >= needed for key in _keys(line, index)):
-                kinds.append(edge)
+                kinds.append(kind)
             else:
                 break
         if len(kinds) == EDGE:
             kinds = []
         removed.update(kinds)
-        stripped.append(_after(body, len(kinds)))
+        full_lines = [position for position, line in enumerate(body) if line.strip()]
+        stripped.append(body[full_lines[len(kinds) - 1] + 1 :] if kinds else body)
     return stripped, removed
 
 
-def _after(body: list[str], taken: int) -> list[str]:
-    """`body` without its first `taken` lines that are not blank."""
-    at = 0
-    while taken:
-        taken -= bool(body[at].strip())
-        at += 1
-    return body[at:]
+def _keys(line: str, index: int) -> Iterator[tuple[str, str, int | None]]:
+    """Yield what a header has in common over pages: the line itself, or the line around a number that counts pages.
 
-
-def _keys(line: str, index: int) -> Iterator[Key]:
-    """What furniture has in common over pages: the line itself, or the line around a number that counts pages.
-
-    A line of digits only is no key, it could be a cell of a table; nor is a label such as "Table 7".
+    A line of digits only has no key, it could be a cell of a table; nor does a label such as "Table 7".
     """
-    if len(line) > _LONGEST:
+    if len(line) > LONGEST_LINE:
         return
     letters = any(character.isalpha() for character in line)
     if letters or (len(line) >= 3 and not any(character.isdigit() for character in line)):
@@ -129,7 +114,7 @@ def _keys(line: str, index: int) -> Iterator[Key]:
 
 
 def _page_number(line: str) -> int | None:
-    """The number of a line that holds a page number and nothing else, else None."""
+    """Return the number of a line that holds a page number and nothing else, else None."""
     match = _PAGE_NUMBER.fullmatch(line)
     if match is None:
         return None
@@ -140,12 +125,12 @@ def _page_number(line: str) -> int | None:
     return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
 
 
-def _is_page_number(line: str, index: int, numbered: set[tuple[int, int]]) -> bool:
-    """Whether a lone number counts pages: one of the two pages before or after has the number that fits."""
+def _is_page_number(line: str, index: int, numbers: set[tuple[int, int]]) -> bool:
+    """Return True if a lone number counts pages: one of the two pages before or after has the number that fits."""
     number = _page_number(line)
     if number is None:
         return False
     match = _PAGE_NUMBER.fullmatch(line)
     if match and match["word"] and number == index + 1:
         return True
-    return any((number + step, index + step) in numbered for step in (-2, -1, 1, 2))
+    return any((number + step, index + step) in numbers for step in (-2, -1, 1, 2))

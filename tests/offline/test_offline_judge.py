@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minirag import prompts
 from minirag.offline.judge import THRESHOLD, Verdict, reverse, statements, verdicts
-from minirag.sentences import sentence_spans
+from minirag.text import sentence_spans
 
 ROOT = Path(__file__).parents[2]
 REPORT = (

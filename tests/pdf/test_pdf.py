@@ -1,4 +1,4 @@
-"""pdf_workers.py and pdf_child.py: what a page may cost, and that nothing of it is left behind."""
+"""Pages of a PDF: what pypdf gives, what a page may cost, what the cache keeps; no process is left behind."""
 
 import os
 import signal
@@ -7,24 +7,35 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pypdf
 import pytest
 
-from minirag.documents import load
+from minirag.documents import EmptyPage, Page, load
 from minirag.errors import DocumentError, InputError
-from minirag.pdf import workers as pdf_workers
-from minirag.pdf.cache import pdf_pages
-from minirag.pdf.workers import MOST_LOST, RawPage
+from minirag.pdf import RawPage, child, read_pdf
+from minirag.pdf.reader import MOST_LOST
 from pdfs import drawn_pdf, edited_pdf, make_pdf
 
+WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
 SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
 """A page of 15 MB in 29 KB, for which pypdf computes for seconds."""
 
 WIDE = b"BT /F1 9 Tf (" + b"x" * 60_000_000 + b") Tj ET"
 """One of 60 MB in 60 KB, which takes a multiple of that in memory."""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
 
 
 def packed_pdf(catalog: bytes) -> bytes:
@@ -62,7 +73,9 @@ def children_of(parent: int) -> set[int]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
     while not condition():
+        assert time.monotonic() < end
         time.sleep(0.02)
 
 
@@ -71,12 +84,13 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 class TestPages:
     @pytest.mark.parametrize("workers", [1, 3])
-    def test_children_give_what_pypdf_gives_in_order(self, tmp_path, workers):
+    def test_children_give_what_pypdf_gives_in_order(self, tmp_path, monkeypatch, workers):
+        monkeypatch.setattr("minirag.pdf.reader.BYTES_PER_CHILD", 1000)
         data = make_pdf(*(f"Page {number}." for number in range(34)))
         (tmp_path / "a.pdf").write_bytes(data)
         reader = pypdf.PdfReader(tmp_path / "a.pdf")
-        expected = [RawPage(number, page.extract_text()) for number, page in enumerate(reader.pages, 1)]
-        assert expected == pdf_pages(data, "a.pdf", workers=workers)
+        expected = [RawPage(page.extract_text()) for page in reader.pages]
+        assert expected == read_pdf(data, "a.pdf", workers=workers)
 
     def test_a_thread_may_load(self, tmp_path):
         (tmp_path / "a.pdf").write_bytes(make_pdf("One."))
@@ -86,68 +100,149 @@ class TestPages:
         thread.join()
         assert got == ["One.\n"]
 
-    @pytest.mark.parametrize("limits", [{"page_seconds": 0}, {"page_seconds": float("inf")}, {"page_memory": 0}])
-    def test_a_limit_that_is_none_is_refused(self, tmp_path, limits):
-        with pytest.raises(InputError, match="give more than 0 of both"):
-            load(tmp_path / "a.pdf", **limits)
+    def test_each_page_is_a_page_and_its_furniture_is_gone(self, write):
+        path = write("a.pdf", make_pdf(*(f"Acme plc\n{word} {word}\n{n}" for n, word in enumerate(WORDS, 1))))
+        pages = load(path, cache=None, workers=1)
+        assert [Page(n, str(path), f"{word} {word}\n") for n, word in enumerate(WORDS, 1)] == pages
+        assert Counter({"running header": 17, "page number": 17}) == pages.removed
+
+    def test_a_blank_page_is_named_and_the_rest_goes_on(self, write):
+        path = write("a.pdf", make_pdf("One.", "", "Three."))
+        pages = load(path, cache=None)
+        assert [page.text for page in pages] == ["One.\n", "", "Three.\n"]
+        assert [EmptyPage(str(path), 2)] == pages.empty
+
+    def test_a_broken_page_is_named_with_its_fault_and_not_cached(self, write, tmp_path):
+        from pypdf.generic import NameObject
+
+        def spoil(writer):
+            stream = writer.pages[1]["/Contents"].get_object()
+            stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
+
+        path = write("a.pdf", edited_pdf(spoil, "One.", "Two.", "Three."))
+        pages = load(path, cache=tmp_path / "cache")
+        assert [page.text for page in pages] == ["One.\n", "", "Three.\n"]
+        assert [page.number for page in pages.empty] == [2]
+        assert "NoSuchFilter" in (pages.empty[0].error or "")
+        assert not (tmp_path / "cache").exists()
+
+    def test_an_empty_password_opens_and_any_other_is_asked_to_go(self, write):
+        opens = write("a.pdf", edited_pdf(lambda w: w.encrypt("", "owner", algorithm="AES-256"), "Secret."))
+        assert load(opens, cache=None)[0].text == "Secret.\n"
+        locked = write("b.pdf", edited_pdf(lambda w: w.encrypt("user", "owner", algorithm="AES-256"), "Secret."))
+        with pytest.raises(DocumentError, match=r"b\.pdf is encrypted; save a copy that needs no password"):
+            load(locked, cache=None)
+
+    @pytest.mark.parametrize("how", ["file", "-c", "stdin"])
+    def test_a_script_without_a_main_guard_runs_once(self, write, tmp_path, how):
+        pdf = write("a.pdf", make_pdf(*WORDS))
+        code = (
+            "import logging, minirag.documents as d\n"
+            f"print(len(d.load({str(pdf)!r}, workers=2, cache={str(tmp_path / 'cache')!r})))\n"
+        )
+        script = {"file": [str(write("script.py", code))], "-c": ["-c", code], "stdin": ["-"]}[how]
+        ran = subprocess.run([sys.executable, *script], input=code, capture_output=True, text=True, check=False)
+        assert (ran.stdout, ran.stderr, ran.returncode) == ("17\n", "", 0)
+
+    def test_pypdf_says_nothing_on_the_terminal(self, write):
+        pdf = write("a.pdf", b"junk\n" + make_pdf("One."))
+        code = f"from minirag.documents import load\nprint(load({str(pdf)!r}, cache=None)[0].text)"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (ran.stdout, ran.stderr) == ("One.\n\n", "")
+
+    @pytest.mark.parametrize(
+        "limits", [{"workers": 0}, {"page_seconds": 0}, {"page_seconds": 1e999}, {"page_memory": 0}]
+    )
+    def test_a_limit_that_allows_nothing_is_refused(self, limits):
+        with pytest.raises(InputError, match=r"give (more than 0 of both|at least 1)"):
+            read_pdf(make_pdf("One."), "a.pdf", **limits)
+
+
+class TestCache:
+    def test_the_second_time_the_text_comes_from_the_cache(self, write, tmp_path):
+        path, cache = write("a.pdf", make_pdf("One.", "Two.")), tmp_path / "new" / "cache"
+        first = load(path, cache=cache)
+        (kept,) = cache.iterdir()
+        assert (cache.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+        kept.write_bytes(kept.read_bytes().replace(b"One", b"Uno"))
+        assert [page.text for page in first] == ["One.\n", "Two.\n"]
+        assert [page.text for page in load(path, cache=cache)] == ["Uno.\n", "Two.\n"]
+
+    def test_a_damaged_or_torn_cache_is_read_anew(self, write, tmp_path):
+        path, cache = write("a.pdf", make_pdf("One.")), tmp_path / "cache"
+        expected = load(path, cache=cache)
+        (kept,) = cache.iterdir()
+        whole = kept.read_bytes()
+        for damaged in (whole[:-1], b"", b"\xff" * 99):
+            kept.write_bytes(damaged)
+            assert expected == load(path, cache=cache)
+            assert whole == kept.read_bytes()
+
+    def test_a_cache_that_cannot_be_written_is_done_without(self, write):
+        path, file = write("a.pdf", make_pdf("One.")), write("cache", "a file, not a folder")
+        assert load(path, cache=file)[0].text == "One.\n"
+
+    def test_the_default_is_the_folder_of_the_xdg_rules(self, write, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+        load(write("a.pdf", make_pdf("One.")))
+        assert len(list((tmp_path / "xdg" / "minirag").iterdir())) == 1
+        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        load(write("b.pdf", make_pdf("Two.")))
+        assert len(list((tmp_path / "home" / ".cache" / "minirag").iterdir())) == 1
 
 
 class TestLimits:
     def test_a_page_that_computes_too_long_is_named_and_the_rest_goes_on(self):
         assert len(drawn_pdf(SLOW)) < 60_000
-        pages = pdf_pages(drawn_pdf(None, SLOW, None), "a.pdf", page_seconds=0.5)
+        pages = read_pdf(drawn_pdf(None, SLOW, None), "a.pdf", page_seconds=0.5)
         assert texts(pages) == ["Fine.", "", "Fine."]
         assert [page.error for page in pages] == [None, "it takes more than 0.5 seconds", None]
 
     def test_a_page_that_takes_too_much_memory_is_named_and_the_rest_goes_on(self):
-        pages = pdf_pages(drawn_pdf(None, WIDE, None), "a.pdf", memory=2**28)
+        pages = read_pdf(drawn_pdf(None, WIDE, None), "a.pdf", page_memory=2**28)
         assert [page.error for page in pages] == [None, "it takes more than 256 MiB of memory", None]
         assert texts(pages) == ["Fine.", "", "Fine."]
 
     def test_what_unpacks_to_more_than_any_page_needs_is_named(self):
-        pages = pdf_pages(drawn_pdf(b" " * 200_000_000, None), "a.pdf")
+        pages = read_pdf(drawn_pdf(b" " * 200_000_000, None), "a.pdf")
         assert "LimitReachedError" in (pages[0].error or "")
         assert texts(pages) == ["", "Fine."]
 
     @pytest.mark.parametrize("nested", [b"[" * 100_000, b"<<" * 100_000, b"BT /F1 9 Tf " + b"[" * 50_000 + b"(x)] TJ"])
     def test_deep_nesting_costs_its_page_at_most(self, nested):
-        pages = pdf_pages(drawn_pdf(nested, None), "a.pdf")
+        pages = read_pdf(drawn_pdf(nested, None), "a.pdf")
         assert texts(pages)[1:] == ["Fine."]
 
     def test_a_page_of_a_million_characters_is_named(self):
         many = b"BT /F1 9 Tf (" + b"x" * 1_100_000 + b") Tj ET"
-        pages = pdf_pages(drawn_pdf(many, None), "a.pdf")
+        pages = read_pdf(drawn_pdf(many, None), "a.pdf")
         assert pages[0].error == "it holds 1,100,000 characters, more than 1,048,576"
         assert texts(pages) == ["", "Fine."]
 
     def test_behind_ten_lost_pages_a_document_is_given_up(self):
-        pages = pdf_pages(drawn_pdf(None, *[SLOW] * 14), "a.pdf", page_seconds=0.1, workers=1)
+        pages = read_pdf(drawn_pdf(None, *[SLOW] * 14), "a.pdf", page_seconds=0.1, workers=1)
         errors = [page.error for page in pages]
         assert errors[:1] == [None]
         assert errors[1:11] == ["it takes more than 0.1 seconds"] * MOST_LOST
         assert errors[11:] == ["not read, because 10 pages broke their limits"] * 4
 
-    def test_a_document_of_too_much_text_or_too_many_pages_is_given_up(self, monkeypatch):
-        data = make_pdf(*["Ten chars."] * 4)
-        monkeypatch.setattr(pdf_workers, "MOST_TEXT", 15)
-        errors = [page.error for page in pdf_pages(data, "a.pdf")]
-        assert errors == [None, None, *["not read, because the others hold more than 15 characters"] * 2]
-        monkeypatch.setattr(pdf_workers, "MOST_PAGES", 3)
-        with pytest.raises(DocumentError, match=r"a\.pdf cannot be opened \(it has 4 pages, more than 3\); open it in"):
-            pdf_pages(data, "a.pdf")
+    def test_a_document_of_too_many_pages_is_refused(self, monkeypatch):
+        monkeypatch.setattr(child, "MOST_PAGES", 3)
+        assert child._open(make_pdf(*"1234"))[1] == {"unreadable": "has 4 pages, more than 3; split it"}
 
     def test_a_file_that_takes_too_long_to_open_gets_one_sentence(self):
         data = b"%PDF-1.4\n" + b"1 0 obj << >> endobj\n" * 400_000
         with pytest.raises(
             DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 0\.3 seconds\); open it"
         ):
-            pdf_pages(data, "a.pdf", page_seconds=0.1)
+            read_pdf(data, "a.pdf", page_seconds=0.1)
 
     def test_a_file_that_takes_too_much_memory_to_open_gets_one_sentence(self):
         with pytest.raises(
             DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 128 MiB of memory\); open"
         ):
-            pdf_pages(packed_pdf(b"2 0 << /Type /Catalog >>" + b" " * 70_000_000), "a.pdf", memory=2**27)
+            read_pdf(packed_pdf(b"2 0 << /Type /Catalog >>" + b" " * 70_000_000), "a.pdf", page_memory=2**27)
 
     def test_what_the_document_puts_into_an_error_is_fit_for_a_terminal(self):
         from pypdf.generic import NameObject
@@ -156,7 +251,7 @@ class TestLimits:
             contents = writer.pages[0]["/Contents"].get_object()
             contents[NameObject("/Filter")] = NameObject("/No\x1b[31m\n\u202eFilter")
 
-        (page, _) = pdf_pages(edited_pdf(spoil, "One.", "Two."), "a.pdf")
+        (page, _) = read_pdf(edited_pdf(spoil, "One.", "Two."), "a.pdf")
         assert page.error
         assert page.error.isprintable()
 
@@ -171,14 +266,14 @@ class TestLimits:
             named = DictionaryObject({NameObject("/Fm0"): writer._add_object(form)})
             writer.pages[0]["/Resources"][NameObject("/XObject")] = named
 
-        assert texts(pdf_pages(edited_pdf(add, "One."), "a.pdf")) == ["One."]
+        assert texts(read_pdf(edited_pdf(add, "One."), "a.pdf")) == ["One."]
 
     def test_no_python_to_start_is_one_sentence(self, monkeypatch):
         monkeypatch.setattr(sys, "frozen", True, raising=False)
         with pytest.raises(
             DocumentError, match=r"a\.pdf cannot be read \(this application is without a Python to start\)"
         ):
-            pdf_pages(make_pdf("One."), "a.pdf")
+            read_pdf(make_pdf("One."), "a.pdf")
 
 
 @needs_proc
@@ -189,14 +284,17 @@ class TestProcesses:
         path = tmp_path / "a.pdf"
         path.write_bytes(drawn_pdf(*[SLOW] * 2, *[None] * 20))
         code = (
+            "import minirag.pdf.reader\n"
             "from minirag.documents import load\n"
-            f"pages = load({str(path)!r}, cache=None, workers=2, page_seconds=2)\n"
+            "minirag.pdf.reader.BYTES_PER_CHILD = 1000\n"
+            f"pages = load({str(path)!r}, cache=None, workers=2, page_seconds=1)\n"
             "print(len(pages), *sorted(page.error for page in pages.empty), sep='\\n')"
         )
         script = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        wait_for(lambda: len(children_of(script.pid)) == 2)
+        opened = lambda child: Path(f"/proc/{child}/fd/1").stat().st_size > 0  # noqa: E731
+        wait_for(lambda: len([child for child in children_of(script.pid) if opened(child)]) == 2)
         yield script
         script.kill()
         script.wait()
@@ -205,7 +303,7 @@ class TestProcesses:
 
     def test_none_is_left_when_pages_were_lost(self):
         before = children_of(os.getpid())
-        pdf_pages(drawn_pdf(SLOW, *[None] * 20), "a.pdf", page_seconds=0.2, workers=2)
+        read_pdf(drawn_pdf(SLOW, *[None] * 20), "a.pdf", page_seconds=0.2, workers=2)
         assert children_of(os.getpid()) <= before
 
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -226,5 +324,5 @@ class TestProcesses:
         """As the kernel does when the machine has no memory left; the other page breaks its limit, the rest is read."""
         os.kill(min(children_of(reading.pid)), signal.SIGKILL)
         said, wrong = reading.communicate()
-        errors = [b"it takes more than 2 seconds", b"its reader ended with status -9"]
+        errors = [b"it takes more than 1 seconds", b"its reader ended with status -9"]
         assert (said.splitlines(), wrong) == ([b"22", *errors], b"")

@@ -1,0 +1,147 @@
+"""Read the pages of a PDF in child processes, so that no page can cost more than its limits; keep them in a cache.
+
+Each of n children reads every n-th page. One that breaks a limit has lost the page that it was at, and another goes on
+behind that page. Children are plain programs, because multiprocessing would import the caller's script again in each,
+so that a script without a `__main__` guard, a notebook or `python -c` would run itself anew.
+"""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+
+from minirag.errors import DocumentError, InputError, Unfinished
+from minirag.files import write_atomically
+from minirag.pdf import child
+
+PAGE_SECONDS = 10.0
+"""Seconds of computing that a page may take; no page of the 116 documents tried takes one."""
+OPENING_PAGES = 3
+"""Opening the file may take as long as this many pages: its cross-reference table grows with it."""
+MEMORY = 2**30
+"""Bytes of address space of one child; Python, pypdf and a 10-K of 169 pages take less than a fifth of it."""
+MOST_LOST = 10
+"""Pages that may break their limits before the rest of the document is given up."""
+BYTES_PER_CHILD = 2**17
+"""A smaller document is read by one child, because starting another would take longer than reading its pages."""
+CACHE_FORMAT = 3
+
+
+class RawPage(NamedTuple):
+    """The text of one page as pypdf gives it; `error` says why it could not be read, and `text` is then empty."""
+
+    text: str
+    error: str | None = None
+
+
+def read_pdf(
+    data: bytes,
+    name: str,
+    *,
+    workers: int | None = None,
+    cache: Path | None = None,
+    page_seconds: float = PAGE_SECONDS,
+    page_memory: int = MEMORY,
+) -> list[RawPage]:
+    """Return every page of the PDF `data`, in order; `name` is what errors call it.
+
+    At most `workers` processes read it (default: one a core); each page may take `page_seconds` of computing and
+    `page_memory` bytes. The folder `cache` keeps the text of documents whose every page could be read.
+
+    Raises DocumentError if `data` is no PDF, is damaged beyond reading, or needs a password, InputError for limits
+    that allow nothing.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; give at least 1.")
+    if not 0 < page_seconds < math.inf or page_memory < 1:
+        raise InputError(f"A page may take {page_seconds} seconds and {page_memory} bytes; give more than 0 of both.")
+    import importlib.metadata  # takes half as long to load as all the rest of minirag
+
+    version = importlib.metadata.version("pypdf")
+    file = cache and cache / f"{hashlib.sha256(data).hexdigest()}-pypdf{version}-{CACHE_FORMAT}"
+    if file:
+        with suppress(OSError, ValueError):  # not there or damaged: read the document again
+            return [RawPage(text) for text in json.loads(file.read_bytes())]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(workers or cores, 1 + len(data) // BYTES_PER_CHILD)
+    try:
+        pages = _read_in_children(data, count, page_seconds, page_memory)
+    except ValueError as error:
+        raise DocumentError(f"{name} {error}.") from error
+    except OSError as error:
+        raise DocumentError(f"{name} cannot be read ({error}); save it as plain text and give that.") from error
+    if file and not any(page.error for page in pages):
+        with suppress(Unfinished):  # a cache that cannot be written costs time and nothing else
+            write_atomically(file, json.dumps([page.text for page in pages]).encode())
+    return pages
+
+
+def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int) -> list[RawPage]:
+    """Return all pages. Raises ValueError if the document cannot be opened, and OSError if no child can be started."""
+    pages: dict[int, RawPage] = {}
+    total = lost = 0
+    with ExitStack() as stack:  # at its end, and on Ctrl-C, children are killed and the unnamed files are gone
+        document = stack.enter_context(TemporaryFile())
+        document.write(data)
+        document.flush()
+        limits = [page_seconds, OPENING_PAGES * page_seconds, memory]
+        running = deque((_start(stack, document, [first, count, *limits]), first) for first in range(count))
+        while running:
+            (process, output), index = running.popleft()
+            status = process.wait()
+            output.seek(0)
+            lines = output.read().splitlines(keepends=True)
+            answers = [json.loads(line) for line in lines if line.endswith(b"\n")]
+            if not answers:
+                reason = _limit(status, OPENING_PAGES * page_seconds, memory)
+                raise ValueError(f"cannot be opened ({reason}); open it in a viewer and save it as a new PDF")
+            if "unreadable" in answers[0]:
+                raise ValueError(answers[0]["unreadable"])
+            total = answers[0]["pages"]
+            for answer in answers[1:]:
+                pages[index] = RawPage(answer["text"], answer["error"])
+                index += count
+            if status != 0:
+                lost += 1
+                pages[index] = RawPage("", _limit(status, page_seconds, memory))
+                if lost < MOST_LOST:
+                    running.append((_start(stack, document, [index + count, count, *limits]), index + count))
+    not_read = RawPage("", f"not read, because {lost} pages broke their limits")
+    return [pages.get(index, not_read) for index in range(total)]
+
+
+def _start(
+    stack: ExitStack, document: IO[bytes], arguments: list[float]
+) -> "tuple[subprocess.Popen[bytes], IO[bytes]]":
+    """Return a new child process and the file that it writes to; it finds pypdf where this process does."""
+    if getattr(sys, "frozen", False) or not sys.executable:
+        raise OSError("this application is without a Python to start")
+    output = stack.enter_context(TemporaryFile())  # noqa: SIM115
+    process = subprocess.Popen(
+        [sys.executable, "-P", child.__file__, *map(str, arguments), str(os.getpid())],
+        stdin=document,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)},
+        process_group=0,  # a Ctrl-C in the terminal is for its parent only
+    )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process, output
+
+
+def _limit(status: int, seconds: float, memory: int) -> str:
+    """Say which limit a child broke that ended with `status`."""
+    if status == -signal.SIGPROF:
+        return f"it takes more than {seconds:g} seconds"
+    if status == child.OUT_OF_MEMORY:
+        return f"it takes more than {memory / 2**20:g} MiB of memory"
+    return f"its reader ended with status {status}"
