@@ -9,7 +9,6 @@ import pytest
 from made_results import made, saved
 from minirag.cli.main import main
 from minirag.errors import InputError
-from minirag.pipeline import Run
 from minirag.report import SavedRun, several_html
 from minirag.statistics.replication import replication
 
@@ -18,7 +17,7 @@ def test_an_opened_run_gives_its_files_and_writes_nothing(tmp_path: Path) -> Non
     results = made(["Why?", "<b>"])
     folder = saved(results, tmp_path / "a").folder
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    run = Run.open(folder)
+    run = SavedRun(folder)
     assert run.questions == run.evaluated == list(results.questions)
     assert run.answers["tuned", "e0"] == "Why? More of tuned."
     assert [row.score.value for row in run.scores] == [row.score.value for row in results.scores]
