@@ -12,18 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.metrics.replies import NotJSON, json_value, list_at
 from minirag.models import Chat, Embedder
-from minirag.query import Passage, Window, excerpts
 from minirag.retry import in_order
 from minirag.text import jaccard, words
 from minirag.vector_store import Store
+from minirag.window import Window, excerpts
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
@@ -52,11 +49,7 @@ class Question:
 
 
 def doubts(question: Question) -> tuple[str, ...]:
-    """Return the flags that speak against a question; none if a person accepted it.
-
-    >>> doubts(Question("e001", "eval", "Why?", flags=("page guessed", "not stand-alone: “it”")))
-    ('not stand-alone: “it”',)
-    """
+    """Return the flags that speak against a question; none if a person accepted it."""
     return () if ACCEPTED in question.flags else tuple(flag for flag in question.flags if flag != PAGE_GUESSED)
 
 
@@ -101,8 +94,12 @@ def make_questions(
     """
     files = [(split, Path(source)) for split, source in sources.items() if isinstance(source, str)]
     from_files = [question for split, path in files for question in read_questions(path, split)]
-    vectors = embed.embed([question.text for question in from_files], tags={"for": "questions"})
-    from_files = guess_pages(from_files, store, vectors)
+    if from_files:  # the page of each is that of the nearest chunk
+        vectors = embed.embed([question.text for question in from_files], tags={"for": "questions"})
+        from_files = [
+            replace(question, chunk_id=hit.chunk.id, page=hit.chunk.page, flags=(PAGE_GUESSED,))
+            for question, [hit] in zip(from_files, store.search(vectors, 1), strict=True)
+        ]
     page_of = {chunk.id: (chunk.source, chunk.page) for chunk in chunks}
     taken_pages = {page_of[question.chunk_id] for question in from_files if question.chunk_id}
     generated = generate(
@@ -185,7 +182,12 @@ def _select(
     while len(accepted) < count and queue:
         batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]
         for chunk, texts in zip(batch, in_order(ask, batch, workers), strict=True):
-            new = [text for text in texts if _add_if_new(text, seen)]
+            new = []
+            for text in texts:
+                text_words = frozenset(words(text))
+                if text.endswith(("?", "？", "؟")) and near_duplicate(text_words, seen) is None:
+                    seen.append(text_words)
+                    new.append(text)
             accepted += [(chunk, text) for text in new[:1]]
             spare += [(rank, chunk, text) for rank, text in enumerate(new[1:])]
             progress(len(accepted))
@@ -220,7 +222,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
 
     reply, schema = TOKENS_PER_QUESTION * (count + 1), prompts.QUESTIONS_SCHEMA
     room = window.require(build([]), reply, schema)
-    units = window.units([Passage(chunk.text, chunk.page)], room - 24)
+    units = window.units([prompts.Excerpt(chunk.text, chunk.page)], room - 24)
     messages = build(excerpts(units[: window.take(units, build, reply, schema)]))
     tags = {"split": split, "chunk": chunk.id}
     try:
@@ -232,15 +234,6 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
         faults.append(str(error))
         return []  # now and on a resume: another chunk is asked instead
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
-
-
-def _add_if_new(text: str, seen: list[frozenset[str]]) -> bool:
-    """Return whether `text` is a question that is near none of those in `seen`; if so, add its words to them."""
-    text_words = frozenset(words(text))
-    new = text.endswith(("?", "？", "؟")) and near_duplicate(text_words, seen) is None
-    if new:
-        seen.append(text_words)
-    return new
 
 
 def near_duplicate(text_words: Collection[str], others: Iterable[Collection[str]]) -> int | None:
@@ -257,21 +250,11 @@ def read_questions(path: Path, split: str) -> list[Question]:
     if not path.is_file():
         raise InputError(f"There is no question file {path}.")
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"Cannot read the question file {path}: {reason}.") from None
-    texts = [" ".join(line.replace("\0", " ").split()) for line in lines]
-    texts = [text for text in texts if text]
+    texts = [text for line in lines if (text := " ".join(line.replace("\0", " ").split()))]
     if not texts:
         raise InputError(f"The question file {path} holds no question; write one a line.")
     return [Question(f"{split[0]}{number:03d}", split, text) for number, text in enumerate(texts, 1)]
-
-
-def guess_pages(questions: Sequence[Question], store: Store, vectors: NDArray[np.float32]) -> list[Question]:
-    """Return the questions with the nearest chunk as their source, flagged `page guessed`; `vectors` has a row each."""
-    nearest = store.search(vectors, 1) if questions else []
-    return [
-        replace(question, chunk_id=hit.chunk.id, page=hit.chunk.page, flags=(*question.flags, PAGE_GUESSED))
-        for question, [hit] in zip(questions, nearest, strict=True)
-    ]

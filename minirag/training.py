@@ -17,7 +17,6 @@ from minirag.errors import InputError
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.prompts import Message
-from minirag.questions import PageKey
 from minirag.text import example_limit, for_model
 
 FEWEST_EXAMPLES = 10
@@ -43,8 +42,8 @@ class Example:
     reply_tokens: int = 0
     dropped: str = ""
     detail: str = ""
-    page: PageKey | None = None
-    shown: frozenset[PageKey] = frozenset()
+    page: tuple[str, int] | None = None
+    shown: frozenset[tuple[str, int]] = frozenset()
     refine: str | None = None
     held_out: bool = False
 

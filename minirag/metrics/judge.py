@@ -10,9 +10,9 @@ from minirag.metrics.replies import Reply, Verdict, json_value, read_verdicts, r
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
-from minirag.query import Passage, Window, excerpts
 from minirag.retry import in_order
 from minirag.text import sentence_spans, words
+from minirag.window import Window, excerpts
 
 T = TypeVar("T")
 SUPPORTING_SHARE = 0.6
@@ -135,7 +135,7 @@ def _requests(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) 
         room = judge.budget.require(build([]), reply, schema)
     except WindowTooSmall:
         raise Unscored("a statement does not fit the judge's window") from None
-    rest = judge.budget.units([Passage(context) for context in contexts], room - 24)
+    rest = judge.budget.units([Excerpt(context) for context in contexts], room - 24)
     requests = []
     while rest:
         count = judge.budget.take(rest, build, reply, schema)

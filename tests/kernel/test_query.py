@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt
-from minirag.query import Passage, Window, excerpts
 from minirag.testing import FunctionChat
 from minirag.text import encoding
+from minirag.window import Window, excerpts
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")
@@ -148,7 +148,7 @@ def test_tags_and_chunk_ids_go_into_the_log(store: VectorStore) -> None:
 @settings(max_examples=60, deadline=None)
 def test_units_tile_their_passages_and_keep_to_the_limit(text: str, limit: int) -> None:
     window = Window(encoding("o200k_base"), 1000)
-    units = window.units([Passage(text, 3, "c1")], limit)
+    units = window.units([Excerpt(text, 3)], limit)
     assert "".join(unit.text for unit in units) == text
     assert all(encoding("o200k_base").count(unit.text) <= limit for unit in units)
 
@@ -157,7 +157,7 @@ def test_units_tile_their_passages_and_keep_to_the_limit(text: str, limit: int) 
 @settings(max_examples=60, deadline=None)
 def test_take_takes_as_many_units_as_fit_and_never_more(texts: list[str], size: int) -> None:
     window = Window(encoding("o200k_base"), size)
-    units = window.units([Passage(text, n) for n, text in enumerate(texts)], 60)
+    units = window.units([Excerpt(text, n) for n, text in enumerate(texts)], 60)
 
     def build(given: Sequence[Excerpt]) -> list[prompts.Message]:
         return prompts.draft("Q?", given)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from minirag import Page, VectorStore, chunk
 from minirag.errors import InputError
-from minirag.questions import SPLITS, generate, guess_pages, near_duplicate, read_questions, split_pages
+from minirag.questions import SPLITS, generate, make_questions, near_duplicate, read_questions, split_pages
 from minirag.testing import FunctionChat
 from minirag.text import jaccard, words
 
@@ -146,13 +146,15 @@ def test_a_file_without_questions_is_a_sentence(tmp_path: Path, content: bytes |
 
 def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path: Path) -> None:
     class Rows:
+        """The first text is nearest to the fourth chunk, the second to the second."""
+
         model = "rows"
 
         def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-            return np.eye(len(texts), dtype=np.float32)
+            return np.eye(5, dtype=np.float32)[[3, 1] if len(texts) == 2 else range(5)]
 
-    store = VectorStore.build(chunk(pages(5)), Rows())
+    chunks = chunk(pages(5))
+    store = VectorStore.build(chunks, Rows())
     (tmp_path / "q.txt").write_text("Who?\nWhy?\n")
-    guessed = guess_pages(read_questions(tmp_path / "q.txt", "eval"), store, np.eye(5, dtype=np.float32)[[3, 1]])
-    assert [(q.page, q.flags) for q in guessed] == [(4, ("page guessed",)), (2, ("page guessed",))]
-    assert guess_pages([], store, np.empty((0, 5), np.float32)) == []
+    questions = make_questions({"eval": str(tmp_path / "q.txt")}, chunks, store, Rows(), writer())
+    assert [(q.page, q.flags) for q in questions] == [(4, ("page guessed",)), (2, ("page guessed",))]

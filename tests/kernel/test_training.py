@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from doubles import answered
-from minirag import MessageLog, write_training_file
+from minirag import MessageLog
 from minirag.errors import InputError
 from minirag.prompts import NOT_STATED
 from minirag.text import for_model
-from minirag.training import default_epochs
+from minirag.training import default_epochs, write_training_file
 
 
 @pytest.fixture
