@@ -1,0 +1,130 @@
+"""A run through batches that fail in every way, killed in every state, ends as a direct run does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import batch_faults
+import minirag
+from faults import Faults
+from minirag import MessageLog, offline
+from minirag.server import Server
+from minirag.server.wire import Reply, Request
+
+SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
+MODELS = [word for role in ("teacher", "student", "judge", "embedding") for word in (f"--{role}", f"offline-{role}")]
+PRICES = """
+[models."offline"]
+input = 2.0
+output = 8.0
+batch = 0.5
+[models."ft:offline"]
+training = 0.0
+input = 3.0
+output = 12.0
+batch = 0.5
+"""
+MOMENTS = (
+    *("upload", "validating", "in_progress", "finalizing", "completed", "failed", "expired"),
+    *("output file", "error file", "half logged"),
+)
+"""Where the client is killed: its request has had its effect, and the reply never arrives. At `validating` the batch is
+being created, at `half logged` the client is logging the lines of one."""
+NOT_COMPARED = {"messages.jsonl", "job.json", ".lock", "costs.json", "report.html"}
+"""These hold times, batches, the service's clock, or prices."""
+
+
+class Killing:
+    """A service that breaks batches by rule, counts the lines that it answers, and kills its client at each moment."""
+
+    def __init__(self, state: Path, log: Path) -> None:
+        api = offline.api(state)
+        rules = [batch_faults.lines_fail(0.05), batch_faults.expires_at_line(60)]
+        self.faulty = Faults(api, [batch_faults.fails_validation(), *rules])
+        api.batches.answer = self._answer_line
+        self.failed, self.answered = 0, Counter[bytes]()
+        self.moments, self.log = list(MOMENTS), log
+        self.client: subprocess.Popen[str] | None = None
+
+    def _answer_line(self, request: Request) -> Reply:
+        reply = self.faulty(request)
+        self.failed += reply.status != 200
+        self.answered[request.body] += reply.status == 200
+        return reply
+
+    def __call__(self, request: Request) -> Reply:
+        reply = self.faulty(request)
+        moment = self._moment(request, reply)
+        if moment in self.moments and self.client is not None and self.client.poll() is None:
+            self.moments.remove(moment)
+            if moment == "half logged":
+                threading.Thread(target=self._kill_at, args=(self.client, self.log.stat().st_size + 20_000)).start()
+            else:
+                self.client.send_signal(signal.SIGKILL)
+                self.client.wait()
+        return reply
+
+    def _kill_at(self, client: "subprocess.Popen[str]", size: int) -> None:
+        """Kill a client as soon as its log has so many bytes."""
+        while client.poll() is None and self.log.stat().st_size < size:
+            time.sleep(0.0002)
+        client.send_signal(signal.SIGKILL)
+
+    def _moment(self, request: Request, reply: Reply) -> str:
+        """Return what was asked for, in the words of `MOMENTS`; empty for everything else."""
+        match request.method, request.path.split("/")[2:]:
+            case "POST", ["files"] if b"\r\n\r\nbatch\r\n" in request.body:
+                return "upload"
+            case ("POST", ["batches"]) | ("GET", ["batches", _]):
+                return str(json.loads(reply.body)["status"])
+            case "GET", ["files", _, "content"]:
+                if b'"status_code": 200' not in reply.body:
+                    return "error file"
+                return "output file" if "output file" in self.moments else "half logged"
+        return ""
+
+
+def start(url: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
+    prices = folder.parent / "prices.toml"
+    prices.write_text(PRICES, "utf-8")
+    command = [sys.executable, "-m", "minirag", "run", str(SAMPLE), *MODELS, "--base-url", url, *options]
+    command += ["--train-questions", "12", "--eval-questions", "12", "--prices", str(prices), "--workers", "1"]
+    environment = {**os.environ, "OPENAI_API_KEY": "none"}
+    return subprocess.Popen(
+        [*command, "--out", str(folder)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def usd(folder: Path) -> float:
+    return float(json.loads((folder / "costs.json").read_text("utf-8"))["total_usd"])
+
+
+def test_broken_batches_and_kills_in_every_state_cost_no_line_twice_and_change_no_result(tmp_path: Path) -> None:
+    direct, batched = tmp_path / "direct", tmp_path / "batched"
+    with Server(offline.api(tmp_path / "direct-service")) as server:
+        url = server.base_url
+        process = start(url, direct)
+        _, talk = process.communicate()
+        assert process.returncode == 0, talk
+    killing = Killing(tmp_path / "batch-service", batched / "messages.jsonl")
+    with Server(killing, int(url.split(":")[2].split("/")[0])):
+        while process.returncode != 0 or not batched.exists():
+            process = killing.client = start(url, batched, "--batch")
+            _, talk = process.communicate()
+            assert process.returncode in {0, -signal.SIGKILL}, talk
+    assert killing.moments == []
+    assert killing.failed > 0
+    assert set(killing.answered.values()) <= {0, 1}, "a line was paid twice"
+    calls = [e for e in MessageLog(batched / "messages.jsonl") if e.endpoint in {"chat.completions", "embeddings"}]
+    answered = [exchange for exchange in calls if exchange.error is None]
+    assert len(answered) == len({exchange.id for exchange in answered})
+    assert all("batch" in exchange.tags for exchange in calls)
+    names = {path.name for path in (*direct.iterdir(), *batched.iterdir()) if path.is_file()} - NOT_COMPARED
+    assert [name for name in sorted(names) if (direct / name).read_bytes() != (batched / name).read_bytes()] == []
+    assert abs(usd(batched) / usd(direct) - 0.5) < 1e-6
