@@ -1,4 +1,4 @@
-"""Every failure that minirag raises on purpose, the exit code it means, and what keeps keys out of its text.
+"""Every failure that minirag raises on purpose, its exit code, what an HTTP error means, and how keys are kept out.
 
     MiniragError                    1
     ├── InputError                  2   the input cannot be used; nothing was sent
@@ -21,7 +21,9 @@
 Each message is one sentence that says what to do. Any other exception that escapes is a bug (exit code 1).
 """
 
+import email.utils
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -157,3 +159,49 @@ def redact_json(value: Any) -> Any:
     if isinstance(value, list):
         return [redact_json(item) for item in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+
+    >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
+    (7.0, 0.25, None)
+    """
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("retry-after", "")
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
+    except (ValueError, OverflowError):
+        return None
+
+
+_REFUSALS = {
+    401: "{address} refuses the key; set OPENAI_API_KEY to a valid one.",
+    402: "The account at {address} has no quota left; add credit, then resume.",
+    403: "{address} does not allow this: {words}.",
+    404: "{address} does not know model {model!r} or this address: {words}.",
+    **dict.fromkeys(range(300, 400), "{address} redirects elsewhere; give the final address as --base-url."),
+}
+_STATUS_OF = {
+    "insufficient_quota": 402,
+    "billing_hard_limit_reached": 402,
+    "model_not_found": 404,
+    "unknown_model": 404,
+}
+"""Codes that say more than the status they come with."""
+
+
+def refusal(address: str, status: int, body: Any, headers: Mapping[str, str], model: str) -> ServiceError:
+    """Return the error for a reply with this HTTP status, `error` object (`body`) and headers."""
+    error = redact_json(body) if isinstance(body, dict) else {}
+    code, param = (None if error.get(name) is None else str(error[name]) for name in ("code", "param"))
+    words = redact(str(error.get("message") or error or body or "no reason given")).strip().rstrip(".")[:300]
+    fields: dict[str, Any] = {"status": status, "code": code, "param": param}
+    if sentence := _REFUSALS.get(_STATUS_OF.get(code or "", status)):
+        return ServiceRefused(sentence.format(address=address, words=words, model=model), **fields)
+    transient = status in {408, 409, 425, 429} or status >= 500
+    wait = retry_after(headers) if transient else None
+    return ServiceError(f"{address} answered {status}: {words}.", transient=transient, wait=wait, **fields)

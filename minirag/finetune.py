@@ -7,7 +7,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from minirag.errors import (
     TrainingNotAvailable,
 )
 from minirag.files import write_json
-from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
+from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
@@ -29,12 +28,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 """Seconds between two polls, growing by half each time."""
 FILE_ATTEMPTS = 20
 """Attempts to create a job whose file the service is still processing: about seven minutes."""
-LAST_LOOK = -1
-"""The repeat number of the one request for all events of a finished job."""
 CLOSED = (
-    "{address} no longer trains models for this account. OpenAI takes no jobs of organisations that never tuned a "
-    "model since 2026-05-07, of those without recent use since 2026-07-02, and of anyone from 2027-01-06 (check the "
-    "provider's page): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
+    "{address} no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts "
+    "sooner): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
 )
 
 
@@ -63,28 +59,24 @@ def send(
     return exchange.response or {}
 
 
-def pages(
-    service: Service, log: MessageLog | None, endpoint: str, request: Mapping[str, Any], repeat: int = 0
+def listed(
+    service: Service, log: MessageLog | None, endpoint: str, request: Mapping[str, Any] | None = None, repeat: int = 0
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the items of a list at the service, newest first, page by page as they are needed."""
-    request = {**request, "limit": 100}
+    """Yield the items of a list at the service, newest first; nothing if it has no such list."""
+    request = {**(request or {}), "limit": 100}
     while True:
-        page = send(service, log, "poll", endpoint, request, repeat=repeat)
+        try:
+            page = send(service, log, "poll", endpoint, request, repeat=repeat)
+        except ServiceError as error:
+            if isinstance(error, BadReply) or error.status in {404, 405, 501}:
+                return
+            raise
         items = page.get("data") or []
         yield from items
         last = items[-1].get("id") if items else None
         if last is None or not page.get("has_more") or last == request.get("after"):
             return
         request = {**request, "after": last}
-
-
-def listed(service: Service, log: MessageLog | None, endpoint: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what the service lists of a kind, newest first; nothing if it cannot list."""
-    try:
-        yield from pages(service, log, endpoint, {})
-    except ServiceError as error:
-        if not isinstance(error, BadReply) and error.status not in {404, 405, 501}:
-            raise
 
 
 def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
@@ -185,11 +177,6 @@ class FineTuningJob:
         return str(self.state.get("status"))
 
     @property
-    def is_final(self) -> bool:
-        """Whether the job has ended, with a model or without."""
-        return self.status in FINAL
-
-    @property
     def failure(self) -> str:
         """`: reason` of a job that failed; empty for any other."""
         if self.status != "failed":
@@ -243,12 +230,8 @@ class FineTuningJob:
             pause = min(LONGEST_WAIT, pause * 1.5)
             self.refresh()
         progress(self.status)
-        # The log keeps all events of a finished job, requested once: the report draws its losses from them.
-        request = {"fine_tuning_job_id": self.id, "limit": 100}
-        last_look = exchange_id(self._service.name, "fine_tuning.jobs.events", request, LAST_LOOK)
-        if self._log is not None and self._log.find(last_look) is None:
-            with suppress(ServiceError):  # some services have no events
-                list(self.pages("events", LAST_LOOK))
+        if self._polls:  # the log keeps the events of a job that was waited for: the report draws its losses
+            list(self.pages("events", self._polls))
         return self
 
     def _progress(self) -> str:
@@ -265,7 +248,7 @@ class FineTuningJob:
     def pages(self, kind: str, repeat: int = 0) -> Iterator[Mapping[str, Any]]:
         """Yield the job's "events" or "checkpoints", newest first."""
         request = {"fine_tuning_job_id": self.id}
-        return pages(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat)
+        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat)
 
     def _update(self, state: Mapping[str, Any]) -> None:
         self.state = state

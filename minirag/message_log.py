@@ -14,7 +14,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,11 +29,7 @@ _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc
 
 
 def canonical(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces: equal values give equal text.
-
-    >>> canonical({"b": [1, 2.5], "a": "ü"})
-    '{"a":"ü","b":[1,2.5]}'
-    """
+    """Return JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -118,10 +114,7 @@ class Exchange:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Exchange":
-        """Return the exchange of a line that `to_line` wrote, without looking at its checksum.
-
-        Raises ValueError for a line of any other shape.
-        """
+        """Return the exchange of a line that `to_line` wrote. Raises ValueError for a line of any other shape."""
         try:
             body = json.loads(line)
             return cls(**{name: body[name] for name in cls.__dataclass_fields__})
@@ -150,12 +143,8 @@ class MessageLog:
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._in_flight: dict[str, threading.Event] = {}
-        if self.path.exists():
-            try:
-                with self.path.open("rb") as file:
-                    self._read_from(file)
-            except OSError as error:
-                raise LogError(f"Cannot read the log {self.path}: {error.strerror}.") from error
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            self._read_from(file)
         self._end_at_opening = self._end
 
     def _read_from(self, file: BinaryIO) -> bytes:
@@ -225,8 +214,8 @@ class MessageLog:
             if self._sync:
                 os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads
         except OSError as error:
-            remedy = "everything before is kept, run again to resume"
-            raise Unfinished(f"Cannot write to {self.path}: {error.strerror}; {remedy}.") from error
+            text = f"Cannot write to {self.path}: {error.strerror}"
+            raise Unfinished(f"{text}; everything before is kept, run again to resume.") from error
 
     def lock(self) -> None:
         """Keep other processes from writing to this log until `close`; the first append does it too.

@@ -18,7 +18,7 @@ from minirag.corpus import Corpus, Settings, StoreBuilder, counted
 from minirag.errors import InputError, JobError, JobUnfinished
 from minirag.evaluation import Row, evaluate
 from minirag.files import write_json, write_jsonl
-from minirag.finetune import FineTuningJob
+from minirag.finetune import FINAL, FineTuningJob
 from minirag.message_log import MessageLog
 from minirag.metrics.score import Scores
 from minirag.models import ChatModel, EmbeddingModel
@@ -38,7 +38,7 @@ class Run:
     `service` serves all models but those that `student_service` (which also trains) and `tuned_service` serve, if they
     are given. `build_store` builds the index if it is not to be in the folder; `budget` caps the money. `say` gets one
     line a step, `progress` gets (step, done, total). `failures` lists the questions and scores that could not be had,
-    and `untrained` says why there is no tuned model. Use it as a context manager: it locks the folder.
+    and `untrained` says why there is no tuned model. The first call that is logged locks the folder.
     """
 
     folder: Path
@@ -70,13 +70,6 @@ class Run:
         index = f"{self.settings.embedding} at {self.service.name}"  # services may use one name for different models
         options = (self.workers, self.build_store, self.say, self.progress, self.failures)
         self.corpus = Corpus(self.folder, self.settings, self.embed, self.teacher, index, *options)
-
-    def __enter__(self) -> "Run":
-        self.log.lock()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.log.close()
 
     def _chat(self, model: str, service: Service) -> ChatModel:
         settings = self.settings
@@ -188,7 +181,7 @@ class Run:
             path=self.folder / "job.json",
             before=self._hold_training,
         )
-        if not job.is_final:
+        if job.status not in FINAL:
             self._hold_training()
         return job
 
@@ -215,7 +208,7 @@ class Run:
         }
         if self.tuned is not None:
             place = (self.tuned_service if self.settings.tuned else None) or self.trainer
-            place.wait_for_deployment(self.tuned, DEPLOYMENT_SECONDS)
+            place.deploying_until[self.tuned] = place.retry.clock() + DEPLOYMENT_SECONDS
             engines["tuned"] = self._engine(self._chat(self.tuned, place))
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers

@@ -1,11 +1,10 @@
 """When to call again, how long to wait, and how many calls run at once: retries, one deadline a call, a thread pool."""
 
-import email.utils
 import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,23 +23,6 @@ BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
 """So many failed calls in a row open the circuit breaker, for so long."""
 GRACE = 10.0
 """Seconds that calls in flight get after Ctrl-C."""
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
-
-    >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
-    (7.0, 0.25, None)
-    """
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
-    except (ValueError, OverflowError):
-        return None
 
 
 @dataclass

@@ -5,8 +5,8 @@ This is the only module that knows the OpenAI SDK. `models` and `finetune` build
 
 import base64
 import ipaddress
-import itertools
 import json
+import math
 import os
 import threading
 import time
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, redact_json
+from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, redact_json, refusal
 from minirag.message_log import Exchange, MessageLog
-from minirag.retry import DeadlinePassed, Retry, check_interrupted, retry_after, within
+from minirag.retry import DeadlinePassed, Retry, check_interrupted, within
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -31,6 +31,8 @@ OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = "OPENAI_API_KEY", "MINIRAG_STUD
 """The environment variables that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
+DEPLOYMENT_POLL = 5.0
+"""Seconds between two attempts to call a model that was just tuned and is not served yet."""
 TRANSFER_RATE = 125_000.0
 """Upload and download timeout: one extra second per this many bytes (1 Mbit/s)."""
 _METHODS = {
@@ -55,7 +57,7 @@ class Gate(Protocol):
 
 
 class Dialect(Protocol):
-    """How one model at one service wants its requests; see `models`."""
+    """How one model at one service wants its requests (`models.ModelDialect`)."""
 
     def adapt(self, call: Exchange) -> Exchange: ...
 
@@ -81,7 +83,8 @@ class Service:
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both. `name` stands for the address in every exchange's identity (default: `address`, which is
     `base_url` without name, password and query). A call ends after `timeout` seconds. `say` hears, once each, which
-    parameters a model does not support. Raises InputError for an unusable address, for plain http to another machine
+    parameters a model does not support. Until the time in `deploying_until` (of `retry.clock`), a model that was just
+    tuned may answer 404. Raises InputError for an unusable address, for plain http to another machine
     unless `insecure_http`, and for a missing key, before anything is sent.
     """
 
@@ -101,10 +104,8 @@ class Service:
         self._base_url = address if client is None else str(client.base_url)
         self.address = _public_address(self._base_url)
         if client is None and not insecure_http and self.address.startswith("http:") and not is_loopback(self.address):
-            raise InputError(
-                f"{self.address} is plain http: anyone in between can read documents and key; use https, "
-                "or --insecure-http."
-            )
+            remedy = "anyone in between can read documents and key; use https, or --insecure-http"
+            raise InputError(f"{self.address} is plain http: {remedy}.")
         self.name = name or self.address
         self.retry = retry or Retry()
         self.timeout = timeout
@@ -113,7 +114,7 @@ class Service:
         self._sentences: set[str] = set()
         self._answered = False
         self.dialects: dict[tuple[str, Path | None], Dialect] = {}
-        self._deploying: dict[str, tuple[float, float]] = {}
+        self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = client.with_options(max_retries=0) if client is not None else None
@@ -144,9 +145,11 @@ class Service:
             sent = call if dialect is None else dialect.adapt(call)
             # 2. The log has the answer. Threads that send the same call wait for the first.
             with nullcontext() if log is None or not reuse else log.claim(sent.id) as recorded:
-                if recorded is not None and not _lacks_vectors(recorded):
+                # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
+                if recorded is not None and (recorded.response or {}).get("data") != []:
                     return recorded
-                for attempt in itertools.count(1):
+                failures = 0
+                while True:
                     # 3. Ask the gates; a gate that refuses raises.
                     self.retry.wait_turn()
                     check_interrupted()
@@ -169,9 +172,12 @@ class Service:
                         dialect.learn(exchange, self.say_once)
                         if dialect.adapt(call).id != sent.id:
                             break
-                    if self._is_deploying(sent.model, failure):
+                    if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
+                        self.say_once(f"{sent.model} is not served yet; waiting for it")
+                        self.retry.pause(DEPLOYMENT_POLL)
                         continue
-                    if not retries or not self.retry.again(attempt, failure):
+                    failures += 1
+                    if not retries or not self.retry.again(failures, failure):
                         raise failure
 
     def attempt(
@@ -227,58 +233,17 @@ class Service:
 
         if isinstance(error, openai.APIStatusError):
             headers = {name.lower(): value for name, value in error.response.headers.items()}
-            return self.refusal(error.status_code, error.body, headers, model)
+            return refusal(self.address, error.status_code, error.body, headers, model)
         if isinstance(error, openai.APITimeoutError):
             return ServiceError(f"{self.address} did not answer within {self.timeout:g} s.", transient=True)
+        if isinstance(error, openai.APIConnectionError) and self._answered:
+            return ServiceError(f"The connection to {self.address} broke.", transient=True)
         if isinstance(error, openai.APIConnectionError):
-            if self._answered:
-                return ServiceError(f"The connection to {self.address} broke.", transient=True)
             text = f"Cannot connect to {self.address}; check the address and the network."
             return ServiceRefused(text, transient=True)
         if isinstance(error, openai.APIError | json.JSONDecodeError):
             return BadReply(f"{self.address} sent an unreadable reply: {redact(str(error))[:200]}.")
-        if isinstance(error, openai.OpenAIError):
-            return InputError(redact(str(error)).rstrip(".") + ".")
-        return error
-
-    def refusal(self, status: int, body: Any, headers: Mapping[str, str], model: str) -> ServiceError:
-        """Return the error for a reply with this HTTP status, `error` object and headers."""
-        error = redact_json(body) if isinstance(body, dict) else {}
-        code, param = (None if error.get(name) is None else str(error[name]) for name in ("code", "param"))
-        words = redact(str(error.get("message") or error or body or "no reason given")).strip().rstrip(".")[:300]
-        fields: dict[str, Any] = {"status": status, "code": code, "param": param}
-        if status == 401:
-            text = f"{self.address} refuses the key; set OPENAI_API_KEY to a valid one."
-        elif status == 402 or code in {"insufficient_quota", "billing_hard_limit_reached"}:
-            text = f"The account at {self.address} has no quota left; add credit, then resume."
-        elif status == 403:
-            text = f"{self.address} does not allow this: {words}."
-        elif status == 404 or code in {"model_not_found", "unknown_model"}:
-            text = f"{self.address} does not know model {model!r} or this address: {words}."
-        elif 300 <= status < 400:
-            text = f"{self.address} redirects elsewhere; give the final address as --base-url."
-        else:
-            transient = status in {408, 409, 425, 429} or status >= 500
-            wait = retry_after(headers) if transient else None
-            text = f"{self.address} answered {status}: {words}."
-            return ServiceError(text, transient=transient, wait=wait, **fields)
-        return ServiceRefused(text, **fields)
-
-    def wait_for_deployment(self, model: str, seconds: float) -> None:
-        """Let a model that was just tuned answer 404 for up to so many seconds from now."""
-        self._deploying[model] = (self.retry.clock(), seconds)
-
-    def _is_deploying(self, model: str, failure: ServiceError) -> bool:
-        """Return True, after scheduling the next attempt, if the model may only be too new to be served yet."""
-        if failure.status != 404 or model not in self._deploying:
-            return False
-        since, seconds = self._deploying[model]
-        waited = self.retry.clock() - since
-        if waited >= seconds:
-            return False
-        self.say_once(f"{model} is not served yet; waiting for it up to {seconds:g} s")
-        self.retry.pause(min(seconds - waited, max(1.0, waited / 2), 30.0))
-        return True
+        return InputError(f"{redact(str(error)).rstrip('.')}.") if isinstance(error, openai.OpenAIError) else error
 
     def say_once(self, sentence: str) -> None:
         """Say something once, however many threads and models find it out."""
@@ -337,11 +302,6 @@ def _public_address(base_url: str) -> str:
         basic = unquote(f"{parts.username}:{parts.password}").encode()
         keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-
-
-def _lacks_vectors(exchange: Exchange) -> bool:
-    """Return True for an embedding call of version 0.1, which left the vectors of an index out of the log."""
-    return exchange.endpoint == "embeddings" and not (exchange.response or {}).get("data")
 
 
 def _refuse_constant(name: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from minirag.batch.files import BYTES, ENDED, PATHS, Result, Submission, portions, reason, request_line, results
-from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
+from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting, refusal
 from minirag.finetune import FIRST_WAIT, LONGEST_WAIT, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import READERS, dialect_of
@@ -314,7 +314,7 @@ class Batches:
             return ServiceError(text, transient=True)
         if result.status != 200:
             error = result.body.get("error") if isinstance(result.body, dict) else result.body
-            return self._service.refusal(result.status, error, {}, model)
+            return refusal(self._service.address, result.status, error, {}, model)
         if not isinstance(result.body, dict):
             text = f"{self._service.address} answered 200 with something that is no object."
             return BadReply(text, transient=True)

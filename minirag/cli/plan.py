@@ -72,7 +72,7 @@ def _rehearse(
         run = Run(Path(folder), settings, service, tuned_service=tuned_service, workers=1, prices=prices, sync=False)
         run.corpus.pages = pages
         run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
-        stack.enter_context(run)
+        stack.enter_context(run.log)
         passes = _Passes(service, run.log)
         passes.run(lambda: run.scores) if batched else run.scores
         lines = bill(run.log, prices)

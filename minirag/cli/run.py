@@ -76,7 +76,7 @@ def main(options: Mapping[str, Any]) -> int:
             progress=progress,
         )
         check_pages(settings, run.corpus.pages)
-        stack.enter_context(run)
+        stack.enter_context(run.log).lock()
         if not documents:
             _require_same_services(run)
         # 2. What has changed since the folder was last used; then run.json, so that this run can be resumed.

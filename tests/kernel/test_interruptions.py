@@ -20,10 +20,8 @@ from doubles import Script
 from minirag import EmbeddingModel, MessageLog, VectorStore, offline
 from minirag.chunker import Chunk
 from minirag.cli.main import main
-from minirag.corpus import Settings
 from minirag.errors import LogError, Unfinished
 from minirag.message_log import Exchange
-from minirag.pipeline import Run
 from minirag.retry import check_interrupted, in_order
 from minirag.service import Service
 from minirag.testing import completion
@@ -145,34 +143,27 @@ def test_a_long_log_takes_a_small_part_of_its_size_in_memory(tmp_path: Path) -> 
 # -- two processes, and signals ----------------------------------------------------------------------------
 
 
-def run(folder: Path) -> Run:
-    """A run that connects to nothing."""
-    return Run(folder, Settings((str(SAMPLE),), **MODELS), Service("http://127.0.0.1:1/v1"))
-
-
 HOLDS = """
 import sys
-from pathlib import Path
-from minirag.pipeline import Run
-from minirag.service import Service
-from minirag.corpus import Settings
-with Run(Path(sys.argv[1]), Settings(("a.txt",), "t", "s", "j", "e"), Service("http://127.0.0.1:1/v1")):
-    print("here", flush=True)
-    sys.stdin.read()
+from minirag import MessageLog
+MessageLog(sys.argv[1]).lock()
+print("here", flush=True)
+sys.stdin.read()
 """
 
 
 def test_a_second_process_is_refused_and_the_lock_of_a_killed_one_is_no_lock(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLDS, tmp_path]
+    path = tmp_path / "messages.jsonl"
+    command = [sys.executable, "-c", HOLDS, path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "here\n"
-        with pytest.raises(LogError, match="Another process is working in"), run(tmp_path):
-            pass
+        with pytest.raises(LogError, match="Another process is working in"):
+            MessageLog(path).lock()
         first.kill()
         first.wait()
-        with run(tmp_path) as free:
-            assert free.log.added == 0
+        with MessageLog(path) as log:
+            log.lock()
 
 
 def test_ctrl_c_reaches_the_pools_that_calls_have_begun() -> None:
