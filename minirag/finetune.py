@@ -26,8 +26,6 @@ from minirag.service import Service
 FINAL = {"succeeded", "failed", "cancelled"}
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 """Seconds between two polls, growing by half each time."""
-FILE_ATTEMPTS = 20
-"""Attempts to create a job whose file the service is still processing: about seven minutes."""
 CLOSED = (
     "{address} no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts "
     "sooner): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
@@ -100,10 +98,7 @@ class FineTuningJob:
     def __init__(
         self, service: Service, state: Mapping[str, Any], *, log: MessageLog | None = None, path: Path | None = None
     ) -> None:
-        self.state: Mapping[str, Any] = {}
-        self._service = service
-        self._log = log
-        self._path = path
+        self._service, self._log, self._path = service, log, path
         self._polls = 0
         self._update(state)
 
@@ -137,8 +132,7 @@ class FineTuningJob:
             raise InputError(f"Cannot read the training file {error.filename}: {error.strerror}.") from error
         digests = [hashlib.sha256(data).hexdigest() for data in files]
         chosen = dict(hyperparameters or {})
-        content = canonical([*digests, base, chosen, suffix, seed])
-        identity = hashlib.sha256(content.encode()).hexdigest()[:32]
+        identity = hashlib.sha256(canonical([*digests, base, chosen, suffix, seed]).encode()).hexdigest()[:32]
         state = _existing(service, log, identity)
         if state is None:
             before()
@@ -150,20 +144,17 @@ class FineTuningJob:
                 "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
                 "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
             }
-            validation = ids[1] if len(ids) > 1 else None
-            options: dict[str, Any] = {"validation_file": validation, "suffix": suffix, "seed": seed}
+            options = {"validation_file": ids[1] if len(ids) > 1 else None, "suffix": suffix, "seed": seed}
             request |= {name: value for name, value in options.items() if value is not None}
             state = _start(service, log, request, identity, paths[0])
         return cls(service, state, log=log, path=path)
 
     def cancel(self) -> str:
         """Ask the service to stop the job; return the status. Raises JobError if it has ended already."""
-        request = {"fine_tuning_job_id": self.id}
         try:
+            request = {"fine_tuning_job_id": self.id}
             self._update(send(self._service, self._log, "train", "fine_tuning.jobs.cancel", request))
         except ServiceError as error:
-            if error.status != 400:
-                raise
             raise JobError(f"Fine-tuning job {self.id} cannot be cancelled: {error}") from error
         return self.status
 
@@ -181,8 +172,7 @@ class FineTuningJob:
         """`: reason` of a job that failed; empty for any other."""
         if self.status != "failed":
             return ""
-        error = self.state.get("error")  # an object, an empty one, or null
-        error = error if isinstance(error, Mapping) else {}
+        error = self.state.get("error") or {}  # an object, an empty one, or null
         reason = str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
         remedy = "; ask for more --train-questions" if error.get("code") == "invalid_n_examples" else ""
         return f": {reason}{remedy}"
@@ -218,8 +208,7 @@ class FineTuningJob:
         """
         waited, pause, last = 0.0, FIRST_WAIT, ""
         while self.status not in FINAL:
-            now = self._progress()
-            if now != last:
+            if (now := self._progress()) != last:
                 progress(now)
             last = now
             if timeout is not None and waited >= timeout:
@@ -237,11 +226,10 @@ class FineTuningJob:
     def _progress(self) -> str:
         """Return the status, and while the job runs, step and loss of the newest event that has them."""
         for event in self.pages("events", self._polls) if self.status == "running" else ():
-            data = event.get("data")
-            if isinstance(data, Mapping) and "step" in data:
+            data = event.get("data") or {}
+            if "step" in data:
                 steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
-                loss = data.get("train_loss")
-                loss = f", loss {loss:.3f}" if isinstance(loss, int | float) else ""
+                loss = f", loss {data['train_loss']:.3f}" if data.get("train_loss") is not None else ""
                 return f"{self.status}, step {data['step']}{steps}{loss}"
         return self.status
 
@@ -251,7 +239,7 @@ class FineTuningJob:
         return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat)
 
     def _update(self, state: Mapping[str, Any]) -> None:
-        self.state = state
+        self.state: Mapping[str, Any] = state
         if self._path is not None:
             write_json(self._path, state)
 
@@ -263,16 +251,13 @@ def _existing(service: Service, log: MessageLog | None, identity: str) -> Mappin
     """
     state: Mapping[str, Any] | None = None
     for exchange in log or ():
-        if exchange.stage not in {"train", "poll"} or exchange.error is not None or exchange.service != service.name:
-            continue
-        reply = exchange.response or {}
-        if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
-            state = reply
-    if state is not None and state.get("status") == "succeeded":
-        return state
-    if state is not None and state.get("status") not in FINAL:
-        return _retrieve(service, log, str(state["id"]))
-    return _at_service(service, log, identity)
+        if exchange.endpoint.startswith("fine_tuning") and exchange.error is None and exchange.service == service.name:
+            reply = exchange.response or {}
+            if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
+                state = reply
+    if state is None or state.get("status") in {"failed", "cancelled"}:
+        return _at_service(service, log, identity)
+    return state if state.get("status") == "succeeded" else _retrieve(service, log, str(state["id"]))
 
 
 def _at_service(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
@@ -292,7 +277,7 @@ def _start(
     service: Service, log: MessageLog | None, request: Mapping[str, Any], identity: str, file: Path
 ) -> Mapping[str, Any]:
     """Create the job once. Only a file that is not ready is waited for; after a lost reply the job is looked for."""
-    for attempt in range(FILE_ATTEMPTS):
+    for attempt in range(20):  # about seven minutes
         try:
             return send(service, log, "train", "fine_tuning.jobs", request, tags={"identity": identity}, repeat=attempt)
         except ServiceError as error:

@@ -31,9 +31,7 @@ CHARACTERS_PER_CALL = 200_000
 """Keeps an embedding call below the tokens that a service takes at once, in any script."""
 FORMATS = ("json_schema", "json_object", "text")
 LIMITS = ("max_tokens", "max_completion_tokens")
-_UNSUPPORTED = re.compile(
-    r"(?i)unsupported|not (?:yet )?support|unknown|unrecogni[sz]ed|unexpected|not permitted|instead"
-)
+_UNSUPPORTED = re.compile("(?i)unsupported|not (yet )?support|unknown|unrecogni[sz]ed|unexpected|not permitted|instead")
 
 
 class Chat(Protocol):

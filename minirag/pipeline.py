@@ -27,9 +27,6 @@ from minirag.questions import doubts
 from minirag.service import Service
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 
-DEPLOYMENT_SECONDS = 600.0
-"""How long a tuned model may answer 404 before that counts as a failure."""
-
 
 @dataclass
 class Run:
@@ -72,10 +69,8 @@ class Run:
         self.corpus = Corpus(self.folder, self.settings, self.embed, self.teacher, index, *options)
 
     def _chat(self, model: str, service: Service) -> ChatModel:
-        settings = self.settings
-        return ChatModel(
-            model, temperature=settings.temperature, tokenizer=settings.tokenizer, log=self.log, service=service
-        )
+        temperature, tokenizer = self.settings.temperature, self.settings.tokenizer
+        return ChatModel(model, temperature=temperature, tokenizer=tokenizer, log=self.log, service=service)
 
     def _engine(self, model: ChatModel, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
         settings = self.settings
@@ -125,17 +120,16 @@ class Run:
             review=review,
         )
         self._validation_file = curation.write_variants(file, prompt_completion=settings.format == "prompt-completion")
-        kept = len(file.kept)
-        examples = f"{counted(kept, 'training example')}, {len(file.examples) - kept} dropped"
-        self.say(f"collect: {examples}, {file.tokens} tokens an epoch")
+        kept, dropped = counted(len(file.kept), "training example"), len(file.examples) - len(file.kept)
+        self.say(f"collect: {kept}, {dropped} dropped, {file.tokens} tokens an epoch")
         return file
 
     @cached_property
     def training_report(self) -> dict[str, Any]:
         """`training_report.json`: every example kept or dropped with its reason; tokens; price (None: not known)."""
-        student, facts = self.settings.student, self.training_file.report(self.settings.epochs)
-        usd = costs.training_cost(self.prices, student, facts["tokens_billed"])
-        result = {**facts, "student": student, "usd": usd}
+        student, result = self.settings.student, self.training_file.report(self.settings.epochs)
+        usd = costs.training_cost(self.prices, student, result["tokens_billed"])
+        result |= {"student": student, "usd": usd}
         write_json(self.folder / "training_report.json", result)
         return result
 
@@ -169,6 +163,11 @@ class Run:
     def _create_job(self) -> FineTuningJob:
         """Create the job of this training file, or find it again; its price is reserved until it has ended."""
         settings = self.settings
+
+        def reserve() -> None:
+            if self.budget is not None:
+                self.budget.hold_training(settings.student, self.training_report["usd"])
+
         job = FineTuningJob.create(
             self.training_file.path,
             base=settings.student,
@@ -179,15 +178,11 @@ class Run:
             suffix=settings.suffix,
             seed=settings.seed,
             path=self.folder / "job.json",
-            before=self._hold_training,
+            before=reserve,
         )
         if job.status not in FINAL:
-            self._hold_training()
+            reserve()
         return job
-
-    def _hold_training(self) -> None:
-        if self.budget is not None:
-            self.budget.hold_training(self.settings.student, self.training_report["usd"])
 
     # -- three models answer → scores → comparison → report ------------------------------------------------
 
@@ -201,14 +196,11 @@ class Run:
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
         student = self._chat(self.settings.student, self.trainer)
-        engines = {
-            "base": self._engine(student),
-            "control": self._engine(student, prompts.CONTROL_SYSTEM),
-            "teacher": self._engine(self.teacher),
-        }
+        engines = {"base": self._engine(student), "control": self._engine(student, prompts.CONTROL_SYSTEM)}
+        engines["teacher"] = self._engine(self.teacher)
         if self.tuned is not None:
             place = (self.tuned_service if self.settings.tuned else None) or self.trainer
-            place.deploying_until[self.tuned] = place.retry.clock() + DEPLOYMENT_SECONDS
+            place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
             engines["tuned"] = self._engine(self._chat(self.tuned, place))
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers
@@ -235,15 +227,14 @@ class Run:
         )
         write_jsonl(self.folder / "scores.jsonl", (row.to_json() for row in scores))
         self.failures += [f"{s.question_id} ({s.arm}, {s.metric}): {s.score.reason}" for s in scores if s.failed]
-        unscored = sum(1 for row in scores if row.score.value is None)
+        unscored = sum(row.score.value is None for row in scores)
         self.say(f"evaluate: {counted(len(scores), 'score')}, {unscored} unscored")
         return scores
 
     @cached_property
     def comparison(self) -> dict[str, Any]:
         """`comparison.json`: the arms compared in every metric, and what stands behind it."""
-        settings, corpus = self.settings, self.corpus
-        questions = corpus.of_split("eval")
+        settings, corpus, questions = self.settings, self.corpus, self.corpus.of_split("eval")
         evaluation = statistics.Evaluation(
             arms=self.arms,
             ids=[question.id for question in questions],
@@ -271,8 +262,8 @@ class Run:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: what all calls of this folder have cost, and whether training pays for itself."""
-        # what training elsewhere has cost is not known here
-        training = None if self.settings.tuned or not self.tuned else self.training_report["usd"]
+        is_elsewhere = self.settings.tuned or not self.tuned  # what training has cost there is not known
+        training = None if is_elsewhere else self.training_report["usd"]
         result = costs.run_costs(self.log, self.prices, self.arms, self.answers, training)
         write_json(self.folder / "costs.json", result)
         return result

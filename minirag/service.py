@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -28,18 +28,14 @@ if TYPE_CHECKING:
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
 OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = "OPENAI_API_KEY", "MINIRAG_STUDENT_API_KEY", "MINIRAG_TUNED_API_KEY"
-"""The environment variables that hold keys."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
-DEPLOYMENT_POLL = 5.0
-"""Seconds between two attempts to call a model that was just tuned and is not served yet."""
 TRANSFER_RATE = 125_000.0
 """Upload and download timeout: one extra second per this many bytes (1 Mbit/s)."""
 _METHODS = {
     "fine_tuning.jobs.events": "fine_tuning.jobs.list_events",
     "fine_tuning.jobs.checkpoints": "fine_tuning.jobs.checkpoints.list",
 }
-"""The SDK's names for endpoints of the log, where they are not `<endpoint>` or `<endpoint>.create`."""
 Reader = Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]
 """Returns a call's reply as the log is to hold it, or raises BadReply if it cannot be used."""
 
@@ -117,7 +113,7 @@ class Service:
         self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
         self._owned = client is None
-        self._client = client.with_options(max_retries=0) if client is not None else None
+        self._client = None if client is None else client.with_options(max_retries=0)
         self._key = api_key or os.environ.get(OPENAI_KEY) or "" if client is None else client.api_key
         keep_out(self._key)
         if not self._key and self.address == OPENAI_ADDRESS:
@@ -174,7 +170,7 @@ class Service:
                             break
                     if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
                         self.say_once(f"{sent.model} is not served yet; waiting for it")
-                        self.retry.pause(DEPLOYMENT_POLL)
+                        self.retry.pause(5.0)
                         continue
                     failures += 1
                     if not retries or not self.retry.again(failures, failure):
@@ -185,8 +181,7 @@ class Service:
     ) -> tuple[Exchange, ServiceError | None]:
         """Send a call once; return its exchange, and the error if it failed."""
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
-        reply: Mapping[str, Any] | None = None
-        failure: ServiceError | None = None
+        reply, failure = None, None
         try:
             seconds = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
             is_method = call.endpoint.endswith((".retrieve", ".list", ".cancel"))
@@ -217,15 +212,13 @@ class Service:
             raise self._failure(error, model) from error
 
     def _json(self, content: bytes) -> Mapping[str, Any]:
-        try:
+        with suppress(ValueError, RecursionError):
             reply = json.loads(content, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            reply = None
-        if not isinstance(reply, dict):
-            text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
-            raise BadReply(text, transient=self._answered)  # a proxy's page between two answers may pass
-        self._answered = True
-        return reply
+            if isinstance(reply, dict):
+                self._answered = True
+                return reply
+        text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
+        raise BadReply(text, transient=self._answered)  # a proxy's page between two answers may pass
 
     def _failure(self, error: Exception, model: str) -> Exception:
         """Return the minirag error for an SDK exception; any other exception is returned unchanged."""
@@ -248,10 +241,10 @@ class Service:
     def say_once(self, sentence: str) -> None:
         """Say something once, however many threads and models find it out."""
         with self._lock:
-            is_new = sentence not in self._sentences
+            if sentence in self._sentences:
+                return
             self._sentences.add(sentence)
-        if is_new:
-            self._say(sentence)
+        self._say(sentence)
 
     @property
     def client(self) -> "OpenAI":
