@@ -108,7 +108,7 @@ class Service:
         self.gates: list[Gate] = []
         self._say = say
         self._sentences: set[str] = set()
-        self._answered = False
+        self.answered = False
         self.dialects: dict[tuple[str, Path | None], Dialect] = {}
         self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -215,10 +215,10 @@ class Service:
         with suppress(ValueError, RecursionError):
             reply = json.loads(content, parse_constant=_refuse_constant)
             if isinstance(reply, dict):
-                self._answered = True
+                self.answered = True
                 return reply
         text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
-        raise BadReply(text, transient=self._answered)  # a proxy's page between two answers may pass
+        raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
 
     def _failure(self, error: Exception, model: str) -> Exception:
         """Return the minirag error for an SDK exception; any other exception is returned unchanged."""
@@ -229,7 +229,7 @@ class Service:
             return refusal(self.address, error.status_code, error.body, headers, model)
         if isinstance(error, openai.APITimeoutError):
             return ServiceError(f"{self.address} did not answer within {self.timeout:g} s.", transient=True)
-        if isinstance(error, openai.APIConnectionError) and self._answered:
+        if isinstance(error, openai.APIConnectionError) and self.answered:
             return ServiceError(f"The connection to {self.address} broke.", transient=True)
         if isinstance(error, openai.APIConnectionError):
             text = f"Cannot connect to {self.address}; check the address and the network."

@@ -32,7 +32,7 @@ from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server
-from minirag.retry import CALLS_GIVEN_UP, REST, Retry
+from minirag.retry import BREAKER_FAILURES, BREAKER_SECONDS, Retry
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
 
@@ -252,9 +252,9 @@ def test_a_service_that_is_down_costs_twenty_requests_and_not_sixteen_hundred() 
             with pytest.raises(ServiceError) as caught:
                 ask(service, number)
             failures[type(caught.value)] += 1
-        assert failures == {ServiceError: CALLS_GIVEN_UP, ServiceDown: 400 - CALLS_GIVEN_UP}
-        assert server.requests[CHAT] == 4 * CALLS_GIVEN_UP == 20
-        assert sum(clock.slept) == CALLS_GIVEN_UP * 3.5
+        assert failures == {ServiceError: BREAKER_FAILURES, ServiceDown: 400 - BREAKER_FAILURES}
+        assert server.requests[CHAT] == 4 * BREAKER_FAILURES == 20
+        assert sum(clock.slept) == BREAKER_FAILURES * 3.5
     assert (caught.value.exit_code, str(caught.value).count(".")) == (3, 4)  # the address has three
     assert str(caught.value).endswith("answered 503: overloaded; run again later.")
 
@@ -266,24 +266,24 @@ def test_a_service_that_is_down_stops_a_run_of_many_workers_early() -> None:
     ):
         with pytest.raises(ServiceDown):
             evaluate(eval_rows(400), ["faithfulness"], ChatModel(JUDGE_MODEL, service=service), workers=8)
-        assert 4 * CALLS_GIVEN_UP <= server.requests[CHAT] <= 4 * (CALLS_GIVEN_UP + 7)
+        assert 4 * BREAKER_FAILURES <= server.requests[CHAT] <= 4 * (BREAKER_FAILURES + 7)
 
 
 def test_after_a_rest_a_service_that_is_back_is_used_and_one_that_is_not_is_left_alone_again() -> None:
     clock = Clock()
-    rule = Rule(last=4 * CALLS_GIVEN_UP + 4, status=503, error=DOWN)
+    rule = Rule(last=4 * BREAKER_FAILURES + 4, status=503, error=DOWN)
     with serve(faults=[rule]) as server, connected(server, clock) as service:
-        for number in range(CALLS_GIVEN_UP):
+        for number in range(BREAKER_FAILURES):
             with pytest.raises(ServiceError):
                 ask(service, number)
-        clock.now += REST
+        clock.now += BREAKER_SECONDS
         with pytest.raises(ServiceError, match="503"):
             ask(service)
         with pytest.raises(ServiceDown):
             ask(service)
-        clock.now += REST
+        clock.now += BREAKER_SECONDS
         assert ask(service)
-        assert server.requests[CHAT] == 4 * CALLS_GIVEN_UP + 4 + 1
+        assert server.requests[CHAT] == 4 * BREAKER_FAILURES + 4 + 1
 
 
 def test_failures_between_answers_and_refusals_of_single_requests_stop_nothing() -> None:
@@ -343,7 +343,7 @@ def test_refused_parameters_are_dropped_one_at_a_time_remembered_and_said_once()
             messages = prompts.verdicts([prompts.Excerpt("It opened in 1901.", 1)], ["It opened in 1901."])
             for number in range(5):
                 chat.complete(messages, stage="verdicts", schema=prompts.VERDICTS_SCHEMA, repeat=number)
-        assert server.requests == Counter({CHAT: 2 * (3 + 5)})
+        assert server.requests == Counter({CHAT: 3 + 2 * 5})
     assert said == [
         "offline-judge does not support max_tokens: sent as max_completion_tokens",
         "offline-judge does not support temperature: left out",
@@ -390,11 +390,12 @@ def test_a_tuned_model_that_is_not_served_yet_is_waited_for(tuned: tuple[Path, s
         serve(state, faults=[job_faults.tuned_model_unknown(6)]) as server,
         connected(server, clock, say=said.append) as service,
     ):
-        chat = ChatModel(name, service=service, served_within=600)
+        chat = ChatModel(name, service=service)
+        service.deploying_until[name] = 600
         assert [chat.complete(HELLO, stage="draft", repeat=n).text != "" for n in range(2)] == [True, True]
         assert server.requests[CHAT] == 6 + 2
-    assert clock.slept == [1.0, 1.0, 1.0, 1.5, 2.25, 3.375]  # half of the time waited so far, at least a second
-    assert said == [f"{name} is not served yet; waiting for it up to 600 s"]
+    assert clock.slept == [5.0] * 6
+    assert said == [f"{name} is not served yet; waiting for it"]
 
 
 def test_the_wait_for_a_model_ends_at_its_limit_and_is_none_where_none_is_asked_for(tuned: tuple[Path, str]) -> None:
@@ -404,16 +405,18 @@ def test_the_wait_for_a_model_ends_at_its_limit_and_is_none_where_none_is_asked_
         with pytest.raises(ServiceRefused, match=name):
             ChatModel(name, service=service).complete(HELLO, stage="draft")
         assert (server.requests[CHAT], clock.slept) == (1, [])
+        service.deploying_until[name] = 10
         with pytest.raises(ServiceRefused, match=name):
-            ChatModel(name, service=service, served_within=10).complete(HELLO, stage="draft")
-        assert sum(clock.slept) == 10
+            ChatModel(name, service=service).complete(HELLO, stage="draft")
+        assert clock.slept == [5.0, 5.0]
 
 
 def test_a_model_that_is_served_by_some_machines_only_is_waited_for_too(tuned: tuple[Path, str]) -> None:
     state, name = tuned
     unknown = job_faults.tuned_model_unknown(5)
     with serve(state, faults=[replace(unknown, first=3)]) as server, connected(server, Clock()) as service:
-        chat = ChatModel(name, service=service, served_within=600)
+        chat = ChatModel(name, service=service)
+        service.deploying_until[name] = 600
         for number in range(4):
             assert chat.complete(HELLO, stage="draft", repeat=number).text
         assert server.requests[CHAT] == 4 + 3
@@ -489,9 +492,9 @@ def test_a_run_that_the_service_lets_down_stops_early_and_resumes_where_it_was(
         assert main([*collect(server, out), "--workers", "4"]) == 3
         told = capsys.readouterr().err.splitlines()[-1]
         assert re.fullmatch(
-            r"minirag: \d calls in a row failed, the last one so: .* 503: overloaded; run again later.", told
+            r"minirag: \d calls in a row failed, the last one with: .* 503: overloaded; run again later.", told
         )
-        assert 4 * CALLS_GIVEN_UP <= failed <= 4 * (CALLS_GIVEN_UP + 3)
+        assert 4 * BREAKER_FAILURES <= failed <= 4 * (BREAKER_FAILURES + 3)
         is_down = False
         assert main(collect(server, out)) == 0
     assert sum(seen.values()) - failed == sum(undisturbed.values())

@@ -146,7 +146,8 @@ def test_a_long_log_takes_a_small_part_of_its_size_in_memory(tmp_path: Path) -> 
 HOLDS = """
 import sys
 from minirag import MessageLog
-MessageLog(sys.argv[1]).lock()
+log = MessageLog(sys.argv[1])
+log.lock()
 print("here", flush=True)
 sys.stdin.read()
 """
