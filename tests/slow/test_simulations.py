@@ -1,6 +1,7 @@
 """The figures of minirag/statistics/README.md: 2,000 simulated evaluations each, printed with `pytest -s`."""
 
 import pytest
+
 from simulated import (
     SHAPES,
     agreement_coverage,

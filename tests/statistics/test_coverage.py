@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from simulated import (
     agreement_coverage,
     corrected_coverage,
