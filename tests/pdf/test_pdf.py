@@ -4,9 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -36,23 +34,6 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return write
-
-
-def packed_pdf(catalog: bytes) -> bytes:
-    """A PDF whose catalog, object 2, lies in a compressed stream, as does the table that says so."""
-
-    def stream(number: int, entries: bytes, content: bytes) -> bytes:
-        packed = zlib.compress(content)
-        head = b"%d 0 obj\n<< %b /Filter /FlateDecode /Length %d >>\n" % (number, entries, len(packed))
-        return head + b"stream\n" + packed + b"\nendstream\nendobj\n"
-
-    start = b"%PDF-1.5\n"
-    objects = start + stream(3, b"/Type /ObjStm /N 1 /First 4", catalog)
-    at = len(objects)
-    offsets = ((0, 0), (1, at), (2, 3), (1, len(start)))
-    table = b"".join(bytes([kind]) + offset.to_bytes(3, "big") + b"\0" for kind, offset in offsets)
-    table = stream(1, b"/Type /XRef /Size 4 /W [1 3 1] /Root 2 0 R", table)
-    return objects + table + b"startxref\n%d\n%%%%EOF\n" % at
 
 
 def texts(pages: list[RawPage]) -> list[str]:
@@ -91,14 +72,6 @@ class TestPages:
         reader = pypdf.PdfReader(tmp_path / "a.pdf")
         expected = [RawPage(page.extract_text()) for page in reader.pages]
         assert expected == read_pdf(data, "a.pdf", workers=workers)
-
-    def test_a_thread_may_load(self, tmp_path):
-        (tmp_path / "a.pdf").write_bytes(make_pdf("One."))
-        got: list[str] = []
-        thread = threading.Thread(target=lambda: got.append(load(tmp_path / "a.pdf", cache=None)[0].text))
-        thread.start()
-        thread.join()
-        assert got == ["One.\n"]
 
     def test_each_page_is_a_page_and_its_furniture_is_gone(self, write):
         path = write("a.pdf", make_pdf(*(f"Acme plc\n{word} {word}\n{n}" for n, word in enumerate(WORDS, 1))))
@@ -238,12 +211,6 @@ class TestLimits:
         ):
             read_pdf(data, "a.pdf", page_seconds=0.1)
 
-    def test_a_file_that_takes_too_much_memory_to_open_gets_one_sentence(self):
-        with pytest.raises(
-            DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 128 MiB of memory\); open"
-        ):
-            read_pdf(packed_pdf(b"2 0 << /Type /Catalog >>" + b" " * 70_000_000), "a.pdf", page_memory=2**27)
-
     def test_what_the_document_puts_into_an_error_is_fit_for_a_terminal(self):
         from pypdf.generic import NameObject
 
@@ -254,19 +221,6 @@ class TestLimits:
         (page, _) = read_pdf(edited_pdf(spoil, "One.", "Two."), "a.pdf")
         assert page.error
         assert page.error.isprintable()
-
-    def test_a_broken_form_that_a_page_does_not_show_costs_nothing(self):
-        from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
-
-        def add(writer):
-            form = DecodedStreamObject()
-            form.update(
-                {NameObject("/Subtype"): NameObject("/Form"), NameObject("/Filter"): NameObject("/NoSuchFilter")}
-            )
-            named = DictionaryObject({NameObject("/Fm0"): writer._add_object(form)})
-            writer.pages[0]["/Resources"][NameObject("/XObject")] = named
-
-        assert texts(read_pdf(edited_pdf(add, "One."), "a.pdf")) == ["One."]
 
     def test_no_python_to_start_is_one_sentence(self, monkeypatch):
         monkeypatch.setattr(sys, "frozen", True, raising=False)
