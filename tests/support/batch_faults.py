@@ -1,5 +1,6 @@
 """What the real service does to batches, as rules: in its recorded words where there are any."""
 
+import json
 import random
 from typing import Any
 
@@ -17,18 +18,22 @@ def lines_fail(share: float, seed: int = 0) -> Rule:
 
 
 class LinesMissing(Rule):
-    """A `share` of the lines, others in each batch, is in neither of its two files."""
+    """A `share` of the lines is in neither file of the batches that it is due for."""
 
     def is_due(self, number: int, request: Any, repeat: int) -> bool:
-        return True
+        return number <= (self.last or number)
 
     def changed(self, reply: Reply) -> Reply:
         lines = reply.body.splitlines(keepends=True)
-        return reply._replace(body=b"".join(line for line in lines if random.Random(line).random() >= self.share))
+        draws = [random.Random(json.loads(line)["id"]).random() for line in lines]
+        return reply._replace(
+            body=b"".join(line for line, draw in zip(lines, draws, strict=True) if draw >= self.share)
+        )
 
 
 def lines_missing(share: float) -> Rule:
-    return LinesMissing(method="GET", path="/content$", share=share)
+    """Some of the lines of the first two batches are in neither of their files."""
+    return LinesMissing(method="GET", path="/content$", last=2, share=share)
 
 
 def expires_at_line(number: int) -> Rule:
