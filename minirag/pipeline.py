@@ -264,7 +264,10 @@ class Run:
         """`costs.json`: what all calls of this folder have cost, and whether training pays for itself."""
         is_elsewhere = self.settings.tuned or not self.tuned  # what training has cost there is not known
         training = None if is_elsewhere else self.training_report["usd"]
-        result = costs.run_costs(self.log, self.prices, self.arms, self.answers, training)
+        calls: dict[str, list[Any]] = {arm: [] for arm in self.arms}
+        for (arm, _), answer in self.answers.items():
+            calls[arm].append([draft.exchange for draft in answer.drafts])
+        result = costs.run_costs(self.log, self.prices, calls, training)
         write_json(self.folder / "costs.json", result)
         return result
 

@@ -4,22 +4,19 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import say
-from minirag.corpus import StoreBuilder
 from minirag.errors import InputError
-from minirag.postgres import Database, shared_index
+from minirag.postgres import Database, PostgresVectorStore, shared_index
 from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
 
 OFFLINE = "offline"
 """Name of the embedded server in the log and in `run.json`; its port changes."""
-KEYS = {"student": STUDENT_KEY, "tuned": TUNED_KEY}
-"""Environment variables with the keys of services that serve one model."""
 
 
 def address_of(options: Mapping[str, Any]) -> str:
@@ -30,28 +27,26 @@ def address_of(options: Mapping[str, Any]) -> str:
 def connect(options: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
     """Return the main service of a command, the embedded server if `offline`; `stack` closes it."""
     if offline:
-        service: Service = stack.enter_context(Embedded(folder / "offline"))
-        say(f"service: {service.address} (embedded)")
+        service: Service = Embedded(folder / "offline")
     else:
-        insecure = "insecure_http" in options
-        service = stack.enter_context(Service(options.get("base_url"), say=say, insecure_http=insecure))
-        say(f"service: {service.address}")
-    return service
+        service = Service(options.get("base_url"), say=say, insecure_http="insecure_http" in options)
+    say(f"service: {service.address}{' (embedded)' if offline else ''}")
+    return stack.enter_context(service)
 
 
 def service_of(model: str, options: Mapping[str, Any], stack: ExitStack) -> Service | None:
     """Return the service of the `student` or the `tuned` model alone, with its own key; None if no option names one."""
     if f"{model}_base_url" not in options:
         return None
-    key, insecure = os.environ.get(KEYS[model]) or "none", "insecure_http" in options
-    service = stack.enter_context(Service(options[f"{model}_base_url"], key, say=say, insecure_http=insecure))
+    key = os.environ.get(STUDENT_KEY if model == "student" else TUNED_KEY) or "none"
+    service = Service(options[f"{model}_base_url"], key, say=say, insecure_http="insecure_http" in options)
     say(f"service of the {model} model: {service.address}")
-    return service
+    return stack.enter_context(service)
 
 
 def store_builder(
     options: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, ef_search: int | None = None
-) -> StoreBuilder | None:
+) -> Callable[..., PostgresVectorStore] | None:
     """Return the function that builds the index in PostgreSQL if `--store` names a database; `stack` closes it.
 
     Raises InputError if none is named, but the run has `recorded` that it uses one, or `ef_search` needs one.

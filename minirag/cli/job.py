@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minirag.cli.connect import OFFLINE, connect, service_of
-from minirag.cli.resume import recorded_facts
+from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob

@@ -4,8 +4,7 @@ The run itself is rehearsed over the real documents, with a service that invents
 usual and once with long ones. So the calls, windows, refine steps and training examples are those that a run will have.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,17 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
-from minirag.cli.limits import check_pages, check_settings
-from minirag.cli.resume import settings_of
+from minirag.cli.settings import check_pages, check_settings, settings_of
 from minirag.cli.terminal import number, say, show, show_json, table
 from minirag.comparison import plan_detectable
 from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, shutdown_warnings, total, training_cost
-from minirag.costs.budget import ENDPOINTS
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import Pages, load
-from minirag.errors import Waiting
-from minirag.message_log import Exchange, MessageLog
 from minirag.pipeline import Run
 from minirag.service import OPENAI_ADDRESS
 from minirag.training import FEWEST_EXAMPLES, default_epochs
@@ -35,9 +30,6 @@ SPREAD = 0.26
 CORRELATION = 0.3
 """Assumed correlation between the differences of two questions about one page."""
 
-Bills = Mapping[str, Sequence[Line]]
-"""The bill of each rehearsal, by the names of `LENGTHS`."""
-
 
 def main(options: Mapping[str, Any]) -> int:
     """Rehearse the run and print what it would take; nothing is sent, but documents may be downloaded."""
@@ -46,11 +38,12 @@ def main(options: Mapping[str, Any]) -> int:
     address = "http://127.0.0.1/v1" if offline else address_of(options)
     prices, pages = load_prices(settings.prices), load(*settings.documents)
     check_pages(settings, pages)
-    bills, facts = {}, {}
+    bills: dict[str, list[Line]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for name, length in LENGTHS.items():
         service = Rehearsal(address, length, settings.tokenizer)
         bills[name], facts[name] = _rehearse(settings, prices, service, pages, batched="batch" in options)
-    usd = _low_expected_high({name: total(lines) for name, lines in bills.items()})
+    usd = _low_expected_high([total(lines) for lines in bills.values()])
     if options.get("json"):
         show_json({"bills": bills, **facts["usual"], "total_usd": usd})
     else:
@@ -68,19 +61,20 @@ def _rehearse(
 ) -> tuple[list[Line], dict[str, Any]]:
     """Take a run through all its steps with an inventing service; return its bill and the other facts of a plan."""
     tuned_service = service if settings.tuned is not None else None
-    with TemporaryDirectory(prefix="minirag-plan-") as folder, ExitStack() as stack:
+    with TemporaryDirectory(prefix="minirag-plan-") as folder:
         run = Run(Path(folder), settings, service, tuned_service=tuned_service, workers=1, prices=prices, sync=False)
         run.corpus.pages = pages
         run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
-        stack.enter_context(run.log)
-        passes = _Passes(service, run.log)
-        passes.run(lambda: run.scores) if batched else run.scores
-        lines = bill(run.log, prices)
-        file = run.training_file
-        tokens, epochs = file.tokens, settings.epochs or default_epochs(len(file.kept))
+        with run.log:
+            _ = run.scores
+            tags = {"batch": "rehearsed"} if batched else {}
+            lines = bill((replace(exchange, tags={**exchange.tags, **tags}) for exchange in run.log), prices)
+            file = run.training_file
+        epochs = settings.epochs or default_epochs(len(file.kept))
         if settings.tuned is None:
-            usd = training_cost(prices, settings.student, tokens * epochs)
-            lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens * epochs, usd=usd))
+            tokens = file.tokens * epochs
+            usd = training_cost(prices, settings.student, tokens)
+            lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens, usd=usd))
         questions, eval_pages = len(run.corpus.of_split("eval")), len(run.corpus.eval_pages)
         detectable = None
         if eval_pages:
@@ -88,74 +82,32 @@ def _rehearse(
             detectable = plan_detectable(questions, per_page, spread=SPREAD, correlation=CORRELATION)
         return lines, {
             "training_examples": len(file.kept),
-            "tokens_an_epoch": tokens,
+            "tokens_an_epoch": file.tokens,
             "epochs": epochs,
             "eval_questions": questions,
             "eval_pages": eval_pages,
             "prices_of": prices.date,
             "detectable": detectable,
-            "passes": passes.count if batched else None,
-            "saved": _saved(run.log, prices) if batched else None,
         }
 
 
-class _Passes:
-    """Counts the batches that a run would submit one after the other; a gate of `Service`, like `batch.Batches`."""
-
-    def __init__(self, service: Rehearsal, log: MessageLog) -> None:
-        self.count = 0
-        self._service = service
-        self._log = log
-        self._calls: dict[str, Exchange] = {}
-
-    def before(self, call: Exchange) -> float:
-        """Collect a model call for the next batch."""
-        if call.endpoint not in ENDPOINTS:
-            return 0.0
-        self._calls[call.id] = call
-        raise Waiting("This call waits for its batch.")
-
-    def after(self, amount: float, exchange: Exchange | None) -> None:
-        """Do nothing: only calls that are not batched come here."""
-
-    def run(self, step: Callable[[], Any]) -> None:
-        """Repeat a step until no call is missing, with a batch after each pass."""
-        self._service.gates.append(self)
-        while True:
-            try:
-                step()
-                return
-            except Waiting:
-                self.count += 1
-            for call in self._calls.values():
-                self._log.append(replace(self._service.reply(call), tags={**call.tags, "batch": "rehearsed"}))
-            self._calls.clear()
-
-
-def _saved(log: MessageLog, prices: Prices) -> float | None:
-    """Return what the batched calls of a log would cost in addition if they were sent directly."""
-    direct = replace(prices, models={name: replace(price, batch=1.0) for name, price in prices.models.items()})
-    usd, usd_direct = total(bill(log, prices)), total(bill(log, direct))
-    return None if usd is None or usd_direct is None else usd_direct - usd
-
-
-def _low_expected_high(amounts: Mapping[str, float | None]) -> dict[str, float | None]:
+def _low_expected_high(usd: Sequence[float | None]) -> dict[str, float | None]:
     """Return the least, the usual and the most of what the rehearsals cost; None if a price is not known."""
-    usd = [amount for amount in amounts.values() if amount is not None]
-    if len(usd) < len(amounts):
+    amounts = [amount for amount in usd if amount is not None]
+    if len(amounts) < len(usd):
         return dict.fromkeys(("low", "expected", "high"))
-    return {"low": min(usd), "expected": amounts["usual"], "high": max(usd)}
+    return {"low": min(amounts), "expected": amounts[1], "high": max(amounts)}
 
 
-def _table(bills: Bills, usd: Mapping[str, float | None]) -> str:
+def _table(bills: Mapping[str, Sequence[Line]], usd: Mapping[str, float | None]) -> str:
     """Return the three bills as one table of at most 79 columns."""
-    by_key = {name: {(line.stage, line.arm, line.model): line for line in lines} for name, lines in bills.items()}
+    by_key = [{(line.stage, line.arm, line.model): line for line in lines} for lines in bills.values()]
     rows = []
-    for key in sorted({key for lines in by_key.values() for key in lines}):
-        lines = {name: by_key[name].get(key, Line(*key)) for name in LENGTHS}
-        usual = lines["usual"]
+    for key in sorted({key for lines in by_key for key in lines}):
+        lines = [line.get(key, Line(*key)) for line in by_key]
+        usual = lines[1]
         tokens = usual.input_tokens + usual.cached_tokens + usual.training_tokens
-        money = _low_expected_high({name: line.usd for name, line in lines.items()})
+        money = _low_expected_high([line.usd for line in lines])
         counts = [f"{count:,}" for count in (usual.calls, tokens, usual.output_tokens)]
         rows.append([usual.stage, usual.arm, *counts, *map(dollars, money.values())])
     calls = sum(line.calls for line in bills["usual"])
@@ -164,8 +116,8 @@ def _table(bills: Bills, usd: Mapping[str, float | None]) -> str:
 
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
-    """Return what stands below the table: the training file, what the evaluation could show, batches."""
-    examples, pages = facts["training_examples"], facts["eval_pages"]
+    """Return what stands below the table: the training file, and what the evaluation could show."""
+    examples, pages, detectable = facts["training_examples"], facts["eval_pages"], facts["detectable"]
     lines = [
         "US dollars: the least and the most of short, usual and long answers;",
         f"prices of {facts['prices_of']}.",
@@ -173,14 +125,8 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     ]
     if examples < FEWEST_EXAMPLES:
         lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
-    evaluation = (
-        f"evaluation: {facts['eval_questions']} questions from {pages} page{'' if pages == 1 else 's'} can show "
-    )
-    if facts["detectable"] is None:
-        lines.append(f"{evaluation}no difference: that takes two pages")
-    else:
-        lines.append(f"{evaluation}a difference of about {number(facts['detectable'], 2)}")
-    if facts["passes"] is not None:
-        saved = dollars(facts["saved"])
-        lines.append(f"batches: {facts['passes']} passes, each within 24 hours; they save {saved}")
-    return lines
+    difference = "no difference: that takes two pages"
+    if detectable is not None:
+        difference = f"a difference of about {number(detectable, 2)}"
+    evaluated = f"{facts['eval_questions']} questions from {pages} page{'' if pages == 1 else 's'}"
+    return [*lines, f"evaluation: {evaluated} can show {difference}"]

@@ -12,9 +12,8 @@ from typing import Any
 from minirag.batch import Batches
 from minirag.cli import training_table
 from minirag.cli.connect import connect, service_of, store_builder
-from minirag.cli.limits import check_pages, check_settings
-from minirag.cli.resume import changes, recorded_facts, settings_of
 from minirag.cli.review import review
+from minirag.cli.settings import changes, check_pages, check_settings, recorded_facts, settings_of
 from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import Budget, load_prices, shutdown_warnings
 from minirag.errors import InputError, MiniragError, Unfinished

@@ -6,11 +6,9 @@
 from minirag.costs.billing import Line as Line
 from minirag.costs.billing import as_json as as_json
 from minirag.costs.billing import bill as bill
+from minirag.costs.billing import payback as payback
 from minirag.costs.billing import run_costs as run_costs
 from minirag.costs.billing import total as total
-from minirag.costs.break_even import in_words as in_words
-from minirag.costs.break_even import payback as payback
-from minirag.costs.break_even import price_ratios as price_ratios
 from minirag.costs.budget import Budget as Budget
 from minirag.costs.prices import OLDER_TABLES as OLDER_TABLES
 from minirag.costs.prices import Price as Price

@@ -1,13 +1,12 @@
-"""The bill: calls, tokens and money by stage, arm and model, computed from the log alone."""
+"""The bill: calls, tokens and money by stage, arm and model, and when training has paid for itself."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.costs.break_even import in_words, payback
-from minirag.costs.prices import Price, Prices, price_of, training_cost
+from minirag.costs.prices import Prices, price_of, training_cost
 from minirag.message_log import Exchange
-from minirag.query import Answer
 
 DIGITS = 12
 """Decimals of every sum of US dollars; rounded so, a sum does not depend on the order of the calls."""
@@ -34,7 +33,8 @@ class Line:
         self.failed += exchange.error is not None
         price, tokens = prices.of(exchange.model), _tokens(exchange.usage)
         if tokens is None:  # billed all the same if there was a reply, but nobody can say how much
-            if exchange.response is not None and not _is_free(price):
+            is_free = price.input == 0 and price.output in (0, None)
+            if exchange.response is not None and not is_free:
                 self.usd = None
             return
         self.input_tokens += tokens[0]
@@ -54,10 +54,6 @@ def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int] | None:
     if output < 0 or not 0 <= cached <= prompt:
         return None
     return prompt - cached, cached, output
-
-
-def _is_free(price: Price) -> bool:
-    return price.input == 0 and price.output in (0, None)
 
 
 def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
@@ -99,28 +95,43 @@ def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> 
 def run_costs(
     log: Iterable[Exchange],
     prices: Prices,
-    arms: Sequence[str],
-    answers: Mapping[tuple[str, str], Answer],
+    calls: Mapping[str, Sequence[Sequence[Exchange]]],
     training_usd: float | None,
 ) -> dict[str, Any]:
     """Return what `costs.json` holds: the bill, the mean cost of an answer by arm, and when training has paid off.
 
-    `answers` are those of a run, by (arm, question id).
+    `calls` has, by arm, the calls behind each of its answers to the eval questions.
     """
     per_answer: dict[str, float | None] = {}
-    for arm in arms:
-        line, count = Line("", arm, ""), 0
-        for (own, _), answer in answers.items():
-            if own == arm:
-                count += 1
-                for draft in answer.drafts:
-                    line.add(draft.exchange, prices)
-        per_answer[arm] = None if line.usd is None or not count else line.usd / count
-    result = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
+    for arm, answers in calls.items():
+        line = Line("", arm, "")
+        for exchange in (exchange for answer in answers for exchange in answer):
+            line.add(exchange, prices)
+        per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
+    questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
     extra = {
         "usd_per_question": per_answer,
         "training_usd": training_usd,
-        "break_even_questions": "never" if result.never else result.questions,
-        "payback": in_words(result),
+        "break_even_questions": questions,
+        "payback": sentence,
     }
     return as_json(bill(log, prices), prices, extra)
+
+
+def payback(training: float | None, teacher: float | None, tuned: float | None) -> tuple[float | str | None, str]:
+    """Return after how many questions training has paid for itself ("never", or None: not known), and a sentence.
+
+    `training` is its cost, `teacher` and `tuned` the cost of one question, in US dollars; None: not known.
+
+    >>> payback(8.0, 0.75, 0.5)
+    (32.0, 'Training has paid for itself after 32 questions.')
+    """
+    if training is None or teacher is None or tuned is None:
+        return None, "Whether training pays for itself is not known: a price is not known."
+    if training == teacher == tuned == 0:
+        return "never", "Training never pays for itself: these models cost nothing."
+    if teacher <= tuned:
+        reason = "a question costs no less with the tuned model than with the teacher"
+        return "never", f"Training never pays for itself: {reason}."
+    questions = training / (teacher - tuned)
+    return questions, f"Training has paid for itself after {math.ceil(questions):,} questions."

@@ -57,7 +57,7 @@ def test_a_finished_run_follows_from_its_log_and_no_file_is_changed(
 ) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()}
     code, result = verified(folder, capsys)
-    assert (code, result["found"], result["skipped"]) == (0, [], {})
+    assert (code, result["found"]) == (0, [])
     assert set(result["same"]) == {
         *("answers.jsonl", "chunks.jsonl", "comparison.json", "costs.json", "job.json", "questions.jsonl"),
         *("report.html", "run.json", "scores.jsonl", "training.jsonl", "training_report.json"),
@@ -90,14 +90,14 @@ CHANGES: list[tuple[str, Callable[[str], str], str]] = [
     (
         "answers.jsonl",
         lambda text: text.replace('"drafts": ', '"drafts":', 1),
-        "answers.jsonl: its content is",
+        "answers.jsonl line 1: its content is the same",
     ),
     ("training_report.json", lambda text: text.replace('"kept": ', '"kept": 9', 1), "training_report.json, kept: "),
     ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
 ]
 
 
-def test_every_change_to_a_file_is_named_and_no_other_and_the_version_that_made_the_folder(
+def test_a_file_that_was_changed_is_named_with_the_first_place_and_the_version_that_made_the_folder(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, change, _ in CHANGES:
@@ -106,14 +106,10 @@ def test_every_change_to_a_file_is_named_and_no_other_and_the_version_that_made_
     (folder / "run.json").write_text(json.dumps({**facts, "minirag": "0.0.7"}), "utf-8")
     code, result = verified(folder, capsys)
     assert (code, result["same"], result["made_by"]) == (2, ["chunks.jsonl"], "0.0.7")
-    for name, _, place in CHANGES:
-        found = [line for line in result["found"] if line.startswith(name)]
-        assert found[0].startswith(place)
-    assert [f for f in result["found"] if f.startswith("scores")] == [
-        f for f in result["found"] if "line 2, value" in f
-    ]
+    for place, found in zip(sorted(place for *_, place in CHANGES), result["found"], strict=True):
+        assert found.startswith(place)
     assert main(["verify", str(folder)]) == 2
-    assert capsys.readouterr().out.endswith(" differences; the folder was made by minirag 0.0.7, which may be why\n")
+    assert "The folder was made by minirag 0.0.7, which may be why" in capsys.readouterr().out
 
 
 def test_a_changed_reply_with_a_right_checksum_shows_in_what_follows_from_it(
@@ -149,20 +145,17 @@ def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
     assert "the nearest that it holds differs so:\n--- recorded\n+++ asked" in result["found"][0]
 
 
-def test_without_the_document_all_but_what_names_it_is_verified(
+def test_a_document_that_is_another_or_gone_is_named(
     finished: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = finished.parent / "report.pdf"
     away = document.rename(document.with_suffix(".away"))
     try:
         code, result = verified(folder, capsys)
-        assert (code, result["found"]) == (0, [])
-        assert result["skipped"].keys() == {"chunks.jsonl", "run.json", "report.html"}
-        assert {"scores.jsonl", "comparison.json", "costs.json", "training.jsonl"} <= set(result["same"])
+        assert (code, result["found"][0].startswith("the index cannot be repeated: ")) == (2, True)
         document.write_bytes(away.read_bytes() + b"\n")
         code, result = verified(folder, capsys)
-        assert code == 2
-        assert result["found"][0] == f"{document} is not the document of this run: its sha256 is another"
+        assert (code, result["found"]) == (2, [f"{document} is not the document of this run: its sha256 is another"])
     finally:
         away.rename(document)
 

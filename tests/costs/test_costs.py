@@ -13,11 +13,9 @@ from minirag.costs import (
     Price,
     Prices,
     bill,
-    in_words,
     load_prices,
     payback,
     price_of,
-    price_ratios,
     run_costs,
     shutdown_warnings,
     total,
@@ -157,43 +155,15 @@ def test_a_model_is_switched_off_with_its_family_and_training_ends_by_base_model
 
 
 @pytest.mark.parametrize(
-    ("arguments", "questions", "says"),
+    ("usd", "questions", "says"),
     [
-        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01}, 1000, "after 1,000 questions."),
-        ({"training": 10.0, "teacher": 0.02, "tuned": 0.01, "questions_per_day": 50}, 1000, "in 20 days."),
-        ({"training": 10.0, "teacher": 0.01, "tuned": 0.01}, None, "never pays for itself"),
-        ({"training": None, "teacher": 0.02, "tuned": 0.01}, None, "not known: a price is not known"),
-        ({"training": 0.0, "teacher": 0.0, "tuned": 0.0}, None, "these models cost nothing"),
-        # a machine at 0.01 a minute costs 14.40 a day, 0.0144 a question
-        (
-            {"training": 10.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01, "questions_per_day": 1000},
-            10 / 0.0056,
-            "after 1,786 questions, in 2 days",
-        ),
-        ({"training": 1.0, "teacher": 0.02, "tuned": 0.0, "hosting_per_minute": 0.01}, None, "needs the number"),
+        ((10.0, 0.02, 0.01), 1000, "after 1,000 questions."),
+        ((10.0, 0.01, 0.01), "never", "never pays for itself: a question costs no less"),
+        ((None, 0.02, 0.01), None, "not known: a price is not known"),
+        ((0.0, 0.0, 0.0), "never", "these models cost nothing"),
     ],
 )
-def test_payback_is_training_over_what_each_question_saves(
-    arguments: dict[str, Any], questions: float | None, says: str
-) -> None:
-    result = payback(**arguments)
-    assert result.questions == (None if questions is None else pytest.approx(questions))
-    assert says in in_words(result)
-
-
-def test_training_cannot_pay_off_after_the_tuned_model_is_switched_off() -> None:
-    dates: dict[str, Any] = {"today": date(2026, 12, 25), "off": date(2027, 1, 14)}  # 20 days
-    assert payback(10.0, 0.02, 0.01, questions_per_day=50, **dates).days == 20
-    late = payback(10.0, 0.02, 0.01, questions_per_day=49, **dates)
-    assert (late.never, late.reason) == (True, "the tuned model is switched off on 2027-01-14, 1 day before")
-    assert payback(10.0, 0.02, 0.01, today=date(2027, 2, 1), off=date(2027, 1, 14)).never
-
-
-def test_ratios_of_unknown_and_free_models_are_unknown() -> None:
-    prices = Prices("", {"free": Price(0.0, None, 0.0), "dear": Price(2.0, None, 8.0)})
-    unknown = {"input": None, "output": None}
-    assert price_ratios(prices, {"base": "free", "teacher": "dear", "tuned": "nobody"}) == {
-        "tuned/base": unknown,
-        "teacher/tuned": unknown,
-        "teacher/base": unknown,
-    }
+def test_payback_is_training_over_what_each_question_saves(usd: Any, questions: Any, says: str) -> None:
+    number, sentence = payback(*usd)
+    assert number == (pytest.approx(questions) if isinstance(questions, int) else questions)
+    assert says in sentence

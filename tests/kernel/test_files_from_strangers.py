@@ -13,8 +13,8 @@ import pytest
 
 from minirag.chunker import Chunk
 from minirag.cli.main import main
-from minirag.cli.resume import settings_of
 from minirag.cli.rows import read_rows
+from minirag.cli.settings import settings_of
 from minirag.errors import InputError, StoreError
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
@@ -90,35 +90,6 @@ def test_a_failure_in_a_strangers_log_teaches_a_model_nothing_it_cannot_read(tmp
 # -- settings, questions, rows -----------------------------------------------------------------------------
 
 SETTINGS = {"documents": ["a.txt"], "teacher": "a", "student": "b", "judge": "c", "embedding": "d"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("suffix", 5),
-        ("judge_window", []),
-        ("epochs", "3"),
-        ("margin", {}),
-        ("top_k", True),
-        ("top_k", 2.5),
-        ("documents", "a.txt"),
-        ("metrics", [1]),
-        ("train_questions", 1.5),
-        ("temperature", "hot"),
-    ],
-)
-def test_a_recorded_setting_of_another_kind_is_a_sentence(tmp_path: Path, name: str, value: Any) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, name: value}, "service": "s"}))
-    with pytest.raises(InputError, match=f"run.json cannot be read \\({name} is"):
-        settings_of({}, tmp_path)
-
-
-@pytest.mark.parametrize("name", ["train_questions", "eval_questions"])
-def test_a_recorded_number_of_questions_below_nought_is_a_sentence(tmp_path: Path, name: str) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"settings": {**SETTINGS, name: -1}, "service": "s"}))
-    settings, _ = settings_of({}, tmp_path)
-    with pytest.raises(InputError, match="must not be negative"):
-        settings.check()
 
 
 def test_recorded_settings_of_the_right_kinds_are_taken(tmp_path: Path) -> None:

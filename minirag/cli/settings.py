@@ -1,0 +1,121 @@
+"""The settings of a run: its options, and what the folder's `run.json` has recorded; checked before anything is sent.
+
+With documents, the options alone count. Without, the recorded settings hold, changed by the options given. Addresses of
+services are never taken from a folder: they must be given again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from minirag import prompts
+from minirag.cli.connect import OFFLINE
+from minirag.corpus import Settings
+from minirag.costs import OLDER_TABLES
+from minirag.documents import Page
+from minirag.errors import InputError
+from minirag.evaluation import check_metrics
+from minirag.metrics.replies import reply_tokens
+from minirag.questions import SPLITS, read_questions, split_pages
+from minirag.text import for_model
+from minirag.window import Window
+
+ROLES = ("teacher", "student", "judge", "embedding")
+
+
+def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
+    """Return the settings of this command, and True if it uses the embedded models. Raises InputError."""
+    names = {field.name for field in fields(Settings)}
+    settings = {name: value for name, value in options.items() if name in names}
+    for name in ("train_questions", "eval_questions", "prices"):
+        if isinstance(settings.get(name), str) and settings[name] not in OLDER_TABLES:
+            settings[name] = str(Path(settings[name]).absolute())  # a run may be resumed from another folder
+    is_offline = "offline" in options
+    if documents := settings.get("documents"):
+        settings["documents"] = [name if "://" in name else str(Path(name).absolute()) for name in documents]
+    else:
+        facts = recorded_facts(folder)
+        recorded = {name: value for name, value in facts["settings"].items() if name in names}
+        settings = {**recorded, **settings, "documents": recorded["documents"]}
+        is_offline = is_offline or facts["service"] == OFFLINE
+    for role in ROLES:
+        if is_offline:
+            settings.setdefault(role, f"offline-{role}")
+        elif role not in settings:
+            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
+    for name in ("documents", "metrics"):  # lists in JSON and on the command line
+        if name in settings:
+            settings[name] = tuple(settings[name])
+    settings["ef_search"] = settings.get("ef_search") or None  # 0 asks for the exact search
+    return Settings(**settings), is_offline
+
+
+def recorded_facts(folder: Path) -> dict[str, Any]:
+    """Return what `run.json` holds. Raises InputError if it is missing or cannot be read."""
+    path = folder / "run.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_bytes())
+        missing = {"documents", *ROLES} - facts["settings"].keys()
+        if missing or "service" not in facts or not isinstance(facts["settings"]["documents"], list):
+            raise ValueError("it is not complete")
+    except FileNotFoundError:
+        raise InputError(f"No document was named, and {folder} holds no run to resume; name a document.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
+    return facts
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the facts of an earlier run and those of now, in words.
+
+    A setting that only one of two versions has is no difference.
+
+    >>> changes({"settings": {"top_k": 2}, "documents": {"/a.pdf": "0"}},
+    ...         {"settings": {"top_k": 3}, "documents": {"/a.pdf": "1"}})
+    ['top_k 2 → 3', 'document a.pdf changed']
+    """
+    lines = []
+    for group in ("settings", "versions", "documents", "question_files"):
+        old_values, values = before.get(group, {}), now.get(group, {})
+        for name in (name for name in values if name in old_values and old_values[name] != values[name]):
+            if group in {"settings", "versions"}:
+                lines.append(f"{name} {json.dumps(old_values[name])} → {json.dumps(values[name])}")
+            else:
+                lines.append(f"{group.replace('_', ' ')[:-1]} {Path(name).name} changed")
+    for name in ("service", "student_service", "tuned_service", "minirag", "prompt_texts"):
+        if name in before and before[name] != now.get(name):
+            lines.append("the prompts changed" if name == "prompt_texts" else f"{name} {before[name]} → {now[name]}")
+    return lines
+
+
+def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None:
+    """Raise InputError for settings that cannot work together, whatever the documents hold."""
+    if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
+        raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+    check_metrics(settings.metrics)
+    if tuned_elsewhere and settings.tuned is None:
+        raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
+    if settings.tuned == settings.student and not tuned_elsewhere:
+        raise InputError("--tuned names the untrained student itself; name the tuned model.")
+    if settings.teacher == settings.student:
+        raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
+    # each question of a file, and a request without any context, has to fit its window
+    sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
+    files = [read_questions(Path(source), split) for split, source in sources.items() if isinstance(source, str)]
+    system = prompts.CONTROL_SYSTEM if settings.control else prompts.ANSWER_SYSTEM  # the longer one, if it is used
+    texts = ["?", *(question.text for questions in files for question in questions)]
+    for model in (settings.student, settings.teacher, settings.tuned):
+        if model is not None:
+            window = Window(for_model(model, settings.tokenizer), settings.context_window)
+            for text in texts:
+                window.require(prompts.draft(text, [], system), settings.reply_tokens)
+    judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
+    judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
+
+
+def check_pages(settings: Settings, pages: Sequence[Page]) -> None:
+    """Raise InputError if the documents have too few pages with text to keep train and eval questions apart."""
+    counts = [n if isinstance(n, int) else 0 for n in (settings.train_questions, settings.eval_questions)]
+    split_pages([(page.source, page.number) for page in pages if page.text.strip()], *counts)
