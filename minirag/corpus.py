@@ -61,10 +61,7 @@ class Settings:
     use_eval_pages: bool = False
     keep_all: bool = False
     abstain_share: float = 0.0
-    idle_refines: str = "drop"
-    system_as_sent: bool = False
     validation_share: float = 0.0
-    format: str = "chat"
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
@@ -149,7 +146,7 @@ class Corpus:
             self.store,
             self.embed,
             self.teacher,
-            rejected=curation.rejected(decisions),
+            rejected=[text for text, decision in decisions.items() if not decision.accepted],
             seed=settings.seed,
             workers=self.workers,
             context_window=settings.context_window,

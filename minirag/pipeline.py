@@ -107,8 +107,6 @@ class Run:
             use_eval_pages=settings.use_eval_pages,
             keep_all=settings.keep_all,
             abstain_share=settings.abstain_share,
-            idle_refines=settings.idle_refines,
-            same_system=not settings.system_as_sent,
             validation_share=settings.validation_share,
         )
         file = write_training_file(
@@ -119,7 +117,7 @@ class Run:
             tokenizer=settings.tokenizer,
             review=review,
         )
-        self._validation_file = curation.write_variants(file, prompt_completion=settings.format == "prompt-completion")
+        self._validation_file = curation.write_validation_file(file)
         kept, dropped = counted(len(file.kept), "training example"), len(file.examples) - len(file.kept)
         self.say(f"collect: {kept}, {dropped} dropped, {file.tokens} tokens an epoch")
         return file

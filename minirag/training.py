@@ -92,8 +92,6 @@ class TrainingFile:
         kept, epochs = self.kept, epochs or default_epochs(len(self.kept))
         reasons = sorted({example.dropped for example in self.examples if example.dropped})
         dropped = {reason: [e.tokens for e in self.examples if e.dropped == reason] for reason in reasons}
-        quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
-        counts = [example.tokens for example in kept]
         fields = ("exchange", "question", "stage", "tokens", "refine", "held_out", "dropped", "detail")
         return {
             "kept": len(kept),
@@ -106,7 +104,7 @@ class TrainingFile:
             "pages_asked_about": len({example.page for example in kept if example.page}),
             "pages_shown": len(frozenset().union(*(example.shown for example in kept))),
             "tokens": self.tokens,
-            "tokens_per_example": {name: float(np.percentile(counts, at)) for name, at in quantiles.items()},
+            "tokens_per_example": token_quantiles([example.tokens for example in kept]),
             "answer_share": round(sum(example.reply_tokens for example in kept) / self.tokens, 4),
             "epochs": epochs,
             "tokens_billed": self.tokens * epochs,
@@ -161,6 +159,12 @@ def write_training_file(
         raise InputError(f"None of {len(examples)} answers can be trained on ({reasons}); collect more answers.")
     write_jsonl(file.path, ({"messages": example.messages} for example in file.kept))
     return file
+
+
+def token_quantiles(counts: Sequence[int]) -> dict[str, float]:
+    """Return the smallest, the largest and three quantiles of some token counts; 0 if there are none."""
+    quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
+    return {name: float(np.percentile(counts, at)) if counts else 0.0 for name, at in quantiles.items()}
 
 
 def default_epochs(n: int) -> int:

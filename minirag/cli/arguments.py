@@ -105,10 +105,7 @@ SETTINGS: dict[str, list[Row]] = {
     "training": [
         ("--keep-all", "keep every example that a service accepts"),
         ("--abstain-share X", "share of correct refusals among the examples (default 0)", SHARE),
-        ("--idle-refines {drop,verbatim}", "refine steps that add nothing (default drop)"),
-        ("--system-as-sent", "keep the system message of each example as it was sent"),
         ("--validation-share X", "share of examples to hold out, by page (default 0)", SHARE),
-        ("--format {chat,prompt-completion}", "also write the file as prompt-completion (default chat)"),
         ("--suffix TEXT", "part of the tuned model's name"),
         ("--epochs N", "1 to 50 (default: the service's choice)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: the service's choice)", number(int, 1, 256)),
@@ -153,10 +150,7 @@ OTHERS = {
 """The commands that are no step of a run, each with an example."""
 OPTIONS: dict[str, list[Row]] = {
     "run": [("--dry-run", "only print what the run would take, like plan")],
-    "questions": [
-        ("--review", "accept, reject or reword each question in the terminal"),
-        ("--editor", "the same in $EDITOR"),
-    ],
+    "questions": [("--review", "accept, reject or reword each question in the terminal")],
     "finetune": [
         ("--status", "print the state of this run's job, its events and checkpoints"),
         ("--cancel", "cancel this run's job"),
@@ -235,8 +229,7 @@ def parser() -> argparse.ArgumentParser:
         _add_options(command, [*OPTIONS.get(name, ()), *(RUN if name in STEPS else ())])
         if name in STEPS or name == "plan":
             for title, rows in SETTINGS.items():
-                omitted = "--format " if name == "report" else "-- "  # `report` has a --format of its own
-                _add_options(command.add_argument_group(title), [r for r in rows if not r[0].startswith(omitted)])
+                _add_options(command.add_argument_group(title), rows)
     return root
 
 

@@ -1,4 +1,4 @@
-"""`minirag check FILE…`: would a service train on these chat files, and would you want it to?"""
+"""Training files on the terminal: `minirag check FILE…` for any chat file, and the table that `collect` prints."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ from minirag.cli.terminal import cut, show, show_json, table
 from minirag.costs import dollars
 from minirag.curation import CLASSES, Checked, check_files, curate_file
 from minirag.questions import read_questions
-from minirag.training import default_epochs
+from minirag.training import default_epochs, token_quantiles
 
 SHOWN = 20
 """Findings printed per file; `--json` gives all."""
 
 
-def main(given: Mapping[str, Any]) -> int:
+def main(options: Mapping[str, Any]) -> int:
     """Check each file, then the validation file against them; return 2 if one has an error."""
-    model, prices = given.get("model", "gpt-4.1-mini"), costs.load_prices(given.get("prices"))
-    questions = read_questions(given["eval_questions"], "eval") if "eval_questions" in given else []
+    model, prices = options.get("model", "gpt-4.1-mini"), costs.load_prices(options.get("prices"))
+    questions = read_questions(options["eval_questions"], "eval") if "eval_questions" in options else []
     texts = [question.text for question in questions]
-    checked = check_files(given["files"], given.get("validation"), model=model, eval_questions=texts)
+    checked = check_files(options["files"], options.get("validation"), model=model, eval_questions=texts)
     results = [_result(one, model, prices) for one in checked]
-    if "curate" in given:
+    if "curate" in options:
         for result, one in zip(results, checked, strict=True):
             result.update(_curated(one.path))
-    if given.get("json"):
+    if options.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})
     else:
         show("\n\n".join("\n".join(_lines(result)) for result in results))
@@ -34,22 +34,18 @@ def main(given: Mapping[str, Any]) -> int:
 
 
 def _result(checked: Checked, model: str, prices: costs.Prices) -> dict[str, Any]:
-    tokens, total = sorted(checked.tokens), sum(checked.tokens)
-    shares = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-    quantiles = {
-        name: tokens[max(1, round(share * len(tokens))) - 1] if tokens else 0 for name, share in shares.items()
-    }
-    epochs = default_epochs(len(tokens))
+    examples, total = len(checked.tokens), sum(checked.tokens)
+    epochs = default_epochs(examples)
     errors = sum(finding.is_error for finding in checked.findings)
     return {
         "file": str(checked.path),
-        "examples": len(tokens),
+        "examples": examples,
         "errors": errors,
         "warnings": len(checked.findings) - errors,
         "rules": dict(sorted(Counter(finding.rule for finding in checked.findings).items())),
         "findings": [finding._asdict() for finding in checked.findings],
         "tokens": total,
-        "tokens_per_example": quantiles,
+        "tokens_per_example": token_quantiles(checked.tokens),
         "answer_share": round(checked.answer_tokens / total, 4) if total else None,
         "epochs": epochs,
         "tokens_billed": total * epochs,
@@ -80,23 +76,41 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     if (more := errors + warnings - SHOWN) > 0:
         lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
-        quantiles = ", ".join(f"{name} {count:,}" for name, count in result["tokens_per_example"].items())
-        lines += [
-            f"  {result['tokens']:,} tokens, of which answers {result['answer_share']:.1%}",
-            f"  tokens an example: {quantiles}",
-            f"  {result['epochs']} epochs, {result['tokens_billed']:,} tokens billed: {dollars(result['usd'])} on "
-            f"{result['model']}",
-        ]
-    if "kept" not in result:
-        return lines
-
-    lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
-    indices = defaultdict(list)
-    for drop in result["dropped"]:
-        indices[drop["reason"]].append(str(drop["index"]))
-    rows = [[reason, str(len(i)), " ".join(i[:10]) + (" …" if len(i) > 10 else "")] for reason, i in indices.items()]
-    if rows:
-        lines += [f"  {line}" for line in table(["dropped", "examples", "index"], rows, 1).splitlines()]
-    if kinds := Counter(entry["class"] for entry in result["refine"]):
-        lines.append(f"  refine steps: {', '.join(f'{kinds[kind]} {kind}' for kind in CLASSES)}")
+        lines += [f"  {line}" for line in _sizes(result, result["model"])]
+    if "kept" in result:
+        lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
+        indices = defaultdict(list)
+        for drop in result["dropped"]:
+            indices[drop["reason"]].append(str(drop["index"]))
+        rows = [[why, str(len(i)), " ".join(i[:10]) + (" …" if len(i) > 10 else "")] for why, i in indices.items()]
+        lines += [f"  {line}" for line in table(["dropped", "examples", "index"], rows, 1).splitlines() if rows]
+        if kinds := Counter(entry["class"] for entry in result["refine"]):
+            lines.append(f"  refine steps: {', '.join(f'{kinds[kind]} {kind}' for kind in CLASSES)}")
     return lines
+
+
+def training_table(report: Mapping[str, Any]) -> list[str]:
+    """Return `TrainingFile.report()`, with `usd` and `student` beside it, as lines: what is kept, and at what price."""
+    dropped, dropped_tokens = report["dropped"], report["dropped_tokens"]
+    rows = [["kept", report["kept"], report["tokens"]]]
+    if report["held_out"]:
+        rows.append(["held out for validation", report["held_out"], report["held_out_tokens"]])
+    if dropped:
+        rows.append(["dropped", sum(dropped.values()), sum(dropped_tokens.values())])
+    rows += [[f"  {reason}", count, dropped_tokens[reason]] for reason, count in dropped.items()]
+    cells = [[name, f"{examples:,}", f"{tokens:,}"] for name, examples, tokens in rows]
+    lines = table(["training file", "examples", "tokens"], cells).splitlines()
+    if report["refine"]:
+        lines.append("refine steps: " + ", ".join(f"{count} {kind}" for kind, count in report["refine"].items()))
+    asked_about, shown = (report[name] or "not known" for name in ("pages_asked_about", "pages_shown"))
+    lines.append(f"pages asked about: {asked_about}; pages shown: {shown}")
+    return [cut(line) for line in [*lines, *_sizes(report, report["student"])]]
+
+
+def _sizes(result: Mapping[str, Any], model: str) -> list[str]:
+    quantiles = ", ".join(f"{name} {count:,.0f}" for name, count in result["tokens_per_example"].items())
+    return [
+        f"tokens an example: {quantiles}",
+        f"share of the tokens that are answers: {result['answer_share']:.1%}",
+        f"{result['epochs']} epochs, {result['tokens_billed']:,} tokens billed: {dollars(result['usd'])} on {model}",
+    ]

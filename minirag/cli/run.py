@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from minirag.batch import Batches
-from minirag.cli import training_table
+from minirag.cli.check import training_table
 from minirag.cli.connect import connect, service_of, store_builder
 from minirag.cli.review import review
 from minirag.cli.settings import changes, check_pages, check_settings, recorded_facts, settings_of
@@ -86,8 +86,8 @@ def main(options: Mapping[str, Any]) -> int:
                 say(f"warning: {warning}")
         # 3. The step.
         batches = Batches(run.service, run.log, cap=budget, say=say, progress=progress)
-        if "review" in options or "editor" in options:
-            batches.run(lambda: review(run.corpus, in_editor="editor" in options), batched=is_batched)
+        if "review" in options:
+            batches.run(lambda: review(run.corpus), batched=is_batched)
         stack.push(_close_generators)
         try:
             step = STEPS.get(options["command"], _report)
@@ -184,7 +184,7 @@ def _summary(run: Run, command: str) -> dict[str, Any]:
 def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     """Return the summary for a person: the training file as a table, or the verdicts, or a line for each count."""
     if summary["step"] == "collect":
-        return training_table.lines(run.training_report)
+        return training_table(run.training_report)
     if "comparison" not in summary:
         return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
     comparison, lines = summary["comparison"], []

@@ -2,10 +2,8 @@
 
 from minirag.curation.answers import CLASSES, abstains
 from minirag.curation.chat_file import Checked, check_files, curate_file
-from minirag.curation.decisions import NAME as DECISIONS
-from minirag.curation.decisions import Decision, decided, read_decisions, rejected, write_decisions
-from minirag.curation.examples import review_examples, write_training_file, write_variants
-from minirag.curation.flags import flag_questions
+from minirag.curation.examples import review_examples, write_training_file, write_validation_file
+from minirag.curation.questions import DECISIONS, Decision, decided, flag_questions, read_decisions, write_decisions
 from minirag.curation.rules import curate
 
 __all__ = [
@@ -20,9 +18,8 @@ __all__ = [
     "decided",
     "flag_questions",
     "read_decisions",
-    "rejected",
     "review_examples",
     "write_decisions",
     "write_training_file",
-    "write_variants",
+    "write_validation_file",
 ]

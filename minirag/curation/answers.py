@@ -3,7 +3,7 @@ step add anything?"""
 
 import re
 
-from minirag.curation.quantities import values
+from minirag.curation.quantities import values, without_list_marks
 from minirag.prompts import NOT_STATED
 from minirag.text import content, sentence_spans, words
 
@@ -55,7 +55,6 @@ def reference(text: str, context: str) -> str:
 
 CAPITALISED = 0.3
 """From this share of capitalised words on, capitals mark no names: German nouns, headlines."""
-_LIST_MARK = re.compile(r"(?m)^\s*(?:\d{1,2}[.)]|[•●▪*–-])\s+")
 
 
 def unsupported_names(text: str, source: str) -> list[str]:
@@ -65,7 +64,7 @@ def unsupported_names(text: str, source: str) -> list[str]:
     ['Ostbahn']
     """
     inner = _inner_words(source)
-    if sum(map(_is_name, inner)) > CAPITALISED * len(inner):
+    if sum(_is_name(word) for word in inner) > CAPITALISED * len(inner):
         return []
     stems = {word[:4] for word in words(source)}
     return sorted({w for w in _inner_words(text) if _is_name(w) and w.casefold()[:4] not in stems})
@@ -73,7 +72,7 @@ def unsupported_names(text: str, source: str) -> list[str]:
 
 def _inner_words(text: str) -> list[str]:
     """Return the words of each sentence but its first, which is capitalised anyway."""
-    plain = _LIST_MARK.sub("", text)
+    plain = without_list_marks(text)
     return [word for start, end in sentence_spans(plain) for word in re.findall(r"[^\W_]+", plain[start:end])[1:]]
 
 

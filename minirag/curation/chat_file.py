@@ -1,14 +1,16 @@
-"""Would a service train on this chat file, whatever wrote it? Each line by itself, then the lines together."""
+"""Would a service train on this chat file, whatever wrote it? Each line by itself, then the lines together.
 
-import hashlib
-from collections.abc import Iterator, Sequence
+Errors are what a service refuses or cuts off, warnings what it accepts and you may regret. The rules are OpenAI's,
+from its API reference and cookbook as of 2026.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from minirag.curation.chat_line import WARNINGS, Problem, check_line
-from minirag.curation.duplicates import NearDuplicates
-from minirag.curation.rules import curate
+from minirag.curation.rules import NearDuplicates, curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.prompts import Message
@@ -17,6 +19,14 @@ from minirag.text import example_limit, for_model, jaccard, words
 from minirag.training import FEWEST_EXAMPLES, Example
 
 MAX_FILE_BYTES = 512 << 20
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+LINE_KEYS = {"messages", "tools", "parallel_tool_calls", "functions"}
+MESSAGE_KEYS = {"role", "content", "name", "weight", "function_call", "tool_calls", "tool_call_id", "refusal", "audio"}
+WARNINGS = {"unknown key", "near-duplicate"}
+"""The rules whose breach is no error."""
+
+Problem = tuple[str, str]
+"""The rule that is broken, and how."""
 
 
 class Finding(NamedTuple):
@@ -51,15 +61,17 @@ def check_files(
 ) -> list[Checked]:
     """Check files for training `model`, one after the other, then the `validation` file.
 
-    Lines are compared across all files. A line of the validation file that an earlier file has too is an error, and so
-    is a prompt with one of `eval_questions`. What was read stays in memory, over 2 kB a line. Raises InputError for a
-    file that cannot be read.
+    Lines are compared across all files. A line of the validation file that is nearly one of an earlier file is an
+    error, and so is a prompt with one of `eval_questions`. What is compared stays in memory, over 2 kB a line. Raises
+    InputError for a file that cannot be read.
     """
-    tokenizer, limit, earlier, results = for_model(model), example_limit(model), _Earlier(), []
-    evaluated = [(question, words(question)) for question in eval_questions]
-    files = [*((path, False) for path in paths), *([] if validation is None else [(validation, True)])]
-    for file, (path, is_validation) in enumerate(files):
-        checked, with_system = Checked(path), 0
+    tokenizer, limit = for_model(model), example_limit(model)
+    evaluated = {question: words(question) for question in eval_questions}
+    near_duplicates = NearDuplicates()
+    places: list[tuple[Checked, int]] = []  # of each text in `near_duplicates`
+    results: list[Checked] = []
+    for path in [*paths, *([] if validation is None else [validation])]:
+        checked, is_validation = Checked(path), len(results) == len(paths)
         results.append(checked)
         if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
             checked.add(0, ("file size", f"the file is larger than {MAX_FILE_BYTES >> 20} MB"))
@@ -71,19 +83,35 @@ def check_files(
             tokens = tokenizer.count_messages(messages)
             checked.tokens.append(tokens)
             checked.answer_tokens += sum(tokenizer.count(m["content"]) for m in messages if m["role"] == "assistant")
-            with_system += messages[0]["role"] in ("system", "developer")
             if tokens > limit:
                 checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
-            if evaluated:
-                checked.add(line, *_leaks(messages, evaluated))
-            checked.add(line, *earlier.problems(messages, Place(file, line, path.name), is_validation))
+            question = parts(messages[:-1]).question
+            if leak := _leak(words(question), evaluated):
+                checked.add(line, ("eval question", f"the prompt holds the eval question {leak[:60]!r}"))
+            earlier = near_duplicates.add(f"{question}\n{messages[-1]['content']}")
+            places.append((checked, line))
+            if earlier is not None:
+                file, number = places[earlier]
+                is_overlap = is_validation and file is not checked
+                where = f"line {number}" + ("" if file is checked else f" of {file.path.name}")
+                checked.add(line, ("validation overlap" if is_overlap else "near-duplicate", f"nearly that of {where}"))
         examples = len(checked.tokens)
         if examples < FEWEST_EXAMPLES and not is_validation:
             checked.add(0, ("too few", f"{examples} usable examples; services need at least {FEWEST_EXAMPLES}"))
-        if 0 < with_system < examples:
-            without = f"{examples - with_system} of {examples} examples have no system message"
-            checked.add(0, ("mixed system messages", without))
     return results
+
+
+def _leak(prompt_words: list[str], evaluated: Mapping[str, list[str]]) -> str | None:
+    """Return the first eval question that a prompt quotes or nearly asks; `evaluated` has the words of each."""
+    prompt = f" {' '.join(prompt_words)} "
+    return next(
+        (
+            question
+            for question, own in evaluated.items()
+            if f" {' '.join(own)} " in prompt or jaccard(own, prompt_words) >= NEAR_DUPLICATE
+        ),
+        None,
+    )
 
 
 def curate_file(path: Path) -> list[tuple[int, Example]]:
@@ -111,47 +139,58 @@ def _lines(path: Path) -> Iterator[tuple[int, list[Message], list[Problem]]]:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
 
 
-def _leaks(messages: Sequence[Message], evaluated: Sequence[tuple[str, list[str]]]) -> Iterator[Problem]:
-    """Yield the first eval question that a prompt quotes or nearly asks; `evaluated` has each with its words."""
-    prompt_words = words(parts(messages[:-1]).question)
-    for question, own in evaluated:
-        if f" {' '.join(own)} " in f" {' '.join(prompt_words)} " or jaccard(own, prompt_words) >= NEAR_DUPLICATE:
-            yield "eval question", f"the prompt holds the eval question {question[:60]!r}"
-            return
+def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Return the messages of a line without its newline, and every rule it breaks; no messages if it has none.
+
+    >>> check_line(b'{"messages": [{"role": "user", "content": "Hi"}]}')[1]
+    [('no assistant', 'no message is from the assistant, so there is nothing to learn')]
+    """
+    try:
+        row = json.loads(line.decode())
+        if b"\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()  # fails for half a character, which no service takes
+    except json.JSONDecodeError as error:
+        return [], [("json", f"the JSON breaks at character {error.pos} ({error.msg})")]
+    except (ValueError, RecursionError) as error:
+        return [], [("json", f"the line cannot be read: {error}")]
+    messages = row.get("messages") if isinstance(row, dict) else None
+    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+        return [], [("messages", "the line has no 'messages', a list of at least one object")]
+
+    problems = [
+        ("unknown key", f"{key[:40]!r} is not part of a chat example; services may refuse it")
+        for key in sorted(row.keys() - LINE_KEYS)
+    ]
+    for number, message in enumerate(messages, 1):
+        problems += [(rule, f"message {number} {what}") for rule, what in _message_problems(message)]
+        if number > 1 and message.get("role") in ("system", "developer"):
+            problems.append(("system first", f"message {number} is a {message['role']} message; it must come first"))
+    answers = [message for message in messages if message.get("role") == "assistant"]
+    if not answers:
+        problems.append(("no assistant", "no message is from the assistant, so there is nothing to learn"))
+    elif messages[-1] is not answers[-1]:
+        problems.append(("last message", "the last message is not from the assistant"))
+    elif all(message.get("weight") == 0 for message in answers):
+        problems.append(("weight", "all assistant messages have weight 0, so there is nothing to learn"))
+    return messages, problems
 
 
-class Place(NamedTuple):
-    """A line of a file; `file` is the number of the file, since one may be given twice."""
-
-    file: int
-    line: int
-    name: str
-
-
-class _Earlier:
-    """The examples so far, to find what a new one has in common with an earlier one."""
-
-    def __init__(self) -> None:
-        self._first: dict[bytes, tuple[Place, bytes]] = {}
-        self._near = NearDuplicates[Place]()
-
-    def problems(self, messages: Sequence[Message], place: Place, is_validation: bool) -> Iterator[Problem]:
-        prompt, reply = "\n".join(message["content"] for message in messages[:-1]), messages[-1]["content"]
-        first, first_reply = self._first.setdefault(_digest(prompt), (place, _digest(reply)))
-        near = self._near.add(place, f"{parts(messages[:-1]).question}\n{reply}")
-        earlier = near if first == place else first
-        if earlier is None:
-            return
-        where = f"line {earlier.line}" + ("" if earlier.file == place.file else f" of {earlier.name}")
-        if is_validation and earlier.file != place.file:
-            yield "validation overlap", f"(nearly) the same as {where}"
-        elif first == place:
-            yield "near-duplicate", f"nearly the same as {where}"
-        elif first_reply == _digest(reply):
-            yield "duplicate", f"the same as {where}"
-        else:
-            yield "contradiction", f"another reply to the same prompt as {where}"
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(" ".join(words(text)).encode("utf-8", "surrogatepass")).digest()[:16]
+def _message_problems(message: Mapping[str, Any]) -> Iterator[Problem]:
+    role, content, weight = message.get("role"), message.get("content"), message.get("weight")
+    calls = message.get("tool_calls") or message.get("function_call")
+    if role not in ROLES:
+        yield "role", f"has the role {str(role)[:40]!r}; roles are {', '.join(ROLES[:4])} and {ROLES[4]}"
+    for key in sorted(message.keys() - MESSAGE_KEYS):
+        yield "message key", f"has an unknown key {key[:40]!r}"
+    if calls and role != "assistant":
+        yield "calls", "has calls, which only assistant messages may have"
+    elif content is None and not calls:
+        yield "content", "has no content"
+    elif content is not None and not isinstance(content, str):
+        yield "content", f"has content of the type {type(content).__name__}; it must be a text"
+    elif content is not None and not content.strip():
+        yield "content", "has blank content"
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        yield "calls", "is from a tool and has no tool_call_id"
+    if weight is not None and (role != "assistant" or weight not in (0, 1)):
+        yield "weight", "has a weight; only assistant messages may have one, and it must be 0 or 1"

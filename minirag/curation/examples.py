@@ -1,14 +1,13 @@
-"""The review of a training file: drops leaks and what `curate` finds, holds out examples, adds the other formats."""
+"""The review of a training file: drops leaks and what `curate` finds, and holds out examples for validation."""
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minirag import training
-from minirag.curation.answers import PARAPHRASE, classify
 from minirag.curation.rules import curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
@@ -28,27 +27,19 @@ def review_examples(
     use_eval_pages: bool = False,
     keep_all: bool = False,
     abstain_share: float = 0.0,
-    idle_refines: str = "drop",
-    same_system: bool = True,
     validation_share: float = 0.0,
 ) -> list[Example]:
     """Return the examples with the reason why they are dropped, if they are; a `review` for `write_training_file`.
 
     Dropped are those that would give away an eval question among `questions` or, unless `use_eval_pages`, a page that
     one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these. Of the
-    rest, `abstain_share` may be right refusals. `idle_refines="verbatim"` teaches refine steps that added nothing as
-    the earlier answer word for word. `same_system` gives all rows the commonest system message. `validation_share` of
-    the examples are held out, with no page on both sides; raises InputError if that is impossible.
+    rest, `abstain_share` may be right refusals. `validation_share` of the examples are held out, with no page on both
+    sides; raises InputError if that is impossible.
     """
     reviewed = _with_pages(examples, questions, page_of or {})
     if not keep_all:
         reviewed = _without_leaks(reviewed, questions, page_of or {}, use_eval_pages)
-        if idle_refines == "verbatim":
-            reviewed = [_verbatim(example) for example in reviewed]
-        reviewed = curate(reviewed, keep_idle=idle_refines == "verbatim")
-        reviewed = _with_refusals(reviewed, abstain_share)
-    if same_system:
-        reviewed = _with_one_system(reviewed)
+        reviewed = _with_refusals(curate(reviewed), abstain_share)
     return _held_out(reviewed, validation_share) if validation_share else reviewed
 
 
@@ -82,17 +73,6 @@ def _without_leaks(
     return reviewed
 
 
-def _verbatim(example: Example) -> Example:
-    """Return a refine step that is a mere paraphrase with the earlier answer as its reply."""
-    prompt = parts(example.messages[:-1])
-    if example.dropped or prompt.existing is None:
-        return example
-    if classify(prompt.existing, example.reply, prompt.question, prompt.context) != PARAPHRASE:
-        return example
-    reply = {"role": "assistant", "content": prompt.existing.strip()}
-    return replace(example, messages=(*example.messages[:-1], reply), detail="the earlier answer word for word")
-
-
 def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
     """Keep right refusals, evenly over the file, until they are `share` of what is kept.
 
@@ -107,18 +87,6 @@ def _with_refusals(examples: Sequence[Example], share: float) -> list[Example]:
     count = min(len(right), round(answers * share / (1 - share))) if share < 1 else len(right)
     sample = {right[i * len(right) // count] for i in range(count)}
     return [replace(e, dropped="", detail="a right refusal") if n in sample else e for n, e in enumerate(examples)]
-
-
-def _with_one_system(examples: Sequence[Example]) -> list[Example]:
-    """Give all rows the commonest system message, also those without one; unchanged if none has one."""
-    systems = Counter(e.messages[0]["content"] for e in examples if not e.dropped and e.messages[0]["role"] == "system")
-    if not systems:
-        return list(examples)
-    system = {"role": "system", "content": systems.most_common(1)[0][0]}
-    return [
-        e if e.dropped else replace(e, messages=(system, *(m for m in e.messages if m["role"] != "system")))
-        for e in examples
-    ]
 
 
 def _held_out(examples: Sequence[Example], share: float) -> list[Example]:
@@ -187,30 +155,14 @@ def write_training_file(
     return training.write_training_file(log, path, review=review, **options)
 
 
-def write_variants(file: TrainingFile, *, prompt_completion: bool = False) -> Path | None:
+def write_validation_file(file: TrainingFile) -> Path | None:
     """Write the examples held out to `training.validation.jsonl`; return its path, None if there are none.
 
-    With `prompt_completion`, write both files once more as `{"prompt": […], "completion": […]}`, the format by which
-    TRL masks the prompt. Files that an earlier call wrote and this one does not are removed: somebody might train on
-    them.
+    A file of an earlier call is removed then: somebody might train on it.
     """
-    validation = _sibling(file.path, "validation")
-    files: dict[Path, list[dict[str, Any]]] = {
-        validation: [{"messages": e.messages} for e in file.held_out],
-        _sibling(file.path, "prompt-completion"): _pairs(file.kept) if prompt_completion else [],
-        _sibling(validation, "prompt-completion"): _pairs(file.held_out) if prompt_completion else [],
-    }
-    for path, rows in files.items():
-        if rows:
-            write_jsonl(path, rows)
-        else:
-            path.unlink(missing_ok=True)
-    return validation if file.held_out else None
-
-
-def _pairs(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    return [{"prompt": e.messages[:-1], "completion": e.messages[-1:]} for e in examples]
-
-
-def _sibling(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.stem}.{name}{path.suffix}")
+    path = file.path.with_suffix(f".validation{file.path.suffix}")
+    if not file.held_out:
+        path.unlink(missing_ok=True)
+        return None
+    write_jsonl(path, ({"messages": example.messages} for example in file.held_out))
+    return path

@@ -22,11 +22,6 @@ _UNITS = "zero one two three four five six seven eight nine ten eleven twelve th
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {**{word: n for n, word in enumerate(_UNITS)}, **{word: 10 * n for n, word in enumerate(_TENS, 2)}}
 _IN_WORDS = re.compile(rf"\b(?:({'|'.join(_TENS)})[- ](?=\w))?({'|'.join(_WORDS)})\b", re.IGNORECASE)
-_ENGLISH = "january february march april may june july august september october november december".split()
-_GERMAN = "januar februar märz april mai juni juli august september oktober november dezember".split()
-_MONTHS = {name: number for names in (_ENGLISH, _GERMAN) for number, name in enumerate(names, 1)}
-_MONTH = re.compile(rf"\b({'|'.join(_MONTHS)})\b", re.IGNORECASE)
-_AFTERNOON = re.compile(r"(\d{1,2})(?:[:.]\d\d)? ?p\.?m\b", re.IGNORECASE)
 MAX_DIGITS = 20
 """Longer runs of digits are not numbers but codes."""
 
@@ -40,6 +35,11 @@ class Quantity(NamedTuple):
     is_scaled: bool
 
 
+def without_list_marks(text: str) -> str:
+    """Return a text without the bullets and numbers before list items."""
+    return _LIST_MARK.sub("", text)
+
+
 def quantities(text: str) -> list[Quantity]:
     """Return the numbers written in digits, in order, except those that number a list.
 
@@ -47,7 +47,7 @@ def quantities(text: str) -> list[Quantity]:
     [('27.0 billion', ['27000000000.0']), ('1,5', ['1.5'])]
     """
     numbers = []
-    for match in _QUANTITY.finditer(_LIST_MARK.sub("", text)):
+    for match in _QUANTITY.finditer(without_list_marks(text)):
         written, scale = match[1].rstrip(".,"), _SCALES.get((match[2] or "").lower(), 0)
         digits = len(re.sub("[,.]", "", written).lstrip("0"))
         if digits <= MAX_DIGITS:
@@ -85,22 +85,19 @@ def _in_words(text: str) -> Iterator[Decimal]:
 def unsupported(text: str, source: str, question: str = "") -> list[str]:
     """Return the numbers in `text` that neither `source` nor `question` supports.
 
-    Zero needs no support. A number may be rounded, may be a month or an hour that the source spells out, or a sum,
-    difference, ratio or percentage of two supported numbers in `text`.
+    Zero needs no support. A number may be rounded, or be a sum, difference, ratio or percentage of two supported
+    numbers in `text`.
 
     >>> unsupported("About $27.0 billion, up 12 %.", "Revenue was $26,974 million.")
     ['12']
     >>> unsupported("It rose 25 %, from 8 to 10.", "It was 8 in May and 10 in June.")
     []
     """
-    texts = f"{source}\n{question}"
-    months = (_MONTHS[match[1].lower()] for match in _MONTH.finditer(texts))
-    hours = (int(match[1]) % 12 + 12 for match in _AFTERNOON.finditer(texts))
-    spelled = [*_in_words(texts), *map(Decimal, months), *map(Decimal, hours)]
+    in_words = set(_in_words(f"{source}\n{question}"))
     sources = [
         *quantities(source),
         *quantities(question),
-        *(Quantity(str(value), frozenset({value}), len(str(value)), False) for value in spelled),
+        *(Quantity(str(value), frozenset({value}), len(str(value)), False) for value in in_words),
     ]
     numbers = [quantity for quantity in quantities(text) if any(quantity.values)]
     supported = [number for number in numbers if any(_supports(one, number) for one in sources)]
@@ -127,7 +124,6 @@ def _derived(supported: Iterable[Quantity]) -> Iterator[Decimal]:
     """Yield sum, difference, ratio, percentage and change in per cent of each two of the first twelve numbers."""
     numbers = {max(q.values) for q in list(supported)[:12]}
     for a, b in permutations(numbers, 2):
-        yield a + b
-        yield abs(a - b)
+        yield from (a + b, abs(a - b))
         if b:
             yield from (a / b, 100 * a / b, 100 * abs(a - b) / b)

@@ -4,12 +4,17 @@ The rules read the texts alone, so they judge the log of a run and any chat file
 example was rightly dropped can be checked by reading it.
 """
 
-from collections import Counter, defaultdict
+import hashlib
+import zlib
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
-from minirag.curation.answers import ADDS, REPEATS, abstains, classify, reference, unsupported_names
-from minirag.curation.duplicates import NearDuplicates
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.curation.answers import ADDS, abstains, classify, reference, unsupported_names
 from minirag.curation.quantities import unsupported, values
 from minirag.curation.templates import Parts, parts
 from minirag.text import words
@@ -19,22 +24,21 @@ MAX_PAGE_SHARE = 0.2
 """Of all examples, for one page; in a document of few pages, twice each page's even share."""
 
 
-def curate(examples: Sequence[Example], *, keep_idle: bool = False) -> list[Example]:
+def curate(examples: Sequence[Example]) -> list[Example]:
     """Return the examples with `dropped`, `detail` and `refine` filled in, by the first rule that applies.
 
     Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
-    `unsupported name`, `near-duplicate`, `contradiction`, `too much of one page`. With `keep_idle`, refine steps that
-    repeat the earlier answer are kept. Examples that are dropped already stay as they are.
+    `unsupported name`, `near-duplicate`, `too much of one page`. Examples that are dropped already stay as they are.
     """
     prompts = [parts(example.messages[:-1]) for example in examples]
-    curated = [e if e.dropped else _by_itself(e, p, keep_idle) for e, p in zip(examples, prompts, strict=True)]
-    for rule in (_inherited, _duplicates, _contradictions, _crowded_pages):
+    curated = [e if e.dropped else _by_itself(e, p) for e, p in zip(examples, prompts, strict=True)]
+    for rule in (_inherited, _duplicates, _crowded_pages):
         for number, reason, detail in list(rule(curated, prompts)):
             curated[number] = replace(curated[number], dropped=reason, detail=detail)
     return curated
 
 
-def _by_itself(example: Example, prompt: Parts, keep_idle: bool) -> Example:
+def _by_itself(example: Example, prompt: Parts) -> Example:
     """Apply the rules for which the other examples do not matter."""
     reply, kind = example.reply, None
     if prompt.existing is not None:
@@ -45,13 +49,13 @@ def _by_itself(example: Example, prompt: Parts, keep_idle: bool) -> Example:
         reason = "refusal"
     elif mention := reference(reply, prompt.context):
         reason, detail = "refers to the context", mention
-    elif kind not in (None, ADDS) and not (keep_idle and kind == REPEATS):
+    elif kind not in (None, ADDS):
         reason = str(kind)
     elif prompt.context and (numbers := unsupported(reply, source, prompt.question)):
         reason, detail = "unsupported number", ", ".join(numbers)
     elif prompt.context and (names := unsupported_names(reply, f"{source}\n{prompt.question}")):
         reason, detail = "unsupported name", ", ".join(names)
-    return replace(example, dropped=reason, detail=detail or example.detail, refine=kind)
+    return replace(example, dropped=reason, detail=detail, refine=kind)
 
 
 Drops = Iterator[tuple[int, str, str]]
@@ -71,32 +75,14 @@ def _inherited(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
 
 def _duplicates(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
     """Drop repetitions of question and reply; the rest of the prompt is the same for all questions about a page."""
-    earlier = NearDuplicates[int]()
+    earlier, numbers = NearDuplicates(), []
     for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
         if not example.dropped:
             kind = "" if prompt.existing is None else "refine "  # a refine step does not repeat its draft
-            first = earlier.add(number, f"{kind}{prompt.question}\n{example.reply}")
+            first = earlier.add(f"{kind}{prompt.question}\n{example.reply}")
+            numbers.append(number)
             if first is not None:
-                yield number, "near-duplicate", f"of example {first}"
-
-
-def _contradictions(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
-    """Drop all drafts for one question and context that differ in a number, or in yes and no."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
-        if not example.dropped and prompt.existing is None and words(prompt.question):
-            groups[tuple(words(prompt.question)), tuple(words(prompt.context))].append(number)
-    for group in groups.values():
-        for one in group:
-            other = next((n for n in group if _contradict(examples[one].reply, examples[n].reply)), None)
-            if other is not None:
-                yield one, "contradiction", f"of example {other}"
-
-
-def _contradict(one: str, other: str) -> bool:
-    numbers, other_numbers = values(one), values(other)
-    openings = {next(iter(words(reply)), "") for reply in (one, other)}
-    return openings == {"yes", "no"} or bool(numbers and other_numbers and numbers.isdisjoint(other_numbers))
+                yield number, "near-duplicate", f"of example {numbers[first]}"
 
 
 def _crowded_pages(examples: Sequence[Example], _: Sequence[Parts]) -> Drops:
@@ -109,3 +95,54 @@ def _crowded_pages(examples: Sequence[Example], _: Sequence[Parts]) -> Drops:
         taken[page] += 1
         if taken[page] > limit:
             yield number, "too much of one page", f"{counts[page]} of {len(pages)} examples"
+
+
+# -- near-duplicates ---------------------------------------------------------------------------------------
+
+NEAR = 0.8
+BANDS, ROWS = 8, 8
+"""64 hashes; texts are compared if all 8 of one band agree: 98.9 % of those with 0.9 in common, 17 % at 0.6."""
+
+
+class NearDuplicates:
+    """Finds texts that nearly repeat an earlier one without comparing each with all others; keeps over 2 kB of each.
+
+    Nearly the same means: the same numbers, and a Jaccard similarity of their word pairs of at least `NEAR`, estimated
+    by MinHash (Broder 1997).
+
+    >>> texts = NearDuplicates()
+    >>> texts.add("The fare is 3 euros."), texts.add("the fare is 3 Euros"), texts.add("The fare is 4 euros.")
+    (None, 0, None)
+    """
+
+    def __init__(self) -> None:
+        self._hashes: list[bytes] = []
+        self._bands: dict[bytes, int] = {}  # numbers, band and hashes in it → the first text with these
+
+    def add(self, text: str) -> int | None:
+        """Remember a text; return how many were added before the first that is nearly the same, None if none is."""
+        numbers = hashlib.sha256(" ".join(sorted(values(text))).encode()).digest()[:8]
+        hashes = _min_hashes(words(text))
+        place = len(self._hashes)
+        similar = {
+            self._bands.setdefault(numbers + bytes([band]) + row.tobytes(), place) for band, row in enumerate(hashes)
+        }
+        self._hashes.append(hashes.tobytes())
+        for other in sorted(similar - {place}):
+            if np.mean(np.frombuffer(self._hashes[other], np.uint32) == hashes.ravel()) >= NEAR:
+                return other
+        return None
+
+
+def _min_hashes(text: list[str]) -> NDArray[np.uint32]:
+    """Return the minimum of each hash function over the word pairs, of shape (BANDS, ROWS)."""
+    pairs = zip(["", *text], [*text, ""], strict=True)
+    codes = np.array([zlib.crc32(f"{a} {b}".encode("utf-8", "surrogatepass")) for a, b in pairs], np.uint64)
+    hashed = (codes[:, None] * _multipliers()) >> np.uint64(32)  # the overflow of the product mixes the bits
+    return np.asarray(hashed.min(axis=0), np.uint32).reshape(BANDS, ROWS)
+
+
+@cache  # made at first use: loading numpy.random would slow down all other commands
+def _multipliers() -> NDArray[np.uint64]:
+    """Return an odd number for each hash function, the same in every process."""
+    return np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)

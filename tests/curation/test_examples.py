@@ -1,6 +1,5 @@
-"""The review of a training file: leaks, right refusals, idle refine steps, validation, formats."""
+"""The review of a training file: leaks, right refusals, validation."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from doubles import answered
 from minirag import MessageLog, prompts, write_training_file
-from minirag.curation.examples import hold_out, review_examples, write_variants
+from minirag.curation.examples import hold_out, review_examples, write_validation_file
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED, Excerpt
@@ -80,30 +79,6 @@ def test_right_refusals_may_be_a_share_of_the_file_and_wrong_ones_may_not(log: M
     assert sum(e.reply == NOT_STATED for e in every.kept) == 7
 
 
-def test_idle_refine_steps_are_left_out_or_taught_word_for_word(log: MessageLog, tmp_path: Path) -> None:
-    before = "On weekdays a single ride costs 3 euros."
-    log.append(asked("What is the fare?", "A single ride on weekdays costs 3 euros.", existing=before))
-    log.append(asked("What do rides cost?", before, existing=before))
-    log.append(asked("Who pays less?", "Children."))
-    dropped = reviewed(log, tmp_path / "drop.jsonl")
-    assert dropped.report()["dropped"] == {"paraphrase": 1, "repeats": 1}
-    kept = reviewed(log, tmp_path / "keep.jsonl", idle_refines="verbatim")
-    assert [e.reply for e in kept.kept] == [before, before, "Children."]
-    assert kept.report()["refine"] == {"repeats": 2}
-
-
-def test_all_rows_have_one_system_message_unless_that_is_not_wanted(log: MessageLog, tmp_path: Path) -> None:
-    exchange = asked("What is the fare?", "It is 3 euros.")
-    log.append(exchange)
-    log.append(asked("Who pays half?", "Children."))
-    bare = replace(asked("x", "Children pay half."), id="")
-    log.append(replace(bare, request={"model": "big", "messages": bare.request["messages"][1:]}))
-    same = reviewed(log, tmp_path / "same.jsonl")
-    assert [e.messages[0]["content"] for e in same.kept] == [prompts.ANSWER_SYSTEM] * 3
-    as_sent = reviewed(log, tmp_path / "sent.jsonl", same_system=False)
-    assert [e.messages[0]["role"] for e in as_sent.kept].count("user") == 1
-
-
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.frozensets(st.integers(0, 12), max_size=3)), min_size=1, max_size=25),
@@ -120,25 +95,16 @@ def test_no_page_is_on_both_sides_of_a_split(rows: list[tuple[int, frozenset[int
     assert not shown[0] & shown[1]
 
 
-def test_the_other_files_are_written_if_wanted_and_removed_if_not(log: MessageLog, tmp_path: Path) -> None:
+def test_the_validation_file_is_written_if_wanted_and_removed_if_not(log: MessageLog, tmp_path: Path) -> None:
     questions = []
     for number, word in enumerate("amber basalt cedar delta".split()):
         log.append(asked(f"What of {word}?", f"It is {word}.", chunks=(f"c{number}",)))
         questions.append(Question(f"What of {word}?", "train", f"What of {word}?", f"c{number}"))
     path, options = tmp_path / "training.jsonl", {"questions": questions, "page_of": PAGE_OF}
-    file = reviewed(log, path, validation_share=0.25, **options)
-    validation = write_variants(file, prompt_completion=True)
+    validation = write_validation_file(reviewed(log, path, validation_share=0.25, **options))
     assert validation == tmp_path / "training.validation.jsonl"
-    counts = {each.name: len(each.read_text().splitlines()) for each in tmp_path.glob("training*.jsonl")}
-    assert counts == {
-        "training.jsonl": 3,
-        "training.prompt-completion.jsonl": 3,
-        "training.validation.jsonl": 1,
-        "training.validation.prompt-completion.jsonl": 1,
-    }
-    pair = json.loads((tmp_path / "training.prompt-completion.jsonl").read_text().splitlines()[0])
-    assert [*pair["prompt"], *pair["completion"]] == list(file.kept[0].messages)
-    assert write_variants(reviewed(log, path, **options)) is None
+    assert [len(each.read_text().splitlines()) for each in (path, validation)] == [3, 1]
+    assert write_validation_file(reviewed(log, path, **options)) is None
     assert list(tmp_path.glob("training*.jsonl")) == [path]
 
 

@@ -1,16 +1,15 @@
-"""A person's review of the questions: by keys, in an editor, resumed, and what a rejection does."""
+"""A person's review of the questions: by keys, resumed, and what a rejection does."""
 
 import io
 import json
 import shutil
-import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from minirag.cli.main import main
-from minirag.curation.decisions import read_decisions
+from minirag.curation.questions import read_decisions
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md")
 
@@ -90,44 +89,6 @@ def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
     assert sum(question["split"] == "eval" for question in asked(out)) == 1
     assert review("n\nq\n", *options) == 2
     assert "Every eval question was rejected" in capsys.readouterr().err
-
-
-@pytest.fixture
-def editor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The person's editor, a shell script; none if that is None."""
-    for name in ("VISUAL", "EDITOR"):
-        monkeypatch.delenv(name, raising=False)
-    if request.param is not None:
-        path = tmp_path / "editor"
-        path.write_text(f"#!/bin/sh\n{request.param}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv("EDITOR", str(path))
-
-
-ACCEPTS = "sed -i 's/^skip/accept/; s/^accept e002 .*/accept e002 Who runs it?/' $1"
-
-
-@pytest.mark.parametrize("editor", [ACCEPTS], indirect=True)
-@pytest.mark.usefixtures("editor")
-def test_an_editor_takes_all_questions_at_once(out: Path, review: Any) -> None:
-    assert review("", "--editor") == 0
-    decisions = read_decisions(out).values()
-    assert [decision.accepted for decision in decisions] == [True] * 7
-    assert [decision.text for decision in decisions if decision.text] == ["Who runs it?"]
-
-
-@pytest.mark.parametrize(
-    ("editor", "error"),
-    [(None, "Set EDITOR"), ("exit 1", "ended with an error"), ("echo 'maybe e001 x' >> $1", "Not understood")],
-    indirect=["editor"],
-)
-@pytest.mark.usefixtures("editor")
-def test_an_editor_that_fails_or_a_line_that_means_nothing_decides_nothing(
-    out: Path, review: Any, error: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert review("", "--editor") == 2
-    assert error in capsys.readouterr().err
-    assert read_decisions(out) == {}
 
 
 def test_a_damaged_file_of_decisions_is_named(out: Path, review: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The training file and TRL: both formats load in `datasets`, the loss is on the answers alone, and they are learned.
+"""The training file and TRL: it loads in `datasets`, the loss is on the answers alone, and they are learned.
 
 On a tiny model from random weights, without a network. Skipped where TRL is not installed.
 """
@@ -22,7 +22,6 @@ from minirag.prompts import Excerpt
 from minirag.testing import completion
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_with_trl"
-FORMATS = ("chat", "prompt-completion")
 ANSWERS = {
     "How much is the fee?": "The fee is £31 a year, or £3 a month.",
     "What does the Linnet measure?": "It measures flow – and pressure, too.",
@@ -57,19 +56,15 @@ def script(_surroundings: None) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same four answers in both formats, in the order of `ANSWERS`."""
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training file of the four answers, in the order of `ANSWERS`."""
     folder = tmp_path_factory.mktemp("files")
     log = MessageLog(folder / "log.jsonl")
     for number, (question, answer) in enumerate(ANSWERS.items()):
         request = {"model": "big", "messages": prompts.draft(question, [Excerpt(answer, number + 1)])}
         tags = {"question": f"t{number}", "split": "train", "draft": 1}
         log.append(Exchange("draft", "chat.completions", "s", request, completion(answer), tags=tags))
-    chat = write_training_file(log, folder / "chat.jsonl").path
-    messages = [json.loads(line)["messages"] for line in chat.read_text("utf-8").splitlines()]
-    pairs = folder / "pairs.jsonl"
-    pairs.write_text("".join(json.dumps({"prompt": m[:-1], "completion": m[-1:]}) + "\n" for m in messages), "utf-8")
-    return dict(zip(FORMATS, (chat, pairs), strict=True))
+    return write_training_file(log, folder / "chat.jsonl").path
 
 
 def labels(training: Any) -> list[list[int]]:
@@ -81,11 +76,8 @@ def learned(training: Any, tokenizer: Any) -> list[str]:
     return [tokenizer.decode([token for token in row if token != -100]) for row in labels(training)]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_the_loss_is_on_the_answers_and_on_nothing_else(
-    kind: str, script: dict[str, Any], files: dict[str, Path], tmp_path: Path
-) -> None:
-    rows = script["examples"](files[kind])
+def test_the_loss_is_on_the_answers_and_on_nothing_else(script: dict[str, Any], file: Path, tmp_path: Path) -> None:
+    rows = script["examples"](file)
     tokenizer = script["tiny_tokenizer"](rows)
     training = script["trainer"](script["tiny_model"](tokenizer), tokenizer, rows, tmp_path)
     assert learned(training, tokenizer) == [f"{answer}<|im_end|>\n" for answer in ANSWERS.values()]
@@ -124,17 +116,13 @@ def replies(folder: Path, questions: list[list[dict[str, str]]]) -> list[str]:
     return said
 
 
-def test_a_saved_model_knows_by_heart_what_it_was_trained_on_and_can_be_trained_on(
-    files: dict[str, Path], tmp_path: Path
-) -> None:
-    first, last = run(files["chat"], "--tiny", "--out", tmp_path / "tiny", "--steps", 100, "--rate", 1e-2)
+def test_a_saved_model_knows_by_heart_what_it_was_trained_on_and_can_be_trained_on(file: Path, tmp_path: Path) -> None:
+    first, last = run(file, "--tiny", "--out", tmp_path / "tiny", "--steps", 100, "--rate", 1e-2)
     assert math.isfinite(first)
     assert last < first / 10
-    asked = [json.loads(line)["prompt"] for line in files["prompt-completion"].read_text("utf-8").splitlines()]
+    asked = [json.loads(line)["messages"][:-1] for line in file.read_text("utf-8").splitlines()]
     assert replies(tmp_path / "tiny", asked) == list(ANSWERS.values())
 
-    again, _ = run(
-        files["prompt-completion"], "--model", tmp_path / "tiny", "--lora", "--out", tmp_path / "more", "--steps", 2
-    )
+    again, _ = run(file, "--model", tmp_path / "tiny", "--lora", "--out", tmp_path / "more", "--steps", 2)
     assert again < first / 10, "the second training starts where the first one ended"
     assert replies(tmp_path / "more", asked) == list(ANSWERS.values())

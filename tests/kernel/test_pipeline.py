@@ -402,8 +402,8 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
 
 def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["collect", str(SAMPLE), *OPTIONS, "--validation-share", "0.2", "--format", "prompt-completion"]
-    assert main([*command, "--idle-refines", "verbatim", "--out", str(out)]) == 0
+    command = ["collect", str(SAMPLE), *OPTIONS, "--validation-share", "0.2"]
+    assert main([*command, "--out", str(out)]) == 0
     report = json.loads((out / "training_report.json").read_text())
     shown = {
         name: {page for row in rows(out / f"{name}.jsonl") for page in parts(row["messages"][:-1]).pages}
@@ -413,8 +413,3 @@ def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path
     assert shown["training.validation"]
     assert not shown["training"] & shown["training.validation"]
     assert report["held_out"] == len(rows(out / "training.validation.jsonl")) > 0
-    for name in ("training", "training.validation"):
-        both = zip(rows(out / f"{name}.jsonl"), rows(out / f"{name}.prompt-completion.jsonl"), strict=True)
-        assert all(chat["messages"] == other["prompt"] + other["completion"] for chat, other in both)
-    assert report["refine"]["repeats"] > 0
-    assert "repeats" not in report["dropped"]

@@ -1,17 +1,21 @@
-"""Flags on questions: what speaks against one, found before any answer to it is looked at.
+"""What speaks against a question, found before any answer to it is looked at, and what a person decided about it.
 
 A bad question measures nothing, and dropping it after the scores are known would bend the result. So each doubt is a
 flag with its reason, from the question, its page and what is retrieved for it; no model is asked. A flagged question
 stays in, and the comparison is shown with and without the flagged ones.
 """
 
+import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from minirag.curation.quantities import values
-from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
-from minirag.text import content, sentence_spans, words
+from minirag.errors import InputError
+from minirag.files import write_jsonl
+from minirag.questions import ACCEPTED, PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
+from minirag.text import content, words
 
 MIN_ON_PAGE = 0.6
 """Share of a question's content words and numbers that its page must hold if it is to answer the question."""
@@ -36,10 +40,6 @@ _ABOUT_THE_FILE = re.compile(
     r"|\bwhat (?:kind|type) of document\b",
     re.IGNORECASE,
 )
-_YES_OR_NO = re.compile(
-    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|may|must|should)\b", re.IGNORECASE
-)
-_NEGATION = re.compile(r"\b(?:no|not|never|none|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 _ASKING = content(
     "according briefly context define describe detail discuss document example examples excerpt explain given high "
     "information large list long many mention mentioned much name passage provide provided section say says specific "
@@ -101,14 +101,10 @@ def text_flags(text: str, page: str | None) -> list[str]:
     pointer = points_elsewhere(text)
     flags = [f"not stand-alone: “{pointer}”"] if pointer else []
     if match := _ABOUT_THE_FILE.search(text):
-        return [*flags, f"trivial: asks for “{match[0]}”"]
-    if page is None:
-        return flags
-    if share_on_page(text, page) < MIN_ON_PAGE:
+        flags.append(f"trivial: asks for “{match[0]}”")
+    elif page is not None and share_on_page(text, page) < MIN_ON_PAGE:
         missing = subject_of(text) - content(page) - values(page)
         flags.append(f"not answerable from its page: {', '.join(sorted(missing)[:6])} not on it")
-    elif restated := _restated(text, page):
-        flags.append(f"trivial: the answer stands in the question (“{restated}”)")
     return flags
 
 
@@ -138,14 +134,54 @@ def share_on_page(text: str, page: str) -> float:
     return len(subject & (content(page) | values(page))) / len(subject) if subject else 1.0
 
 
-def _restated(text: str, page: str) -> str:
-    """Return the sentence or heading of the page that a question merely repeats, "" if there is none."""
-    subject, yes_or_no = subject_of(text), _YES_OR_NO.match(text) is not None
-    for sentence in (page[start:end].strip() for start, end in sentence_spans(page)):
-        facts = content(sentence) | values(sentence)
-        confirms = yes_or_no and len(subject) > 2 and subject <= facts and len(facts - subject) < 3
-        repeats = len(facts) > 4 and facts <= subject and len(subject - facts) < 3 and sentence.endswith(".")
-        if repeats or (confirms and not _NEGATION.search(sentence)):
-            return " ".join(sentence.split())[:60]
-    headings = (line.strip() for line in page.splitlines() if yes_or_no)
-    return next((h for h in headings if len(words(h)) <= 8 and subject and subject == subject_of(h)), "")
+# -- a person's decisions ----------------------------------------------------------------------------------
+
+DECISIONS = "decisions.jsonl"
+"""In the run folder. A decision belongs to the text that was shown, so it holds when questions are generated again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's decision about a question as it was shown; `text` is their own wording of an accepted one, if any."""
+
+    question: str
+    accepted: bool
+    text: str | None = None
+
+
+def read_decisions(folder: Path) -> dict[str, Decision]:
+    """Return the decisions of a run folder by the question shown, the last one of each. Raises InputError."""
+    path = folder / DECISIONS
+    decisions = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
+        try:
+            decision = Decision(**json.loads(line))
+        except (ValueError, TypeError):
+            raise InputError(f"Line {number} of {path} is not a decision; correct it, or delete the file.") from None
+        decisions[decision.question] = decision
+    return decisions
+
+
+def write_decisions(folder: Path, decisions: Iterable[Decision]) -> None:
+    """Add decisions to those of the folder; a later one about the same question replaces the earlier."""
+    merged = read_decisions(folder) | {decision.question: decision for decision in decisions}
+    write_jsonl(folder / DECISIONS, (asdict(decision) for decision in merged.values()))
+
+
+def decided(questions: Sequence[Question], decisions: Mapping[str, Decision]) -> list[Question]:
+    """Return the questions without the rejected ones; accepted ones are flagged, and reworded if the person did so.
+
+    >>> asked = [Question("e001", "eval", "Why is it?"), Question("e002", "eval", "Who is it?")]
+    >>> made = {"Why is it?": Decision("Why is it?", False), "Who is it?": Decision("Who is it?", True, "Who is Ann?")}
+    >>> [(q.id, q.text, q.flags) for q in decided(asked, made)]
+    [('e002', 'Who is Ann?', ('accepted in review',))]
+    """
+    remaining = []
+    for question in questions:
+        decision = decisions.get(question.text)
+        if decision is None:
+            remaining.append(question)
+        elif decision.accepted:
+            flags = (*question.flags, ACCEPTED)
+            remaining.append(replace(question, text=decision.text or question.text, flags=flags))
+    return remaining
