@@ -1,17 +1,20 @@
-"""Adds to `clustered` the verdict: is one arm better than another, or can these questions not tell?"""
+"""Adds to `evaluation` the verdict: is one arm better than another, or can these questions not tell?
+
+Differences are paired by question. Questions about one page are alike, so they are no independent witnesses: the spread
+is taken between pages, and the interval holds for few and uneven pages too.
+"""
 
 import math
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import compress
-from typing import Any
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import LEVEL, Estimate, Floats, clustered_mean, t_quantile
 from minirag.errors import InputError
 from minirag.metrics.score import Score
 
@@ -23,8 +26,12 @@ COMPARED = ("base", "teacher", "control")
 MOST_UNSCORED = 0.05
 FEWEST_CLUSTERS = 6
 """With fewer, chance alone gives every cluster's difference the same sign in more than 5 % of evaluations: 2 × 0.5⁵."""
-POWER = 0.8
-"""The share of evaluations that should show a difference that is there."""
+LEVEL = 0.95
+ROUNDING = 1e-12
+"""A standard error below this is rounding: the values are the same in every cluster."""
+MOST_DEGREES = 1e6
+"""Degrees of freedom above which Student's t is the normal distribution."""
+Floats = NDArray[np.float64]
 Value = float | Score | None
 
 
@@ -35,8 +42,7 @@ class Comparison:
     `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies inside the margin) or `cannot tell`;
     `why` adds the reason where there is one. `n` questions were scored in both arms, `n_unscored` were not; `unscored`
     counts the missing scores by arm and reason, and had they been judged the difference would lie between `worst` and
-    `best`. `detectable` is the smallest true difference that four of five such evaluations would show, `n_needed` how
-    many questions would show the difference seen (None where that cannot be estimated).
+    `best`. `error` is the difference's standard error, `degrees` its degrees of freedom.
     """
 
     base_mean: float | None = None
@@ -49,8 +55,8 @@ class Comparison:
     n: int
     n_unscored: int
     n_clusters: int
-    n_needed: int | None = None
-    detectable: float | None = None
+    error: float | None = None
+    degrees: float = 0.0
     p_value: float | None = None
     unscored: Mapping[str, Mapping[str, int]]
     worst: float | None
@@ -97,8 +103,7 @@ def compare(
     if not both.any():
         return nothing
     mean = clustered_mean((second - first)[both], list(compress(pages, both)))
-    needed = None if mean.error is None else n_needed(mean.value, mean.error, mean.degrees, mean.n)
-    verdict, why = _verdict(mean, too_many_unscored(*holes, arms), needed, margin)
+    verdict, why = _verdict(mean, too_many_unscored(*holes, arms), margin)
     return replace(
         nothing,
         base_mean=float(np.mean(first[both])),
@@ -110,13 +115,13 @@ def compare(
         why=why,
         n=mean.n,
         n_clusters=mean.n_clusters,
-        n_needed=needed,
-        detectable=None if mean.error is None else detectable(mean.error, mean.degrees),
+        error=mean.error,
+        degrees=mean.degrees,
         p_value=mean.p_value,
     )
 
 
-def _verdict(mean: Estimate, unscored: str, needed: int | None, margin: float | None) -> tuple[str, str]:
+def _verdict(mean: "Estimate", unscored: str, margin: float | None) -> tuple[str, str]:
     """Return the verdict, and its reason if there is more to say."""
     if mean.low is None or mean.high is None:
         return "cannot tell", "all questions are about one page"
@@ -126,39 +131,10 @@ def _verdict(mean: Estimate, unscored: str, needed: int | None, margin: float | 
     if margin is not None and -margin <= mean.low and mean.high <= margin:
         return "no meaningful difference", same
     if mean.low <= 0 <= mean.high:
-        return "cannot tell", same or (f"about {needed:,} questions could" if needed is not None else "")
+        return "cannot tell", same
     if same and mean.n_clusters < FEWEST_CLUSTERS:
         return "cannot tell", f"{same}, and there are too few"
     return ("better" if mean.low > 0 else "worse"), same
-
-
-def in_words(result: Comparison) -> str:
-    """Return a comparison as one clause, with the reason for its verdict.
-
-    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6]))
-    '+0.225 [+0.073, +0.377]: better'
-    >>> in_words(compare([0.5, 0.6, 0.4, 0.5], [0.7, None, 0.7, 0.6]))
-    '+0.200 [-0.048, +0.448]: cannot tell (1 of 4 answers of tuned are unscored)'
-    """
-    why = f" ({result.why})" if result.why else ""
-    if result.difference is None:
-        return f"{result.verdict}{why}"
-    interval = "" if result.low is None else f" [{result.low:+.3f}, {result.high:+.3f}]"
-    return f"{result.difference:+.3f}{interval}: {result.verdict}{why}"
-
-
-def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield (metric, arm, the tuned model's comparison with it) of all that a `comparison.json` holds."""
-    for metric, one in comparison["metrics"].items():
-        yield metric, "base", one
-        for arm in COMPARED[1:]:
-            if f"tuned_against_{arm}" in one:
-                yield metric, arm, one[f"tuned_against_{arm}"]
-    for name, one in comparison["ragas_score_compared"].items():
-        yield "ragas_score", name.removeprefix("tuned_against_"), one
-
-
-# -- scores as numbers -------------------------------------------------------------------------------------
 
 
 def cluster_names(
@@ -172,11 +148,7 @@ def cluster_names(
 
 
 def numbers(values: Sequence[Value]) -> Floats:
-    """Return scores as numbers (n,), nan for unscored. Raises InputError for a score that is no finite number.
-
-    >>> numbers([0.5, None, Score(0.25)]).tolist()
-    [0.5, nan, 0.25]
-    """
+    """Return scores as numbers (n,), nan for unscored. Raises InputError for a score that is no finite number."""
     scores = [value.value if isinstance(value, Score) else value for value in values]
     for score in scores:
         if score is not None and not math.isfinite(score):
@@ -208,55 +180,131 @@ def too_many_unscored(first: NDArray[np.bool_], second: NDArray[np.bool_], arms:
     return ""
 
 
-# -- how many questions ------------------------------------------------------------------------------------
+# -- means of clustered values -----------------------------------------------------------------------------
 
 
-def detectable(error: float, degrees: float) -> float:
-    """Return the smallest true difference that four of five evaluations show (Bloom 1995).
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval, from `n` values in `n_clusters` clusters.
 
-    >>> round(detectable(0.03, 39), 3)
-    0.086
+    `error` is the standard error and `degrees` the degrees of freedom of Student's t. With one cluster nothing is
+    known of the spread: `low`, `high` and `error` are None.
     """
-    return (t_quantile((1 + LEVEL) / 2, degrees) + t_quantile(POWER, degrees)) * error
+
+    value: float
+    low: float | None
+    high: float | None
+    error: float | None
+    degrees: float
+    n: int
+    n_clusters: int
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided, against a value of 0; None where nothing is known of the spread, or nothing varies."""
+        return two_sided_p(self.value / self.error, self.degrees) if self.error else None
 
 
-def n_needed(difference: float, error: float, degrees: float, n: int) -> int | None:
-    """Return how many questions would make `difference` detectable, if spread and clusters stay as in these `n`.
+def estimate(value: float, error: float | None, degrees: float, n: int, n_clusters: int) -> Estimate:
+    """Return the Estimate of a figure with a known standard error."""
+    if error is None:
+        return Estimate(value, None, None, None, degrees, n, n_clusters)
+    half = t_quantile((1 + LEVEL) / 2, degrees) * error
+    return Estimate(value, value - half, value + half, error, degrees, n, n_clusters)
 
-    None where the difference is 0: no number shows it.
 
-    >>> n_needed(0.05, 0.03, 35, 36)
-    104
+def cluster_numbers(clusters: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Number clusters from 0 in the order of their first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=np.intp)
+
+
+def clustered_mean(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
+    """Return the mean of `values` (n,), at least one, with its interval; `clusters` names the cluster of each.
+
+    Cluster-robust variance CR2 (Bell and McCaffrey 2002) with Satterthwaite's degrees of freedom for values that are
+    alike within clusters as far as these are (Imbens and Kolesár 2016). Where all clusters are of one size it is
+    the t test of the cluster means; uneven ones count as fewer.
+
+    >>> page = clustered_mean(np.array([0.1, 0.1, 0.4, 0.4]), ["p1", "p1", "p2", "p2"])
+    >>> round(page.value, 3), round(page.error, 3), page.degrees
+    (0.25, 0.15, 1.0)
     """
-    if abs(difference) < 1e-9:
-        return None
+    mean, n = float(np.mean(values)), len(values)
+    groups = cluster_numbers(clusters)
+    sizes = np.bincount(groups)
+    if len(sizes) < 2:
+        return estimate(mean, None, 0.0, n, len(sizes))
+    sums = np.bincount(groups, values - mean)
+    error = float(np.sqrt(np.sum(sums**2 / (1 - sizes / n)))) / n
+    within, between = variance_components(values, groups)
+    degrees = satterthwaite(sizes / n, sizes * (within + sizes * between))
+    return estimate(mean, error if error > ROUNDING else 0.0, degrees, n, len(sizes))
 
-    def is_enough(questions: int) -> bool:
-        degrees_then = max(1.0, (degrees + 1) * questions / n - 1)
-        return n * (detectable(error, degrees_then) / difference) ** 2 <= questions
 
-    high = 2
-    while not is_enough(high):
-        high *= 2
-    return bisect_left(range(high), True, lo=max(2, high // 2), key=is_enough)
+def variance_components(values: Floats, groups: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the variance of `values` (n,) within and between groups (one-way analysis of variance).
 
-
-def plan_detectable(questions: int, per_page: float, *, spread: float, correlation: float) -> float | None:
-    """Return the smallest difference that so many questions can show, before anything is judged.
-
-    `spread` is the assumed standard deviation of a question's paired difference, `correlation` that of two
-    differences on one page, 0 to 1 (Kish's design effect). None with fewer than two pages; InputError for values that
-    cannot be.
-
-    >>> round(plan_detectable(40, 5, spread=0.25, correlation=0.3), 3)
-    0.191
+    `groups` (n,) numbers at least two groups, of any sizes; a negative estimate between them counts as 0.
     """
-    if questions < 1 or per_page < 1 or spread < 0 or not 0 <= correlation <= 1:
-        raise InputError(
-            f"Cannot plan for {questions} questions, {per_page} a page, spread {spread} and correlation {correlation}; "
-            "give at least one of each, and a correlation between 0 and 1."
-        )
-    pages = questions / per_page
-    if pages < 2:
-        return None
-    return detectable(spread * math.sqrt((1 + (per_page - 1) * correlation) / questions), pages - 1)
+    n, sizes = len(values), np.bincount(groups)
+    means = np.bincount(groups, values) / sizes
+    within = float(np.sum((values - means[groups]) ** 2)) / max(1, n - len(sizes))
+    between = float(np.sum(sizes * (means - np.mean(values)) ** 2)) / (len(sizes) - 1)
+    typical_size = (n - float(np.sum(sizes**2)) / n) / (len(sizes) - 1)
+    return within, max(0.0, (between - within) / typical_size)
+
+
+def satterthwaite(share: Floats, variances: Floats) -> float:
+    """Return the degrees of freedom of the CR2 variance of a mean: (Σ λ)² ÷ Σ λ², λ its quadratic form's eigenvalues.
+
+    `share` (G,) is each cluster's share of the values, `variances` (G,) that of its sum, on any scale; all 0 counts
+    as even.
+    """
+    if not variances.any():
+        variances = share
+    weight, rest = 1 / (1 - share), variances - share * variances.sum() / 2
+    crossed = weight * share * rest
+    diagonal = weight * variances - 2 * crossed  # beside it stand share[g] · rest[h] + share[h] · rest[g]
+    pairs = np.sum(weight * share**2) * np.sum(weight * rest**2) + np.sum(crossed) ** 2 - 2 * np.sum(crossed**2)
+    return float(np.sum(diagonal) ** 2 / (np.sum(diagonal**2) + 2 * pairs))
+
+
+def two_sided_p(t: float, degrees: float) -> float:
+    """Return P(|T| ≥ |t|) for Student's t with `degrees` of freedom, at least 1.
+
+    With T = √degrees · tan(angle) the density becomes cos(angle)^(degrees − 1), integrated by Gauss and Legendre.
+    """
+    if degrees > MOST_DEGREES:
+        return math.erfc(abs(t) / math.sqrt(2))
+    half_angle = math.atan(abs(t) / math.sqrt(degrees)) / 2
+    nodes, weights = _gauss_legendre()
+    integral = half_angle * float(weights @ np.cos(half_angle * (1 + nodes)) ** (degrees - 1))
+    scale = 2 / math.sqrt(math.pi) * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
+    return max(0.0, 1 - scale * integral)
+
+
+@cache
+def _gauss_legendre() -> tuple[Floats, Floats]:
+    return np.polynomial.legendre.leggauss(200)
+
+
+def t_quantile(probability: float, degrees: float) -> float:
+    """Return the value that Student's t stays below with `probability`, at least 0.5.
+
+    Newton's method from the normal quantile, which lies below: on a concave curve it never steps past the root.
+
+    >>> round(t_quantile(0.975, 9), 6), round(t_quantile(0.975, math.inf), 6)
+    (2.262157, 1.959964)
+    """
+    t = NormalDist().inv_cdf(probability)
+    if degrees > MOST_DEGREES:
+        return t
+    log_scale = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(degrees * math.pi) / 2
+    for _ in range(200):
+        density = math.exp(log_scale - (degrees + 1) / 2 * math.log1p(t * t / degrees))
+        step = (probability - 1 + two_sided_p(t, degrees) / 2) / density
+        t += step
+        if abs(step) <= 1e-13 * max(1.0, t):
+            break
+    return t

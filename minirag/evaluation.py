@@ -20,7 +20,7 @@ FIELDS = {
     "question": ("question", "user_input"),
     "answer": ("answer", "response"),
     "contexts": ("contexts", "retrieved_contexts"),
-    "reference": ("reference", "ground_truth", "ground_truths"),
+    "reference": ("reference", "ground_truth"),
     "question_id": ("question_id", "id"),
     "arm": ("arm",),
 }
@@ -56,21 +56,16 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
     for name in ("question", "answer"):
         if not isinstance(row[name], str):
             raise InputError(f"Row {number} has no text under {name!r} (or {FIELDS[name][1]!r}).")
-    contexts, reference = row["contexts"], row["reference"]
+    contexts = row["contexts"]
     if isinstance(contexts, str):
         contexts = [contexts] if contexts.strip() else []
     if contexts is not None and not (isinstance(contexts, list | tuple) and all(isinstance(c, str) for c in contexts)):
         raise InputError(f"The contexts of row {number} are not a list of texts.")
-    if isinstance(reference, list):
-        reference = " ".join(map(str, reference))
-    return Row(
-        row["question"],
-        row["answer"],
-        None if contexts is None else tuple(contexts),
-        None if reference is None else str(reference),
-        str(number if row["question_id"] is None else row["question_id"]),
-        str(row["arm"] or ""),
-    )
+    row["contexts"] = None if contexts is None else tuple(contexts)
+    row["reference"] = None if row["reference"] is None else str(row["reference"])
+    row["question_id"] = str(number if row["question_id"] is None else row["question_id"])
+    row["arm"] = str(row["arm"] or "")
+    return Row(**row)
 
 
 METRICS: Mapping[str, Callable[[Row, Judge, Embedder | None], Score]] = {
@@ -85,9 +80,9 @@ METRICS: Mapping[str, Callable[[Row, Judge, Embedder | None], Score]] = {
 
 def check_metrics(names: Sequence[str]) -> None:
     """Raise InputError unless these are names of metrics, and at least one."""
-    unknown = [name for name in names if name not in METRICS]
-    if unknown or not names:
-        raise InputError(f"There is no metric {unknown[0] if unknown else ''!r}; choose from {', '.join(METRICS)}.")
+    for name in names or [""]:
+        if name not in METRICS:
+            raise InputError(f"There is no metric {name!r}; choose from {', '.join(METRICS)}.")
 
 
 def evaluate(

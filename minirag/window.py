@@ -88,7 +88,7 @@ class Window:
 
     def _prefix(self, text: str, limit: int) -> int:
         """Return how many characters fit in `limit` tokens, up to a space if there is one; at least one."""
-        cut = _largest(len(text) - 1, lambda n: self.tokenizer.count(text[:n]) <= limit) or 1
+        cut = largest(len(text) - 1, lambda n: self.tokenizer.count(text[:n]) <= limit) or 1
         return text.rfind(" ", 1, cut) + 1 or cut
 
     def take(
@@ -103,12 +103,14 @@ class Window:
         def fits(count: int) -> bool:
             return self.room(build(excerpts(units[:count])), reply, schema) >= 0
 
-        return len(units) if not units or fits(len(units)) else _largest(len(units) - 1, fits)
+        return largest(len(units), fits)
 
 
-def _largest(high: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest n ≤ high that fits, by bisection, or 0."""
-    low = 0
+def largest(high: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest n ≤ high that fits, or 0: the whole if it does, else by bisection."""
+    if high > 0 and fits(high):
+        return high
+    low, high = 0, high - 1
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)

@@ -1,6 +1,6 @@
 """`minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
 from minirag.comparison import COMPARED
 from minirag.errors import InputError
-from minirag.evaluation import Row
 from minirag.metrics.score import Scores
-from minirag.statistics.corrected import FEWEST_LABELS, audit, audit_in_words
-from minirag.statistics.labels import Claim, claims, read_labels, sample, write_labels
+from minirag.statistics.audit import FEWEST_LABELS, audit, audit_in_words
+from minirag.statistics.labels import claims, read_labels, sample, write_labels
 from minirag.text import sentence_spans, words
 
 ANSWERS = {"y": True, "n": False, "s": None}
@@ -27,9 +26,16 @@ def main(options: Mapping[str, Any]) -> int:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)
     by_answer = {(row.question_id, row.arm): row for row in rows}
-    unlabelled = [claim for claim in statements if claim.key not in labels]
-    for claim, supported in _ask(unlabelled, by_answer, len(statements)):
-        labels[claim.key] = supported
+    for number, claim in enumerate(statements, 1):
+        if claim.key in labels:
+            continue
+        row = by_answer[claim.question_id, claim.arm]
+        say("")
+        say(f"{number}/{len(statements)}  The question was:")
+        key = _ask(row.question, row.contexts or (), claim.statement)
+        if key == "q":
+            break
+        labels[claim.key] = ANSWERS[key]
         write_labels(folder, labels)
     done = sum(claim.key in labels for claim in statements)
     rest = "" if done == len(statements) else "; run again to go on"
@@ -45,30 +51,19 @@ def main(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def _ask(
-    unlabelled: Sequence[Claim], by_answer: Mapping[tuple[str, str], Row], total: int
-) -> Iterator[tuple[Claim, bool | None]]:
-    """Yield what a person says of each statement, until they stop."""
-    for number, claim in enumerate(unlabelled, total - len(unlabelled) + 1):
-        row = by_answer[claim.question_id, claim.arm]
-        contexts = row.contexts or ()
-        say("")
-        say(f"{number}/{total}  The question was:")
-        quote(row.question)
-        say("Passages behind the answer, where they come nearest to the statement:")
-        for passage in likely_sentences(claim.statement, contexts):
-            quote(" ".join(passage.split()), "  | ")
-        say("Statement:")
-        quote(claim.statement, "  > ")
-        key = "a"
-        while key == "a":
-            key = choose("supported? [y] yes  [n] no  [s] skip  [a] all passages  [q] stop: ", "ynsaq")
-            for context in contexts if key == "a" else ():
-                quote(context, "  | ")
-                say("")
-        if key == "q":
-            return
-        yield claim, ANSWERS[key]
+def _ask(question: str, contexts: Sequence[str], statement: str) -> str:
+    """Show a statement with the passages that are most like it, and return the key that a person presses."""
+    quote(question)
+    say("Passages behind the answer, where they come nearest to the statement:")
+    for passage in likely_sentences(statement, contexts):
+        quote(" ".join(passage.split()), "  | ")
+    say("Statement:")
+    quote(statement, "  > ")
+    while (key := choose("supported? [y] yes  [n] no  [s] skip  [a] all passages  [q] stop: ", "ynsaq")) == "a":
+        for context in contexts:
+            quote(context, "  | ")
+            say("")
+    return key
 
 
 def likely_sentences(statement: str, contexts: Sequence[str], most: int = 4) -> list[str]:

@@ -14,13 +14,13 @@ from typing import Any
 from minirag.cli.connect import address_of
 from minirag.cli.settings import check_pages, check_settings, settings_of
 from minirag.cli.terminal import number, say, show, show_json, table
-from minirag.comparison import plan_detectable
 from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, shutdown_warnings, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import Pages, load
 from minirag.pipeline import Run
 from minirag.service import OPENAI_ADDRESS
+from minirag.statistics.power import plan_detectable
 from minirag.training import FEWEST_EXAMPLES, default_epochs
 
 LENGTHS = {"short": 0.5, "usual": 1.0, "long": 2.0}

@@ -11,37 +11,27 @@ from minirag.files import write_atomically
 from minirag.report import SavedRun, several_html
 from minirag.statistics import Replication, replication
 
-OPTIONS = {"command", "documents", "html", "json"}
-"""All that a comparison of finished runs takes."""
-
 
 def main(options: Mapping[str, Any]) -> int:
-    """Print the runs' comparisons side by side, and how the first run's questions changed in the others."""
+    """Print the runs' comparisons side by side."""
     folders = [Path(name) for name in options.get("documents", ())]
     if len(folders) < 2:
         raise InputError(
             "Name the run's folder with --out DIR, or the folders of two or more finished runs to compare."
         )
-    if unused := options.keys() - OPTIONS:
-        raise InputError(f"--{min(unused).replace('_', '-')} is for a run; finished runs are compared as they are.")
-    seen: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; name the folders of finished runs.")
-        if (first := seen.setdefault(folder.resolve(), folder)) is not folder:
-            raise InputError(f"{first} and {folder} are the same run; a run does not replicate itself.")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError("One run is named twice; a run does not replicate itself.")
     page: Path | None = options.get("html")
-    if page is not None and (
-        page.suffix.lower() not in {".html", ".htm"}
-        or (page.exists() and not page.is_file())
-        or (page.parent / "messages.jsonl").exists()  # nothing that was paid for is ever replaced by a page
-    ):
-        raise InputError(f"--html {page} must be a file that ends in .html, outside the folder of a run.")
+    if page is not None and page.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(f"--html {page} must be a file that ends in .html.")
     runs = [SavedRun(folder) for folder in folders]
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = list(map(str, folders))
-    comparisons = replication([(run.comparison, run.evaluated, run.scores) for run in runs])
+    comparisons = replication([run.comparison for run in runs])
     if page is not None:
         facts = {name: run.facts for name, run in zip(names, runs, strict=True)}
         write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
@@ -60,15 +50,7 @@ def _table(one: Replication, names: Sequence[str]) -> str:
         if run is None:
             rows.append([name, "not compared", "–", "–", "–"])
         else:
-            figures = _figures(run["difference"], run["low"], run["high"])
+            figures = ["–" if (value := run[key]) is None else f"{value:+.3f}" for key in ("difference", "low", "high")]
             rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *figures])
-    for name, change in zip(names[1:], one.changes, strict=True):
-        if (moved := change.estimate) is not None:
-            figures = _figures(moved.value, moved.low, moved.high)
-            rows.append([f"change in {name}, {change.shared} shared", "", *figures])
     title = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
     return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
-
-
-def _figures(*values: float | None) -> list[str]:
-    return ["–" if value is None else f"{value:+.3f}" for value in values]

@@ -4,9 +4,8 @@ import ast
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel, EmbeddingModel
+from minirag.statistics.findings import means_of
 
 csv.field_size_limit(1 << 28)
 
@@ -75,18 +75,10 @@ def summary(scores: Scores) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for arm, metric in dict.fromkeys((row.arm, row.metric) for row in scores):
         ids = list(dict.fromkeys(row.question_id for row in scores if (row.arm, row.metric) == (arm, metric)))
-        of_rows = scores.of(arm, metric, ids)
-        values = [score.value for score in of_rows if score.value is not None]
-        result.setdefault(arm, {})[metric] = {
-            "mean": sum(values) / len(values) if values else None,
-            "n": len(values),
-            "n_unscored": len(of_rows) - len(values),
-            "unscored": dict(Counter(score.reason for score in of_rows if score.value is None).most_common()),
-        }
-    return {
-        arm: {**metrics, "ragas_score": ragas_score([facts["mean"] for facts in metrics.values()])}
-        for arm, metrics in result.items()
-    }
+        result.setdefault(arm, {})[metric] = means_of(scores.of(arm, metric, ids))
+    for metrics in result.values():
+        metrics["ragas_score"] = ragas_score([facts["mean"] for facts in metrics.values()])
+    return result
 
 
 def _table_of(means: Mapping[str, Any]) -> str:
@@ -111,8 +103,6 @@ def read_rows(path: Path) -> list[Row]:
     try:
         if path.is_dir():
             fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]
-        elif path.exists() and not path.is_file():
-            raise InputError(f"{path} is no ordinary file; save what it gives in a file and name that.")
         elif path.suffix.lower() == ".csv":
             fields = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
         else:
@@ -161,10 +151,7 @@ def _cell(name: str, value: Any) -> Any:
         return value
     if name in FIELDS["contexts"] and value.lstrip().startswith("["):
         for read in (json.loads, ast.literal_eval):
-            try:
-                listed = read(value)
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                continue
-            if isinstance(listed, list) and listed:
-                return _cell("", listed)
-    return value.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent; a question mark takes its place
+            with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                if isinstance(listed := read(value), list) and listed:
+                    return _cell("", listed)
+    return value.encode("utf-8", "replace").decode()  # a lone surrogate, which cannot be sent, becomes "?"

@@ -9,7 +9,7 @@ from minirag.metrics.judge import Judge, for_one_score
 from minirag.metrics.replies import Verdict, read_verdicts, reply_tokens
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.prompts import Excerpt
+from minirag.prompts import Excerpt, Message
 
 
 def context_precision(
@@ -28,15 +28,23 @@ def context_precision(
     0.5
     """
     judge = for_one_score(judge)
-    target = reference or answer
+    target, schema = reference or answer, prompts.USEFUL_SCHEMA
     verdicts: list[Verdict] = []
+
+    def build(shown: Sequence[str]) -> list[Message]:
+        return prompts.useful([Excerpt(context) for context in shown], question, target)
+
     try:
         if not contexts:
             raise Unscored("there are no contexts")
         if not target.strip():
             raise Unscored("there is neither reference nor answer")
-        while len(verdicts) < len(contexts):
-            verdicts += _next_verdicts(judge, question, target, contexts[len(verdicts) :])
+        while rest := contexts[len(verdicts) :]:
+            count = judge.most(rest, build, reply_tokens, schema)
+            if count == 0:
+                raise Unscored("a context does not fit the judge's window")
+            read, reply = partial(read_verdicts, key="useful", count=count), reply_tokens(count)
+            verdicts += judge.ask(build(rest[:count]), read, stage="context", schema=schema, max_tokens=reply)
     except Unscored as reason:
         return Score(None, str(reason), (), tuple(judge.exchanges))
     evidence = tuple(
@@ -44,17 +52,6 @@ def context_precision(
         for number, verdict in enumerate(verdicts)
     )
     return Score(average_precision([v.positive for v in verdicts]), "", evidence, tuple(judge.exchanges))
-
-
-def _next_verdicts(judge: Judge, question: str, target: str, contexts: Sequence[str]) -> list[Verdict]:
-    """Return verdicts on the first contexts, as many as one request holds."""
-    for count in range(len(contexts), 0, -1):
-        shown, reply = contexts[:count], reply_tokens(count)
-        messages = prompts.useful([Excerpt(context) for context in shown], question, target)
-        if judge.budget.room(messages, reply, prompts.USEFUL_SCHEMA) >= 0:
-            read = partial(read_verdicts, texts=shown, key="useful")
-            return judge.ask(messages, read, stage="context", schema=prompts.USEFUL_SCHEMA, max_tokens=reply)
-    raise Unscored("a context does not fit the judge's window")
 
 
 def average_precision(useful: Sequence[bool]) -> float:

@@ -26,33 +26,32 @@ def context_relevancy(question: str, answer: str, contexts: Sequence[str], *, ju
     """
     judge = for_one_score(judge)
     sentences = [" ".join(text[start:end].split()) for text in contexts for start, end in sentence_spans(text)]
-    sentences = [sentence for sentence in sentences if sentence]
+    sentences = rest = [sentence for sentence in sentences if sentence]
+    build, schema = partial(prompts.needed, question=question), prompts.NEEDED_SCHEMA
     needed: list[str] = []
     try:
         if not sentences:
             raise Unscored("there are no contexts")
-        rest = sentences
         while rest:
-            shown, reply = _first_that_fit(judge, rest, question)
-            messages, read = prompts.needed(shown, question), partial(read_numbers, count=len(shown))
-            numbers = judge.ask(messages, read, stage="context", schema=prompts.NEEDED_SCHEMA, max_tokens=reply)
-            needed += [shown[number - 1] for number in numbers]
-            rest = rest[len(shown) :]
+            count, reply = len(rest), _reply_tokens(len(rest))
+            while count and judge.budget.room(build(rest[:count]), reply, schema) < 0:
+                count = count * 3 // 4
+                reply = _reply_tokens(count)
+            if count == 0:
+                raise Unscored("a sentence does not fit the judge's window")
+            read = partial(read_numbers, count=count)
+            numbers = judge.ask(build(rest[:count]), read, stage="context", schema=schema, max_tokens=reply)
+            needed += [rest[number - 1] for number in numbers]
+            rest = rest[count:]
     except Unscored as reason:
         return Score(None, str(reason), (), tuple(judge.exchanges))
     evidence = tuple({"sentence": sentence} for sentence in needed)
     return Score(len(needed) / len(sentences), "", evidence, tuple(judge.exchanges))
 
 
-def _first_that_fit(judge: Judge, sentences: Sequence[str], question: str) -> tuple[Sequence[str], int]:
-    """Return the first sentences, as many as one request holds, and the tokens to reserve for the reply."""
-    count = len(sentences)
-    while count:
-        messages, reply = prompts.needed(sentences[:count], question), TOKENS_PER_NUMBER * count + 32
-        if judge.budget.room(messages, reply, prompts.NEEDED_SCHEMA) >= 0:
-            return sentences[:count], reply
-        count = count * 3 // 4
-    raise Unscored("a sentence does not fit the judge's window")
+def _reply_tokens(sentences: int) -> int:
+    """Return the tokens to reserve for the numbers of so many sentences."""
+    return TOKENS_PER_NUMBER * sentences + 32
 
 
 def read_numbers(reply: Reply, count: int) -> list[int]:

@@ -17,8 +17,7 @@ def faithfulness(question: str, answer: str, contexts: Sequence[str], *, judge: 
 
     One call splits the answer into statements, one gives a verdict for each against all contexts. What does not fit
     the judge's window is judged piece by piece, and a statement is supported if any piece supports it. Unscored if the
-    answer makes no statements. `evidence`: `{"statement", "supported", "reason", "span"}` each, `span` being
-    (context, start, end) of the sentence nearest to a supported statement, or None.
+    answer makes no statements. `evidence`: `{"statement", "supported", "reason"}` each.
 
     >>> from minirag.testing import ScriptedChat
     >>> judge = ScriptedChat({"statements": ["It opened in 1987.", "It is blue."]},
@@ -27,8 +26,16 @@ def faithfulness(question: str, answer: str, contexts: Sequence[str], *, judge: 
     0.5
     """
     judge = for_one_score(judge)
+    messages, schema = prompts.statements(question, answer), prompts.STATEMENTS_SCHEMA
     try:
-        statements = _statements(judge, question, answer)
+        if not answer.strip():
+            raise Unscored("the answer makes no statements")
+        # statements repeat the answer with its references spelt out
+        reply = 2 * judge.model.tokenizer.count(answer) + STATEMENTS_REPLY
+        reply = min(reply, judge.budget.room(messages, 0, schema))
+        if reply < STATEMENTS_REPLY // 2:
+            raise Unscored("the answer does not fit the judge's window")
+        statements = judge.ask(messages, read_statements, stage="statements", schema=schema, max_tokens=reply)
         if not statements:
             raise Unscored("the answer makes no statements")
         return supported_share(judge, statements, contexts, stage="verdicts")
@@ -36,22 +43,9 @@ def faithfulness(question: str, answer: str, contexts: Sequence[str], *, judge: 
         return Score(None, str(reason), (), tuple(judge.exchanges))
 
 
-def _statements(judge: Judge, question: str, answer: str) -> list[str]:
-    """Return the answer's statements as the judge lists them."""
-    if not answer.strip():
-        return []
-    messages = prompts.statements(question, answer)
-    # statements repeat the answer with its references spelt out
-    reply = 2 * judge.model.tokenizer.count(answer) + STATEMENTS_REPLY
-    if (room := judge.budget.room(messages, 0, prompts.STATEMENTS_SCHEMA)) < reply:
-        if room < STATEMENTS_REPLY // 2:
-            raise Unscored("the answer does not fit the judge's window")
-        reply = room
-
-    def read(reply: Reply) -> list[str]:
-        values = list_at(reply, "statements")
-        if not all(isinstance(value, str) for value in values):
-            raise ValueError("'statements' is not a list of texts")
-        return [value.strip() for value in values if value.strip()]
-
-    return judge.ask(messages, read, stage="statements", schema=prompts.STATEMENTS_SCHEMA, max_tokens=reply)
+def read_statements(reply: Reply) -> list[str]:
+    """Return the statements of a reply, without blank ones. Raises ValueError naming the fault."""
+    values = list_at(reply, "statements")
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("'statements' is not a list of texts")
+    return [value.strip() for value in values if value.strip()]

@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from minirag import prompts
 from minirag.errors import WindowTooSmall
-from minirag.metrics.replies import Reply, Verdict, json_value, read_verdicts, reply_tokens
+from minirag.metrics.replies import Reply, Verdict, json_object, read_verdicts, reply_tokens
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
 from minirag.retry import in_order
-from minirag.text import sentence_spans, words
-from minirag.window import Window, excerpts
+from minirag.window import Window, excerpts, largest
 
 T = TypeVar("T")
-SUPPORTING_SHARE = 0.6
-"""A sentence with this share of a statement's words is shown as its support."""
 _UNFINISHED = {
     "length": "the reply was cut off at its token limit",
     "content_filter": "the service's content filter held the reply back",
@@ -41,6 +39,21 @@ class Judge:
     def budget(self) -> Window:
         """The window as the judge's tokenizer counts it."""
         return Window(self.model.tokenizer, self.window)
+
+    def most(
+        self,
+        items: Sequence[T],
+        build: Callable[[Sequence[T]], list[Message]],
+        reply: Callable[[int], int],
+        schema: Mapping[str, Any],
+        *,
+        spare: int = 0,
+    ) -> int:
+        """Return how many of the first `items` fit the prompt that `build` makes of them; 0 if none does.
+
+        `reply` gives the tokens to reserve for the reply to so many items; `spare` tokens stay free.
+        """
+        return largest(len(items), lambda n: self.budget.room(build(items[:n]), reply(n), schema) >= spare)
 
     def ask(
         self,
@@ -71,7 +84,7 @@ class Judge:
                 fault = _UNFINISHED[exchange.finish_reason]
                 continue
             try:
-                return read(json_value(exchange.text))
+                return read(json_object(exchange.text))
             except ValueError as error:
                 fault = str(error)
         raise Unscored(f"{stage}: {fault}, twice")
@@ -83,60 +96,53 @@ def for_one_score(judge: Chat | Judge) -> Judge:
 
 
 def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[str], *, stage: str) -> Score:
-    """Return supported statements ÷ statements, with a verdict, its reason and the supporting span as evidence."""
-    # each request shows some of the statements and some of the contexts; one request if everything fits
-    requests: list[tuple[range, list[Message]]] = []
+    """Return supported statements ÷ statements, with a verdict and its reason for each as evidence.
+
+    What does not fit one request is judged in parts: statements so that half of the window is left to the contexts,
+    then the contexts. A statement is supported if any part of the contexts supports it.
+    """
+    half, schema = (judge.window or 0) // 2, prompts.VERDICTS_SCHEMA
+    requests: list[tuple[range, list[Message]]] = []  # the numbers of some statements, and a prompt about them
     start = 0
     while start < len(statements):
-        numbers = range(start, start + _statements_per_request(judge, statements[start:]))
-        requests += [(numbers, messages) for messages in _requests(judge, statements[start : numbers.stop], contexts)]
+        rest = statements[start:]
+        count = judge.most(rest, partial(prompts.verdicts, []), reply_tokens, schema, spare=half) or 1
+        numbers = range(start, start + count)
+        requests += [(numbers, messages) for messages in _verdict_prompts(judge, rest[:count], contexts)]
         start = numbers.stop
 
     def ask(request: tuple[range, list[Message]]) -> list[Verdict]:
         numbers, messages = request
-        return judge.ask(
-            messages,
-            lambda reply: read_verdicts(reply, statements[numbers.start : numbers.stop], "supported"),
-            stage=stage,
-            schema=prompts.VERDICTS_SCHEMA,
-            max_tokens=reply_tokens(len(numbers)),
-        )
+        read = partial(read_verdicts, key="supported", count=len(numbers))
+        return judge.ask(messages, read, stage=stage, schema=schema, max_tokens=reply_tokens(len(numbers)))
 
     # one worker: the second chance comes before the next request, and after a fault nothing more is asked
-    verdicts: dict[int, Verdict] = {}
-    for (numbers, _), replies in zip(requests, in_order(ask, requests, 1), strict=True):
-        for number, verdict in zip(numbers, replies, strict=True):
-            if number not in verdicts or not verdicts[number].positive:
-                verdicts[number] = verdict
+    by_statement: list[list[Verdict]] = [[] for _ in statements]
+    for (numbers, _), verdicts in zip(requests, in_order(ask, requests, 1), strict=True):
+        for number, verdict in zip(numbers, verdicts, strict=True):
+            by_statement[number].append(verdict)
+    final = [next((verdict for verdict in each if verdict.positive), each[-1]) for each in by_statement]
     evidence = tuple(
-        {"statement": text, "supported": yes, "reason": why, "span": supporting_span(text, contexts) if yes else None}
-        for text, (yes, why) in zip(statements, (verdicts[number] for number in range(len(statements))), strict=True)
+        {"statement": text, "supported": verdict.positive, "reason": verdict.reason}
+        for text, verdict in zip(statements, final, strict=True)
     )
-    value = sum(verdict.positive for verdict in verdicts.values()) / len(statements)
+    value = sum(verdict.positive for verdict in final) / len(statements)
     return Score(value, "", evidence, tuple(judge.exchanges))
 
 
-def _statements_per_request(judge: Judge, statements: Sequence[str]) -> int:
-    """Return how many of the first statements leave half of the window to the contexts; at least one."""
-    if judge.window is None:
-        return len(statements)
-    for count in range(2, len(statements) + 1):
-        messages = prompts.verdicts([], statements[:count])
-        if judge.budget.room(messages, reply_tokens(count), prompts.VERDICTS_SCHEMA) < judge.window // 2:
-            return count - 1
-    return len(statements)
-
-
-def _requests(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) -> list[list[Message]]:
+def _verdict_prompts(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) -> list[list[Message]]:
     """Return prompts that together show all contexts to these statements, each within the window."""
-    build: Callable[[Sequence[Excerpt]], list[Message]] = lambda shown: prompts.verdicts(shown, statements)  # noqa: E731
+
+    def build(shown: Sequence[Excerpt]) -> list[Message]:
+        return prompts.verdicts(shown, statements)
+
     reply, schema = reply_tokens(len(statements)), prompts.VERDICTS_SCHEMA
     try:
         room = judge.budget.require(build([]), reply, schema)
     except WindowTooSmall:
         raise Unscored("a statement does not fit the judge's window") from None
     rest = judge.budget.units([Excerpt(context) for context in contexts], room - 24)
-    requests = []
+    messages = []
     while rest:
         count = judge.budget.take(rest, build, reply, schema)
         if count == 0:
@@ -145,22 +151,6 @@ def _requests(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) 
             # leave a context that would be torn to the next request, unless it is the only one
             whole = next(i for i in range(count) if rest[i].passage == rest[count].passage)
             count = whole or count
-        requests.append(build(excerpts(rest[:count])))
+        messages.append(build(excerpts(rest[:count])))
         rest = rest[count:]
-    return requests or [build([])]
-
-
-def supporting_span(statement: str, contexts: Sequence[str]) -> tuple[int, int, int] | None:
-    """Return (context, start, end) of the sentence with most of the statement's words; None below `SUPPORTING_SHARE`.
-
-    >>> supporting_span("The tram opened in 1987.", ["It rained.", "Long ago. The tram opened in April 1987."])
-    (1, 10, 40)
-    """
-    wanted = set(words(statement))
-    best_share, best = 0.0, None
-    for number, context in enumerate(contexts):
-        for start, end in sentence_spans(context):
-            share = len(wanted.intersection(words(context[start:end]))) / max(1, len(wanted))
-            if share > best_share:
-                best_share, best = share, (number, start, start + len(context[start:end].rstrip()))
-    return best if best_share >= SUPPORTING_SHARE else None
+    return messages or [build([])]

@@ -56,12 +56,18 @@ class Scores(list[ScoredRow]):
     @classmethod
     def read(cls, path: Path) -> "Scores":
         """Return the scores of a `scores.jsonl`. Raises InputError."""
+        scores = cls()
         try:
-            return cls(map(_scored_row, path.read_text("utf-8").splitlines()))
+            for line in path.read_text("utf-8").splitlines():
+                row = json.loads(line)
+                evidence, exchanges = tuple(row.pop("evidence")), tuple(row.pop("exchanges"))
+                score = Score(row.pop("value"), row.pop("reason"), evidence, exchanges)
+                scores.append(ScoredRow(**row, score=score))
         except FileNotFoundError:
             raise InputError(f"There is no {path}; evaluate the run first.") from None
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} holds no scores ({error}); evaluate the run again.") from error
+        return scores
 
     def of(self, arm: str, metric: str, questions: Sequence[str]) -> list[Score]:
         """Return one score for each question id: the mean over its rounds, or none with the first round's reason."""
@@ -69,24 +75,12 @@ class Scores(list[ScoredRow]):
         for row in self:
             if row.arm == arm and row.metric == metric and row.question_id in rounds:
                 rounds[row.question_id].append(row.score)
-        return [_mean(scores) for scores in rounds.values()]
-
-    def values(self, arm: str, metric: str, questions: Sequence[str]) -> list[float | None]:
-        """Return the mean over the rounds for each question id; None where no round gave a score."""
-        return [score.value for score in self.of(arm, metric, questions)]
-
-
-def _scored_row(line: str) -> ScoredRow:
-    row = json.loads(line)
-    score = Score(row.pop("value"), row.pop("reason"), tuple(row.pop("evidence")), tuple(row.pop("exchanges")))
-    return ScoredRow(**row, score=score)
-
-
-def _mean(rounds: Sequence[Score]) -> Score:
-    values = [score.value for score in rounds if score.value is not None]
-    if values:
-        return Score(sum(values) / len(values))
-    return Score(None, rounds[0].reason if rounds else NO_ANSWER)
+        means = []
+        for scores in rounds.values():
+            values = [score.value for score in scores if score.value is not None]
+            unscored = Score(None, scores[0].reason if scores else NO_ANSWER)
+            means.append(Score(sum(values) / len(values)) if values else unscored)
+        return means
 
 
 def ragas_score(means: Sequence[float | None]) -> float | None:

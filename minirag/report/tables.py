@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.comparison import comparisons
 from minirag.metrics.score import ScoredRow
 from minirag.report.markup import visible
+from minirag.statistics.power import comparisons
 
 Cell = str | float | None
 FORMULA = tuple("=+-@＝＋－＠|%")

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minirag.comparison import comparisons
 from minirag.report.charts import differences
 from minirag.report.markup import bullets, figures, interval, money, number, spaced, table, tag, text
 from minirag.report.results import Results
+from minirag.statistics.power import comparisons
 
 DESCRIBED = {"teacher": "teacher", "base": "untrained model", "control": "untrained model with a better prompt"}
 

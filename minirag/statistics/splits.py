@@ -1,12 +1,11 @@
-"""Where a difference comes from: the comparison split by what is known of each question without its scores."""
+"""Where a difference comes from: ways to tell questions apart without looking at their scores."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from itertools import compress
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from minirag.comparison import Comparison, Value, cluster_names, compare, in_words
-from minirag.errors import InputError
 from minirag.query import Answer
 from minirag.questions import PageKey, Question
+from minirag.statistics.power import in_words
 
 Kinds = Mapping[str, Sequence[str]]
 """For each way to tell questions apart, a label for each question."""
@@ -42,38 +41,11 @@ def question_kinds(
     return kinds
 
 
-def split(
-    base: Sequence[Value],
-    tuned: Sequence[Value],
-    labels: Sequence[str],
-    *,
-    clusters: Sequence[Hashable] | None = None,
-    margin: float | None = None,
-) -> dict[str, Comparison]:
-    """Return the comparison within each label, in the order of first appearance; `labels` names one a question.
-
-    Each label is one more chance to be wrong, and has fewer questions: look at `.detectable`.
-
-    >>> parts = split([0.5] * 6, [0.9, 0.8, 0.85, 0.5, 0.4, 0.55], ["retrieved"] * 3 + ["not retrieved"] * 3)
-    >>> {label: (round(result.difference, 3), result.verdict) for label, result in parts.items()}
-    {'retrieved': (0.35, 'better'), 'not retrieved': (-0.017, 'cannot tell')}
-    """
-    pages = cluster_names(base, tuned, clusters)
-    if len(labels) != len(base):
-        raise InputError(f"Cannot split {len(base)} questions by {len(labels)} labels; give one label a question.")
-    parts = {}
-    for label in dict.fromkeys(labels):
-        mask = [other == label for other in labels]
-        first, second = list(compress(base, mask)), list(compress(tuned, mask))
-        parts[label] = compare(first, second, clusters=list(compress(pages, mask)), margin=margin)
-    return parts
-
-
-def splits_in_words(splits: Mapping[str, Mapping[str, Comparison]]) -> list[str]:
+def splits_in_words(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     """Return one clause for each way that tells questions apart, if anything differs between the arms."""
     return [
         f"by {kind}: "
-        + "; ".join(f"{label} ({one.n + one.n_unscored}) {in_words(one)}" for label, one in parts.items())
+        + "; ".join(f"{label} ({one['n'] + one['n_unscored']}) {in_words(one)}" for label, one in parts.items())
         for kind, parts in splits.items()
-        if len(parts) > 1 and any(one.difference for one in parts.values())
+        if len(parts) > 1 and any(one["difference"] for one in parts.values())
     ]

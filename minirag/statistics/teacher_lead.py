@@ -7,8 +7,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import LEVEL, clustered_mean, t_quantile
-from minirag.comparison import Value, cluster_names, numbers
+from minirag.comparison import LEVEL, Value, cluster_names, clustered_mean, numbers, t_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,11 @@ def lead_closed(
     if gain.error is None or lead.error is None or lead.low is None:
         return LeadClosed(None, None, None, lead.value, lead.n, "all questions are about one page")
     if lead.low <= 0:
-        why = "the teacher's lead is within noise" if lead.holds(0.0) else "the teacher is worse than the base model"
+        why = (
+            "the teacher's lead is within noise"
+            if (lead.high or 0.0) >= 0
+            else "the teacher is worse than the base model"
+        )
         return LeadClosed(None, None, None, lead.value, lead.n, why)
     # the ends are the roots r of (gain − r × lead)² = t² × the variance of that difference
     t = t_quantile((1 + LEVEL) / 2, lead.degrees)

@@ -1,4 +1,4 @@
-"""The comparison: numbers against scipy, verdicts and words, unscored answers, and how many questions it takes."""
+"""The comparison: means, intervals and verdicts against scipy and matrices written out, and unscored answers."""
 
 import math
 from itertools import product
@@ -7,11 +7,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import linalg, stats
 
-from minirag.comparison import compare, detectable, in_words, n_needed, plan_detectable, too_many_unscored
+from minirag.comparison import (
+    Comparison,
+    cluster_numbers,
+    clustered_mean,
+    compare,
+    satterthwaite,
+    t_quantile,
+    too_many_unscored,
+    two_sided_p,
+    variance_components,
+)
 from minirag.errors import InputError
 from minirag.metrics import Score
+from minirag.statistics.power import in_words, to_json
+
+
+def said(result: Comparison) -> str:
+    return in_words(to_json(result))
 
 
 def test_with_single_questions_it_is_the_paired_t_test() -> None:
@@ -61,16 +76,16 @@ def test_the_verdict_follows_from_the_interval(tuned: list[float], margin: float
 def test_an_arm_that_loses_its_bad_answers_gets_no_verdict() -> None:
     tuned = [None if number % 10 == 0 else 0.9 for number in range(100)]
     result = compare([0.5] * 50 + [0.6] * 50, tuned, arms=("teacher", "student"))
-    assert in_words(result) == "+0.350 [+0.339, +0.361]: cannot tell (10 of 100 answers of student are unscored)"
+    assert said(result) == "+0.350 [+0.339, +0.361]: cannot tell (10 of 100 answers of student are unscored)"
     assert (result.low > 0, result.worst < result.difference) == (True, True)
 
 
 def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
-    assert in_words(compare([], [])) == "cannot tell (nothing was scored in both)"
+    assert said(compare([], [])) == "cannot tell (nothing was scored in both)"
     assert compare([None], [0.5]).n_unscored == 1
     one_page = compare([0.1, 0.2], [0.9, 0.8], clusters=["p", "p"])
     assert (one_page.low, one_page.n_clusters) == (None, 1)
-    assert in_words(one_page) == "+0.700: cannot tell (all questions are about one page)"
+    assert said(one_page) == "+0.700: cannot tell (all questions are about one page)"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +97,7 @@ def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
     ],
 )
 def test_without_any_spread_it_takes_six_clusters_to_tell(n: int, tuned: float, words: str) -> None:
-    assert in_words(compare([0.5] * n, [tuned] * n)) == words
+    assert said(compare([0.5] * n, [tuned] * n)) == words
 
 
 def test_arms_of_different_length_are_refused() -> None:
@@ -95,8 +110,8 @@ def test_arms_of_different_length_are_refused() -> None:
 def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) -> None:
     result = compare(article["base_faithfulness"], article["ft_faithfulness"])
     assert (round(result.base_mean, 4), round(result.tuned_mean, 4)) == (0.8356, 0.8847)
-    assert in_words(result) == "+0.049 [-0.039, +0.137]: cannot tell (about 223 questions could)"
-    assert (result.n, round(result.detectable, 3)) == (36, 0.125)
+    assert said(result) == "+0.049 [-0.039, +0.137]: cannot tell (about 223 questions could)"
+    assert (result.n, round(to_json(result)["detectable"], 3)) == (36, 0.125)
 
 
 @settings(deadline=None)
@@ -162,33 +177,63 @@ def test_a_score_that_is_no_finite_number_is_refused() -> None:
         compare([math.nan], [0.1])
 
 
-# -- how many questions ------------------------------------------------------------------------------------
+# -- means of clustered values, and Student's t ------------------------------------------------------------
+
+SIZES = [1, 1, 2, 3, 5, 8]
 
 
-@pytest.mark.parametrize("degrees", [3, 7, 19, 59])
-def test_the_detectable_difference_is_found_in_four_of_five_evaluations(degrees: int) -> None:
-    shift = detectable(1.0, degrees)
-    critical = stats.t.ppf(0.975, degrees)
-    assert stats.nct.sf(critical, degrees, shift) == pytest.approx(0.8, abs=0.02)
+def uneven_pages(seed: int = 3) -> tuple[np.ndarray, list[str]]:
+    random = np.random.default_rng(seed)
+    pages = np.repeat(np.arange(len(SIZES)), SIZES)
+    return random.normal(0.1, 0.2, len(pages)) + random.normal(0, 0.1, len(SIZES))[pages], [f"p{p}" for p in pages]
 
 
-def test_the_needed_questions_are_the_fewest_for_which_the_difference_is_detectable() -> None:
-    difference, error, degrees, n = 0.05, 0.03, 7.0, 40
-    needed = n_needed(difference, error, degrees, n)
+def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
+    values, pages = uneven_pages()
+    n, groups = len(values), cluster_numbers(pages)
+    design = np.ones((n, 1))
+    bread = np.linalg.inv(design.T @ design)
+    leftover = np.eye(n) - design @ bread @ design.T
+    variance, contrasts = 0.0, []
+    for group in range(groups.max() + 1):
+        rows = np.flatnonzero(groups == group)
+        adjust = np.real(linalg.inv(linalg.sqrtm(leftover[np.ix_(rows, rows)])))
+        contrasts.append(leftover[rows].T @ adjust @ design[rows] @ bread)
+        variance += float((contrasts[-1].T @ values)[0]) ** 2
+    within, between = variance_components(values, groups)
+    alike = within * np.eye(n) + between * (groups[:, None] == groups)
+    roots = np.linalg.eigvals(np.hstack(contrasts).T @ alike @ np.hstack(contrasts)).real
+    result = clustered_mean(values, pages)
+    assert result.error == pytest.approx(np.sqrt(variance), abs=1e-12)
+    assert result.degrees == pytest.approx(roots.sum() ** 2 / (roots**2).sum(), abs=1e-9)
 
-    def smallest(questions: int) -> float:
-        return detectable(error * math.sqrt(n / questions), (degrees + 1) * questions / n - 1)
 
-    assert smallest(needed) <= difference < smallest(needed - 1)
-    assert n_needed(-difference, error, degrees, n) == needed
-
-
-def test_as_many_questions_as_there_are_suffice_for_the_detectable_difference_and_none_for_nothing() -> None:
-    assert n_needed(detectable(0.03, 35) + 1e-12, 0.03, 35, 36) == 36
-    assert n_needed(0.0, 0.03, 35, 36) is None
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=20))
+def test_degrees_of_freedom_lie_between_one_and_the_clusters_less_one(sizes: list[int]) -> None:
+    share = np.array(sizes) / sum(sizes)
+    for variances in (share, share**2):
+        assert 1 - 1e-9 <= satterthwaite(share, variances) <= len(sizes) - 1 + 1e-9
 
 
-def test_one_page_plans_nothing_and_impossible_plans_are_refused() -> None:
-    assert plan_detectable(5, 5, spread=0.2, correlation=0.3) is None
-    with pytest.raises(InputError, match="correlation 2"):
-        plan_detectable(40, 5, spread=0.2, correlation=2)
+def test_variance_components_of_even_groups_are_those_of_the_f_test() -> None:
+    values = np.random.default_rng(9).normal(0, 1, (6, 4)) + np.arange(6)[:, None]
+    within, between = variance_components(values.ravel(), np.repeat(np.arange(6), 4))
+    assert within == pytest.approx(values.var(axis=1, ddof=1).mean())
+    assert (between * 4 + within) / within == pytest.approx(stats.f_oneway(*values).statistic)
+
+
+def test_one_cluster_gives_no_interval_and_equal_values_one_without_width() -> None:
+    alone = clustered_mean(np.array([0.1, 0.2]), ["p", "p"])
+    assert (alone.low, alone.p_value) == (None, None)
+    same = clustered_mean(np.array([0.1] * 3), "abc")
+    assert (same.low, same.high, same.error) == (same.value, same.value, 0.0)
+
+
+@pytest.mark.parametrize("degrees", [1, 1.35, 2, 3, 4.7, 9, 39, 199, 5000, 1e6, 1e9, math.inf])
+def test_student_s_t_is_scipy_s(degrees: float) -> None:
+    tolerance = 1e-9 if degrees < 1e6 else 2e-6  # from a million degrees on the normal distribution stands for it
+    for probability in (0.5, 0.8, 0.9, 0.975, 0.999):
+        oracle = stats.t.ppf(probability, degrees)
+        assert t_quantile(probability, degrees) == pytest.approx(oracle, rel=tolerance, abs=1e-9)
+    for t in (-40.0, -2.5, -0.1, 0.0, 0.3, 1.96, 12.7):
+        assert two_sided_p(t, degrees) == pytest.approx(2 * stats.t.sf(abs(t), degrees), abs=1e-9)

@@ -59,7 +59,7 @@ def test_a_judge_that_refuses_all_work_stops_it() -> None:
 def test_rows_of_one_id_are_told_apart_and_rounds_are_averaged_per_row() -> None:
     scores = evaluate([{**ROW, "id": "a"}, {**ROW, "id": "a"}], ["context_relevancy"], ScriptedChat(NEEDED), rounds=2)
     assert [(s.question_id, s.round) for s in scores] == [("a", 0), ("a", 1), ("a#2", 0), ("a#2", 1)]
-    assert scores.values("", "context_relevancy", ["a", "a#2"]) == [0.5, 0.5]
+    assert [score.value for score in scores.of("", "context_relevancy", ["a", "a#2"])] == [0.5, 0.5]
 
 
 def test_rounds_are_distinct_calls() -> None:

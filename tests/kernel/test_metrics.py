@@ -1,8 +1,6 @@
 """The metrics, against tables computed by hand."""
 
 import json
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from minirag.metrics import (
     context_relevancy,
     faithfulness,
 )
-from minirag.metrics.replies import NotJSON, json_value, read_verdicts
+from minirag.metrics.replies import NotJSON, json_object, read_verdicts
 from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, TableEmbedding
 
@@ -70,10 +68,8 @@ def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -
         ("", "empty"),
         ("I think all of them are supported.", "no JSON"),
         ('{"verdicts": [{"index": 1, "supported": true}, {"ind', "breaks"),
-        ('{"verdicts": [{"index": 1, "supported": NaN}]}', "NaN"),
+        ('{"verdicts": [{"index": 1, "supported": NaN}]}', "nan"),
         ('{"verdicts": "yes"}', "not a list"),
-        ('{"verdicts": [{"index": 1, "supported": false, "supported": true}]}', "one key twice"),
-        ([{"index": 1, "statement": "Two.", "supported": True}, verdict(2, False)], "quotes number 2"),
         ([verdict(1, []), verdict(2, True)], "neither true nor false"),
     ],
 )
@@ -93,7 +89,7 @@ def test_a_good_second_reply_is_taken() -> None:
 
 @pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
 def test_booleans_words_and_0_or_1_are_verdicts(said: Any, meant: bool) -> None:
-    assert read_verdicts({"verdicts": [verdict(1, said)]}, ["A"], "supported") == [(meant, "because")]
+    assert read_verdicts({"verdicts": [verdict(1, said)]}, "supported", 1) == [(meant, "because")]
 
 
 def test_an_answer_without_statements_is_unscored_and_not_zero() -> None:
@@ -265,7 +261,7 @@ def test_both_main_metrics_on_two_contexts_of_1024_tokens_cost_three_calls_and_2
 # -- real judges' replies ----------------------------------------------------------------------------------
 
 
-def judged(shared: Path) -> list[tuple[str, str]]:
+def judged(shared: Path) -> list[str]:
     """The texts of recorded replies of judges and to schemas."""
     found = []
     for line in (shared / "openai" / "recordings" / "chat.jsonl").read_text("utf-8").splitlines():
@@ -273,35 +269,20 @@ def judged(shared: Path) -> list[tuple[str, str]]:
         body = item["response"]["body"]
         if isinstance(body, dict) and {"chat:judge", "chat:json_schema"} & set(item["features"]):
             message = body["choices"][0].get("message") or {}
-            found.append((message.get("content") or "", body["choices"][0]["finish_reason"]))
+            found.append(message.get("content") or "")
     return found
 
 
-def test_recorded_judge_replies_go_through_the_parser_without_a_traceback(shared: Path) -> None:
-    outcomes = Counter(_outcome(text) for text, _ in judged(shared))
-    assert sum(outcomes.values()) > 70
-    assert outcomes.keys() == {"verdicts", "ValueError", "NotJSON"}
-
-
-def _outcome(text: str) -> str:
-    try:
-        read_verdicts(json_value(text), ["The capital of France is Paris."], "supported")
-    except ValueError as fault:
-        return type(fault).__name__
-    return "verdicts"
-
-
-def test_recorded_replies_in_ragas_shapes_give_the_verdicts_that_stand_in_them(shared: Path) -> None:
-    texts = [text for text, _ in judged(shared) if re.search(r'"verdict"', text)]
-    assert len(texts) >= 6
+def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared: Path) -> None:
+    texts = judged(shared)
+    assert len(texts) > 70
     for text in texts:
-        statements = re.findall(r'"statement": "([^"]*)"', text) or ["the only one"]
-        stated = [bool(int(digit)) for digit in re.findall(r'"verdict": ([01])', text)]
-        assert [v.positive for v in read_verdicts(json_value(text), statements, "supported")] == stated
+        with pytest.raises(NotJSON):
+            read_verdicts(json_object(text), "supported", 1)
 
 
 def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there() -> None:
     whole = '{"verdicts": [{"index": 1, "supported": true}, {"index": 2, "supported": false}]}'
     for cut in range(len(whole)):
         with pytest.raises(NotJSON):
-            json_value(whole[:cut])
+            json_object(whole[:cut])

@@ -117,7 +117,7 @@ def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder:
     scores, rows = Scores.read(folder / "scores.jsonl"), Cells(page).rows
     ids = re.findall(r'<tbody id="question-(\w+)">', page)
     assert len(ids) == 6
-    columns = {(a, m): scores.values(a, m, ids) for a in ("base", "tuned") for m in METRICS}
+    columns = {(a, m): [s.value for s in scores.of(a, m, ids)] for a in ("base", "tuned") for m in METRICS}
     expected = [
         [
             f"{columns['base', m][i]:.3f} → {columns['tuned', m][i]:.3f} "

@@ -46,7 +46,7 @@ def test_the_page_of_several_runs_shows_their_comparisons_and_where_they_differ(
     texts = [f"Why {n}?" for n in range(12)]
     results = [made(texts, names="<i>"), made(texts[6:], names="other"), made(["<b>"], arms=("base", "teacher"))]
     runs = [saved(one, tmp_path / name) for name, one in zip("abc", results, strict=True)]
-    compared = replication([(run.comparison, run.evaluated, run.scores) for run in runs])
+    compared = replication([run.comparison for run in runs])
     page = several_html({run.folder.name: run.facts for run in runs}, [asdict(one) for one in compared])
     for run in runs[:2]:
         for metric in run.comparison["metrics"].values():

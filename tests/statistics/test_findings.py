@@ -3,11 +3,11 @@
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,14 +16,13 @@ from made_results import made
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.comparison import ARMS, compare
-from minirag.errors import InputError
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.statistics import Evaluation, comparison_of, read_labels
 from minirag.statistics.caution import conflicts, cut_off, family
 from minirag.statistics.holm import holm, holm_in_words
-from minirag.statistics.splits import split
+from minirag.statistics.power import to_json
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 
@@ -63,7 +62,6 @@ def test_the_comparison_holds_every_pair_with_all_that_tells_how_far_to_trust_it
         assert set(metric["without_flagged"]) == {f"tuned_against_{arm}" for arm in ("base", "teacher", "control")}
         assert metric["noise"]["flips"] == 0.0
         assert set(metric["breakdown"]["splits"]) == {"source page", "calls", "abstention"}
-    assert found["metrics"]["faithfulness"]["arms"]["base"]["verdict_flips"] == 0.0
     assert found["verdict_against_control"].startswith("tuned against control: faithfulness")
     assert set(found["ragas_score_compared"]) == {f"tuned_against_{arm}" for arm in ("base", "teacher", "control")}
 
@@ -125,7 +123,7 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
     assert list(read_labels(folder).values()) == [True, False, None]
     assert label(folder, "n\n" + "y\n" * 40, monkeypatch) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("judge against person on 23 statements: accuracy 0.913 [")
+    assert printed[0].startswith("judge against person on 23 statements: 21 alike, kappa ")
     assert any(line.startswith("faithfulness, tuned against base, corrected by") for line in printed)
     assert main(["report", "--out", str(folder)]) == 0
     assert comparison(folder)["in_words"]["a person's labels"] == printed
@@ -239,14 +237,12 @@ def test_the_words_name_the_risk_and_what_is_left() -> None:
     assert holm_in_words({"faithfulness": 0.03, "relevancy": None}) == ""
 
 
-def test_each_label_gets_the_comparison_of_its_questions() -> None:
-    random = np.random.default_rng(1)
-    base, tuned, pages = list(random.random(30)), list(random.random(30)), [i // 3 for i in range(30)]
-    calls = ["refine" if i % 2 == 0 else "one call" for i in range(30)]
-    parts = split(base, tuned, calls, clusters=pages)
+def test_each_kind_of_question_gets_the_comparison_of_its_own_questions() -> None:
+    values = {"faithfulness": {"base": RISING, "tuned": MIXED, "teacher": HIGHER}}
+    calls = ["refine" if i % 2 == 0 else "one call" for i in range(8)]
+    found = comparison_of(replace(scored(values), kinds={"calls": calls}))
+    parts = found["metrics"]["faithfulness"]["breakdown"]["splits"]["calls"]
     assert list(parts) == ["refine", "one call"]
-    assert parts["refine"] == compare(base[::2], tuned[::2], clusters=pages[::2])
-    total = sum(result.n * result.difference for result in parts.values()) / 30
-    assert total == pytest.approx(compare(base, tuned).difference)
-    with pytest.raises(InputError, match="2 questions by 1 labels"):
-        split([0.1, 0.2], [0.1, 0.2], ["a"])
+    assert parts["refine"] == to_json(compare(RISING[::2], MIXED[::2]))
+    (told,) = found["in_words"]["where the change comes from"]
+    assert told.startswith("faithfulness by calls: refine (4) +0.325 [")

@@ -10,8 +10,7 @@ from scipy import stats
 from minirag.errors import InputError
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
-from minirag.statistics.agreement import agreement
-from minirag.statistics.corrected import audit, corrected_mean
+from minirag.statistics.audit import agreement, audit, corrected_mean
 from minirag.statistics.labels import claims, read_labels, sample, write_labels
 
 Verdicts = dict[tuple[str, str], list[bool]]
@@ -90,7 +89,7 @@ def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_int
         difference = found.differences["base"]
         assert difference is not None
         means = [mean(judged(truth), arm) for arm in ("base", "tuned")]
-        covered.append(difference.corrected.holds(0.0))
+        covered.append(difference.corrected.low <= 0.0 <= difference.corrected.high)
         biased.append(difference.judge.value - (means[1] - means[0]))
         wide.append((difference.corrected.error or 0.0) / (difference.person.error or 1.0))
     assert np.mean(biased) > 0.05
@@ -122,7 +121,7 @@ def table(both: int, judge_only: int, person_only: int, neither: int) -> tuple[l
 
 def test_kappa_is_that_of_the_textbook_table() -> None:
     result = agreement(*table(20, 5, 10, 15))  # accuracy 0.7, chance 0.5
-    assert result.accuracy.value == pytest.approx(0.7)
+    assert (result.n, result.agreed) == (50, 35)
     assert result.kappa.value == pytest.approx(0.4)
     assert (result.too_kind, result.too_strict) == (5, 10)
 
@@ -141,32 +140,23 @@ def test_kappa_s_error_is_that_of_fleiss_cohen_and_everitt() -> None:
     assert found.error == pytest.approx(math.sqrt(variance * n / (n - 1)), abs=1e-9)
 
 
-def test_the_accuracy_of_single_statements_is_wilson_s() -> None:
-    result = agreement(*table(450, 30, 20, 500)).accuracy
-    oracle = stats.binomtest(950, 1000).proportion_ci(0.95, method="wilson")
-    assert (result.low, result.high) == pytest.approx((oracle.low, oracle.high), abs=1e-4)
-
-
 def test_agreement_throughout_still_has_an_interval() -> None:
     result = agreement([True] * 30 + [False] * 20, [True] * 30 + [False] * 20)
-    assert (result.accuracy.value, result.kappa.value) == (1.0, 1.0)
-    assert 0.9 < result.accuracy.low < 0.95
-    assert result.kappa.low < result.accuracy.low
-    assert result.kappa.high == pytest.approx(1.0, abs=1e-12)
+    assert (result.kappa.value, result.kappa.high) == (1.0, 1.0)
+    assert result.kappa.low == pytest.approx(1 - (1 - 0.025 ** (1 / 50)) / 0.48)  # chance alone agrees on 0.52
 
 
 def test_statements_of_one_answer_are_no_independent_witnesses() -> None:
     judge, person = table(20, 10, 0, 20)
     alone = agreement(judge, person)
-    together = agreement(judge, person, clusters=[i // 5 for i in range(50)])
-    assert together.accuracy.high - together.accuracy.low > alone.accuracy.high - alone.accuracy.low
+    together = agreement(judge, person, [i // 5 for i in range(50)])
     assert together.kappa.high - together.kappa.low > alone.kappa.high - alone.kappa.low
 
 
 def test_one_label_throughout_has_no_kappa_and_one_cluster_no_interval() -> None:
     assert agreement([True] * 5, [True] * 5).kappa is None
-    single = agreement([True, False, True], [True, False, False], clusters="aaa")
-    assert (single.accuracy.low, single.kappa.low) == (None, None)
+    single = agreement([True, False, True], [True, False, False], "aaa")
+    assert single.kappa.low is None
 
 
 def test_nothing_or_unequal_lists_are_refused() -> None:

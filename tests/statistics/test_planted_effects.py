@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from minirag.cli.main import main
 from minirag.cli.rows import judged_answers
 from minirag.evaluation import Row, evaluate
 from minirag.service import Service
-from minirag.statistics.findings import Evaluation, Findings, findings
+from minirag.statistics.findings import Evaluation, findings
 from minirag.statistics.splits import splits_in_words
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
@@ -41,7 +42,7 @@ def judge() -> Iterator[ChatModel]:
         yield ChatModel("offline-judge", service=service)
 
 
-def judged(answers: Answers, judge: ChatModel, base: Plant, tuned: Plant) -> Findings:
+def judged(answers: Answers, judge: ChatModel, base: Plant, tuned: Plant) -> dict[str, Any]:
     """The findings where each arm gives what `base` or `tuned` make of the n-th answer."""
     altered = [
         replace(row, arm=arm, answer=plant(number, row.answer))
@@ -71,27 +72,30 @@ def spoilt(number: int, answer: str) -> str:
 
 def test_an_arm_that_makes_nothing_up_is_better_and_the_other_worse(answers: Answers, judge: ChatModel) -> None:
     up, down = judged(answers, judge, spoilt, as_it_is), judged(answers, judge, as_it_is, spoilt)
-    assert (up.against["base"].verdict, down.against["base"].verdict) == ("better", "worse")
-    assert up.against["base"].difference == pytest.approx(-(down.against["base"].difference or 0.0))
+    assert (up["verdict"], down["verdict"]) == ("better", "worse")
+    assert up["difference"] == pytest.approx(-down["difference"])
 
 
 def test_two_arms_that_err_as_often_on_other_questions_cannot_be_told_apart(answers: Answers, judge: ChatModel) -> None:
-    found = judged(answers, judge, spoilt, lambda number, answer: spoilt(number + 1, answer)).against["base"]
-    assert (found.verdict, found.low < 0 < found.high) == ("cannot tell", True)  # type: ignore[operator]
+    found = judged(answers, judge, spoilt, lambda number, answer: spoilt(number + 1, answer))
+    assert (found["verdict"], found["low"] < 0 < found["high"]) == ("cannot tell", True)
 
 
 def test_an_arm_that_loses_a_tenth_of_its_answers_gets_no_verdict(answers: Answers, judge: ChatModel) -> None:
-    found = judged(answers, judge, spoilt, lambda number, answer: "" if number % 10 == 1 else answer).against["base"]
-    assert found.verdict == "cannot tell"
-    assert found.why == "3 of 30 answers of tuned are unscored"
-    assert found.unscored["tuned"] == {"the answer makes no statements": 3}
-    assert found.low > 0  # type: ignore[operator]  # what was scored alone would have been called better
+    found = judged(answers, judge, spoilt, lambda number, answer: "" if number % 10 == 1 else answer)
+    assert found["verdict"] == "cannot tell"
+    assert found["why"] == "3 of 30 answers of tuned are unscored"
+    assert found["unscored"]["tuned"] == {"the answer makes no statements": 3}
+    assert found["low"] > 0  # what was scored alone would have been called better
 
 
 def test_a_gain_of_some_questions_only_is_found_where_it_is(answers: Answers, judge: ChatModel) -> None:
     def spoilt_first(number: int, answer: str) -> str:
         return f"{answer} {FOREIGN}" if number < 15 else answer
 
-    parts = judged(answers, judge, spoilt_first, as_it_is).splits
-    assert {label: one.verdict for label, one in parts["half"].items()} == {"first": "better", "second": "cannot tell"}
+    parts = judged(answers, judge, spoilt_first, as_it_is)["breakdown"]["splits"]
+    assert {label: one["verdict"] for label, one in parts["half"].items()} == {
+        "first": "better",
+        "second": "cannot tell",
+    }
     assert splits_in_words(parts)[0].startswith("by half: first (15) +0.")

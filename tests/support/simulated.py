@@ -11,11 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.clustered import two_sided_p
-from minirag.comparison import compare
-from minirag.statistics.agreement import agreement
+from minirag.comparison import compare, two_sided_p
+from minirag.statistics.audit import agreement, corrected_mean
 from minirag.statistics.composite import compare_ragas_score
-from minirag.statistics.corrected import corrected_mean
 from minirag.statistics.teacher_lead import lead_closed
 
 Floats = NDArray[np.float64]
@@ -124,8 +122,8 @@ def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
     return len(hits) / runs, float(np.mean(hits)) if hits else math.nan
 
 
-def agreement_coverage(n: int, runs: int) -> tuple[float, float]:
-    """Return how often accuracy's and kappa's intervals hold: 70 % supported, 10 % of the verdicts turned over."""
+def kappa_coverage(n: int, runs: int) -> float:
+    """Return how often kappa's interval holds: 70 % supported, 10 % of the verdicts turned over."""
     random, pages = np.random.default_rng(0), pages_of(even(n))
     supported, turned = 0.7, 0.1
     judged = supported * (1 - turned) + (1 - supported) * turned
@@ -135,10 +133,9 @@ def agreement_coverage(n: int, runs: int) -> tuple[float, float]:
     for _ in range(runs):
         person = latent(random, pages) < NormalDist().inv_cdf(supported)
         judge = person ^ (latent(random, pages) < NormalDist().inv_cdf(turned))
-        result = agreement(list(judge), list(person), clusters=list(pages))
-        hits.append((result.accuracy.holds(1 - turned), result.kappa is None or result.kappa.holds(kappa)))
-    accuracy, of_kappa = np.mean(hits, axis=0)
-    return float(accuracy), float(of_kappa)
+        found = agreement(list(judge), list(person), list(pages)).kappa
+        hits.append(found is None or found.low <= kappa <= found.high)
+    return float(np.mean(hits))
 
 
 def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tuple[float, float]:
@@ -155,7 +152,7 @@ def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tup
         sample = random.choice(n, labelled, replace=False)
         person[sample] = 0.8 + SPREAD * z[sample]
         result = corrected_mean(judge, person, list(pages))
-        hits.append(result.corrected.holds(0.8))
+        hits.append(result.corrected.low <= 0.8 <= result.corrected.high)
         widths.append([estimate.high - estimate.low for estimate in (result.corrected, result.person)])
     corrected, alone = np.mean(widths, axis=0)
     return float(np.mean(hits)), float(corrected / alone)

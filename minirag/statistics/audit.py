@@ -6,19 +6,44 @@ inference). The mean faithfulness of an arm is a weighted sum over its statement
 the answers), which is what lets a random sample of labelled statements correct it.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
 
-from minirag.clustered import LEVEL, Estimate, Floats, cluster_numbers, clustered_mean, estimate, satterthwaite
+from minirag.comparison import (
+    LEVEL,
+    Estimate,
+    Floats,
+    cluster_numbers,
+    clustered_mean,
+    estimate,
+    satterthwaite,
+    t_quantile,
+)
+from minirag.errors import InputError
 from minirag.metrics.score import Scores
-from minirag.statistics.agreement import Agreement, agreement
 from minirag.statistics.labels import METRIC, Claim, Labels, claims
 
 FEWEST_LABELS = 10
 """Labels from which a correction is worth printing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many of `n` statements judge and person `agreed` on, and how far beyond chance (`kappa`: 1 always, 0 as by
+    chance; None where both gave one and the same label throughout).
+
+    `too_kind` counts what the judge supported and the person did not, `too_strict` the reverse.
+    """
+
+    n: int
+    agreed: int
+    kappa: Estimate | None
+    too_kind: int
+    too_strict: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +83,51 @@ def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable], against
         paired = [claim for claim in claims(scores, questions[0] & questions[1]) if claim.arm in (arm, "tuned")]
         signed = [replace(claim, weight=-claim.weight) if claim.arm == arm else claim for claim in paired]
         differences[arm] = _corrected(signed, labels, pages, lowest=-1.0)
-    return Audit(agreement(by_judge, by_person, clusters=[pages[c.question_id] for c in labelled]), means, differences)
+    return Audit(agreement(by_judge, by_person, [pages[c.question_id] for c in labelled]), means, differences)
+
+
+def agreement(judge: Sequence[bool], person: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Agreement:
+    """Compare two lists of labels of the same statements; `clusters` names the page of each.
+
+    Kappa's error is by the delta method (Fleiss, Cohen and Everitt 1969) between clusters, its interval on Fisher's
+    scale artanh(kappa), which keeps it right near 1. Raises InputError for lists of different length and for none.
+
+    >>> result = agreement([True] * 5 + [False] * 5, [True] * 4 + [False] * 6)
+    >>> result.agreed, round(result.kappa.value, 2), result.too_kind, result.too_strict
+    (9, 0.8, 1, 0)
+    """
+    names: Sequence[Hashable] = clusters if clusters is not None else range(len(judge))
+    if not len(judge) == len(person) == len(names) or not judge:
+        raise InputError(f"Cannot pair {len(judge)} of the judge's labels with {len(person)} of a person's.")
+    first, second = np.asarray(judge, dtype=np.float64), np.asarray(person, dtype=np.float64)
+    kind, strict = int(np.count_nonzero(first > second)), int(np.count_nonzero(first < second))
+    return Agreement(len(judge), len(judge) - kind - strict, _kappa(first, second, names), kind, strict)
+
+
+def _kappa(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Estimate | None:
+    """Return (accuracy − chance) ÷ (1 − chance), chance being the agreement of two who label at these rates blindly."""
+    p, q, accuracy = float(np.mean(judge)), float(np.mean(person)), float(np.mean(judge == person))
+    chance = p * q + (1 - p) * (1 - q)
+    if chance == 1:
+        return None
+    value = (accuracy - chance) / (1 - chance)
+    # how far each statement moves kappa, through accuracy and through chance
+    by_accuracy = ((judge == person) - accuracy) / (1 - chance)
+    by_chance = (judge - p) * (2 * q - 1) + (person - q) * (2 * p - 1)
+    spread = clustered_mean(by_accuracy - by_chance * (1 - accuracy) / (1 - chance) ** 2, clusters)
+    kappa = replace(spread, value=value, low=None, high=None)
+    if spread.error is None:
+        return kappa
+    if spread.error == 0 or abs(value) == 1:  # nothing varies, which proves little
+        half = _missed(spread.n_clusters) / (1 - chance)
+        return replace(kappa, low=max(-1.0, value - half), high=min(1.0, value + half))
+    half = t_quantile((1 + LEVEL) / 2, spread.degrees) * spread.error / (1 - value**2)
+    return replace(kappa, low=math.tanh(math.atanh(value) - half), high=math.tanh(math.atanh(value) + half))
+
+
+def _missed(n: int) -> float:
+    """Return the share of disagreements that `n` labels without any may have missed (Clopper and Pearson 1934)."""
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / n))
 
 
 def _corrected(
@@ -72,11 +141,9 @@ def _corrected(
     result = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
     if result is None or result.corrected.low is None or result.corrected.high is None:
         return result
-    # where person and judge never disagree there is no spread to go by, which proves nothing: widen the interval by
-    # the share of disagreements that so many labels may have missed (Clopper and Pearson 1934)
-    widening = 0.0
-    if np.all(np.isnan(person) | (person == judge)):
-        widening = (1 - ((1 - LEVEL) / 2) ** (1 / result.person.n)) * float(np.mean(np.abs(scale)))
+    # where person and judge never disagree there is no spread to go by: widen the interval by what may be missed
+    agree = np.all(np.isnan(person) | (person == judge))
+    widening = _missed(result.person.n) * float(np.mean(np.abs(scale))) if agree else 0.0
     ends = [result.corrected.value, result.corrected.low - widening, result.corrected.high + widening]
     value, low, high = np.clip(ends, lowest, 1.0).tolist()
     return replace(result, corrected=replace(result.corrected, value=value, low=low, high=high))
@@ -124,7 +191,7 @@ def audit_in_words(result: Audit) -> list[str]:
     judge = result.agreement
     kappa = "" if judge.kappa is None else f", kappa {_figure(judge.kappa)}"
     sentences = [
-        f"judge against person on {judge.accuracy.n} statements: accuracy {_figure(judge.accuracy)}{kappa}; "
+        f"judge against person on {judge.n} statements: {judge.agreed} alike{kappa}; "
         f"too kind {judge.too_kind} times, too strict {judge.too_strict} times"
     ]
     for arm, mean in result.arms.items():
@@ -136,19 +203,16 @@ def audit_in_words(result: Audit) -> list[str]:
     for arm, difference in result.differences.items():
         if difference is not None:
             figure = difference.corrected
-            verdict = "cannot tell" if figure.holds(0.0) else "better" if figure.value > 0 else "worse"
+            cannot_tell = figure.low is None or figure.high is None or figure.low <= 0 <= figure.high
+            verdict = "cannot tell" if cannot_tell else "better" if figure.value > 0 else "worse"
             sentences.append(
                 f"{METRIC}, tuned against {arm}, corrected by {difference.person.n} labels: {_figure(figure, '+')}: "
-                f"{verdict} (the judge alone {_number(difference.judge.value, '+')})"
+                f"{verdict} (the judge alone {difference.judge.value:+.3f})"
             )
     return sentences
 
 
 def _figure(figure: Estimate, sign: str = "") -> str:
-    interval = (figure.low, figure.high) if figure.low is not None and figure.high is not None else ()
-    ends = ", ".join(_number(end, sign) for end in interval)
-    return _number(figure.value, sign) + (f" [{ends}]" if ends else "")
-
-
-def _number(value: float, sign: str) -> str:
-    return f"{round(value, 9) + 0.0:{sign}.3f}"  # + 0.0 turns -0.0 into 0.0
+    ends = [figure.value] if figure.low is None or figure.high is None else [figure.value, figure.low, figure.high]
+    value, *interval = (f"{round(end, 9) + 0.0:{sign}.3f}" for end in ends)  # + 0.0 turns -0.0 into 0.0
+    return f"{value} [{', '.join(interval)}]" if interval else value
