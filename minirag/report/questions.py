@@ -6,7 +6,6 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from minirag.metrics.score import ScoredRow
-from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.markup import bullets, number, section, spaced, tag, text
 from minirag.report.results import Results
@@ -81,21 +80,21 @@ def _details(results: Results, question: Question) -> str:
         parts += [
             tag("h3", text(arm), " ", tag("small", text(", ".join(notes)))),
             tag("blockquote", quoted, dir="auto"),
-            *(_evidence(row, answer) for row in results.scores_of.get((arm, question.id), ())),
+            *(_evidence(row) for row in results.scores_of.get((arm, question.id), ())),
         ]
     return "".join(parts)
 
 
-def _evidence(row: ScoredRow, answer: Answer) -> str:
+def _evidence(row: ScoredRow) -> str:
     """Return a score or why there is none, and what it was computed from."""
     score = row.score
     name = spaced(row.metric) + (f", round {row.round + 1}" if row.round else "")
     reason = f" ({text(score.reason)})" if score.reason else ""
-    items = bullets(_item(item, answer) for item in score.evidence)
+    items = bullets(_item(item) for item in score.evidence)
     return tag("p", f"{text(name)}: {number(score.value)}{reason}") + items
 
 
-def _item(item: Mapping[str, Any], answer: Answer) -> str:
+def _item(item: Mapping[str, Any]) -> str:
     """Return one piece of evidence of any metric: the verdict or cosine, what it is about, and the judge's reason."""
     verdict = item.get("supported", item.get("useful"))
     start = "" if verdict is None else tag("b", word := "yes" if verdict else "no", class_=word) + ": "
@@ -105,9 +104,7 @@ def _item(item: Mapping[str, Any], answer: Answer) -> str:
     if about is None:
         about = f"passage {item['context'] + 1}"
     end = " (noncommittal)" if item.get("noncommittal") else ""
-    span = item.get("span")
-    page = f"page {answer.hits[span[0]].chunk.page}" if span else ""
-    if reason := "; ".join(filter(None, [str(item.get("reason") or ""), page])):
+    if reason := str(item.get("reason") or ""):
         end += " " + tag("small", tag("bdi", text(reason)))
     return start + tag("bdi", text(about)) + end
 
