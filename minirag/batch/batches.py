@@ -11,6 +11,7 @@ import glob
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -35,7 +36,7 @@ DAY = 86_400
 
 
 class Cap(Protocol):
-    """A cap on money, as far as batches need it."""
+    """What batches need of `costs.Budget`."""
 
     def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]: ...
 
@@ -87,21 +88,17 @@ class Batches:
         self._service.gates.insert(0, self)
         try:
             while True:
-                try:
+                with suppress(Waiting):
                     result = step()
-                    break
-                except Waiting:
-                    self.passes += 1
-                    calls, self._collected = list(self._collected.values()), {}
-                    for id, failure in self._settle(calls).items():
-                        self._failures[id] = (self._failures.get(id, (0, failure))[0] + 1, failure)
+                    if passes := self.passes - before:
+                        self._say(f"batch: all replies are there after {passes} pass{'' if passes == 1 else 'es'}")
+                    return result
+                self.passes += 1
+                calls, self._collected = list(self._collected.values()), {}
+                for id, failure in self._settle(calls).items():
+                    self._failures[id] = (self._failures.get(id, (0, failure))[0] + 1, failure)
         finally:
             self._service.gates.remove(self)
-        if passes := self.passes - before:
-            self._say(f"batch: all replies are there after {passes} pass{'' if passes == 1 else 'es'}")
-        return result
-
-    # -- the gate ------------------------------------------------------------------------------------------
 
     def before(self, call: Exchange) -> float:
         """Collect a model call and raise Waiting; or raise the ServiceError that its last attempts ended with."""
@@ -118,8 +115,6 @@ class Batches:
 
     def after(self, amount: float, exchange: Exchange | None) -> None:
         """Do nothing: what passes this gate is no model call."""
-
-    # -- submitting ----------------------------------------------------------------------------------------
 
     def _settle(self, calls: Sequence[Exchange]) -> dict[str, ServiceError]:
         """Submit calls as far as the money goes and log what becomes of them; return the failures by exchange id."""
@@ -177,35 +172,31 @@ class Batches:
                     raise
         raise AssertionError("unreachable")
 
-    # -- finding again -------------------------------------------------------------------------------------
-
     def _path(self, name: str) -> Path:
         return self._log.path.with_name(f"{self._log.path.name}.{name}.batch")
 
     def _find_again(self, paths: Sequence[Path]) -> list[Submission]:
         """Return the batches of an earlier run; files of those that were never submitted are removed."""
+        created = {
+            exchange.request["metadata"]["minirag"]: exchange.response
+            for exchange in self._log
+            if exchange.endpoint == "batches" and exchange.error is None
+        }
         batches = []
         for path in paths:
             batch = Submission.load(path)
             if (address := batch.calls[0].service) != self._service.name:
                 self._say(f"batch: {batch.size} of an earlier run are collected when {address} is used again")
                 continue
-            state = self._in_log(batch.name) or self._at_service(batch.name, path.stat().st_mtime)
+            state = created.get(batch.name) or self._at_service(batch.name, path.stat().st_mtime)
             if state is None:
                 path.unlink()
                 continue
             batch.state = state
+            batch.logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
             self._say(f"batch: {batch.size} of an earlier run in {batch.id}")
             batches.append(batch)
         return batches
-
-    def _in_log(self, name: str) -> Mapping[str, Any] | None:
-        """Return the batch of that name as it was when it was created, if the log knows it."""
-        for exchange in self._log:
-            is_created = exchange.endpoint == "batches" and exchange.error is None
-            if is_created and exchange.request.get("metadata", {}).get("minirag") == name:
-                return exchange.response
-        return None
 
     def _at_service(self, name: str, since: float) -> Mapping[str, Any] | None:
         """Return the batch of that name, if the service lists it among those of the day before `since` and later."""
@@ -215,8 +206,6 @@ class Batches:
             if int(state.get("created_at") or 0) < since - DAY:
                 break
         return None
-
-    # -- fetching ------------------------------------------------------------------------------------------
 
     def _fetch(self, batches: Sequence[Submission]) -> dict[str, ServiceError]:
         """Wait for batches and log what became of their requests; return the failures by exchange id."""
@@ -241,11 +230,10 @@ class Batches:
     def _log_results(self, batch: Submission) -> dict[str, ServiceError]:
         """Log what became of each request, as if it had been called; return the failures by exchange id."""
         found = self._results(batch)
-        logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
         failures: dict[str, ServiceError] = {}
         exchanges = []
         for number, call in enumerate(batch.calls, 1):
-            if call.id in logged:  # by the run that was killed
+            if call.id in batch.logged:
                 continue
             response: Mapping[str, Any] | None = None
             failure = self._failure(found[call.id], call.model) if call.id in found else batch.missing(number)
@@ -277,17 +265,15 @@ class Batches:
         """Return what both files of a batch say, by exchange id; lines that match no request are reported."""
         ids = {call.id for call in batch.calls}
         found: dict[str, Result] = {}
-        odd = {"cannot be read": 0, "have an unknown custom_id": 0, "have the custom_id of another": 0}
+        odd = 0
         for name in ("output_file_id", "error_file_id"):
             lines, unreadable = results(self._content(batch, name))
-            odd["cannot be read"] += unreadable
+            odd += unreadable
             for line in lines:
-                odd["have an unknown custom_id"] += line.custom_id not in ids
-                odd["have the custom_id of another"] += line.custom_id in found
+                odd += line.custom_id not in ids or line.custom_id in found
                 found.setdefault(line.custom_id, line)
-        for problem, number in odd.items():
-            if number:
-                self._say(f"warning: {number:,} lines in the results of {batch.id} {problem}")
+        if odd:
+            self._say(f"warning: {odd:,} lines in the results of {batch.id} are unreadable or match no request")
         return found
 
     def _content(self, batch: Submission, name: str) -> bytes:

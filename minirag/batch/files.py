@@ -16,7 +16,6 @@ LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000
 PATHS = {"chat.completions": "/v1/chat/completions", "embeddings": "/v1/embeddings"}
 """The path of each endpoint that takes batches."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
-_REMEDY = "its replies may already be paid for: restore the file, or delete it to submit them again"
 
 
 def request_line(call: Exchange) -> bytes:
@@ -89,13 +88,15 @@ def results(content: bytes) -> tuple[list[Result], int]:
 class Submission:
     """The `calls` of one batch, in the order of its file's lines, and its last known `state` at the service.
 
-    `name` is ours, unique, and stored in the batch's metadata. `held` is the money put aside for it, in US dollars.
+    `name` is ours, unique, and stored in the batch's metadata. `held` is the money reserved for it, in US dollars, and
+    `logged` are the ids of the exchanges that a run which was killed has logged already.
     """
 
     name: str
     calls: Sequence[Exchange]
     state: Mapping[str, Any] = field(default_factory=dict)
     held: float = 0.0
+    logged: set[str] = field(default_factory=set)
 
     @classmethod
     def load(cls, path: Path) -> "Submission":
@@ -103,10 +104,11 @@ class Submission:
         try:
             head, *lines = path.read_bytes().splitlines()
             batch = cls(str(json.loads(head)["batch"]), [Exchange.from_line(line) for line in lines])
+            if not batch.calls or f".{batch.name}." not in path.name:
+                raise ValueError("no calls, or another name")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LogError(f"{path} is damaged; {_REMEDY}.") from error
-        if not batch.calls or f".{batch.name}." not in path.name:
-            raise LogError(f"{path} was cut off, renamed or copied; {_REMEDY}.")
+            remedy = "its replies may already be paid for: restore the file, or delete it to submit them again"
+            raise LogError(f"{path} is damaged; {remedy}.") from error
         return batch
 
     def save(self, path: Path) -> None:
