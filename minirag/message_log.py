@@ -143,7 +143,7 @@ class MessageLog:
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._in_flight: dict[str, threading.Event] = {}
-        with suppress(FileNotFoundError), self.path.open("rb") as file:
+        with suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
             self._read_from(file)
         self._end_at_opening = self._end
 
