@@ -4,10 +4,9 @@ import io
 import os
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,10 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = vars(parser().parse_args(argv))
         if "offline" in options and "base_url" in options:
             raise InputError("--offline and --base-url exclude each other; give one of them.")
-        with _terminable():
-            # loaded by name, so that help needs no numpy, and no command the modules of another
-            command = import_module(f"minirag.cli.{_module(options)}")
-            return int(command.main(options))
+        # loaded by name, so that help needs no numpy, and no command the modules of another
+        command = import_module(f"minirag.cli.{_module(options)}")
+        return int(command.main(options))
     except MiniragError as error:
         say(f"minirag: {error}")
         return error.exit_code
@@ -62,28 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run `main` as a program, and exit without the 0.3 s in which the interpreter would free the vocabularies."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     code = main()
     with suppress(OSError):  # reported already
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise Terminated in the block; only the main thread may set handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _module(options: Mapping[str, Any]) -> str:

@@ -74,19 +74,6 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
 
-def duration(seconds: float) -> str:
-    """Return a time in its two largest units.
-
-    >>> duration(4.2), duration(200), duration(7260), duration(100000)
-    ('4 s', '3 min 20 s', '2 h 1 min', '1 d 3 h')
-    """
-    for large, small, size, part in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
-        if seconds >= size:
-            rest = int(seconds % size // part)
-            return f"{int(seconds // size)} {large}" + (f" {rest} {small}" if rest else "")
-    return f"{seconds:.0f} s"
-
-
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
     """Return rows under a head, each column as wide as its widest cell; numbers are aligned to the right.
 
