@@ -2,9 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from minirag.costs.billing import Line
 from minirag.costs.prices import Prices, price_of, training_cost
@@ -34,14 +33,12 @@ everything finished is kept, run again with a higher --max-cost to go on.
     def __init__(self, limit: float, prices: Prices, log: Iterable[Exchange], tokenizer: str | None = None) -> None:
         self.limit = limit
         self.prices = prices
-        self.spent = 0.0
+        self._tokenizer = tokenizer
         self._reserved: list[float] = []
         self._training = 0.0
-        self._tokenizer = tokenizer
         self._jobs: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
-        for exchange in log:
-            self.spent += self._cost(exchange)
+        self.spent = sum(map(self._cost, log))
 
     @property
     def reserved(self) -> float:
@@ -50,8 +47,8 @@ everything finished is kept, run again with a higher --max-cost to go on.
 
     def before(self, call: Exchange) -> float:
         """Reserve the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
-        most = self._most(call.endpoint, call.request)
-        self.reserve(most)
+        most = self._most(call)
+        self._reserve(most)
         return most
 
     def after(self, amount: float, exchange: Exchange | None) -> None:
@@ -66,15 +63,37 @@ everything finished is kept, run again with a higher --max-cost to go on.
         with self._changed:
             room, total, count = self.limit + ROUNDING - self.spent - self.reserved, 0.0, 0
             for call in calls:
-                most = self._most(call.endpoint, call.request, batched=True)
+                most = self._most(call, batched=True)
                 if total + most > room and count:
                     break
                 total += most
                 count += 1
-            self.reserve(total)
+            self._reserve(total)
             return count, total
 
-    def reserve(self, most: float) -> None:
+    def settle(self, amount: float, *exchanges: Exchange) -> None:
+        """Replace what was reserved for a call, or a batch of them, by what it cost."""
+        with self._changed:
+            self.spent += sum(map(self._cost, exchanges))
+            if amount:
+                self._reserved.remove(amount)
+            self._changed.notify_all()
+
+    def hold_training(self, base: str, usd: float | None) -> None:
+        """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
+        most = _priced(usd, f"{base} in training")
+        if not self._training:
+            self._reserve(most)
+            self.settle(most)
+            self._training = most
+
+    def release_training(self) -> None:
+        """Free what was reserved for a job that will train nothing."""
+        with self._changed:
+            self._training = 0.0
+            self._changed.notify_all()
+
+    def _reserve(self, most: float) -> None:
         """Reserve an amount. Raises BudgetReached if it does not fit, however cheap the calls in flight turn out.
 
         Only calls in flight are waited for: training may hold its amount for hours.
@@ -90,72 +109,42 @@ everything finished is kept, run again with a higher --max-cost to go on.
             if most:
                 self._reserved.append(most)
 
-    def hold_training(self, base: str, usd: float | None) -> None:
-        """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
-        most = self._known(usd, _training_price(base))
-        if not self._training:
-            self.reserve(most)
-            self.settle(most)
-            self._training = most
-
-    def release_training(self) -> None:
-        """Free what was reserved for a job that will train nothing."""
-        with self._changed:
-            self._training = 0.0
-            self._changed.notify_all()
-
-    def settle(self, amount: float, *exchanges: Exchange) -> None:
-        """Replace what was reserved for a call, or a batch of them, by what it cost."""
-        with self._changed:
-            self.spent += sum(map(self._cost, exchanges))
-            if amount:
-                self._reserved.remove(amount)
-            self._changed.notify_all()
-
     def _cost(self, exchange: Exchange) -> float:
         """Return what a call cost: by its usage, or the most it can have cost if its reply was lost or has no usage."""
-        reply = exchange.response or {}
+        reply, is_batched = exchange.response or {}, "batch" in exchange.tags
         if exchange.endpoint not in ENDPOINTS:
-            return self._trained(reply)
-        batched = "batch" in exchange.tags
+            # the state of a job costs what it trained, once
+            if not reply.get("trained_tokens") or reply.get("id") in self._jobs:
+                return 0.0
+            self._jobs.add(str(reply.get("id")))
+            self.release_training()
+            base = str(reply.get("model"))
+            return _priced(training_cost(self.prices, base, int(reply["trained_tokens"])), f"{base} in training")
         if exchange.error is not None and not exchange.usage:
-            lost = exchange.error.get("status") is None and not (batched and exchange.response is None)
-            return self._most(exchange.endpoint, exchange.request, batched=batched) if lost else 0.0
+            is_lost = exchange.error.get("status") is None and not (is_batched and exchange.response is None)
+            return self._most(exchange, batched=is_batched) if is_lost else 0.0
         line = Line("", "", "")
         line.add(exchange, self.prices)
-        return self._most(exchange.endpoint, exchange.request, batched=batched) if line.usd is None else line.usd
+        return self._most(exchange, batched=is_batched) if line.usd is None else line.usd
 
-    def _trained(self, job: Mapping[str, Any]) -> float:
-        """Return what a job cost, once, when it first reports how many tokens it trained."""
-        if not job.get("trained_tokens") or job.get("id") in self._jobs:
-            return 0.0
-        self._jobs.add(str(job.get("id")))
-        self.release_training()
-        base = str(job.get("model"))
-        return self._known(training_cost(self.prices, base, int(job["trained_tokens"])), _training_price(base))
-
-    def _most(self, endpoint: str, request: Mapping[str, Any], *, batched: bool = False) -> float:
+    def _most(self, call: Exchange, *, batched: bool = False) -> float:
         """Return the most that a call can cost. Jobs are covered by `hold_training`."""
-        if endpoint not in ENDPOINTS:
+        if call.endpoint not in ENDPOINTS:
             return 0.0
-        model = str(request["model"])
+        request, model = call.request, str(call.request["model"])
         tokenizer, price = for_model(model, self._tokenizer), self.prices.of(model)
-        is_share = batched and price.batch is None and price.input is not None
-        what = f"batch share of the price of {model}" if is_share else f"price of {model}"
-        if endpoint == "embeddings":
-            tokens = sum(map(tokenizer.count, request["input"]))
-            return self._known(price_of((tokens, 0, 0), price, batched=batched), what)
-        schema = request.get("response_format")
-        tokens = tokenizer.count_messages(request["messages"]) + (tokenizer.count(json.dumps(schema)) if schema else 0)
-        reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
+        if call.endpoint == "embeddings":
+            tokens, reply = sum(map(tokenizer.count, request["input"])), 0
+        else:
+            schema = request.get("response_format")
+            tokens = tokenizer.count_messages(request["messages"])
+            tokens += tokenizer.count(json.dumps(schema)) if schema else 0
+            reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
         dear = replace(price, cached=price.input)  # nothing is cached in the worst case
-        return self._known(price_of((tokens, 0, reply), dear, batched=batched), what)
-
-    def _known(self, money: float | None, what: str) -> float:
-        if money is None:
-            raise InputError(f"The {what} is not known, so --max-cost cannot hold; name it with --prices FILE.")
-        return money
+        return _priced(price_of((tokens, 0, reply), dear, batched=batched), f"{model} in a batch" if batched else model)
 
 
-def _training_price(base: str) -> str:
-    return f"training price of {base} (`training` of the model ft:{base})"
+def _priced(usd: float | None, what: str) -> float:
+    if usd is None:
+        raise InputError(f"The price of {what} is not known, so --max-cost cannot hold; name it with --prices FILE.")
+    return usd

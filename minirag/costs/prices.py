@@ -55,8 +55,12 @@ class Prices:
         True
         """
         name = "ft:" + model.split(":")[1] if model.startswith("ft:") else model
-        matching = (entry for entry in self.models if _is_family(entry, name))
-        longest = max(matching, key=len, default=None)
+
+        def is_family(entry: str) -> bool:
+            is_offline = entry.endswith("offline")  # stands for all embedded models
+            return name.startswith(entry) and (is_offline or bool(_SNAPSHOT.fullmatch(name[len(entry) :])))
+
+        longest = max(filter(is_family, self.models), key=len, default=None)
         return Price() if longest is None else self.models[longest]
 
     def of_tuned(self, base: str) -> Price:
@@ -64,39 +68,25 @@ class Prices:
         return self.of(f"ft:{base}:")
 
 
-def _is_family(entry: str, name: str) -> bool:
-    """Return True if `name` is `entry` or a dated snapshot of it; `offline` stands for all embedded models."""
-    if not name.startswith(entry):
-        return False
-    return entry.endswith("offline") or _SNAPSHOT.fullmatch(name[len(entry) :]) is not None
-
-
 def load_prices(source: str | Path | None = None) -> Prices:
     """Return today's table of the package, an older one by its month (`2023-08`), or today's with a TOML file on top.
 
     The file has the form of `data/prices.toml`; its models replace those of the same name. Raises InputError.
     """
-    if str(source) in OLDER_TABLES:
-        tables = [_packaged(f"prices-{source}.toml")]
-    else:
-        tables = [_packaged("prices.toml")] + ([] if source is None else [_read(Path(source))])
+    folder = resources.files("minirag").joinpath("data")
+    is_older = str(source) in OLDER_TABLES
+    texts = [folder.joinpath(f"prices-{source}.toml" if is_older else "prices.toml").read_text("utf-8")]
+    try:
+        texts += [] if source is None or is_older else [Path(source).read_text("utf-8")]
+        tables = [tomllib.loads(text) for text in texts]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"Cannot read the prices in {source}: {error}.") from error
     models: dict[str, Price] = {}
     for table in tables:
         if table.keys() - {"date", "models"} or not isinstance(table.get("models"), dict):
             raise InputError(f'{source} is no table of prices: it needs [models."NAME"] and may have a date.')
         models |= {name: _price(name, entry, source) for name, entry in table["models"].items()}
     return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
-
-
-def _packaged(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files("minirag").joinpath("data", name).read_text("utf-8"))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"Cannot read the prices in {path}: {error}.") from error
 
 
 def _price(name: str, entry: Any, source: str | Path | None) -> Price:
@@ -150,16 +140,10 @@ def shutdown_warnings(prices: Prices, models: Iterable[str], today: date, base: 
     """
     lines = []
     for model in dict.fromkeys(models):
-        day = prices.of(model).shutdown
-        if day is not None and day <= today:
-            lines.append(f"OpenAI switched {model} off on {day}.")
-        elif day is not None:
-            lines.append(f"OpenAI switches {model} off on {day}, in {(day - today).days} days.")
-    end = None if base is None else prices.of_tuned(base).training_ends
-    if end is not None and end <= today:
-        lines.append(f"OpenAI has accepted no new fine-tuning jobs on {base} since {end}.")
-    elif end is not None:
-        lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end}, in {(end - today).days} days.")
+        if day := prices.of(model).shutdown:
+            lines.append(f"OpenAI {'switched' if day <= today else 'switches'} {model} off on {day}.")
+    if base is not None and (end := prices.of_tuned(base).training_ends):
+        lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end} on.")
     return lines
 
 
