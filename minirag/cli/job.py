@@ -12,7 +12,6 @@ from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog
-from minirag.service import Service
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -28,15 +27,21 @@ def main(options: Mapping[str, Any]) -> int:
         offline = facts["service"] == OFFLINE or "offline" in options
         service = service_of("student", options, stack) or connect(options, stack, folder, offline=offline)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        state = _newest_state(log, service)
-        if state is None:
+        # the last state in the log of the job at this service that was created or polled last
+        states = [
+            exchange.response
+            for exchange in log
+            if exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
+            if exchange.error is None and "status" in (exchange.response or {})
+        ]
+        if not states:
             raise JobError(f"The log of {folder} knows of no job at {service.address}.")
         is_free = True
         try:
             log.lock()
         except LogError:  # a run that waits for the job is writing to the log
             is_free = False
-        job = FineTuningJob(service, state, log=log if is_free else None, path=folder / "job.json")
+        job = FineTuningJob(service, states[-1] or {}, log=log if is_free else None, path=folder / "job.json")
         if "cancel" in options:
             job.cancel()
         else:
@@ -47,16 +52,6 @@ def main(options: Mapping[str, Any]) -> int:
         else:
             show("\n".join(_lines(job, events, checkpoints)))
     return 0
-
-
-def _newest_state(log: MessageLog, service: Service) -> Mapping[str, Any] | None:
-    """Return the last state in the log of the job at this service that was created or polled last."""
-    state = None
-    for exchange in log:
-        is_job = exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
-        if is_job and exchange.error is None and "status" in (exchange.response or {}):
-            state = exchange.response
-    return state
 
 
 def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
