@@ -237,11 +237,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
 
 
 def near_duplicate(text_words: Collection[str], others: Iterable[Collection[str]]) -> int | None:
-    """Return the position of the first of `others` that is nearly the same set of words (Jaccard); None if none is.
-
-    >>> near_duplicate(["who", "runs", "the", "tram"], [["what"], ["who", "runs", "the", "tram", "now"]])
-    1
-    """
+    """Return the position of the first of `others` that is nearly the same set of words (Jaccard); None if none is."""
     return next((place for place, other in enumerate(others) if jaccard(text_words, other) >= NEAR_DUPLICATE), None)
 
 

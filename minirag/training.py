@@ -27,10 +27,9 @@ FEWEST_EXAMPLES = 10
 class Example:
     """One candidate for the training file; `messages` is what its line holds, the reply last.
 
-    `exchange` is the id of its exchange, `chunks` are the ids of the chunks in its prompt. `dropped` is the reason why
-    it stays out, if it does, and `detail` what exactly was found. A review fills in `page`, which the question is
-    about, `shown`, the pages in the prompt, `refine`, what a refine step did to the answer, and `held_out` for
-    validation.
+    `exchange` is the id of its exchange, `chunks` has those of the chunks in its prompt. `dropped` is the reason why it
+    stays out, if it does. A review fills in `page`, which the question is about, `shown`, the pages in the prompt,
+    `refine`, what a refine step did to the answer, and `held_out` for validation.
     """
 
     messages: tuple[Message, ...]
@@ -77,15 +76,14 @@ class TrainingFile:
     def require(self, fewest: int) -> None:
         """Raise InputError, with the reasons, if fewer than `fewest` examples are kept."""
         kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
-        if kept >= fewest:
-            return
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         cut_off = reasons["finish_reason length"] > kept
         remedy = "answers were cut off: raise --reply-tokens" if cut_off else "ask for more --train-questions"
-        raise InputError(
-            f"{kept} training example{'' if kept == 1 else 's'} can be kept (dropped: {dropped}), and a job needs at "
-            f"least {fewest}; {remedy}."
-        )
+        if kept < fewest:
+            raise InputError(
+                f"{kept} training example{'' if kept == 1 else 's'} can be kept (dropped: {dropped}), and a job needs "
+                f"at least {fewest}; {remedy}."
+            )
 
     def report(self, epochs: int | None = None) -> dict[str, Any]:
         """Return what `training_report.json` holds; `epochs` is the user's choice, None the service's default."""
@@ -173,8 +171,6 @@ def default_epochs(n: int) -> int:
     >>> default_epochs(10), default_epochs(40), default_epochs(20_000)
     (10, 3, 1)
     """
-    if n <= 0:
-        return 0
     if 3 * n < 100:
-        return min(25, 100 // n)
+        return min(25, 100 // n) if n else 0
     return max(1, 25_000 // n) if 3 * n > 25_000 else 3

@@ -93,8 +93,6 @@ def flag_questions(
 def text_flags(text: str, page: str | None) -> list[str]:
     """Return what speaks against a question whatever is retrieved for it; `page` is the text that should answer it.
 
-    >>> text_flags("What is the fee in this section?", "The fee is 3 euros.")
-    ['not stand-alone: “this section”']
     >>> text_flags("Who founded the Bern zoo?", "The fee is 3 euros.")
     ['not answerable from its page: bern, found, zoo not on it']
     """
@@ -169,13 +167,7 @@ def write_decisions(folder: Path, decisions: Iterable[Decision]) -> None:
 
 
 def decided(questions: Sequence[Question], decisions: Mapping[str, Decision]) -> list[Question]:
-    """Return the questions without the rejected ones; accepted ones are flagged, and reworded if the person did so.
-
-    >>> asked = [Question("e001", "eval", "Why is it?"), Question("e002", "eval", "Who is it?")]
-    >>> made = {"Why is it?": Decision("Why is it?", False), "Who is it?": Decision("Who is it?", True, "Who is Ann?")}
-    >>> [(q.id, q.text, q.flags) for q in decided(asked, made)]
-    [('e002', 'Who is Ann?', ('accepted in review',))]
-    """
+    """Return the questions without the rejected ones; accepted ones are flagged, and reworded if the person did so."""
     remaining = []
     for question in questions:
         decision = decisions.get(question.text)

@@ -1,4 +1,4 @@
-"""What a prompt consists of: the question, the excerpts and their pages, and the answer to refine.
+"""What a prompt consists of: the question, the excerpts, and the answer to refine.
 
 Reads minirag's own prompts and the templates of LlamaIndex and LangChain, so that the training files of other tools
 are judged by the same rules. Any other prompt is a question without excerpts.
@@ -31,32 +31,27 @@ _TEMPLATES = (
         re.DOTALL | re.IGNORECASE,
     ),
 )
-_PAGE_LABEL = re.compile(r"(?m)^page_label: (\d+)$")
 
 
 class Parts(NamedTuple):
-    """A prompt taken apart; `existing` is the answer to refine, None in a draft; `pages` are the numbers shown."""
+    """A prompt taken apart; `existing` is the answer to refine, None in a draft."""
 
     question: str
     context: str = ""
     existing: str | None = None
-    pages: tuple[int, ...] = ()
 
 
 def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
     """Return the parts of a chat prompt, without its reply.
 
     >>> parts([{"role": "user", "content": "The city runs it.\\n\\nQuestion: Who runs it?\\nAnswer:"}])
-    Parts(question='Who runs it?', context='The city runs it.\\n', existing=None, pages=())
+    Parts(question='Who runs it?', context='The city runs it.\\n', existing=None)
     """
     if prompt := prompts.parse(messages):
         context = "\n".join(excerpt.text for excerpt in prompt.excerpts)
-        shown = {excerpt.page for excerpt in prompt.excerpts if excerpt.page}
-        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None, tuple(sorted(shown)))
+        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None)
     text = "\n".join(str(m["content"]) for m in messages if m["role"] in {"user", "tool"} and m.get("content"))
     for template in _TEMPLATES:
         if match := template.search(text):
-            fields = {"existing": None, **match.groupdict()}
-            labels = {int(number) for number in _PAGE_LABEL.findall(match["context"])}
-            return Parts(match["question"], match["context"], fields["existing"], tuple(sorted(labels)))
+            return Parts(match["question"], match["context"], match.groupdict().get("existing"))
     return Parts(text)

@@ -18,7 +18,7 @@ from minirag.errors import InputError
 from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.questions import Question
-from minirag.training import TrainingFile
+from minirag.training import Example, TrainingFile
 
 EXCERPTS = [Excerpt("The fare is 3 euros. Children pay half.", 7)]
 PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
@@ -85,13 +85,20 @@ def test_right_refusals_may_be_a_share_of_the_file_and_wrong_ones_may_not(log: M
     st.floats(0.05, 0.6),
 )
 def test_no_page_is_on_both_sides_of_a_split(rows: list[tuple[int, frozenset[int]]], share: float) -> None:
-    questions, pages = [q for q, _ in rows], [p for _, p in rows]
-    held, lost = hold_out(questions, pages, share)
-    rest = set(range(len(rows))) - held - lost
+    reply = ({"role": "assistant", "content": "Yes."},)
+    examples = [
+        Example(reply, question=str(question), shown=frozenset(("a.pdf", page) for page in pages))
+        for question, pages in rows
+    ]
+    try:
+        result = hold_out(examples, share)
+    except InputError:
+        return
+    held, rest = [e for e in result if e.held_out], [e for e in result if not e.held_out and not e.dropped]
+    assert held
     assert rest
-    assert not held & lost
-    assert not {questions[n] for n in held} & {questions[n] for n in rest | lost}
-    shown = [frozenset().union(*(pages[n] for n in side)) for side in (held, rest)]
+    assert not {e.question for e in held} & {e.question for e in result if not e.held_out}
+    shown = [frozenset().union(*(e.shown for e in side)) for side in (held, rest)]
     assert not shown[0] & shown[1]
 
 
@@ -112,4 +119,4 @@ def test_a_split_that_cannot_be_is_a_sentence(log: MessageLog, tmp_path: Path) -
     for word in ("amber", "basalt", "cedar"):
         log.append(asked(f"What of {word}?", f"It is {word}."))
     with pytest.raises(InputError, match="No question can be held out"):
-        reviewed(log, tmp_path / "t.jsonl", validation_share=0.3)
+        reviewed(log, tmp_path / "t.jsonl", page_of=PAGE_OF, validation_share=0.3)

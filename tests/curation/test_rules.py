@@ -136,11 +136,11 @@ def test_the_prompts_of_other_tools_are_taken_apart() -> None:
         f"{rule}\npage_label: 7\nThe state runs it.\n{rule}\nGiven the new context, refine the original answer."
     )
     assert parts([{"role": "user", "content": llama}]) == Parts(
-        "Who runs it?", "page_label: 7\nThe state runs it.", "The city.", (7,)
+        "Who runs it?", "page_label: 7\nThe state runs it.", "The city."
     )
     chain = "Use the context.\n\nThe city runs it.\n\nQuestion: Who runs it?\nHelpful Answer:"
     assert parts([{"role": "user", "content": chain}]).question == "Who runs it?"
-    assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None, ())
+    assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None)
 
 
 def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> None:

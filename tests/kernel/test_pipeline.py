@@ -11,9 +11,8 @@ import pytest
 import job_faults
 from doubles import Script
 from faults import serve
-from minirag import FineTuningJob, MessageLog, offline
+from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.cli.main import main
-from minirag.curation.templates import parts
 from minirag.service import Service
 from minirag.text import for_model
 
@@ -406,7 +405,7 @@ def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path
     assert main([*command, "--out", str(out)]) == 0
     report = json.loads((out / "training_report.json").read_text())
     shown = {
-        name: {page for row in rows(out / f"{name}.jsonl") for page in parts(row["messages"][:-1]).pages}
+        name: {e.page for row in rows(out / f"{name}.jsonl") for e in prompts.parse(row["messages"]).excerpts}
         for name in ("training", "training.validation")
     }
     assert shown["training"]
