@@ -64,15 +64,16 @@ def answer_relevancy(
 
 def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
     """Return the n questions of a reply with their noncommittal flags. Raises ValueError naming the fault."""
-    items = list_at(reply, "questions")
-    if not all(isinstance(item, dict) for item in items):
-        raise ValueError("'questions' is not a list of objects")
+    items, questions = list_at(reply, "questions"), []
     if len(items) != n:
         raise ValueError(f"there are {len(items)} questions where {n} were asked for")
-    questions = [(item.get("question"), item.get("noncommittal")) for item in items]
-    for text, noncommittal in questions:
+    for item in items:
+        text, noncommittal = (
+            (item.get("question"), item.get("noncommittal")) if isinstance(item, dict) else (item, None)
+        )
         if not isinstance(text, str) or not text.strip():
             raise ValueError("a question is empty")
         if not isinstance(noncommittal, int) or noncommittal not in (0, 1):
             raise ValueError(f"a noncommittal flag is {noncommittal!r:.40}, neither true nor false")
-    return [(text.strip(), bool(noncommittal)) for text, noncommittal in questions]
+        questions.append((text.strip(), bool(noncommittal)))
+    return questions

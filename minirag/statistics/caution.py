@@ -7,14 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from minirag.message_log import Exchange
 from minirag.query import Answer
 
-_RELATIVES = {
-    "chatgpt": "gpt",
-    "o": "gpt",
-    "davinci": "gpt",
-    "mixtral": "mistral",
-    "ministral": "mistral",
-    "gemma": "gemini",
-}
+_RELATIVES = {"chatgpt": "gpt", "o": "gpt", "mixtral": "mistral", "ministral": "mistral", "gemma": "gemini"}
 """Model names of one provider that belong to one family."""
 
 
@@ -31,12 +24,7 @@ def family(model: str) -> str:
 
 
 def conflicts(teacher: str, student: str, judge: str, served: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return one sentence for each reason to doubt; `served` lists the names that each model had in its replies.
-
-    >>> conflicts("gpt-4.1", "llama-3.1-8b", "gpt-6.1-sol", {"gpt-4.1": ["gpt-4.1-a", "gpt-4.1-b"]})
-    ['The judge gpt-6.1-sol is of the family of the teacher gpt-4.1: judges favour their own kind.', \
-'gpt-4.1 was served as gpt-4.1-a, gpt-4.1-b: the model changed within the run.']
-    """
+    """Return one sentence for each reason to doubt; `served` lists the names that each model had in its replies."""
     reasons = []
     for role, model in (("teacher", teacher), ("student", student)):
         if judge == model:

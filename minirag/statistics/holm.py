@@ -23,17 +23,12 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def holm_in_words(p_values: Mapping[str, float | None]) -> str:
-    """Return the risk of several metrics, and which differences remain after the correction; "" for a single one.
-
-    >>> print(holm_in_words({"faithfulness": 0.01, "relevancy": 0.04, "recall": 0.3}))
-    3 metrics: chance alone makes one look different in up to 15 % of evaluations; after Holm's correction: faithfulness
-    """
+    """Return the risk of several metrics, and which differences remain after the correction; "" for a single one."""
     count = sum(p is not None for p in p_values.values())
     if count < 2:
         return ""
     remaining = [name for name, p in holm(p_values).items() if p is not None and p < 1 - LEVEL]
-    risk = min(100.0, 100 * count * (1 - LEVEL))
     return (
-        f"{count} metrics: chance alone makes one look different in up to {risk:.0f} % of evaluations; "
+        f"{count} metrics: chance alone makes one look different in up to {min(100, 5 * count)} % of evaluations; "
         f"after Holm's correction: {', '.join(remaining) or 'none'}"
     )

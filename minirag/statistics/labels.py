@@ -79,12 +79,7 @@ def claims(scores: Scores, questions: Collection[str] | None = None) -> list[Cla
 
 
 def sample(statements: Sequence[Claim], size: int, seed: int = 0) -> list[Claim]:
-    """Return `size` statements at random over all arms, in random order; a larger sample begins with the smaller one.
-
-    >>> statements = [Claim("e001", "base", "It opened.", 1.0), Claim("e001", "base", "It closed.", 0.0)]
-    >>> sample(statements, 1) == sample(statements, 2)[:1]
-    True
-    """
+    """Return `size` statements at random over all arms, in random order; larger samples begin with smaller ones."""
 
     def draw(claim: Claim) -> bytes:
         return hashlib.sha256("\0".join((str(seed), *claim.key)).encode()).digest()

@@ -129,14 +129,6 @@ def test_swapping_the_arms_mirrors_the_interval(rows: list[tuple[float, float, i
 SCORES = st.lists(st.tuples(*[st.none() | st.sampled_from([0.0, 0.25, 1.0])] * 2), min_size=1, max_size=4)
 
 
-def test_unscored_answers_are_counted_by_arm_and_reason_most_frequent_first() -> None:
-    result = compare(
-        [Score(None, "cut off"), None, 0.5, 0.5], [Score(None, "refused")] * 2 + [Score(None, "cut off"), 1]
-    )
-    assert result.unscored == {"base": {"cut off": 1, "no reason given": 1}, "tuned": {"refused": 2, "cut off": 1}}
-    assert result.n_unscored == 3
-
-
 @given(SCORES)
 def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows: list[tuple[float | None, ...]]) -> None:
     base, tuned = ([row[arm] for row in rows] for arm in (0, 1))

@@ -1,4 +1,4 @@
-"""All hand-computed rows of `ragas/scenarios.json`: every metric, as an argument and over HTTP, in any order."""
+"""All hand-computed rows of `ragas/scenarios.json`: every metric, in any order."""
 
 import importlib.util
 import json
@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import Script
-from minirag import EmbeddingModel, evaluate
-from minirag.models import ChatModel
+from minirag import evaluate
 from minirag.offline.reading import parse
-from minirag.service import Service
-from minirag.testing import FunctionChat, completion
+from minirag.testing import FunctionChat
 
 METRICS = ["faithfulness", "answer_relevancy", "context_precision", "context_recall"]
 Scenario = dict[str, Any]
@@ -116,22 +113,6 @@ def test_every_row_and_metric_comes_out_as_computed_by_hand(scenarios: list[Scen
         ("edge-zero-statements", "faithfulness"): "the answer makes no statements",
         ("edge-empty-contexts", "context_precision"): "there are no contexts",
     }
-
-
-def test_the_same_holds_over_http_with_the_real_sdk(scenarios: list[Scenario], grams: ModuleType) -> None:
-    def reply(seen: dict[str, Any]) -> dict[str, Any]:
-        body = seen["body"]
-        if seen["path"].endswith("/embeddings"):
-            data = [
-                {"index": i, "embedding": grams.to_base64(grams.embed(text)), "object": "embedding"}
-                for i, text in enumerate(body["input"])
-            ]
-            return {"object": "list", "model": "grams", "data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}}
-        return completion(answer_from(scenarios, body["messages"]))
-
-    with Script((200, {}, reply)) as script, Service(script.url, "k") as service:
-        judge, embed = ChatModel("judge", service=service), EmbeddingModel("grams", service=service)
-        check(evaluate(rows_of(scenarios), METRICS, judge, embed, workers=4), scenarios)
 
 
 def test_order_workers_rounds_and_concurrency_change_no_bit(scenarios: list[Scenario], grams: ModuleType) -> None:

@@ -99,12 +99,8 @@ def test_a_judge_with_a_stake_and_a_model_that_changed_are_named() -> None:
     )
     assert "of the family of the student" in conflicts("gpt-4.1", "meta/llama-3", "Llama-3.1-70B", {})[0]
     assert "changed within the run" in conflicts("a", "b", "c", {"a": ["a-1", "a-2"]})[0]
-    assert [family(name) for name in ("ft:gpt-4o:x::y", "o4-mini", "Qwen2.5-7B", "mixtral-8x7b")] == [
-        "gpt",
-        "gpt",
-        "qwen",
-        "mistral",
-    ]
+    names = ("ft:gpt-4o:x::y", "o4-mini", "Qwen2.5-7B", "mixtral-8x7b")
+    assert [family(name) for name in names] == ["gpt", "gpt", "qwen", "mistral"]
 
 
 def label(folder: Path, typed: str, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:

@@ -13,7 +13,6 @@ from minirag.cli.rows import judged_answers
 from minirag.evaluation import Row, evaluate
 from minirag.service import Service
 from minirag.statistics.findings import Evaluation, findings
-from minirag.statistics.splits import splits_in_words
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 FOREIGN = "The harbour of Rotterdam closed in 1871."
@@ -56,7 +55,7 @@ def judged(answers: Answers, judge: ChatModel, base: Plant, tuned: Plant) -> dic
         pages=[page for _, page in answers],
         metrics=["faithfulness"],
         scores=evaluate(altered, ["faithfulness"], judge),
-        kinds={"half": ["first" if number < 15 else "second" for number in range(len(answers))]},
+        kinds={},
     )
     return findings(evaluation, "faithfulness")
 
@@ -87,15 +86,3 @@ def test_an_arm_that_loses_a_tenth_of_its_answers_gets_no_verdict(answers: Answe
     assert found["why"] == "3 of 30 answers of tuned are unscored"
     assert found["unscored"]["tuned"] == {"the answer makes no statements": 3}
     assert found["low"] > 0  # what was scored alone would have been called better
-
-
-def test_a_gain_of_some_questions_only_is_found_where_it_is(answers: Answers, judge: ChatModel) -> None:
-    def spoilt_first(number: int, answer: str) -> str:
-        return f"{answer} {FOREIGN}" if number < 15 else answer
-
-    parts = judged(answers, judge, spoilt_first, as_it_is)["breakdown"]["splits"]
-    assert {label: one["verdict"] for label, one in parts["half"].items()} == {
-        "first": "better",
-        "second": "cannot tell",
-    }
-    assert splits_in_words(parts)[0].startswith("by half: first (15) +0.")
