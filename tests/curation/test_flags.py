@@ -28,25 +28,16 @@ PAGE = (
         ("Why did they replace meters?", "they"),
         ("What is the purpose of this agreement?", "this agreement"),
         ("What is its fee?", "its"),
+        ("How does Tarnwick charge for its loggers?", None),
+        ("Does it rain in Tarnwick?", None),
+        ("How did revenue change against the previous year?", None),
+        ("What did revenue in the context of replaced meters do?", None),
+        ("How does the company measure derivatives, and where are these shown?", None),
+        ("What do the directors say about the report of the auditor?", None),
     ],
 )
-def test_a_question_that_leans_on_a_text_its_reader_does_not_see_is_not_stand_alone(text: str, said: str) -> None:
+def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_see(text: str, said: str | None) -> None:
     assert points_elsewhere(text) == said
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "How does Tarnwick charge for its loggers?",
-        "Does it rain in Tarnwick?",
-        "How did revenue change against the previous year?",
-        "What did revenue in the context of replaced meters do?",
-        "How does the company measure derivatives, and where are these shown?",
-        "What do the directors say about the report of the auditor?",
-    ],
-)
-def test_a_question_that_names_what_it_means_stands_alone(text: str) -> None:
-    assert points_elsewhere(text) is None
 
 
 @pytest.mark.parametrize(
