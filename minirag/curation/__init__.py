@@ -4,7 +4,6 @@ from minirag.curation.answers import CLASSES, abstains
 from minirag.curation.chat_file import Checked, check_files, curate_file
 from minirag.curation.examples import review_examples, write_training_file, write_validation_file
 from minirag.curation.questions import DECISIONS, Decision, decided, flag_questions, read_decisions, write_decisions
-from minirag.curation.rules import curate
 
 __all__ = [
     "CLASSES",
@@ -13,7 +12,6 @@ __all__ = [
     "Decision",
     "abstains",
     "check_files",
-    "curate",
     "curate_file",
     "decided",
     "flag_questions",

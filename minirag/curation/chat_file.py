@@ -30,7 +30,7 @@ Problem = tuple[str, str]
 
 
 class Finding(NamedTuple):
-    """One rule broken at one line (from 1; 0 stands for the file as a whole)."""
+    """One broken rule, and its line (from 1; 0 stands for the file as a whole)."""
 
     line: int
     rule: str
@@ -80,14 +80,19 @@ def check_files(
             checked.add(line, *problems)
             if not messages:
                 continue
+            # 1. its length
             tokens = tokenizer.count_messages(messages)
             checked.tokens.append(tokens)
             checked.answer_tokens += sum(tokenizer.count(m["content"]) for m in messages if m["role"] == "assistant")
             if tokens > limit:
                 checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
+            # 2. an eval question that its prompt quotes or nearly asks
             question = parts(messages[:-1]).question
-            if leak := _leak(words(question), evaluated):
-                checked.add(line, ("eval question", f"the prompt holds the eval question {leak[:60]!r}"))
+            own = words(question)
+            for asked, eval_words in evaluated.items():
+                if f" {' '.join(eval_words)} " in f" {' '.join(own)} " or jaccard(eval_words, own) >= NEAR_DUPLICATE:
+                    checked.add(line, ("eval question", f"the prompt holds the eval question {asked[:60]!r}"))
+            # 3. an earlier line that is nearly the same
             earlier = near_duplicates.add(f"{question}\n{messages[-1]['content']}")
             places.append((checked, line))
             if earlier is not None:
@@ -99,19 +104,6 @@ def check_files(
         if examples < FEWEST_EXAMPLES and not is_validation:
             checked.add(0, ("too few", f"{examples} usable examples; services need at least {FEWEST_EXAMPLES}"))
     return results
-
-
-def _leak(prompt_words: list[str], evaluated: Mapping[str, list[str]]) -> str | None:
-    """Return the first eval question that a prompt quotes or nearly asks; `evaluated` has the words of each."""
-    prompt = f" {' '.join(prompt_words)} "
-    return next(
-        (
-            question
-            for question, own in evaluated.items()
-            if f" {' '.join(own)} " in prompt or jaccard(own, prompt_words) >= NEAR_DUPLICATE
-        ),
-        None,
-    )
 
 
 def curate_file(path: Path) -> list[tuple[int, Example]]:
