@@ -10,15 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from minirag.errors import (
-    BadReply,
-    InputError,
-    JobError,
-    JobUnfinished,
-    ServiceError,
-    ServiceRefused,
-    TrainingNotAvailable,
-)
+from minirag import errors
+from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, ServiceRefused
 from minirag.files import write_json
 from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.service import Service
@@ -75,6 +68,11 @@ def listed(
         if last is None or not page.get("has_more") or last == request.get("after"):
             return
         request = {**request, "after": last}
+
+
+def retrieve(service: Service, log: MessageLog | None, id: str, repeat: int = 0) -> Mapping[str, Any]:
+    """Return the state of a job."""
+    return send(service, log, "poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": id}, repeat=repeat)
 
 
 def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
@@ -192,7 +190,7 @@ class FineTuningJob:
     def refresh(self) -> str:
         """Ask the service for the job's state; return the status."""
         self._polls += 1
-        self._update(_retrieve(self._service, self._log, self.id, self._polls))
+        self._update(retrieve(self._service, self._log, self.id, self._polls))
         return self.status
 
     def wait(
@@ -212,8 +210,8 @@ class FineTuningJob:
                 progress(now)
             last = now
             if timeout is not None and waited >= timeout:
-                text = f"Fine-tuning job {self.id} is still {self.status} after {timeout:.0f} s"
-                raise JobUnfinished(f"{text}; run again to wait on.")
+                state = f"is still {self.status} after {timeout:.0f} s"
+                raise JobUnfinished(f"Fine-tuning job {self.id} {state}; run again to wait on.")
             sleep(pause)
             waited += pause
             pause = min(LONGEST_WAIT, pause * 1.5)
@@ -245,9 +243,9 @@ class FineTuningJob:
 
 
 def _existing(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
-    """Return the job of this identity, unless it failed or was cancelled: from the log, or else from the service.
+    """Return the job of this identity, unless it failed or was cancelled.
 
-    The service is asked because its reply to the creation may have been lost.
+    It is looked for in the log, then at the service: the reply to its creation may have been lost.
     """
     state: Mapping[str, Any] | None = None
     for exchange in log or ():
@@ -257,7 +255,7 @@ def _existing(service: Service, log: MessageLog | None, identity: str) -> Mappin
                 state = reply
     if state is None or state.get("status") in {"failed", "cancelled"}:
         return _at_service(service, log, identity)
-    return state if state.get("status") == "succeeded" else _retrieve(service, log, str(state["id"]))
+    return state if state.get("status") == "succeeded" else retrieve(service, log, str(state["id"]))
 
 
 def _at_service(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
@@ -265,12 +263,8 @@ def _at_service(service: Service, log: MessageLog | None, identity: str) -> Mapp
     for job in listed(service, log, "fine_tuning.jobs.list"):
         is_same = (job.get("metadata") or {}).get("minirag") == identity
         if is_same and job.get("status") not in {"failed", "cancelled"}:
-            return _retrieve(service, log, str(job.get("id")))
+            return retrieve(service, log, str(job.get("id")))
     return None
-
-
-def _retrieve(service: Service, log: MessageLog | None, id: str, repeat: int = 0) -> Mapping[str, Any]:
-    return send(service, log, "poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": id}, repeat=repeat)
 
 
 def _start(
@@ -294,7 +288,7 @@ def _outcome(error: ServiceError, address: str, base: str, file: Path) -> Except
     """Return what a refusal to create a job means for the user."""
     words = str(error).rstrip(".")
     if error.code == "training_not_available":
-        return TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
+        return errors.TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
     if error.status == 429 and not isinstance(error, ServiceRefused):
         return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {words}.")
     if error.code in {"model_not_available", "model_not_found"} or error.status == 404:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from minirag import VERSION, costs, curation, prompts, report, statistics
+from minirag import VERSION, costs, curation, prompts, statistics
 from minirag.comparison import ARMS
 from minirag.corpus import Corpus, Settings, StoreBuilder, counted
 from minirag.errors import InputError, JobError, JobUnfinished
@@ -24,6 +24,7 @@ from minirag.metrics.score import Scores
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.query import Answer, QueryEngine
 from minirag.questions import doubts
+from minirag.report import Results, read_losses, write_report
 from minirag.service import Service
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 
@@ -89,9 +90,8 @@ class Run:
     @cached_property
     def training_answers(self) -> dict[str, Answer]:
         """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
-        corpus = self.corpus
-        hidden = set() if self.settings.use_eval_pages else corpus.eval_pages
-        if hidden >= set(corpus.page_of.values()):
+        hidden = set() if self.settings.use_eval_pages else self.corpus.eval_pages
+        if hidden >= set(self.corpus.page_of.values()):
             raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
         answers = self.corpus.ask({"teacher": self._engine(self.teacher)}, "train", hidden)
         return {id: answer for (_, id), answer in answers.items()}
@@ -133,10 +133,7 @@ class Run:
 
     @cached_property
     def tuned(self) -> str | None:
-        """The tuned model's name: the one in the settings, or that of the finished job (`job.json`).
-
-        None if the job gives no model; the other arms are evaluated all the same.
-        """
+        """The tuned model's name: that in the settings, or that of the finished job; None if it gives no model."""
         if self.settings.tuned is not None:
             return self.settings.tuned
         self.training_file.require(self.fewest_examples)
@@ -260,8 +257,8 @@ class Run:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: what all calls of this folder have cost, and whether training pays for itself."""
-        is_elsewhere = self.settings.tuned or not self.tuned  # what training has cost there is not known
-        training = None if is_elsewhere else self.training_report["usd"]
+        known = self.tuned is not None and self.settings.tuned is None  # else it was trained elsewhere
+        training = self.training_report["usd"] if known else None
         calls: dict[str, list[Any]] = {arm: [] for arm in self.arms}
         for (arm, _), answer in self.answers.items():
             calls[arm].append([draft.exchange for draft in answer.drafts])
@@ -270,22 +267,22 @@ class Run:
         return result
 
     @property
-    def results(self) -> report.Results:
+    def results(self) -> Results:
         """What the report shows."""
-        return report.Results(
+        return Results(
             questions=self.corpus.of_split("eval"),
             answers=self.answers,
             scores=self.scores,
             comparison=self.comparison,
             costs=self.costs,
-            losses=None if self.job_id is None else report.read_losses(self.log, self.job_id),
+            losses=None if self.job_id is None else read_losses(self.log, self.job_id),
             facts=self.facts(),  # last: it reads the log that the steps before have written
         )
 
     @cached_property
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
-        return report.write_report(self.folder, self.results)
+        return write_report(self.folder, self.results)
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""

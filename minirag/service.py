@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,7 +100,8 @@ class Service:
         address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
         self._base_url = address if client is None else str(client.base_url)
         self.address = _public_address(self._base_url)
-        if client is None and not insecure_http and self.address.startswith("http:") and not is_loopback(self.address):
+        is_plain = self.address.startswith("http:") and not is_loopback(self.address)
+        if is_plain and client is None and not insecure_http:
             remedy = "anyone in between can read documents and key; use https, or --insecure-http"
             raise InputError(f"{self.address} is plain http: {remedy}.")
         self.name = name or self.address
@@ -183,29 +185,24 @@ class Service:
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
         reply, failure = None, None
         try:
-            seconds = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
+            allowed = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
             is_method = call.endpoint.endswith((".retrieve", ".list", ".cancel"))
             method = _METHODS.get(call.endpoint, call.endpoint if is_method else f"{call.endpoint}.create")
-            raw = self.raw(method, arguments or call.request, seconds, call.model)
+            raw = self.raw(method, arguments or call.request, allowed, call.model)
             reply = self._json(raw.content)
             reply = read(call, reply)
-        except ServiceError as error:
-            failure, reply = error, redact_json(reply)
-        exchange = replace(
-            call,
-            response=reply,
-            error=None if failure is None else failure.to_json(),
-            started=started,
-            seconds=round(time.monotonic() - clock, 4),
-        )
-        return exchange, failure
+        except ServiceError as refused:
+            failure, reply = refused, redact_json(reply)
+        error = None if failure is None else failure.to_json()
+        seconds = round(time.monotonic() - clock, 4)
+        return replace(call, response=reply, error=error, started=started, seconds=seconds), failure
 
     def raw(self, method: str, arguments: Mapping[str, Any], seconds: float, model: str = "") -> Any:
         """Return the SDK's raw response to one request that is sent once. Raises ServiceError."""
         resource, _, name = method.rpartition(".")
-        send = getattr(attrgetter(resource)(self.client).with_raw_response, name)
+        send = partial(getattr(attrgetter(resource)(self.client).with_raw_response, name), **arguments)
         try:
-            return within(seconds, lambda: send(**arguments))
+            return within(seconds, send)
         except DeadlinePassed:
             raise ServiceError(f"{self.address} did not answer within {seconds:g} s.", transient=True) from None
         except Exception as error:
