@@ -64,6 +64,8 @@ _REFUSAL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DETERMINERS = frozenset("the a an our its their his her this these all in on".split())
+_ASIDE = re.compile(r"\([^()]*\)|(?<!\w)/[^/]{1,30}/")
+"""Remarks in brackets, which no question should repeat."""
 _LEAD = re.compile(
     r"^(?:In|On|At|By|Since|After|Before|During|Unlike|As|Over|Of|When|While|If|For|Under|Although|Later|Then)\b"
     r"[^,]{1,60}, (?=\S)"
@@ -229,7 +231,7 @@ def _questions(sentence: str) -> list[str]:
             else ["{}是什么？", "关于{}有什么说明？"]
         )
         return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
-    text = _LEAD.sub("", " ".join(text.split())) or "it"
+    text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split())) or "it"
     if text.split()[0].lower() in _DETERMINERS:
         text = text[0].lower() + text[1:]
     telling = sorted(sorted(range(len(words := text.split())), key=lambda i: -_telling(words[i]))[:10])
