@@ -15,11 +15,11 @@ p7-afaf3782 77 126 11
 
 import hashlib
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
-from functools import lru_cache, partial
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -28,6 +28,8 @@ from minirag.errors import InputError
 from minirag.text import Tokenizer, encoding, sentence_spans
 
 MIN_SIZE = 16
+LONGEST = 32
+"""A chunk has at most this many characters per token of its size, so that counting takes a bounded time."""
 
 # Both vocabularies split every text at a joint, whatever stands further left or right, so the tokens of the two sides
 # add up: before white space other than a line end, between a line end and text, between a letter or digit and a mark.
@@ -35,14 +37,14 @@ MIN_SIZE = 16
 _JOINT = re.compile(
     r"(?<=\S)(?=[^\S\r\n\x1c-\x1f])|(?<=\n)(?=[^\s/])|(?<=[A-Za-z0-9ぁ-ゖァ-ヺ一-龥])(?=[!-&(-/:-@[-`{-~。！？，、；：])"
 )
+_BLANK_LINE = re.compile(r"\n\s*\n\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A contiguous slice of one source's text: `text == source_text[start:end]`, in characters, all on one page.
 
-    `tokens` is the exact count of `text`. `id` names page and content: it is the same in every run as long as the
-    source, the place and the text are.
+    `tokens` is the exact count of `text`. `id` is the same in every run as long as source, place and text are.
     """
 
     id: str
@@ -80,7 +82,7 @@ def chunk(
     """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
-    Blank pages give no chunk. With an `executor` of `concurrent.futures` its `map` cuts the pages.
+    Blank pages give no chunk. The `map` of an `executor` of `concurrent.futures` cuts the pages, if one is passed.
 
     Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`.
     """
@@ -90,11 +92,11 @@ def chunk(
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
     pages = list(pages)
     cut = partial(_cut, tokenizer=encoding(tokenizer), size=size, overlap=overlap)
-    texts = [page.text for page in pages]
+    spans_by_page = (executor.map if executor else map)(cut, [page.text for page in pages])
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
-    for page, spans in zip(pages, executor.map(cut, texts, chunksize=32) if executor else map(cut, texts), strict=True):
+    for page, spans in zip(pages, spans_by_page, strict=True):
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
         for start, end, tokens in spans:
@@ -112,114 +114,80 @@ def chunk(
 
 def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple[int, int, int]]:
     """Return the (start, end, tokens) of the chunks of a page's text."""
-    if len(text) <= 4 * size and (tokens := tokenizer.count(text)) <= size:  # most pages, if chunks are large
-        return [(0, len(text), tokens)] if text else []
     borders = [end for _, end in sentence_spans(text)]
-    counted = _CountedText(text, borders, tokenizer)
+    counter = _Counter(text, borders, tokenizer)
+    count = counter.count
     spans: list[tuple[int, int, int]] = []
     start = end = 0
     while end < len(text):
-        following = bisect_right(borders, end)
+        after = bisect_right(borders, end)  # the place of the next border in `borders`
 
-        # Start with whole sentences of the chunk before, as many as the overlap holds and leave room for the next.
-        shared = borders[bisect_right(borders, max(start, counted.back(end, overlap))) : following - 1]
+        # Start with whole sentences of the chunk before, as many as the overlap holds and leave room for the next one.
+        shared = borders[bisect_right(borders, start) : after]
         start = end
-        if end in borders:
-            for border in shared:
-                if counted.tokens(border, end) <= overlap and counted.tokens(border, borders[following]) <= size:
-                    start = border
-                    break
+        for border in reversed(shared[:-1]) if end in shared else ():
+            if count(border, end) > overlap:
+                break
+            if count(border, borders[after]) <= size:
+                start = border
 
         # End with the last sentence that fits, or with a paragraph that ends in the last quarter before that.
-        ends = borders[following : bisect_right(borders, counted.reach(start, size))]
-        last = next((border for border in reversed(ends) if counted.tokens(start, border) <= size), 0)
-        quarter = counted.back(last, size // 4)
-        paragraphs = [b for b in ends if quarter <= b <= last < len(text) and _ends_paragraph(text, b)]
-        if not last:
-            end = _cut_sentence(counted, start, size)
-        elif paragraphs and counted.tokens(paragraphs[-1], last) <= size // 4:
-            end = paragraphs[-1]
+        reach = bisect_right(borders, start + LONGEST * size)
+        first_too_far = bisect_right(borders, size, after, max(after, reach), key=partial(count, start))
+        if first_too_far == after:  # not even one sentence fits: cut between words, or between tokens of a long word
+            end = counter.token_border(start, size) or start + tokenizer.prefix(text[start:], size)
+            end = min(end, borders[after])
+            words = text[start:end].rsplit(None, 1)
+            if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
+                end -= len(words[1])
+            while count(start, end) > size:  # a space that now ends the text may be a token more
+                end -= 1
         else:
-            end = last
-        spans.append((start, end, counted.tokens(start, end)))
+            end = last = borders[first_too_far - 1]
+            for border in reversed(borders[after:first_too_far]):
+                if last == len(text) or count(border, last) > size // 4:
+                    break
+                if _BLANK_LINE.search(text, max(0, border - 8), border):
+                    end = border
+                    break
+        spans.append((start, end, count(start, end)))
     return spans
 
 
-def _ends_paragraph(text: str, end: int) -> bool:
-    before = text[max(0, end - 8) : end]
-    return before[-2:].isspace() and before[len(before.rstrip()) :].count("\n") > 1
-
-
-def _cut_sentence(counted: "_CountedText", start: int, size: int) -> int:
-    """Return where a chunk ends between words, or between tokens if even one word is too large."""
-    text = counted.text
-    end = counted.token_border(start, size) or start + counted.tokenizer.prefix(text[start:], size)
-    words = text[start:end].rsplit(None, 1)
-    if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
-        end -= len(words[1])
-    while counted.tokens(start, end) > size:  # a space that now ends the text may be a token more
-        end -= 1
-    return end
-
-
-class _CountedText:
-    """A text whose slices are counted exactly without encoding more of them than their ends.
+class _Counter:
+    """Counts the tokens of slices of a text exactly, encoding no more of a slice than its ends.
 
     The text is cut at a joint near each sentence border, and each piece is encoded once: `before[i]` is the number of
     tokens before `cuts[i]`.
     """
 
     def __init__(self, text: str, borders: Sequence[int], tokenizer: Tokenizer) -> None:
-        self.text = text
-        self.tokenizer = tokenizer
+        self.text, self.tokenizer = text, tokenizer
         places = [*borders, *range(4000, len(text), 4000)]  # also in sentences without an end, such as tables
         joints = [_JOINT.search(text, place - 1, place + 200) for place in places]
         self.cuts = sorted({0, *[joint.start() for joint in joints if joint], len(text)})
         pieces = [text[start:end] for start, end in pairwise(self.cuts)]
         self.before = [0, *accumulate(map(tokenizer.count, pieces))]
 
-    def tokens(self, start: int, end: int) -> int:
+    def count(self, start: int, end: int) -> int:
         """Return the tokens of `text[start:end]`: those between two cuts, corrected at both ends."""
-        first = bisect_right(self.cuts, start) - 1
-        last = bisect_right(self.cuts, end) - 1
-        joint = _JOINT.search(self.text, start + 1, self.cuts[last] + 1)
-        if joint is None or joint.start() > self.cuts[last]:
-            return self._count(start, end)
-        between = self.before[last] - self.before[first]
-        outside = self._count(self.cuts[first], joint.start()) - self._count(start, joint.start())
-        return between - outside + self._count(self.cuts[last], end)
+        text, cuts, count = self.text, self.cuts, self.tokenizer.count
+        first, last = bisect_right(cuts, start) - 1, bisect_right(cuts, end) - 1
+        joint = _JOINT.search(text, start + 1, cuts[last] + 1)
+        if joint is None or joint.start() > cuts[last]:
+            return count(text[start:end])
+        before_start = count(text[cuts[first] : joint.start()]) - count(text[start : joint.start()])
+        return self.before[last] - self.before[first] - before_start + count(text[cuts[last] : end])
 
     def token_border(self, start: int, tokens: int) -> int | None:
-        """Return where so many tokens from `start` end if a token of the page ends there, else None."""
+        """Return where so many tokens from `start` end if a token of the page ends there too, else None."""
         cut = self.cuts[bisect_right(self.cuts, start) - 1]
         joint = _JOINT.search(self.text, start + 1, start + 4000)
         if joint is None or start - cut > 5000:  # a very long word
             return None
-        before = self.tokens(cut, joint.start()) - self.tokens(start, joint.start())
-        for count in (before + tokens, before + tokens - 1):  # one less if a token of the page goes on at `start`
-            end = cut + self.tokenizer.prefix(self.text[cut:], count)
-            if self.tokens(start, end) == tokens:
+        before = self.count(cut, joint.start()) - self.count(start, joint.start())
+        for number in (before + tokens, before + tokens - 1):  # one less if a token of the page goes on at `start`
+            end = cut + self.tokenizer.prefix(self.text[cut:], number)
+            if self.count(start, end) == tokens:
                 return end
         return None
-
-    def reach(self, start: int, tokens: int) -> int:
-        """Return an offset that no slice of so many tokens from `start` passes."""
-        past = bisect_right(self.before, self.before[bisect_left(self.cuts, start)] + tokens)
-        end = self.cuts[past] if past < len(self.cuts) else len(self.text)
-        if end - start > 8 * tokens:  # a long word or table; the end of the prefix may be split in another way
-            end = start + self.tokenizer.prefix(self.text[start:end], tokens + 8)
-        return end
-
-    def back(self, end: int, tokens: int) -> int:
-        """Return an offset before which no slice of so many tokens begins that ends at `end`."""
-        last = bisect_right(self.cuts, end) - 1
-        return self.cuts[max(bisect_left(self.before, self.before[last] - tokens) - 1, 0)]
-
-    def _count(self, start: int, end: int) -> int:
-        return _count(self.tokenizer.name, self.text[start:end])
-
-
-@lru_cache(4096)
-def _count(name: str, text: str) -> int:
-    """Count with the last results cached: many slices start or end with the same words."""
-    return encoding(name).count(text)
