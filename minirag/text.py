@@ -6,13 +6,10 @@ because tiktoken's own table is wrong for tuned models and lacks the newer ones.
 
 >>> for_model("ft:gpt-4o-mini:acme::9xyz").count("Basic net income per share")
 5
->>> print(for_model("llama3").label)
-UTF-8 bytes, an upper bound: the vocabulary of llama3 is not known
 """
 
 import lzma
 import re
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,8 +22,7 @@ from minirag.errors import InputError
 if TYPE_CHECKING:
     import tiktoken
 
-# A sentence may end where one of these marks is followed by its pattern. One search per mark is ten times as fast as
-# one search for all of them.
+# A sentence may end where a mark is followed by its pattern. One search per mark is ten times as fast as one for all.
 _LATIN_END = r"""(?<![.!?…]{2}) [.!?…]*+ ["'”’»›)\]]*+ \s+"""  # white space is required: not in 3.5 or example.com
 _CJK_END = r"[。！？｡]* [」』”’）》】]* \s*"
 _LINE_END = r"""
@@ -41,12 +37,9 @@ _SENTENCE_ENDS = {
 _LETTERS = re.compile(r"\w*")
 _BEFORE_NAMES = frozenset("mr mrs ms dr prof st messrs gov hon rev gen col lt sgt rep sen capt vs cf bzw hr fr".split())
 _BEFORE_NUMBERS = frozenset("no nos nr fig figs sec secs art vol pp ch para approx abs".split())
-_ABBREVIATIONS = (
-    _BEFORE_NAMES
-    | _BEFORE_NUMBERS
-    | frozenset(
-        "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split()
-    )
+_ABBREVIATIONS = _BEFORE_NAMES.union(
+    _BEFORE_NUMBERS,
+    "jr sr inc ltd co corp etc al dept est eds usw jan feb mar apr jun jul aug sep sept oct nov dec".split(),
 )
 _OPENERS = frozenset(  # a sentence starts here rather than goes on after "Inc." or "J."
     "the this these those that a an in on at as it its we our he his she her they their there if when while for from "
@@ -71,8 +64,6 @@ _MODELS = (
     ("cl100k_base", re.compile(r"(?:gpt-4|gpt-3\.?5|text-embedding-3|(?:text-embedding-)?ada-002)(?=[-:]|$)")),
 )
 _LONG_SPACE = re.compile(r"(\s{500000})")  # tiktoken panics on one run of about a million white-space characters
-_LOADED: dict[str, "tiktoken.Encoding"] = {}
-_LOADING = threading.Lock()
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -109,9 +100,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 def _is_abbreviation(text: str, stop: int, after: int) -> bool:
     """Return True if the full stop at `stop` belongs to an abbreviation, an initial, a list number or an ordinal."""
-    if (
-        stop > 6 and text[stop - 7 : stop].isalpha()
-    ):  # longer than every abbreviation, as most words are; only for speed
+    if stop > 6 and text[stop - 7 : stop].isalpha():  # most words are longer than every abbreviation
         return False
     words = text[max(0, stop - 12) : stop].rsplit(None, 1)
     word = words[-1].lstrip("([{\"'“„‘«").lower() if words else ""
@@ -131,8 +120,7 @@ def _is_abbreviation(text: str, stop: int, after: int) -> bool:
 class Tokenizer:
     """Counts the tokens of text and of chat messages; get one from `for_model` or `encoding`.
 
-    `name` is one of `ENCODINGS`, `exact` tells whether the counts are the model's own, and `label` says what is
-    counted and why. The vocabulary is loaded at the first count.
+    `name` is one of `ENCODINGS`, `exact` tells whether the counts are the model's own, `label` says what is counted.
     """
 
     name: str
@@ -169,23 +157,21 @@ class Tokenizer:
     def prefix(self, text: str, limit: int) -> int:
         """Return how many characters from the start of `text` make at most `limit` tokens, cut at a token border.
 
-        Never cuts inside a character. At least one character fits where `limit` is 4 or more.
+        At least one character fits where `limit` is 4 or more.
 
         >>> encoding("o200k_base").prefix("Basic net income per share", 3)
         16
         """
         length = 0
         tokens: list[int] = []
-        while (
-            length < len(text) and len(tokens) < limit + 10
-        ):  # the last tokens of a text that is cut off are not its own
+        while length < len(text) and len(tokens) < limit + 10:  # the last tokens of a cut text are not its own
             length = min(len(text), 2 * length + 4 * limit + 16)
             tokens = self.encode(text[:length])
         if len(tokens) > limit:
             first = tokens[:limit]
             encoded = bytes(first) if self.name == BYTES else _load(self.name).decode_bytes(first)
             length = min(length, max(1, len(encoded.decode("utf-8", "ignore"))))
-        while self.count(text[:length]) > limit:  # a shorter text may be split differently, and have a token more
+        while self.count(text[:length]) > limit:  # the cut text may be split differently and have a token more
             length -= 1
         return length
 
@@ -237,23 +223,16 @@ def _count(tokenizer: Tokenizer, text: str) -> int:
     return tokenizer.count(text)
 
 
+@lru_cache
 def _load(name: str) -> "tiktoken.Encoding":
     """Unpack a vocabulary: one byte for the length of each token in order of rank, a zero, and all tokens."""
-    if name in _LOADED:
-        return _LOADED[name]
     import tiktoken
 
-    path = Path(__file__).with_name("data") / f"{name}.xz"
-    with _LOADING:  # threads that start together must not load it twice
-        if name not in _LOADED:
-            try:
-                lengths, _, tokens = lzma.decompress(path.read_bytes()).partition(b"\0")
-            except (OSError, lzma.LZMAError, EOFError) as error:
-                raise InputError(f"Reinstall minirag: its vocabulary {path} cannot be read ({error}).") from error
-            ends = accumulate(lengths)
-            numbers = {tokens[end - n : end]: rank for rank, (n, end) in enumerate(zip(lengths, ends, strict=True))}
-            _LOADED[name] = tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=numbers, special_tokens={})
-    return _LOADED[name]
+    packed = Path(__file__).with_name("data") / f"{name}.xz"
+    lengths, _, tokens = lzma.decompress(packed.read_bytes()).partition(b"\0")
+    ends = accumulate(lengths)
+    numbers = {tokens[end - n : end]: rank for rank, (n, end) in enumerate(zip(lengths, ends, strict=True))}
+    return tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=numbers, special_tokens={})
 
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"

@@ -9,7 +9,6 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -19,9 +18,6 @@ from minirag.chunker import Chunk
 from minirag.errors import StoreError
 from minirag.files import write_atomically, write_json, write_jsonl
 from minirag.models import Embedder
-
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError, SyntaxError, TokenError)
-"""What reading damaged index files raises; the last two come from numpy's parser of .npy headers."""
 
 
 class Hit(NamedTuple):
@@ -47,8 +43,8 @@ class Store(Protocol):
 class VectorStore:
     """Chunks and their vectors, float32 of shape (n, dimensions), unit length; `model` made the vectors.
 
-    Vectors of another length are copied and normalised. Raises StoreError if their number is not that of the chunks,
-    or if one is zero or not finite.
+    Vectors that are not of unit length are normalised in a copy. Raises StoreError if their number is not that of the
+    chunks, or if one is zero or not finite.
 
     >>> import numpy as np
     >>> chunks = [Chunk("p1-a", "a.txt", 1, 0, 3, 1, "Cat"), Chunk("p1-b", "a.txt", 1, 3, 6, 1, "Dog")]
@@ -64,7 +60,13 @@ class VectorStore:
             )
         squares = np.einsum("ij,ij->i", vectors, vectors)
         if vectors.dtype != np.float32 or not np.all(np.abs(squares - 1) < 1e-4):
-            vectors = unit_rows(vectors, chunks)
+            norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+            for chunk, norm in zip(chunks, norms[:, 0], strict=True):
+                if not 0 < norm < np.inf:
+                    raise StoreError(
+                        f"The vector of chunk {chunk.id} is zero or not finite; check the embedding model."
+                    )
+            vectors = (vectors / norms).astype(np.float32)
         self.chunks = chunks
         self.vectors = vectors
         self.model = model
@@ -99,9 +101,8 @@ class VectorStore:
         k = min(k, len(rows))
         if k < 1:
             return []
-        # A float32 score is off by at most d/2 · eps, so whatever belongs to the best k is at most d · eps below the
-        # k-th float32 score. These candidates alone are scored in float64, row by row: the result depends neither on
-        # how the product was computed nor on the order of its sums.
+        # A float32 score is off by at most d/2 · eps, so the best k are at most d · eps below the k-th float32 score.
+        # Only these candidates are scored in float64, row by row: the result is the same on every machine.
         scores = (self.vectors @ query)[rows]
         kth = np.partition(scores, len(scores) - k)[len(scores) - k]
         candidates = rows[scores >= kth - self.dimensions * np.finfo(np.float32).eps]
@@ -112,7 +113,7 @@ class VectorStore:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which holds the checksums of both."""
         path = Path(folder)
-        (path / "index.json").unlink(missing_ok=True)  # a crash must not leave an index.json for other files
+        (path / "index.json").unlink(missing_ok=True)  # a crash must not leave it beside other files than its own
         write_jsonl(path / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
         write_atomically(path / "vectors.npy", lambda file: np.save(file, self.vectors, allow_pickle=False))
         facts = {
@@ -138,30 +139,18 @@ class VectorStore:
             chunks = [Chunk.from_json(json.loads(line)) for line in lines.splitlines()]
             vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
             made_by, shape = facts["model"], (facts["count"], facts["dimensions"])
-            intact = (
-                vectors.dtype == np.float32
-                and (len(chunks), vectors.shape[1]) == vectors.shape == shape
-                and hashlib.sha256(lines).hexdigest() == facts["chunks_sha256"]
-                and zlib.crc32(vectors) == facts["vectors_crc32"]
-            )
-        except _DAMAGE as error:
-            raise StoreError(f"There is no usable index in {path} ({type(error).__name__}); build it again.") from error
-        if not intact:
-            raise StoreError(f"The index in {path} is damaged or mixed from several; build it again.")
+            if vectors.dtype != np.float32 or not (len(chunks), vectors.shape[1]) == vectors.shape == shape:
+                raise ValueError("the files are of several indexes")
+            if (hashlib.sha256(lines).hexdigest(), zlib.crc32(vectors)) != (
+                facts["chunks_sha256"],
+                facts["vectors_crc32"],
+            ):
+                raise ValueError("a file was changed")
+        except Exception as error:  # damaged files raise whatever their parsers do
+            raise StoreError(f"There is no usable index in {path} ({error!r:.100}); build it again.") from error
         if model is not None and made_by != model:
             raise StoreError(f"The index in {path} was made by {made_by!r:.80}, not by {model!r}; build it again.")
         return cls(chunks, vectors, made_by)
-
-
-def unit_rows(rows: NDArray[np.float32], chunks: Sequence[Chunk]) -> NDArray[np.float32]:
-    """Return a float32 copy of the chunks' vectors with unit length. Raises StoreError if one has no direction."""
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    usable = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
-    if not usable.all():
-        first = chunks[int(np.argmin(usable))].id
-        raise StoreError(f"The vector of chunk {first} is zero or not finite; check the embedding model.")
-    unit: NDArray[np.float32] = (rows / norms).astype(np.float32)
-    return unit
 
 
 def unit_queries(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

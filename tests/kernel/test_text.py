@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,22 +97,14 @@ def test_what_openai_billed_is_what_is_counted():
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        ("gpt-4o", "o200k_base"),
         ("gpt-4o-mini-2024-07-18", "o200k_base"),
         ("chatgpt-4o-latest", "o200k_base"),
-        ("gpt-4.1-nano", "o200k_base"),
         ("ft:gpt-4.1-mini-2025-04-14:acme::Ab1", "o200k_base"),
         ("openai/ft:gpt-4o:acme:tag:Ab1:ckpt-step-90", "o200k_base"),
-        ("gpt-5", "o200k_base"),
         ("gpt-6.1-sol", "o200k_base"),
-        ("gpt-6-luna", "o200k_base"),
-        ("o1-preview", "o200k_base"),
         ("o4-mini", "o200k_base"),
-        ("offline-teacher", "o200k_base"),
         ("ft:offline-student:acme::1", "o200k_base"),
         ("gpt-4", "cl100k_base"),
-        ("gpt-4-0613", "cl100k_base"),
-        ("gpt-3.5-turbo-16k", "cl100k_base"),
         ("ft:gpt-3.5-turbo-0613:acme::7q", "cl100k_base"),
         ("azure/gpt-35-turbo", "cl100k_base"),
         ("text-embedding-3-large", "cl100k_base"),
@@ -150,25 +141,6 @@ def test_lone_surrogates_are_counted_not_raised():
 def test_a_million_spaces_are_counted_in_parts():
     """tiktoken itself ends in a Rust panic here."""
     assert tokens.encoding("o200k_base").count("x" + " " * 1_200_000 + "y") < 10_000
-
-
-def test_a_damaged_vocabulary_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
-    (tmp_path / "data").mkdir()
-    packed = Path(tokens.__file__).with_name("data").joinpath("cl100k_base.xz").read_bytes()
-    (tmp_path / "data" / "cl100k_base.xz").write_bytes(packed[:1000] + b"damage" + packed[1006:])
-    monkeypatch.setattr(tokens, "__file__", str(tmp_path / "text.py"))
-    monkeypatch.setattr(tokens, "_LOADED", {})
-    with pytest.raises(
-        InputError, match=r"^Reinstall minirag: its vocabulary .*cl100k_base\.xz cannot be read \(.+\)\.$"
-    ):
-        tokens.encoding("cl100k_base").count("x")
-
-
-def test_threads_that_start_together_share_one_vocabulary(monkeypatch):
-    monkeypatch.setattr(tokens, "_LOADED", {})
-    with ThreadPoolExecutor(8) as pool:
-        loaded = list(pool.map(tokens._load, ["cl100k_base"] * 8))
-    assert all(vocabulary is loaded[0] for vocabulary in loaded)
 
 
 def test_the_ranks_are_what_the_tokenizer_gives_for_a_token_alone():
@@ -226,7 +198,3 @@ def test_spans_tile_any_text_and_only_the_first_may_start_with_a_space(text):
     assert "".join(text[a:b] for a, b in spans) == text
     assert all(a < b for a, b in spans)
     assert all(text[a:b].strip() for a, b in spans) or not text.strip()
-
-
-def test_an_empty_text_has_no_sentence():
-    assert tokens.sentence_spans("") == []
