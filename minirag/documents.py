@@ -9,19 +9,18 @@ import hashlib
 import ipaddress
 import os
 import re
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from minirag.errors import DocumentError, InputError
-from minirag.pdf import MEMORY, PAGE_SECONDS, clean_characters, clean_pages, read_pdf
-
-if TYPE_CHECKING:
-    import httpx
+from minirag.pdf import clean_characters, clean_pages, read_pdf
 
 Source = str | os.PathLike[str]
 
@@ -31,7 +30,6 @@ MAX_REDIRECTS = 5
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
-_CONTROLS = re.compile("[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
 _HEADING = r"\n(?=#{1,6} )"
 _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
@@ -77,8 +75,6 @@ def load(
     cache: Source | bool | None = True,
     timeout: float = 60.0,
     max_bytes: int = 256 * 2**20,
-    page_seconds: float = PAGE_SECONDS,
-    page_memory: int = MEMORY,
     executor: Executor | None = None,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
@@ -89,10 +85,9 @@ def load(
 
     An address may be in a private network, but a redirect may not lead from a public address into one.
 
-    `workers`    processes to read a PDF with; default one a core, with an executor one
+    `workers`    processes to read a PDF with; default one a core, or one if there is an executor
     `cache`      the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
     `timeout`, `max_bytes`  the seconds that an address may take; the size of a document
-    `page_seconds`, `page_memory`  seconds of computing and bytes of memory that a page of a PDF may take
     `executor`   of `concurrent.futures`; its `map` reads the documents
 
     Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
@@ -102,13 +97,11 @@ def load(
         names += [source] if isinstance(source, (str, os.PathLike)) else source
     if not names:
         raise InputError("No document was given; name at least one file or address.")
-    if cache is True:  # by the XDG rules, which ignore a relative path
-        configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        cache = (configured if configured.is_absolute() else Path.home() / ".cache") / "minirag"
+    if cache is True:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minirag"
     folder = Path(cache).absolute() if cache else None
     workers = 1 if workers is None and executor is not None else workers
-    pdf_options = {"workers": workers, "cache": folder, "page_seconds": page_seconds, "page_memory": page_memory}
-    read = partial(_read_document, timeout, max_bytes, pdf_options)
+    read = partial(_read_document, timeout=timeout, max_bytes=max_bytes, workers=workers, cache=folder)
     pages = Pages()
     sources_by_hash: dict[str, str] = {}
     for document in map(read, names) if executor is None else executor.map(read, names):
@@ -123,34 +116,41 @@ def load(
     return pages
 
 
-def _read_document(timeout: float, max_bytes: int, pdf_options: dict[str, Any], source: Source) -> Pages:
+def _read_document(source: Source, *, timeout: float, max_bytes: int, workers: int | None, cache: Path | None) -> Pages:
     """Return the pages of one document."""
     name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()  # a name of broken bytes must be printable
     if isinstance(source, str) and _ADDRESS.match(source):
         data, suffix, media_type, charset = _download(source, timeout, max_bytes)
     else:
         data, suffix, media_type, charset = _read_file(Path(source), name, max_bytes), Path(source).suffix, "", None
-    kind = _kind(name, data, suffix.lower(), media_type)
-    if kind == "pdf":
-        raw = read_pdf(data, name, **pdf_options)
+    if not data:
+        raise DocumentError(f"{name} is empty; check that it was saved.")
+    if media_type == "text/html" or _HTML.match(data) or suffix.lower() in (".html", ".htm"):
+        raise DocumentError(f"{name} is HTML; save it as PDF or plain text and give that.")
+
+    errors: dict[int, str] = {}  # page number -> why it could not be read
+    if data[:1024].lstrip().startswith(b"%PDF-") or media_type == "application/pdf" or suffix.lower() == ".pdf":
+        raw = read_pdf(data, name, workers=workers, cache=cache)
         texts, removed = clean_pages([page.text for page in raw])
-        errors = [page.error for page in raw]
+        errors = {number: page.error for number, page in enumerate(raw, 1) if page.error}
     else:
         text = _decode(name, data, charset or "utf-8")
         if "\f" in text.strip():
             texts, removed = clean_pages(text.strip("\f").split("\f"))
         else:
             text, removed = clean_characters(text)
-            texts = _blocks(text, markdown=kind == "markdown")
-        errors = [None] * len(texts)
-    if any(errors) and not any(texts):
-        raise DocumentError(f"{name} has no readable page ({next(filter(None, errors))}); save it as a new PDF.")
+            texts = _blocks(text, markdown=media_type == "text/markdown" or suffix.lower() in _MARKDOWN_SUFFIXES)
     if not any(texts):
-        raise DocumentError(f"{name} holds no text; if it is scanned, run OCR on it first.")
+        reason = next(iter(errors.values()), None)
+        problem = (
+            f"has no readable page ({reason})" if reason else "holds no text; if it is scanned, run OCR on it first"
+        )
+        raise DocumentError(f"{name} {problem}.")
+
     pages = Pages(sha256={name: hashlib.sha256(data).hexdigest()})
     pages += [Page(number, name, text) for number, text in enumerate(texts, 1)]
     pages.removed += removed
-    pages.empty += [EmptyPage(name, page.number, errors[page.number - 1]) for page in pages if not page.text]
+    pages.empty += [EmptyPage(name, page.number, errors.get(page.number)) for page in pages if not page.text]
     return pages
 
 
@@ -169,31 +169,14 @@ def _read_file(path: Path, name: str, max_bytes: int) -> bytes:
     return data
 
 
-def _kind(name: str, data: bytes, suffix: str, media_type: str) -> str:
-    """Return "pdf", "markdown" or "text". Raises DocumentError if the document is empty or HTML."""
-    start = data[:1024]
-    if not data:
-        raise DocumentError(f"{name} is empty; check that it was saved.")
-    if media_type == "application/pdf" or start.lstrip().startswith(b"%PDF-"):
-        return "pdf"
-    html = suffix not in (".txt", *_MARKDOWN_SUFFIXES) and _HTML.match(start)
-    if html or media_type in ("text/html", "application/xhtml+xml") or suffix in (".html", ".htm"):
-        raise DocumentError(f"{name} is HTML; save it as PDF or plain text and give that.")
-    if suffix == ".pdf" and not media_type.startswith("text/"):
-        return "pdf"
-    return "markdown" if suffix in _MARKDOWN_SUFFIXES or media_type == "text/markdown" else "text"
-
-
 def _decode(name: str, data: bytes, encoding: str) -> str:
-    """Return the text of a document that is no PDF. Raises DocumentError if it is none, or in an unknown encoding."""
+    """Return the text of a document that is no PDF. Raises DocumentError if it is none, or in another encoding."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    elif data.startswith(codecs.BOM_UTF8):
-        encoding = "utf-8-sig"
     try:
-        text = data.decode(encoding)
-        if len(_CONTROLS.findall(text)) * 10 > len(text):
-            raise ValueError("more than a tenth of it is control characters")
+        text = data.decode(encoding).removeprefix("\ufeff")
+        if text.count("\0") * 10 > len(text):
+            raise ValueError("a tenth of it is NUL characters")
     except (ValueError, LookupError) as error:
         raise DocumentError(f"{name} is no PDF or {encoding} text ({error}); save it as PDF or as UTF-8.") from error
     return text
@@ -219,80 +202,53 @@ def _blocks(text: str, *, markdown: bool) -> list[str]:
 
 def _download(address: str, timeout: float, max_bytes: int) -> tuple[bytes, str, str, str | None]:
     """Return the bytes at an address, the suffix of its path, media type and charset; DocumentError for any failure."""
-    import asyncio  # both take long to load, and few runs fetch anything
+    import httpx  # takes long to load, and few runs fetch anything
 
-    import httpx
-
-    fetching = _fetch(address, timeout, max_bytes)
+    deadline = time.monotonic() + timeout
+    data, public = bytearray(), False
     try:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(asyncio.wait_for(fetching, timeout))
-        with ThreadPoolExecutor(1) as pool:  # a notebook has a loop in this thread, and a thread has only one
-            return pool.submit(asyncio.run, asyncio.wait_for(fetching, timeout)).result()
-    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        late = isinstance(error, TimeoutError | httpx.TimeoutException)
+        url = httpx.URL(address)
+        for _ in range(MAX_REDIRECTS + 1):
+            if url.userinfo:
+                raise DocumentError("The address holds a password; download the document and give the file.")
+            if url.scheme not in ("http", "https") or not url.host:
+                where = f"{url.scheme}://{url.host}"
+                raise DocumentError(f"{address} leads to {where}; only http and https addresses are read.")
+            private = _is_private(url.host)
+            if public and private:
+                raise DocumentError(f"{address} redirects into a private network ({url.host}); give the last address.")
+            public = not private
+            proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
+            with httpx.Client(timeout=timeout, trust_env=proxies) as client, client.stream("GET", url) as response:
+                if response.next_request is not None:
+                    url = response.next_request.url
+                    continue
+                if response.status_code != 200:
+                    raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
+                for part in response.iter_bytes():
+                    data += part
+                    if len(data) > max_bytes:
+                        raise DocumentError(f"{address} is larger than {max_bytes / 2**20:g} MiB; give a part of it.")
+                    if time.monotonic() > deadline:  # a server that sends a byte a second meets every other timeout
+                        raise httpx.ReadTimeout("")
+                media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return bytes(data), PurePosixPath(url.path).suffix, media_type, response.charset_encoding
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        late = isinstance(error, httpx.TimeoutException)
         reason = f"not within {timeout:g} seconds" if late else " ".join(str(error).split()) or type(error).__name__
         raise DocumentError(f"{address} cannot be fetched ({reason}); download it and give the file.") from error
-
-
-async def _fetch(address: str, timeout: float, max_bytes: int) -> tuple[bytes, str, str, str | None]:
-    """Follow redirects to a document; asynchronous, so that a timeout also ends a server that sends a byte a second."""
-    import httpx
-
-    url = previous = httpx.URL(address)
-    public = False
-    for _ in range(MAX_REDIRECTS + 1):
-        _check(address, url, previous, inside=public and _is_private(url.host))
-        proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
-        client = httpx.AsyncClient(timeout=timeout, trust_env=proxies)  # a new one each time, so without cookies
-        async with client, client.stream("GET", url) as response:
-            private = _is_private(url.host) or _is_private(_peer(response))
-            _check(address, url, previous, inside=public and private)  # a name may stand for a private number
-            public = public or not private
-            if response.next_request is not None:
-                url, previous = response.next_request.url, url
-                continue
-            if response.status_code != 200:
-                raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
-            data = bytearray()
-            async for part in response.aiter_bytes():
-                data += part
-                if len(data) > max_bytes:
-                    raise DocumentError(f"{address} is larger than {max_bytes / 2**20:g} MiB; give a part of it.")
-            media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return bytes(data), PurePosixPath(url.path).suffix, media_type, response.charset_encoding
     raise DocumentError(f"{address} redirects more than {MAX_REDIRECTS} times; give the last address.")
 
 
-def _check(address: str, url: "httpx.URL", previous: "httpx.URL", inside: bool) -> None:
-    """Raise DocumentError if `url`, where `address` leads by way of `previous`, must not be read."""
-    if url.userinfo:
-        raise DocumentError(f"The address at {url.host} holds a password; download the document and give the file.")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise DocumentError(f"{address} leads to {url.scheme}://{url.host}; only http and https addresses are read.")
-    if (previous.scheme, url.scheme) == ("https", "http"):
-        raise DocumentError(f"{address} redirects from https to http, which anybody may change; give the last address.")
-    if inside:
-        raise DocumentError(f"{address} redirects into a private network ({url.host}); give the last address.")
-
-
 def _is_private(host: str) -> bool:
-    """Return True if a numeric address, or the name localhost, belongs to this machine or a network of its own.
+    """Return True if `host` is, or its name stands for, a number of this machine or of a network of its own.
 
-    >>> [_is_private(host) for host in ("169.254.169.254", "::ffff:10.0.0.1", "localhost", "1.1.1.1", "example.org")]
-    [True, True, True, False, False]
+    >>> [_is_private(host) for host in ("169.254.169.254", "::ffff:10.0.0.1", "localhost", "1.1.1.1")]
+    [True, True, True, False]
     """
     try:
-        number = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:  # a name
-        return host == "localhost" or host.endswith(".localhost")
-    return not (getattr(number, "ipv4_mapped", None) or number).is_global
-
-
-def _peer(response: "httpx.Response") -> str:
-    """Return the number of whoever answered, which is the proxy where there is one."""
-    stream = response.extensions.get("network_stream")
-    address = stream and stream.get_extra_info("server_addr")
-    return str(address[0]) if address else ""
+        numbers = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):  # an unknown name, which only a proxy may know
+        return False
+    addresses = [ipaddress.ip_address(number.partition("%")[0]) for number in numbers]
+    return not all((getattr(address, "ipv4_mapped", None) or address).is_global for address in addresses)

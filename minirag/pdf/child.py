@@ -18,19 +18,11 @@ import signal
 import sys
 from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pypdf
-
-OUT_OF_MEMORY = 77
-"""The exit status that says so."""
+from typing import Any
 
 MOST_PAGES = 20_000
-MOST_PAGE_TEXT = 2**20
-"""Characters; a page of a book has 3,000."""
-MOST_TEXT = 2**26
-"""Characters of all pages that one child reads."""
+MOST_PAGE_TEXT, MOST_TEXT = 2**20, 2**26
+"""Characters of one page (a page of a book has 3,000), and of all pages that one child reads."""
 
 
 def main() -> None:
@@ -41,9 +33,8 @@ def main() -> None:
     import pypdf  # noqa: F401  (its import is not part of the document's time)
 
     gc.set_threshold(200_000)  # a page leaves next to no garbage, and looking for it takes a seventh of the time
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    with suppress(ValueError, OSError):  # macOS has this limit and does not enforce it
-        resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
+    with suppress(ValueError, OSError):  # macOS does not enforce the limit; a lower hard limit holds anyway
+        resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     try:
         signal.setitimer(signal.ITIMER_PROF, opening_seconds)
@@ -54,14 +45,17 @@ def main() -> None:
             if os.getppid() != parent:
                 return
             signal.setitimer(signal.ITIMER_PROF, page_seconds)
-            page = _read(reader, index) if characters <= MOST_TEXT else _failure("the pages before hold too much text")
-            characters += len(page["text"])
-            print(json.dumps(page), flush=True)
+            text, error = "", "the pages before hold too much text"
+            if characters <= MOST_TEXT:
+                text, error = _read(reader, index)
+            characters += len(text)
+            print(json.dumps({"text": text, "error": error or None}), flush=True)
     except MemoryError:
-        os._exit(OUT_OF_MEMORY)
+        os._exit(77)  # the reader's OUT_OF_MEMORY
 
 
-def _open(data: bytes) -> "tuple[pypdf.PdfReader | None, dict[str, Any]]":
+def _open(data: bytes) -> tuple[Any, dict[str, Any]]:
+    """Return pypdf's reader and how many pages there are, or None and why the file cannot be read."""
     import pypdf
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
@@ -84,23 +78,17 @@ def _open(data: bytes) -> "tuple[pypdf.PdfReader | None, dict[str, Any]]":
     return reader, {"pages": pages}
 
 
-def _read(reader: "pypdf.PdfReader | None", index: int) -> dict[str, Any]:
-    assert reader is not None  # a file that cannot be opened has no pages
+def _read(reader: Any, index: int) -> tuple[str, str]:
+    """Return the text of a page, or an empty text and why it could not be read."""
     try:
         text = reader.pages[index].extract_text()
     except MemoryError:
         raise
     except Exception as error:  # pypdf documents that a broken page may raise anything
-        return _failure(f"{type(error).__name__}: {error}")
+        return "", f"{error!r:.200}"  # it may quote the document, and repr escapes what a terminal would obey
     if len(text) > MOST_PAGE_TEXT:
-        return _failure(f"it holds {len(text):,} characters, more than {MOST_PAGE_TEXT:,}")
-    return {"text": text, "error": None}
-
-
-def _failure(reason: str) -> dict[str, Any]:
-    """Return an empty page; the reason may quote the document and must be harmless on a terminal."""
-    printable = "".join(character if character.isprintable() else " " for character in reason)
-    return {"text": "", "error": " ".join(printable.split())[:200]}
+        return "", f"it holds {len(text):,} characters, more than {MOST_PAGE_TEXT:,}"
+    return text, ""
 
 
 if __name__ == "__main__":

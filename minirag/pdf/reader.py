@@ -7,20 +7,17 @@ so that a script without a `__main__` guard, a notebook or `python -c` would run
 
 import hashlib
 import json
-import math
 import os
 import signal
-import subprocess
 import sys
 from collections import deque
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
-from minirag.errors import DocumentError, InputError, Unfinished
-from minirag.files import write_atomically
-from minirag.pdf import child
+from minirag.errors import DocumentError, InputError
 
 PAGE_SECONDS = 10.0
 """Seconds of computing that a page may take; no page of the 116 documents tried takes one."""
@@ -33,6 +30,9 @@ MOST_LOST = 10
 BYTES_PER_CHILD = 2**17
 """A smaller document is read by one child, because starting another would take longer than reading its pages."""
 CACHE_FORMAT = 3
+CHILD = Path(__file__).with_name("child.py")
+OUT_OF_MEMORY = 77
+"""The exit status with which a child says so."""
 
 
 class RawPage(NamedTuple):
@@ -56,13 +56,10 @@ def read_pdf(
     At most `workers` processes read it (default: one a core); each page may take `page_seconds` of computing and
     `page_memory` bytes. The folder `cache` keeps the text of documents whose every page could be read.
 
-    Raises DocumentError if `data` is no PDF, is damaged beyond reading, or needs a password, InputError for limits
-    that allow nothing.
+    Raises DocumentError if `data` is no PDF, is damaged beyond reading, or needs a password, InputError for no workers.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give at least 1.")
-    if not 0 < page_seconds < math.inf or page_memory < 1:
-        raise InputError(f"A page may take {page_seconds} seconds and {page_memory} bytes; give more than 0 of both.")
     import importlib.metadata  # takes half as long to load as all the rest of minirag
 
     version = importlib.metadata.version("pypdf")
@@ -70,17 +67,19 @@ def read_pdf(
     if file:
         with suppress(OSError, ValueError):  # not there or damaged: read the document again
             return [RawPage(text) for text in json.loads(file.read_bytes())]
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, 1 + len(data) // BYTES_PER_CHILD)
     try:
         pages = _read_in_children(data, count, page_seconds, page_memory)
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # OSError: no process can be started
         raise DocumentError(f"{name} {error}.") from error
-    except OSError as error:
-        raise DocumentError(f"{name} cannot be read ({error}); save it as plain text and give that.") from error
     if file and not any(page.error for page in pages):
-        with suppress(Unfinished):  # a cache that cannot be written costs time and nothing else
-            write_atomically(file, json.dumps([page.text for page in pages]).encode())
+        with suppress(OSError):  # a cache that cannot be written costs time and nothing else
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = file.with_name(f"{file.name}.{os.getpid()}")
+            temporary.write_bytes(json.dumps([page.text for page in pages]).encode())
+            temporary.replace(file)
     return pages
 
 
@@ -118,18 +117,14 @@ def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int)
     return [pages.get(index, not_read) for index in range(total)]
 
 
-def _start(
-    stack: ExitStack, document: IO[bytes], arguments: list[float]
-) -> "tuple[subprocess.Popen[bytes], IO[bytes]]":
+def _start(stack: ExitStack, document: IO[bytes], arguments: list[float]) -> "tuple[Popen[bytes], IO[bytes]]":
     """Return a new child process and the file that it writes to; it finds pypdf where this process does."""
-    if getattr(sys, "frozen", False) or not sys.executable:
-        raise OSError("this application is without a Python to start")
     output = stack.enter_context(TemporaryFile())  # noqa: SIM115
-    process = subprocess.Popen(
-        [sys.executable, "-P", child.__file__, *map(str, arguments), str(os.getpid())],
+    process = Popen(
+        [sys.executable, "-P", CHILD, *map(str, arguments), str(os.getpid())],
         stdin=document,
         stdout=output,
-        stderr=subprocess.DEVNULL,
+        stderr=DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)},
         process_group=0,  # a Ctrl-C in the terminal is for its parent only
     )
@@ -142,6 +137,6 @@ def _limit(status: int, seconds: float, memory: int) -> str:
     """Say which limit a child broke that ended with `status`."""
     if status == -signal.SIGPROF:
         return f"it takes more than {seconds:g} seconds"
-    if status == child.OUT_OF_MEMORY:
+    if status == OUT_OF_MEMORY:
         return f"it takes more than {memory / 2**20:g} MiB of memory"
     return f"its reader ended with status {status}"

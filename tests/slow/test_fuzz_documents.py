@@ -41,7 +41,7 @@ def test_a_changed_or_random_document_loads_or_fails_with_one_sentence(seeds, nu
     path = tmp_path / f"case{suffix}"
     path.write_bytes(data)
     try:
-        pages = load(path, workers=1, cache=None, page_seconds=0.5, page_memory=2**29)
+        pages = load(path, workers=1, cache=None)
     except DocumentError as error:
         pages, sentence = [], str(error).removeprefix(str(path))
     else:
