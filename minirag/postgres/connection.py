@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10
 """Seconds, unless the address has its own `connect_timeout`."""
-TEMPORARY = ("53", "57")
-"""Classes of SQLSTATE that may pass: out of memory or disk space, stopped by an operator."""
 
 
 class TableMissing(StoreError):
@@ -39,25 +37,34 @@ class Database:
         self._idle: list[Connection[Any]] = []
 
     @contextmanager
-    def session(self, *, alone: bool = False) -> "Iterator[Connection[Any]]":
-        """Lend a connection to one thread, each statement its own transaction; with `alone`, close it afterwards.
+    def session(self) -> "Iterator[Connection[Any]]":
+        """Lend a connection to one thread, each statement its own transaction; close it if the block fails.
 
-        Raises Unfinished if the server does not answer, is starting, goes away or is out of space, TableMissing, and
-        StoreError for all else that it refuses.
+        Raises Unfinished if the server cannot be reached or fails, TableMissing, and StoreError for what it refuses.
         """
+        import psycopg
+
         connection = None
-        if not alone:
-            with suppress(IndexError):  # another thread may have taken the last one
-                connection = self._idle.pop()
-        connection = connection or self._connect()
+        usable = False
         try:
-            with self._failures(connection):
-                yield connection
+            connection = self._connect()
+            yield connection
+            usable = not connection.closed
+        except psycopg.errors.UndefinedTable as error:
+            raise TableMissing(f"A table of the index at {self.address} is gone; build the index again.") from error
+        except (psycopg.Error, UnicodeError) as error:  # UnicodeError: a text or host name that cannot be sent
+            reason = str(error).strip().split("\n", 1)[0].rstrip(".")  # without hints and the statement
+            if connection is None or connection.closed or isinstance(error, psycopg.OperationalError):
+                raise Unfinished(
+                    f"The database at {self.address} failed ({reason}); check --store and that it runs, and run again: "
+                    "what it has stored is kept."
+                ) from error
+            raise StoreError(f"The database at {self.address} refused: {reason}.") from error
         finally:
-            if alone or connection.closed:
-                connection.close()
-            else:
+            if connection and usable:
                 self._idle.append(connection)
+            elif connection:
+                connection.close()
 
     def close(self) -> None:
         """Close the connections that no thread is using."""
@@ -68,51 +75,13 @@ class Database:
         import psycopg
         from pgvector.psycopg import register_vector
 
-        try:
-            # no prepared statements: the plan of an exact search must not serve one by HNSW
-            connection = psycopg.connect(**self._settings, autocommit=True, prepare_threshold=None)
-        except (psycopg.Error, UnicodeError) as error:  # UnicodeError: an impossible host name
-            kind = Unfinished if self._may_pass(error) else StoreError
-            raise kind(
-                f"Cannot reach the database at {self.address} ({_first_line(error)}); check --store, and that it runs."
-            ) from error
-        try:
-            with self._failures(connection), suppress(psycopg.ProgrammingError):  # a database without pgvector
-                register_vector(connection)
-        except (StoreError, Unfinished):
-            connection.close()
-            raise
+        with suppress(IndexError):  # another thread may have taken the last one
+            return self._idle.pop()
+        # no prepared statements: the plan of an exact search must not serve one by HNSW
+        connection = psycopg.connect(**self._settings, autocommit=True, prepare_threshold=None)
+        with suppress(psycopg.ProgrammingError):  # a database that has no pgvector yet
+            register_vector(connection)
         return connection
-
-    def _may_pass(self, error: Exception) -> bool:
-        """Return whether the server does not answer, is starting or stopping, rather than refusing this address.
-
-        The error of a failed connection has no code, only words in the server's language; libpq's ping does better.
-        """
-        from psycopg.conninfo import make_conninfo
-        from psycopg.errors import ConnectionTimeout, OperationalError
-        from psycopg.pq import PGconn, Ping
-
-        if isinstance(error, ConnectionTimeout) or not isinstance(error, OperationalError):
-            return isinstance(error, ConnectionTimeout)
-        return PGconn.ping(make_conninfo(**self._settings).encode()) in (Ping.REJECT, Ping.NO_RESPONSE)
-
-    @contextmanager
-    def _failures(self, connection: "Connection[Any]") -> Iterator[None]:
-        """Raise psycopg's errors as minirag's."""
-        import psycopg
-
-        try:
-            yield
-        except psycopg.errors.UndefinedTable as error:
-            raise TableMissing(f"A table of the index at {self.address} is gone; build the index again.") from error
-        except (psycopg.Error, UnicodeEncodeError) as error:
-            if connection.closed or (getattr(error, "sqlstate", None) or "").startswith(TEMPORARY):
-                raise Unfinished(
-                    f"The database at {self.address} failed ({_first_line(error)}); what it has stored is kept, "
-                    "run again to resume."
-                ) from error
-            raise StoreError(f"The database at {self.address} refused: {_first_line(error)}.") from error
 
 
 def _read_url(url: str) -> dict[str, Any]:
@@ -135,8 +104,3 @@ def _read_url(url: str) -> dict[str, Any]:
 def execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":
     """Execute a statement with `values` for its `%s`. Names inside it must be minirag's own."""
     return connection.execute(statement.encode(), values or None)
-
-
-def _first_line(error: Exception) -> str:
-    """Return what the server said, without its hints and the statement."""
-    return str(error).strip().split("\n", 1)[0].rstrip(".")

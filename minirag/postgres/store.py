@@ -84,8 +84,14 @@ class PostgresVectorStore:
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         wanted = (model or embed.model, _digest(chunks))
-        self._prepare()
-        with self.database.session(alone=True) as connection:
+        with self.database.session() as connection:  # create what all indexes of a database share
+            with connection.transaction():
+                execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
+                execute(connection, "create extension if not exists vector")
+                execute(connection, _INDEXES)
+            connection.close()
+        self.database.close()  # connections opened before the extension existed lack the vector type
+        with self.database.session() as connection:
             # the lock ends with the connection, also when the process dies
             lock = "select pg_try_advisory_lock(hashtext('minirag'), hashtext(%s))"
             if not execute(connection, lock, [self.name]).fetchall()[0][0]:
@@ -97,9 +103,9 @@ class PostgresVectorStore:
                 generation.add_graph(connection)
             with connection.transaction():  # waits for those that are searching the former index
                 self._delete(connection, f"generation <> {generation.number:d}")
-                execute(
-                    connection, "update minirag_indexes set ready = true where generation = %s", [generation.number]
-                )
+                ready = "update minirag_indexes set ready = true where generation = %s"
+                execute(connection, ready, [generation.number])
+            connection.close()
         return self.open()
 
     def open(self, model: str | None = None) -> "PostgresVectorStore":
@@ -126,24 +132,20 @@ class PostgresVectorStore:
         """
         queries = unit_queries(vectors, self.dimensions)
         try:
-            return self._search(queries, max(k, 0), where)
+            return [self._nearest(query, max(k, 0), where) for query in queries]
         except TableMissing:
             self.open(self.model)
-            return self._search(queries, max(k, 0), where)
+            return [self._nearest(query, max(k, 0), where) for query in queries]
 
-    def _search(self, queries: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None) -> list[list[Hit]]:
-        generation, results = self._generation, []
+    def _nearest(self, query: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None) -> list[Hit]:
+        generation, limit = self._generation, k
         with self.database.session() as connection, connection.transaction():
-            for query in queries:
-                limit = k
-                while True:  # fetch more and more of the nearest chunks until k of them are allowed
-                    hits = generation.nearest(connection, query, limit, self.ef_search)
-                    allowed = [hit for hit in hits if where is None or where(hit.chunk)]
-                    if len(allowed) >= k or len(hits) == generation.size:
-                        break
-                    limit *= 50
-                results.append(allowed[:k])
-        return results
+            while True:  # fetch more and more of the nearest chunks until k of them are allowed
+                hits = generation.nearest(connection, query, limit, self.ef_search)
+                allowed = [hit for hit in hits if where is None or where(hit.chunk)]
+                if len(allowed) >= k or len(hits) == generation.size:
+                    return allowed[:k]
+                limit *= 50
 
     def drop(self) -> None:
         """Delete the index and its unfinished builds, if there are any."""
@@ -164,14 +166,6 @@ class PostgresVectorStore:
     @property
     def _generation(self) -> Generation:
         return self._opened or self.open()._generation
-
-    def _prepare(self) -> None:
-        """Create what all indexes of a database share; two processes may do so at the same time."""
-        with self.database.session() as connection, connection.transaction():
-            execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")
-            execute(connection, "create extension if not exists vector")
-            execute(connection, _INDEXES)
-        self.database.close()  # connections opened before the extension existed lack the vector type
 
     def _find(
         self, connection: "Connection[Any]", wanted: tuple[str, str] | None = None, *, ready: bool

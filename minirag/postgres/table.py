@@ -20,8 +20,8 @@ MAX_EF_SEARCH = 1000
 """The most candidates that pgvector takes; a search for more hits is exact."""
 MAX_PLAIN = 1900
 """Dimensions of a vector that fits in a table's page beside the text."""
-MAX_HNSW, MAX_HNSW_HALF = 2000, 4000
-"""Dimensions that HNSW takes of 32-bit and of 16-bit numbers."""
+MAX_HNSW = 2000
+"""Dimensions that HNSW takes."""
 
 _TYPES = {
     "position": "int8",
@@ -86,8 +86,7 @@ class Generation(NamedTuple):
             rows = execute(connection, f"{select} order by score desc, position limit %s", [query, k]).fetchall()
         else:
             execute(connection, "select set_config('hnsw.ef_search', %s, true)", [str(max(ef_search, k))])
-            expression, kind = self._indexed
-            statement = f"{select} order by {expression} <#> %s::{kind} limit %s"
+            statement = f"{select} order by embedding <#> %s limit %s"
             rows = execute(connection, statement, [query, query, k]).fetchall()
             rows.sort(key=lambda row: (-row[-1], row[-2]))
         # the server adds up in float32; rounding can pass 1
@@ -96,27 +95,16 @@ class Generation(NamedTuple):
     def add_graph(self, connection: "Connection[Any]") -> None:
         """Build the HNSW graph. The inner product of unit vectors is their cosine."""
         require_hnsw(self.dimensions)
-        expression, kind = self._indexed
         options = f"m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION}"
         with connection.transaction():
-            execute(
-                connection, f"create index on {self.table} using hnsw ({expression} {kind}_ip_ops) with ({options})"
-            )
+            execute(connection, f"create index on {self.table} using hnsw (embedding vector_ip_ops) with ({options})")
             execute(connection, "update minirag_indexes set hnsw = true where generation = %s", [self.number])
-        execute(connection, f"analyze {self.table}")
-
-    @property
-    def _indexed(self) -> tuple[str, str]:
-        """The expression that HNSW indexes, and its type."""
-        if self.dimensions <= MAX_HNSW:
-            return "embedding", "vector"
-        return f"(embedding::halfvec({self.dimensions:d}))", "halfvec"
 
 
 def require_hnsw(dimensions: int) -> None:
     """Raise StoreError for more dimensions than HNSW takes."""
-    if dimensions > MAX_HNSW_HALF:
+    if dimensions > MAX_HNSW:
         raise StoreError(
-            f"HNSW takes vectors of at most {MAX_HNSW_HALF:,} dimensions and these have {dimensions:,}: "
+            f"HNSW takes vectors of at most {MAX_HNSW:,} dimensions and these have {dimensions:,}: "
             "search exactly (--ef-search 0), or use another embedding model."
         )

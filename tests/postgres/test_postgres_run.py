@@ -90,7 +90,7 @@ def test_HNSW_is_a_setting_of_a_run_and_belongs_to_a_store(
         main([*arguments, "1001", "--store", secret])
     assert "'1001' is not a whole number from 0 to 1000" in capsys.readouterr().err
     assert main([*arguments, "100", "--store", secret]) == 2
-    assert "HNSW takes vectors of at most 4,000 dimensions" in capsys.readouterr().err
+    assert "HNSW takes vectors of at most 2,000 dimensions" in capsys.readouterr().err
 
 
 def test_HNSW_is_taken_back_by_ef_search_0(both: tuple[Path, Path], secret: str) -> None:
@@ -112,7 +112,7 @@ def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
     url = "postgresql://me:short@127.0.0.1:1/none?password=short"
     assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", url]) == 3
     told = capsys.readouterr().err.splitlines()
-    assert told[-1].startswith("minirag: Cannot reach the database at postgresql://127.0.0.1:1/none (")
+    assert told[-1].startswith("minirag: The database at postgresql://127.0.0.1:1/none failed (")
     assert "short" not in "".join(told)
     with pytest.raises(SystemExit):
         main(["index", "--no-such-option", url, "--out", str(tmp_path), url])
