@@ -48,11 +48,6 @@ class SavedRun:
         """`comparison.json`."""
         return dict(self._read("comparison.json", json.loads))
 
-    @property
-    def evaluated(self) -> list[Question]:
-        """The eval questions."""
-        return [question for question in self.questions if question.split == "eval"]
-
     def to_pandas(self) -> "pandas.DataFrame":
         """Return one row a score, in the columns of `scores.jsonl`, with the question, its page and the answer.
 

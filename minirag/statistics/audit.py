@@ -23,7 +23,6 @@ from minirag.comparison import (
     satterthwaite,
     t_quantile,
 )
-from minirag.errors import InputError
 from minirag.metrics.score import Scores
 from minirag.statistics.labels import METRIC, Claim, Labels, claims
 
@@ -90,15 +89,13 @@ def agreement(judge: Sequence[bool], person: Sequence[bool], clusters: Sequence[
     """Compare two lists of labels of the same statements; `clusters` names the page of each.
 
     Kappa's error is by the delta method (Fleiss, Cohen and Everitt 1969) between clusters, its interval on Fisher's
-    scale artanh(kappa), which keeps it right near 1. Raises InputError for lists of different length and for none.
+    scale artanh(kappa), which keeps it right near 1.
 
     >>> result = agreement([True] * 5 + [False] * 5, [True] * 4 + [False] * 6)
     >>> result.agreed, round(result.kappa.value, 2), result.too_kind, result.too_strict
     (9, 0.8, 1, 0)
     """
     names: Sequence[Hashable] = clusters if clusters is not None else range(len(judge))
-    if not len(judge) == len(person) == len(names) or not judge:
-        raise InputError(f"Cannot pair {len(judge)} of the judge's labels with {len(person)} of a person's.")
     first, second = np.asarray(judge, dtype=np.float64), np.asarray(person, dtype=np.float64)
     kind, strict = int(np.count_nonzero(first > second)), int(np.count_nonzero(first < second))
     return Agreement(len(judge), len(judge) - kind - strict, _kappa(first, second, names), kind, strict)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from minirag.comparison import Comparison, Value, cluster_names, compare, numbers
-from minirag.errors import InputError
 from minirag.metrics.score import Score, ragas_score
 
 
@@ -27,8 +26,6 @@ def compare_ragas_score(
     >>> round(result.base_mean, 4), round(result.tuned_mean, 4), round(result.difference, 4)
     (0.7091, 0.8471, 0.138)
     """
-    if not scores:
-        raise InputError("There is no metric to compare; name at least one.")
     for base, tuned in scores.values():
         cluster_names(base, tuned, clusters)
     values = np.array([[numbers(pair[arm]) for pair in scores.values()] for arm in (0, 1)])  # (arms, metrics, n)

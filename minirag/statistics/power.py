@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from minirag.comparison import COMPARED, LEVEL, Comparison, t_quantile
-from minirag.errors import InputError
 
 POWER = 0.8
 """The share of evaluations that should show a difference that is there."""
@@ -36,14 +35,11 @@ def plan_detectable(questions: int, per_page: float, *, spread: float, correlati
     """Return the smallest difference that so many questions can show, before anything is judged.
 
     `spread` is the assumed standard deviation of a question's paired difference, `correlation` that of two
-    differences on one page, 0 to 1 (Kish's design effect). None with fewer than two pages; InputError for values that
-    cannot be.
+    differences on one page, 0 to 1 (Kish's design effect). None with fewer than two pages.
 
     >>> round(plan_detectable(40, 5, spread=0.25, correlation=0.3), 3)
     0.191
     """
-    if questions < 1 or per_page < 1 or spread < 0 or not 0 <= correlation <= 1:
-        raise InputError(f"Cannot plan for {questions} questions, {per_page} a page, and correlation {correlation}.")
     pages = questions / per_page
     if pages < 2:
         return None

@@ -18,7 +18,7 @@ def test_an_opened_run_gives_its_files_and_writes_nothing(tmp_path: Path) -> Non
     folder = saved(results, tmp_path / "a").folder
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     run = SavedRun(folder)
-    assert run.questions == run.evaluated == list(results.questions)
+    assert run.questions == list(results.questions)
     assert run.answers["tuned", "e0"] == "Why? More of tuned."
     assert [row.score.value for row in run.scores] == [row.score.value for row in results.scores]
     assert run.facts["minirag"] == "0"
