@@ -1,6 +1,5 @@
 """The command line: help that fits, one sentence for each mistake, the exit code that it means."""
 
-import fcntl
 import json
 import os
 import re
@@ -134,14 +133,6 @@ def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     for content in ("", "[]", "{}", *no_settings, DOCUMENTS_5):
         (tmp_path / "run.json").write_text(content)
         assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
-
-
-def test_two_runs_in_one_folder_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "o").mkdir()
-    with (tmp_path / "o" / "messages.jsonl").open("w+") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        code, text = fails(offline(SAMPLE, out=tmp_path / "o"), capsys)
-    assert (code, "Another process" in text) == (2, True)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -82,17 +82,9 @@ def mean(text: str) -> str:
 CHANGES: list[tuple[str, Callable[[str], str], str]] = [
     ("scores.jsonl", value_of_a_score, "scores.jsonl line 2, value: 0.125 before, "),
     ("comparison.json", mean, "comparison.json, metrics.faithfulness.arms.base.mean: 2.0 before, "),
-    ("costs.json", lambda text: text.replace('"calls": ', '"calls": 1', 1), "costs.json, lines[0].calls: "),
     ("training.jsonl", lambda text: text.partition("\n")[2], "training.jsonl line 1, messages"),
     ("report.html", lambda text: text.replace("<h2>Money", "<h2>money"), "report.html line "),
-    ("job.json", lambda text: text.replace('"succeeded"', '"failed"'), "job.json, status: "),
-    ("questions.jsonl", lambda text: text.replace("?", "!", 1), "questions.jsonl line 1, text: "),
-    (
-        "answers.jsonl",
-        lambda text: text.replace('"drafts": ', '"drafts":', 1),
-        "answers.jsonl line 1: its content is the same",
-    ),
-    ("training_report.json", lambda text: text.replace('"kept": ', '"kept": 9', 1), "training_report.json, kept: "),
+    ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts":', 1), "answers.jsonl line 1: its content is"),
     ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
 ]
 
@@ -105,7 +97,8 @@ def test_a_file_that_was_changed_is_named_with_the_first_place_and_the_version_t
     facts = json.loads((folder / "run.json").read_text("utf-8"))
     (folder / "run.json").write_text(json.dumps({**facts, "minirag": "0.0.7"}), "utf-8")
     code, result = verified(folder, capsys)
-    assert (code, result["same"], result["made_by"]) == (2, ["chunks.jsonl"], "0.0.7")
+    assert (code, result["made_by"]) == (2, "0.0.7")
+    assert set(result["same"]) == {"chunks.jsonl", "costs.json", "job.json", "questions.jsonl", "training_report.json"}
     for place, found in zip(sorted(place for *_, place in CHANGES), result["found"], strict=True):
         assert found.startswith(place)
     assert main(["verify", str(folder)]) == 2

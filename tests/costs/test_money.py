@@ -10,13 +10,12 @@ import pytest
 
 import job_faults
 from faults import serve
-from minirag import FineTuningJob, MessageLog, offline
+from minirag import offline
 from minirag.cli.main import main
-from minirag.costs import Budget, Price, Prices, bill, load_prices
+from minirag.costs import Budget, Price, Prices
 from minirag.errors import BudgetReached
 from minirag.message_log import Exchange
 from minirag.server.wire import Reply, Request
-from minirag.service import Service
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 PRICED = """date = "2026-11-01"
@@ -269,18 +268,3 @@ def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
         assert main([*run, "--max-cost", "1.65", "--out", str(tmp_path / "out")]) == 2
     assert "no longer trains" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.html").exists()
-
-
-def test_a_job_that_is_found_on_the_server_is_billed_too(tmp_path: Path) -> None:
-    file = tmp_path / "training.jsonl"
-    rows = [
-        {"messages": [{"role": "user", "content": f"What of {n}?"}, {"role": "assistant", "content": f"It is {n}."}]}
-        for n in range(12)
-    ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with offline.serve() as server, Service(server.base_url, "k") as service:
-        FineTuningJob.create(file, base="offline-student", service=service).wait(sleep=lambda _: None)
-        with MessageLog(tmp_path / "log.jsonl") as log:
-            FineTuningJob.create(file, base="offline-student", service=service, log=log)
-        [line] = bill(log, load_prices())
-    assert (line.stage, line.training_tokens > 0) == ("train", True)
