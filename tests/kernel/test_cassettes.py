@@ -14,6 +14,7 @@ from minirag.costs import bill, load_prices
 from minirag.models import vectors
 from minirag.questions import generate
 from minirag.service import Service
+from minirag.training import write_training_file
 from recorded import Models, Source
 
 pytestmark = pytest.mark.vcr
@@ -91,7 +92,7 @@ def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: 
         for number, question in enumerate(QUESTIONS, 1):
             teacher.query(question, tags={"question": f"t{number:03d}", "split": "train"})
         path, student = tmp_path / "training.jsonl", source.models.student
-        file = minirag.write_training_file(log, path, model=student)
+        file = write_training_file(log, path, model=student)
         job = FineTuningJob.create(
             path,
             base=student,
