@@ -109,7 +109,7 @@ def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: 
         times = [event["created_at"] for event in job.pages("events")]
         assert times == sorted(times, reverse=True)
         assert job.state["trained_tokens"] > 0
-        service.wait_for_deployment(job.model, 600)
+        service.deploying_until[job.model] = service.retry.clock() + 600.0
         tuned = chat_model(job.model, service, log)
         answer = QueryEngine(store, tuned, embed, top_k=1).query("How accurate is the Heron?")
         assert answer.text
