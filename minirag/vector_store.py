@@ -141,10 +141,8 @@ class VectorStore:
             made_by, shape = facts["model"], (facts["count"], facts["dimensions"])
             if vectors.dtype != np.float32 or not (len(chunks), vectors.shape[1]) == vectors.shape == shape:
                 raise ValueError("the files are of several indexes")
-            if (hashlib.sha256(lines).hexdigest(), zlib.crc32(vectors)) != (
-                facts["chunks_sha256"],
-                facts["vectors_crc32"],
-            ):
+            digest = hashlib.sha256(lines).hexdigest()
+            if digest != facts["chunks_sha256"] or zlib.crc32(vectors) != facts["vectors_crc32"]:
                 raise ValueError("a file was changed")
         except Exception as error:  # damaged files raise whatever their parsers do
             raise StoreError(f"There is no usable index in {path} ({error!r:.100}); build it again.") from error

@@ -72,8 +72,10 @@ def read_pdf(
     count = min(workers or cores, 1 + len(data) // BYTES_PER_CHILD)
     try:
         pages = _read_in_children(data, count, page_seconds, page_memory)
-    except (ValueError, OSError) as error:  # OSError: no process can be started
+    except ValueError as error:
         raise DocumentError(f"{name} {error}.") from error
+    except OSError as error:
+        raise DocumentError(f"{name} cannot be read ({error}).") from error
     if file and not any(page.error for page in pages):
         with suppress(OSError):  # a cache that cannot be written costs time and nothing else
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

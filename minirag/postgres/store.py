@@ -18,7 +18,7 @@ from minirag.chunker import Chunk
 from minirag.errors import InputError, StoreError, Unfinished, Waiting
 from minirag.models import Embedder
 from minirag.postgres.connection import Database, TableMissing, execute
-from minirag.postgres.table import MAX_EF_SEARCH, Generation, require_hnsw
+from minirag.postgres.table import CHUNK, MAX_EF_SEARCH, Generation, require_hnsw
 from minirag.vector_store import Hit, VectorStore, unit_queries
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class PostgresVectorStore:
     def chunks(self) -> list[Chunk]:
         """All chunks in order, fetched anew each time."""
         with self.database.session() as connection:
-            return self._generation.chunks(connection)
+            select = f"select {CHUNK} from {self._generation.table} order by position"
+            return [Chunk(*row) for row in execute(connection, select)]
 
     def build(
         self, chunks: Sequence[Chunk], embed: Embedder, *, batch: int = BATCH, model: str | None = None

@@ -34,7 +34,7 @@ _TYPES = {
     "text": "text",
 }
 """All columns but the vector; from the second on they are the fields of a chunk."""
-_CHUNK = ", ".join(list(_TYPES)[1:])
+CHUNK = ", ".join(list(_TYPES)[1:])
 
 
 class Generation(NamedTuple):
@@ -72,15 +72,11 @@ class Generation(NamedTuple):
         count, end = execute(connection, f"select count(*), max(position) + 1 from {self.table}").fetchall()[0]
         return int(count) if count == end else 0
 
-    def chunks(self, connection: "Connection[Any]") -> list[Chunk]:
-        """Return all chunks in order."""
-        return [Chunk(*row) for row in execute(connection, f"select {_CHUNK} from {self.table} order by position")]
-
     def nearest(
         self, connection: "Connection[Any]", query: NDArray[np.float32], k: int, ef_search: int | None
     ) -> list[Hit]:
         """Return the `k` nearest chunks, best first; with `ef_search` by HNSW, which may miss some of them."""
-        select = f"select {_CHUNK}, position, -(embedding <#> %s) as score from {self.table}"
+        select = f"select {CHUNK}, position, -(embedding <#> %s) as score from {self.table}"
         if ef_search is None or not self.hnsw or k > MAX_EF_SEARCH:
             # no index is in this order, so none can be used
             rows = execute(connection, f"{select} order by score desc, position limit %s", [query, k]).fetchall()

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import re
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,21 +18,7 @@ from minirag.text import ENCODINGS, encoding, sentence_spans
 
 SHARED = Path(__file__).parents[3] / "shared"
 WORDS = ["the", " net", "Income", "'s ", " 2022", "3.5", ". ", "! ", "\n", "\n\n", "  ", "\t", "。", "、", "年度", "は"]
-WORDS += [
-    "營業",
-    "é",
-    "👩‍👩‍👧‍👦",
-    "️",
-    "/",
-    "•",
-    "aaaaaaaaaaaaaaaa",
-    "Zq9_",
-    "\r\n",
-    "\u3000",
-    "=====",
-    "\x1c",
-    "\ud800",
-]
+WORDS += ["營業", "é", "👩‍👩‍👧‍👦", "\ufe0f", "/", "•", "a" * 16, "Zq9_", "\r\n", "\u3000", "=====", "\x1c", "\ud800"]
 any_text = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=3)), max_size=120).map("".join)
 
 
@@ -192,15 +178,13 @@ def test_unusable_settings_are_refused_in_a_sentence(arguments, sentence):
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize("unit", ["a", "Zq9", "年", "=", "x ", "\ufe0f。"])
+@pytest.mark.parametrize("unit", ["Zq9", "年", "=", "x ", "\ufe0f。"])
 def test_a_long_line_is_cut_in_bounded_pieces(unit):
     pages = [Page(1, "a", unit * 100_000)]
     check(pages, chunk(pages, size=512, overlap=64), 512, 64, "o200k_base")
 
 
-@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
-def test_an_executor_cuts_the_same_chunks(kind):
+def test_an_executor_cuts_the_same_chunks():
     pages = [Page(n, "a", f"Page {n} is short. " * n) for n in range(70)]
-    options = {} if kind is ThreadPoolExecutor else {"mp_context": multiprocessing.get_context("spawn")}
-    with kind(2, **options) as executor:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
         assert chunk(pages, size=16, overlap=4, executor=executor) == chunk(pages, size=16, overlap=4)

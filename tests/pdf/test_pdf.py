@@ -12,7 +12,7 @@ from pathlib import Path
 import pypdf
 import pytest
 
-from minirag.documents import EmptyPage, Page, load
+from minirag.documents import Page, load
 from minirag.errors import DocumentError, InputError
 from minirag.pdf import RawPage, child, read_pdf
 from minirag.pdf.reader import MOST_LOST
@@ -78,12 +78,6 @@ class TestPages:
         pages = load(path, cache=None, workers=1)
         assert [Page(n, str(path), f"{word} {word}\n") for n, word in enumerate(WORDS, 1)] == pages
         assert Counter({"running header": 17, "page number": 17}) == pages.removed
-
-    def test_a_blank_page_is_named_and_the_rest_goes_on(self, write):
-        path = write("a.pdf", make_pdf("One.", "", "Three."))
-        pages = load(path, cache=None)
-        assert [page.text for page in pages] == ["One.\n", "", "Three.\n"]
-        assert [EmptyPage(str(path), 2)] == pages.empty
 
     def test_a_broken_page_is_named_with_its_fault_and_not_cached(self, write, tmp_path):
         from pypdf.generic import NameObject
