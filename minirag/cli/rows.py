@@ -100,6 +100,8 @@ def _table_of(means: Mapping[str, Any]) -> str:
 
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a `.jsonl` or `.csv` file, or the judged answers of a run folder. Raises InputError."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise InputError(f"{path} is no ordinary file; name a .jsonl or .csv file, or the folder of a run.")
     try:
         if path.is_dir():
             fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]
