@@ -70,8 +70,8 @@ def __getattr__(name: str) -> Any:
     """A public name at its first use (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module 'minirag' has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(f"minirag.{_MODULES[name]}"), name)
-    return found
+    globals()[name] = value = getattr(import_module(f"minirag.{_MODULES[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

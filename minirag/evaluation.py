@@ -40,7 +40,7 @@ class Row:
 
     @property
     def judged(self) -> tuple[str, str, tuple[str, ...]]:
-        """What every metric takes."""
+        """The arguments that every metric takes."""
         return self.question, self.answer, self.contexts or ()
 
 

@@ -35,7 +35,7 @@ _UNSUPPORTED = re.compile("(?i)unsupported|not (yet )?support|unknown|unrecogni[
 
 
 class Chat(Protocol):
-    """What everything above needs of a chat model."""
+    """The part of a chat model that everything else uses."""
 
     model: str
 
@@ -55,7 +55,7 @@ class Chat(Protocol):
 
 
 class Embedder(Protocol):
-    """What everything above needs of an embedding model."""
+    """The part of an embedding model that everything else uses."""
 
     model: str
 

@@ -257,8 +257,8 @@ class Run:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """`costs.json`: what all calls of this folder have cost, and whether training pays for itself."""
-        known = self.tuned is not None and self.settings.tuned is None  # else it was trained elsewhere
-        training = self.training_report["usd"] if known else None
+        trained_here = self.tuned is not None and self.settings.tuned is None  # what it cost elsewhere is not known
+        training = self.training_report["usd"] if trained_here else None
         calls: dict[str, list[Any]] = {arm: [] for arm in self.arms}
         for (arm, _), answer in self.answers.items():
             calls[arm].append([draft.exchange for draft in answer.drafts])

@@ -51,7 +51,7 @@ class Answer:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the reply limit ended the text."""
+        """True if the reply limit ended the text."""
         return self.drafts[-1].exchange.finish_reason == "length"
 
     def to_json(self, question_id: str, arm: str) -> dict[str, Any]:

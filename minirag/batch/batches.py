@@ -229,18 +229,18 @@ class Batches:
 
     def _log_results(self, batch: Submission) -> dict[str, ServiceError]:
         """Log what became of each request, as if it had been called; return the failures by exchange id."""
-        found = self._results(batch)
+        by_id = self._results(batch)
         failures: dict[str, ServiceError] = {}
         exchanges = []
         for number, call in enumerate(batch.calls, 1):
             if call.id in batch.logged:
                 continue
             response: Mapping[str, Any] | None = None
-            failure = self._failure(found[call.id], call.model) if call.id in found else batch.missing(number)
+            failure = self._failure(by_id[call.id], call.model) if call.id in by_id else batch.missing(number)
             if failure is None:
                 try:
-                    response = found[call.id].body
-                    response = READERS[call.endpoint](call, found[call.id].body)
+                    response = by_id[call.id].body
+                    response = READERS[call.endpoint](call, by_id[call.id].body)
                 except BadReply as error:
                     failure = error
             exchange = replace(
@@ -264,17 +264,17 @@ class Batches:
     def _results(self, batch: Submission) -> dict[str, Result]:
         """Return what both files of a batch say, by exchange id; lines that match no request are reported."""
         ids = {call.id for call in batch.calls}
-        found: dict[str, Result] = {}
+        by_id: dict[str, Result] = {}
         odd = 0
         for name in ("output_file_id", "error_file_id"):
             lines, unreadable = results(self._content(batch, name))
             odd += unreadable
             for line in lines:
-                odd += line.custom_id not in ids or line.custom_id in found
-                found.setdefault(line.custom_id, line)
+                odd += line.custom_id not in ids or line.custom_id in by_id
+                by_id.setdefault(line.custom_id, line)
         if odd:
             self._say(f"warning: {odd:,} lines in the results of {batch.id} are unreadable or match no request")
-        return found
+        return by_id
 
     def _content(self, batch: Submission, name: str) -> bytes:
         """Return the content of a batch's output or error file; nothing if there is none (any more)."""

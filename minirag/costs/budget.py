@@ -42,7 +42,7 @@ everything finished is kept, run again with a higher --max-cost to go on.
 
     @property
     def reserved(self) -> float:
-        """What the calls in flight, and the training that was started, can cost at most."""
+        """The most that the calls in flight and the training that was started can cost."""
         return sum(self._reserved) + self._training
 
     def before(self, call: Exchange) -> float:

@@ -17,13 +17,12 @@ _DIGEST = "x-body-sha256"
 
 
 def vcr_config(service: str | None = None) -> dict[str, Any]:
-    """The settings of a cassette, for `vcr.VCR(**vcr_config())` and for pytest-recording's fixture of this name.
+    """Return the settings of a cassette, for `vcr.VCR(**vcr_config())` or pytest-recording's fixture of this name.
 
-    A request is known again by its method, its address and the sha256 of its body, JSON in any order of keys. A
-    cassette holds no header but content types, no key and no organisation id; where a service asks to wait it
-    says a millisecond. Loopback addresses and that of `service` are recorded as `OPENAI_ADDRESS`, so that a test
-    passes wherever its cassette was recorded. Needs vcrpy 8.2.1 or newer, which has no lock: send one request at a
-    time.
+    Requests are matched by method, address and the sha256 of their body (JSON in any order of keys). A cassette holds
+    no header but content types, no key and no organisation id; a requested wait becomes a millisecond. Loopback
+    addresses and that of `service` are recorded as `OPENAI_ADDRESS`, so a test passes wherever its cassette was
+    recorded. Needs vcrpy 8.2.1 or newer, which has no lock: send one request at a time.
 
     >>> vcr_config()["match_on"]
     ['method', 'uri', 'headers']
@@ -52,15 +51,15 @@ def vcr_config(service: str | None = None) -> dict[str, Any]:
 
 def _scrubbed_reply(reply: dict[str, Any]) -> dict[str, Any]:
     headers = {name.lower(): values for name, values in reply["headers"].items()}
-    kept = {"content-type": headers["content-type"]} if "content-type" in headers else {}
+    recorded = {"content-type": headers["content-type"]} if "content-type" in headers else {}
     if headers.keys() & {"retry-after", "retry-after-ms"}:
-        kept["retry-after-ms"] = ["1"]  # a replay would really sleep
+        recorded["retry-after-ms"] = ["1"]  # a replay would really sleep
     body = _ORGANISATION.sub(r"\1redacted", redact(_text(reply["body"]["string"])))
-    return {**reply, "headers": kept, "body": {"string": body.encode("utf-8", "surrogateescape")}}
+    return {**reply, "headers": recorded, "body": {"string": body.encode("utf-8", "surrogateescape")}}
 
 
 def _digest(body: str) -> str:
-    """The sha256 of a body; of JSON, of its canonical form."""
+    """Return the sha256 of a body; for JSON, of its canonical form."""
     with contextlib.suppress(ValueError):
         body = canonical(json.loads(body))
     return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
