@@ -36,17 +36,6 @@ def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> No
         raise Unfinished(f"Cannot write {path}: {error.strerror}; the earlier file is kept.") from error
 
 
-def write_all(file: BinaryIO, data: bytes, end: int) -> None:
-    """Append `data` to a file that ends at byte `end`: all of it, or nothing."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[file.write(view) :]
-    except OSError:
-        file.truncate(end)
-        raise
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, for people and programs."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

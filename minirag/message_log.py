@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import LogError, Unfinished
-from minirag.files import FULL, write_all
+from minirag.files import FULL
 
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
@@ -83,11 +83,6 @@ class Exchange:
         """Why the model stopped: `stop`, `length`, `content_filter`, …"""
         reason = self._choice.get("finish_reason")
         return None if reason is None else str(reason)
-
-    @property
-    def draft(self) -> int:
-        """The number of this draft of an answer, from 1."""
-        return int(self.tags.get("draft") or 1)
 
     @property
     def model(self) -> str:
@@ -208,7 +203,13 @@ class MessageLog:
         try:
             with self._lock:
                 assert self._file is not None
-                write_all(self._file, line, self._end)
+                rest = memoryview(line)
+                try:
+                    while rest:
+                        rest = rest[self._file.write(rest) :]
+                except OSError:
+                    self._file.truncate(self._end)
+                    raise
                 self._index(exchange.id, len(line), failed=exchange.error is not None)
                 self.added += 1
             if self._sync:
@@ -245,7 +246,7 @@ class MessageLog:
                     beside.write(torn + b"\n")
                 file.truncate(self._end)
             elif self._end and os.pread(number, 1, self._end - 1) != b"\n":
-                write_all(file, b"\n", self._end)  # a crash took only the newline of the last line
+                file.write(b"\n")  # a crash took only the newline of the last line
                 self._end += 1
             self._file = file
             weakref.finalize(self, file.close)

@@ -17,10 +17,10 @@ from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.metrics.replies import NotJSON, json_object, list_at
 from minirag.models import Chat, Embedder
+from minirag.query import Window, excerpts
 from minirag.retry import in_order
 from minirag.text import jaccard, words
 from minirag.vector_store import Store
-from minirag.window import Window, excerpts
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64

@@ -133,7 +133,9 @@ def write_training_file(
         only = {e.id: str(e.tags.get("question", "")) for e in log if e.tags.get("split", "train") == "train"}
     answers = [e for e in log if e.id in only and e.stage in stages and e.error is None]
     examples = []
-    for exchange in sorted(answers, key=lambda exchange: (only[exchange.id], exchange.draft, exchange.id)):
+    for exchange in sorted(
+        answers, key=lambda exchange: (only[exchange.id], exchange.tags.get("draft", 1), exchange.id)
+    ):
         reply = exchange.text.strip()
         dropped = "" if reply else "empty"
         if exchange.finish_reason != "stop":

@@ -23,7 +23,7 @@ def main(options: Mapping[str, Any]) -> int:
     for exchange in log:
         if exchange.stage in {"draft", "refine"} and exchange.tags.get("split") == "eval" and exchange.error is None:
             arm, question = str(exchange.tags.get("arm")), str(exchange.tags.get("question"))
-            answers.setdefault(arm, {}).setdefault(question, {})[exchange.draft] = exchange
+            answers.setdefault(arm, {}).setdefault(question, {})[exchange.tags.get("draft", 1)] = exchange
     calls = {arm: [list(drafts.values()) for drafts in answers[arm].values()] for arm in ARMS if arm in answers}
     prices = load_prices(options.get("prices") or _recorded_prices(folder))
     training = next((line.usd for line in bill(log, prices) if line.stage == "train"), None)

@@ -18,9 +18,9 @@ from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.evaluation import check_metrics
 from minirag.metrics.replies import reply_tokens
+from minirag.query import Window
 from minirag.questions import SPLITS, read_questions, split_pages
 from minirag.text import for_model
-from minirag.window import Window
 
 ROLES = ("teacher", "student", "judge", "embedding")
 

@@ -11,8 +11,8 @@ from minirag.metrics.replies import Reply, Verdict, json_object, read_verdicts, 
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
+from minirag.query import Window, excerpts, largest
 from minirag.retry import in_order
-from minirag.window import Window, excerpts, largest
 
 T = TypeVar("T")
 _UNFINISHED = {

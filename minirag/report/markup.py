@@ -6,9 +6,10 @@ Text from documents and models is escaped by `text`, and attributes by `tag`; ev
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 VOID_ELEMENTS = {"meta"}
 _UNSAFE = re.compile(
@@ -130,3 +131,17 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
     main = tag("main", "\n", tag("h1", text(title)), "\n", "\n".join(filter(None, parts)), "\n")
     return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"
+
+
+def provenance(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `run.json` says of a run as one flat mapping, for people; without settings that are not set."""
+    flat = {spaced(name): _setting(value) for name, value in facts["settings"].items() if value is not None}
+    flat |= {f"sha256 of {name}": str(digest) for name, digest in facts["documents"].items()}
+    flat |= {f"{model} served as": ", ".join(names) for model, names in facts["models_served"].items()}
+    return flat | {"service": str(facts["service"]), "minirag": str(facts["minirag"])}
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

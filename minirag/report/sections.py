@@ -1,12 +1,10 @@
 """The other sections of the report, in reading order."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from minirag.chunker import Chunk
 from minirag.report.charts import loss_curve, paired
-from minirag.report.markup import bullets, figures, money, section, spaced, table, tag, text
+from minirag.report.markup import bullets, figures, money, provenance, section, spaced, table, tag, text
 from minirag.report.results import Results
 
 CAUTION = {
@@ -118,17 +116,3 @@ def about(results: Results) -> str:
     """Return settings, documents, models served and the version."""
     rows = [[text(name), text(value)] for name, value in provenance(results.facts).items()]
     return section("About this run", table("Settings and sources", ["setting", "value"], rows, 2, "wide breaks"))
-
-
-def provenance(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what `run.json` says of a run as one flat mapping, for people; without settings that are not set."""
-    flat = {spaced(name): _setting(value) for name, value in facts["settings"].items() if value is not None}
-    flat |= {f"sha256 of {name}": str(digest) for name, digest in facts["documents"].items()}
-    flat |= {f"{model} served as": ", ".join(names) for model, names in facts["models_served"].items()}
-    return flat | {"service": str(facts["service"]), "minirag": str(facts["minirag"])}
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirag.report.markup import document, interval, number, section, spaced, table, tag, text
-from minirag.report.sections import provenance
+from minirag.report.markup import document, interval, number, provenance, section, spaced, table, tag, text
 
 
 def several_html(facts: Mapping[str, Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]) -> str:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt
+from minirag.query import Window, excerpts
 from minirag.testing import FunctionChat
 from minirag.text import encoding
-from minirag.window import Window, excerpts
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")
