@@ -33,10 +33,9 @@ from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 class Run:
     """A run in `folder`; ask for the step you want, e.g. `run.comparison`, and those before it are done.
 
-    `service` serves all models but those that `student_service` (which also trains) and `tuned_service` serve, if they
-    are given. `build_store` builds the index if it is not to be in the folder; `budget` caps the money. `say` gets one
-    line a step, `progress` gets (step, done, total). `failures` lists the questions and scores that could not be had,
-    and `untrained` says why there is no tuned model. The first call that is logged locks the folder.
+    `service` serves all models but those that `student_service` (which also trains) and `tuned_service` serve.
+    `build_store` builds an index outside the folder; `budget` caps the money. `say` gets one line a step, `progress`
+    gets (step, done, total). `failures` lists missing answers and scores, `untrained` says why no model was tuned.
     """
 
     folder: Path
