@@ -18,7 +18,7 @@ from minirag.offline.reader import BASE, TEACHER, Weights
 from minirag.offline.reading import parse
 from minirag.prompts import Prompt, text_of
 from minirag.server.engine import ChatRequest, Choice, Completion, Model, Trained, Training, Vectors, too_long
-from minirag.server.records import Records
+from minirag.server.files import Records
 from minirag.server.wire import Json, invalid
 
 TEACHER_MODEL = "offline-teacher"
@@ -40,7 +40,7 @@ class Offline:
 
     def models(self) -> list[Model]:
         """Return the four models and the tuned ones, in the order in which they were trained."""
-        tuned = [Model(r["id"], r["created"], is_tuned=True) for r in reversed(self._tuned.newest_first())]
+        tuned = [Model(r["id"], r["created"]) for r in reversed(self._tuned.newest_first())]
         return [
             Model(TEACHER_MODEL, RELEASED),
             Model(STUDENT_MODEL, RELEASED, is_trainable=True),
@@ -101,10 +101,6 @@ class Offline:
         tokenizer = tokens.for_model(STUDENT_MODEL)
         plain = [[{"role": m["role"], "content": text_of(m)} for m in messages] for messages in training.examples]
         return Trained(name, epochs * sum(tokenizer.count_messages(messages) - 3 for messages in plain))
-
-    def delete(self, model: str) -> None:
-        """Forget a tuned student."""
-        self._tuned.delete(model)
 
     def _weights(self, model: str) -> Weights:
         if tuned := self._tuned.get(model):

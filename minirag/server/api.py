@@ -23,20 +23,16 @@ from minirag.server.wire import (
     Refused,
     Reply,
     Request,
-    integer,
     invalid,
     json_body,
     json_reply,
     number,
+    optional,
     required,
-    string,
     upload,
 )
 
-FINGERPRINT = "fp_minirag_1"
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-MOST_TEXTS = 2048
-"""Texts to embed in one request."""
 
 
 class Api:
@@ -74,16 +70,12 @@ class Api:
                 return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
             case "GET", ["v1", "models", name]:
                 return _described(self._model(name))
-            case "DELETE", ["v1", "models", name]:
-                return self._delete(self._model(name))
             case "POST", ["v1", "files"]:
                 return files.upload(upload(request))
             case "GET", ["v1", "files"]:
                 return files.all(request.query)
             case "GET", ["v1", "files", file_id]:
                 return files.get(file_id)
-            case "DELETE", ["v1", "files", file_id]:
-                return files.delete(file_id)
             case "GET", ["v1", "files", file_id, "content"]:
                 return files.content(file_id)
             case "POST", ["v1", "fine_tuning", "jobs"]:
@@ -118,16 +110,10 @@ class Api:
             raise Refused(404, f"'{name}' is not a model of this endpoint.", param="model")
         return model
 
-    def _delete(self, model: Model) -> Json:
-        if not model.is_tuned:
-            raise Refused(403, f"The model '{model.name}' cannot be deleted; only tuned models can.", param="model")
-        self._engine.delete(model.name)
-        return {"id": model.name, "object": "model", "deleted": True}
-
     def _chat(self, body: Json) -> Json:
-        model = self._model(string(body, "model"), "chat").name
+        model = self._model(required(body, "model"), "chat").name
         completion = self._engine.complete(model, _chat_request(body))
-        usage = completion.prompt_tokens, completion.completion_tokens
+        no_details = {"reasoning_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
         return {
             "id": "chatcmpl-" + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:29],
             "object": "chat.completion",
@@ -143,33 +129,27 @@ class Api:
                 for index, choice in enumerate(completion.choices)
             ],
             "usage": {
-                "prompt_tokens": usage[0],
-                "completion_tokens": usage[1],
-                "total_tokens": sum(usage),
+                "prompt_tokens": completion.prompt_tokens,
+                "completion_tokens": completion.completion_tokens,
+                "total_tokens": completion.prompt_tokens + completion.completion_tokens,
                 "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-                "completion_tokens_details": {
-                    "reasoning_tokens": 0,
-                    "audio_tokens": 0,
-                    "accepted_prediction_tokens": 0,
-                    "rejected_prediction_tokens": 0,
-                },
+                "completion_tokens_details": {"audio_tokens": 0, **no_details},
             },
             "service_tier": "default",
-            "system_fingerprint": FINGERPRINT,
+            "system_fingerprint": "fp_minirag_1",
         }
 
     def _embeddings(self, body: Json) -> Json:
         """Return one vector per text, as floats or as base64 of little-endian float32."""
-        model = self._model(string(body, "model"), "embedding").name
-        texts = [required(body, "input")] if isinstance(body.get("input"), str) else required(body, "input")
-        if not isinstance(texts, list) or not 1 <= len(texts) <= MOST_TEXTS:
-            raise invalid("input", f"a string or an array of 1 to {MOST_TEXTS} strings")
+        model = self._model(required(body, "model"), "embedding").name
+        texts = required(body, "input", str | list)
+        texts = [texts] if isinstance(texts, str) else texts
         if not all(isinstance(text, str) and text for text in texts):
             raise invalid("input", "strings that are not empty (token numbers are not supported)")
         encoding = body.get("encoding_format") or "float"
         if encoding not in ("float", "base64"):
             raise invalid("encoding_format", "'float' or 'base64'")
-        vectors = self._engine.embed(model, texts, integer(body, "dimensions", 1, 1 << 16))
+        vectors = self._engine.embed(model, texts, number(body, "dimensions", 1, 1 << 16))
         rows = np.ascontiguousarray(vectors.rows, dtype="<f4")
         values = rows.tolist() if encoding == "float" else [base64.b64encode(row.tobytes()).decode() for row in rows]
         return {
@@ -189,36 +169,30 @@ def _chat_request(body: Json) -> ChatRequest:
     for name in ("stream", "logprobs"):
         if body.get(name):
             raise Refused(400, f"'{name}' is not supported here; leave it out.", param=name, code="unsupported_value")
-    messages = required(body, "messages")
-    if not isinstance(messages, list) or not messages:
-        raise invalid("messages", "an array with a message or more")
-    stop = body.get("stop") or []
+    stop = optional(body, "stop", str | list) or []
     stop = [stop] if isinstance(stop, str) else stop
-    if not isinstance(stop, list) or not all(isinstance(mark, str) and mark for mark in stop):
+    if not all(isinstance(mark, str) and mark for mark in stop):
         raise invalid("stop", "a string or an array of strings")
-    shape = body.get("response_format") or {}
-    if not isinstance(shape, dict) or shape.get("type", "text") not in ("text", "json_object", "json_schema"):
+    shape = optional(body, "response_format", dict) or {}
+    if shape.get("type", "text") not in ("text", "json_object", "json_schema"):
         raise invalid("response_format", "the type 'text', 'json_object' or 'json_schema'")
     return ChatRequest(
-        [_message(message, f"messages[{i}]") for i, message in enumerate(messages)],
+        [_message(message) for message in required(body, "messages", list)],
         shape,
-        integer(body, "n", 1, 128) or 1,
-        integer(body, "max_completion_tokens", 1, 1 << 31) or integer(body, "max_tokens", 1, 1 << 31),
+        number(body, "n", 1, 128) or 1,
+        number(body, "max_completion_tokens", 1, 1 << 31) or number(body, "max_tokens", 1, 1 << 31),
         stop,
-        number(body, "temperature", 0, 2),
-        number(body, "top_p", 0, 1),
-        integer(body, "seed", -(1 << 63), 1 << 63),
+        number(body, "temperature", 0, 2, int | float),
+        number(body, "top_p", 0, 1, int | float),
+        number(body, "seed", -(1 << 63), 1 << 63),
     )
 
 
-def _message(message: Any, name: str) -> dict[str, str]:
-    """Return role and text of a message."""
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise invalid(name, f"an object with a role of {', '.join(ROLES)}")
-    content = message.get("content")
+def _message(message: Any) -> dict[str, str]:
+    """Return role and text of a message; content in parts is joined, if all of them are texts."""
+    content = message.get("content") if isinstance(message, dict) else 0
     parts = content if isinstance(content, list) else []
-    if not isinstance(content, str | list) and not (content is None and message["role"] == "assistant"):
-        raise invalid(f"{name}.content", "a string or an array of parts")
-    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
-        raise invalid(f"{name}.content", "parts with a text; no images or files")
+    is_text = isinstance(content, str | list | None) and all(isinstance(p, dict) and "text" in p for p in parts)
+    if not is_text or message.get("role") not in ROLES:
+        raise invalid("messages", f"objects with a role ({', '.join(ROLES)}) and a text as content")
     return {"role": message["role"], "content": text_of(message)}

@@ -4,17 +4,15 @@ A batch moves on by one state each time it is retrieved: validating, in_progress
 done), finalizing, then completed; or failed, expired, cancelled. No clock is involved, so a client sees every state.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
-from minirag.server.files import Files
-from minirag.server.records import Records
-from minirag.server.wire import Json, Refused, Reply, Request, invalid, metadata, page, parsed, string
+from minirag.server.files import Files, Records, digest
+from minirag.server.wire import Json, Refused, Reply, Request, invalid, optional, page, parsed, required
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/embeddings")
 LINES_A_LOOK = 250
@@ -22,13 +20,6 @@ LINES_A_LOOK = 250
 EXPIRED = "batch_expired"
 """The error code of lines that were not done in time. A line refused with it ends its batch there: a test's way in."""
 FINAL = ("completed", "failed", "expired", "cancelled")
-
-
-class Line(NamedTuple):
-    """One request of a batch."""
-
-    custom_id: str
-    body: Json
 
 
 class Batches:
@@ -42,15 +33,14 @@ class Batches:
 
     def create(self, body: Json) -> Json:
         """POST /v1/batches."""
-        endpoint, file_id = string(body, "endpoint"), string(body, "input_file_id")
+        endpoint, file_id = required(body, "endpoint"), required(body, "input_file_id")
         if endpoint not in ENDPOINTS:
             raise invalid("endpoint", f"one of {', '.join(ENDPOINTS)}")
-        if string(body, "completion_window") != "24h":
+        if required(body, "completion_window") != "24h":
             raise invalid("completion_window", "24h")
-        file = self._files.find(file_id)
-        if file is None or file["purpose"] != "batch":
+        if not self._files.has(file_id, "batch"):
             raise Refused(400, f"Invalid input_file_id: {file_id}", param="input_file_id")
-        batch = _new(endpoint, file_id, metadata(body))
+        batch = _new(endpoint, file_id, optional(body, "metadata", dict))
         key = json.dumps(batch | {"created_at": 0, "expires_at": 0}, sort_keys=True).encode()
         return _public(self._records.add("batch_", key, {"batch": batch, "output": [], "errors": []}))
 
@@ -88,12 +78,10 @@ class Batches:
             return record
         raise Refused(404, f"No batch found with id '{batch_id}'.", param="batch_id")
 
-    def _lines(self, record: Json) -> tuple[list[Line], list[Json]]:
-        """Return the requests in a batch's file, and the errors for which the batch fails."""
+    def _lines(self, record: Json) -> tuple[dict[str, Json], list[Json]]:
+        """Return the request bodies in a batch's file by custom_id, and the errors for which the batch fails."""
         file_id, endpoint = record["batch"]["input_file_id"], record["batch"]["endpoint"]
-        if self._files.find(file_id) is None:
-            return [], [_error("invalid_input_file", f"The input file {file_id} was deleted.", None)]
-        lines: dict[str, Line] = {}
+        bodies: dict[str, Json] = {}
         errors = []
         for number, row in enumerate(self._files.content(file_id).splitlines(), 1):
             value = parsed(row)
@@ -105,48 +93,45 @@ class Batches:
                 errors.append(_error("missing_required_parameter", "custom_id or body.model is missing.", number))
             elif value.get("method") != "POST" or value.get("url") != endpoint:
                 errors.append(_error("invalid_url", f"The request must be POST {endpoint}.", number))
-            elif custom_id in lines:
+            elif custom_id in bodies:
                 errors.append(_error("duplicate_custom_id", f"'{custom_id[:64]}' is used twice.", number))
             else:
-                lines[custom_id] = Line(custom_id, body)
-        if len({line.body["model"] for line in lines.values()}) > 1:
+                bodies[custom_id] = body
+        if len({body["model"] for body in bodies.values()}) > 1:
             errors.append(_error("mismatched_model", "All requests in a batch must have the same model.", None))
-        if not lines and not errors:
+        if not bodies and not errors:
             errors.append(_error("empty_file", "The input file is empty.", None))
-        return [*lines.values()], errors[:100]
+        return bodies, errors[:100]
 
     def _validated(self, record: Json) -> Json:
-        lines, errors = self._lines(record)
+        bodies, errors = self._lines(record)
         if errors:
             return _changed(record, status="failed", errors={"object": "list", "data": errors})
-        counts = {"total": len(lines), "completed": 0, "failed": 0}
-        return _changed(record, status="in_progress", model=lines[0].body["model"], request_counts=counts)
+        counts = {"total": len(bodies), "completed": 0, "failed": 0}
+        return _changed(record, status="in_progress", model=next(iter(bodies.values()))["model"], request_counts=counts)
 
     def _worked(self, record: Json) -> Json:
         """Return the record after some more of its lines."""
-        batch_id, endpoint = record["id"], record["batch"]["endpoint"]
-        lines, errors = self._lines(record)
-        if errors:  # the file was deleted since
-            return _changed(record, status="failed", errors={"object": "list", "data": errors})
-        counts = dict(record["batch"]["request_counts"])
-        record = record | {"output": [*record["output"]], "errors": [*record["errors"]]}
-        done = counts["completed"] + counts["failed"]
-        for place, line in enumerate(lines[done : done + LINES_A_LOOK], done):
-            body = json.dumps(line.body).encode()
-            reply = self.answer(Request("POST", endpoint, {}, {"authorization": "Bearer batch"}, body))
+        endpoint, lines = record["batch"]["endpoint"], [*self._lines(record)[0].items()]
+        output, errors = [*record["output"]], [*record["errors"]]
+        done = len(output) + len(errors)
+        status = "in_progress"
+        for place, (custom_id, body) in enumerate(lines[done : done + LINES_A_LOOK], done):
+            request = Request("POST", endpoint, {}, {"authorization": "Bearer batch"}, json.dumps(body).encode())
+            reply = self.answer(request)
             content = parsed(reply.body)
             content = reply.body.decode("utf-8", "replace") if content is None else content
             if isinstance(content, dict) and (content.get("error") or {}).get("code") == EXPIRED:
-                record["errors"] += [_line(batch_id, late.custom_id, None) for late in lines[place:]]
-                counts["failed"] += len(lines) - place
-                return self._ended(_changed(record, request_counts=counts), "expired")
-            is_good = reply.status == 200
-            counts["completed" if is_good else "failed"] += 1
-            response = {"status_code": reply.status, "request_id": _digest(line.custom_id), "body": content}
-            record["output" if is_good else "errors"].append(_line(batch_id, line.custom_id, response))
-        record = _changed(record, request_counts=counts)
-        is_done = counts["completed"] + counts["failed"] == counts["total"]
-        return _changed(record, status="finalizing") if is_done else record
+                errors += [_line(record["id"], late, None) for late, _ in lines[place:]]
+                status = "expired"
+                break
+            response = {"status_code": reply.status, "request_id": digest(custom_id.encode()), "body": content}
+            (output if reply.status == 200 else errors).append(_line(record["id"], custom_id, response))
+        counts = {"total": len(lines), "completed": len(output), "failed": len(errors)}
+        record = _changed(record | {"output": output, "errors": errors}, request_counts=counts)
+        if status == "expired":
+            return self._ended(record, status)
+        return _changed(record, status="finalizing") if len(output) + len(errors) == len(lines) else record
 
     def _ended(self, record: Json, status: str) -> Json:
         """Return the record with its files, each only if it has a line; their order is not that of the input."""
@@ -200,7 +185,7 @@ def _error(code: str, message: str, line: int | None) -> Json:
 def _line(batch_id: str, custom_id: str, response: Json | None) -> Json:
     """Return a line of an output or error file; without a response that of a request that was not done in time."""
     late = {"code": EXPIRED, "message": "This request could not be executed before the completion window expired."}
-    id_ = "batch_req_" + _digest(f"{batch_id}/{custom_id}")
+    id_ = "batch_req_" + digest(f"{batch_id}/{custom_id}".encode())
     return {"id": id_, "custom_id": custom_id, "response": response, "error": None if response else late}
 
 
@@ -215,7 +200,3 @@ def _usage(output: list[Json]) -> Json:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": read + written,
     }
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -14,13 +14,12 @@ from minirag.server.wire import Json, Refused
 
 
 class Model(NamedTuple):
-    """A model on offer. `created` is a Unix time in seconds; models that are tuned can be deleted."""
+    """A model on offer. `created` is a Unix time in seconds."""
 
     name: str
     created: int
     kind: Literal["chat", "embedding"] = "chat"
     is_trainable: bool = False
-    is_tuned: bool = False
 
 
 class ChatRequest(NamedTuple):
@@ -106,9 +105,6 @@ class Engine(Protocol):
         Call `report(step, total_steps, loss)` after each step. A job that a restart of the server interrupted is
         trained again. Raises `Refused` if the examples cannot be trained on: the job fails with its message.
         """
-
-    def delete(self, model: str) -> None:
-        """Forget a tuned model."""
 
 
 def too_long(window: int, prompt: int, reply: int | None) -> Refused:

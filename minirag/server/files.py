@@ -1,18 +1,86 @@
-"""Uploaded files, and the result files of jobs and batches."""
+"""What the server keeps: JSON records by id, as files in a folder if it has one, and uploaded files as such records."""
 
 import base64
+import hashlib
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
-from minirag.server.records import Records
+from minirag.errors import InputError
 from minirag.server.wire import Json, Refused, Upload, page
 
 PURPOSES = ("fine-tune", "batch")
 
 
+class Records:
+    """JSON objects by id, in the order in which they were added; safe to use from many threads.
+
+    Never change a record in place: put a new one. With a `folder` each is one file there, replaced as a whole and
+    readable by its owner only. Raises InputError if the folder cannot be used or is damaged.
+
+    >>> records = Records(None)
+    >>> record = records.add("file-", b"abc", {"bytes": 3})
+    >>> record["id"], records.get(record["id"]) == record, records.get("file-2")
+    ('file-c75e3abb575a77261847ac28', True, None)
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._entries: dict[str, Json] = {}  # id -> {"place", "record"}
+        if folder is None:
+            return
+        try:
+            for parent in (folder.parent, folder):  # `parents` would make the first one open to everybody
+                parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            entries = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
+            self._entries = {entry["record"]["id"]: entry for entry in sorted(entries, key=lambda e: int(e["place"]))}
+        except OSError as error:
+            raise InputError(f"The state folder {folder} cannot be used ({error.strerror}); name another.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"The state folder {folder} is damaged; delete it or name another.") from error
+
+    def get(self, key: str) -> Json | None:
+        """Return the record of this id, or None."""
+        entry = self._entries.get(key)
+        return entry["record"] if entry else None
+
+    def newest_first(self) -> list[Json]:
+        """Return all records, the one added last first."""
+        with self._lock:
+            return [entry["record"] for entry in reversed(self._entries.values())]
+
+    def add(self, prefix: str, content: bytes, record: Json) -> Json:
+        """Add `record` under an id made from `content` (a second one of the same content gets its own); return it."""
+        with self._lock:
+            repeat = 0
+            while (key := prefix + digest(b"%d %s" % (repeat, content))) in self._entries:
+                repeat += 1
+            return self._write({"id": key, **record})
+
+    def put(self, record: Json) -> Json:
+        """Add `record`, or replace the one of its id; return it."""
+        with self._lock:
+            return self._write(record)
+
+    def _write(self, record: Json) -> Json:
+        key = record["id"]
+        place = self._entries[key]["place"] if key in self._entries else len(self._entries)
+        entry = {"place": place, "record": record}
+        if self._folder:
+            path = self._folder / f"{digest(key.encode())}.json"  # an id may hold characters that a file name may not
+            unfinished = path.with_suffix(".tmp")
+            unfinished.touch(mode=0o600)
+            unfinished.write_text(json.dumps(entry), encoding="utf-8")
+            unfinished.replace(path)
+        self._entries[key] = entry
+        return record
+
+
 class Files:
-    """Files by id. `folder` keeps them; None keeps them as long as the process."""
+    """Uploaded files, and the result files of jobs and batches, by id."""
 
     def __init__(self, folder: Path | None) -> None:
         self._records = Records(folder)
@@ -22,8 +90,6 @@ class Files:
         purpose = form.fields.get("purpose", "")
         if purpose not in PURPOSES:
             raise Refused(400, f"'{purpose[:40]}' is not one of {[*PURPOSES]} - 'purpose'", param="purpose")
-        if not form.filename.endswith(".jsonl") or not form.content:
-            raise Refused(400, f"A file for '{purpose}' must end in .jsonl and hold something.", param="file")
         return self.add(form.content, form.filename, purpose)
 
     def add(self, content: bytes, filename: str, purpose: str) -> Json:
@@ -40,11 +106,6 @@ class Files:
         }
         return _public(self._records.add("file-", content, record))
 
-    def find(self, file_id: str) -> Json | None:
-        """Return a file object, or None."""
-        record = self._records.get(file_id)
-        return _public(record) if record else None
-
     def get(self, file_id: str) -> Json:
         """GET /v1/files/{file_id}."""
         return _public(self._record(file_id))
@@ -54,21 +115,23 @@ class Files:
         return base64.b64decode(self._record(file_id)["content"])
 
     def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/files, the newest first unless `order` is "asc"."""
-        files = [_public(record) for record in self._records.newest_first()]
-        files = [file for file in files if query.get("purpose") in (None, file["purpose"])]
-        return page(files[::-1] if query.get("order") == "asc" else files, query, most=10_000, usual=10_000)
+        """GET /v1/files, the newest first."""
+        return page([_public(record) for record in self._records.newest_first()], query)
 
-    def delete(self, file_id: str) -> Json:
-        """DELETE /v1/files/{file_id}."""
-        self._record(file_id)
-        self._records.delete(file_id)
-        return {"id": file_id, "object": "file", "deleted": True}
+    def has(self, file_id: str, purpose: str) -> bool:
+        """Return True if there is a file of this id that was uploaded for this purpose."""
+        record = self._records.get(file_id)
+        return record is not None and record["purpose"] == purpose
 
     def _record(self, file_id: str) -> Json:
         if record := self._records.get(file_id):
             return record
         raise Refused(404, f"No such File object: {file_id}", param="id")
+
+
+def digest(content: bytes) -> str:
+    """Return 24 hexadecimal digits that stand for `content`."""
+    return hashlib.sha256(content).hexdigest()[:24]
 
 
 def _public(record: Json) -> Json:

@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
             raise
         self._send(reply)
 
-    do_GET = do_POST = do_DELETE = _answer
+    do_GET = do_POST = _answer
 
     def _send(self, reply: Reply) -> None:
         fields = {"Content-Type": reply.content_type, "Content-Length": len(reply.body), **reply.headers}

@@ -5,7 +5,6 @@ running, then succeeded or failed. No clock is involved, so a client sees every 
 look waits a while for it, so that a job that takes seconds ends at the first look at it running.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -16,9 +15,8 @@ from typing import Any
 
 from minirag.prompts import text_of
 from minirag.server.engine import Engine, Trained, Training, TrainingStopped
-from minirag.server.files import Files
-from minirag.server.records import Records
-from minirag.server.wire import Json, Refused, integer, invalid, metadata, number, optional_string, page, parsed, string
+from minirag.server.files import Files, Records, digest
+from minirag.server.wire import Json, Refused, invalid, number, optional, page, parsed, required
 
 PATIENCE = 30.0
 """How long a look at a running job waits for its end, in seconds."""
@@ -41,14 +39,13 @@ class Jobs:
 
     def create(self, body: Json) -> Json:
         """POST /v1/fine_tuning/jobs."""
-        model = string(body, "model")
+        model = required(body, "model")
         if not any(offered.name == model and offered.is_trainable for offered in self._engine.models()):
             message = f"Model {model} is not available for fine-tuning or does not exist."
             raise Refused(400, message, param="model", code="model_not_available")
         job = _new(body, model)
         for name in ("training_file", "validation_file"):
-            file = self._files.find(job[name]) if job[name] else None
-            if job[name] and (file is None or file["purpose"] != "fine-tune"):
+            if job[name] and not self._files.has(job[name], "fine-tune"):
                 raise Refused(400, f"invalid {name}: {job[name]}", param=name)
         key = json.dumps(job | {"created_at": 0}, sort_keys=True).encode()
         record = self._records.add("ftjob-", key, {"job": job, "events": [], "checkpoints": []})
@@ -72,7 +69,7 @@ class Jobs:
 
     def checkpoints(self, job_id: str, query: Mapping[str, str]) -> Json:
         """GET /v1/fine_tuning/jobs/{job_id}/checkpoints: the finished model, once there is one."""
-        return page(self._record(job_id)["checkpoints"], query, usual=10)
+        return page(self._record(job_id)["checkpoints"], query)
 
     def cancel(self, job_id: str) -> Json:
         """POST /v1/fine_tuning/jobs/{job_id}/cancel; refused if the job has ended."""
@@ -137,7 +134,7 @@ class Jobs:
 
         try:
             with self._turn:
-                examples = self._examples(job["training_file"], "training")  # may have been deleted since
+                examples = self._examples(job["training_file"], "training")
                 validation = self._examples(job["validation_file"], "validation")
                 suffix = re.sub(r"[^a-z0-9]+", "-", (job["user_provided_suffix"] or "").lower()).strip("-")
                 settings, seed = job["hyperparameters"], job["seed"]
@@ -160,7 +157,17 @@ class Jobs:
         record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
         record = _logged(record, "info", "The job has successfully completed")
         if losses:
-            record = record | {"checkpoints": [_checkpoint(record["id"], trained.model, *losses[-1])]}
+            step, loss = losses[-1]
+            checkpoint = {
+                "object": "fine_tuning.job.checkpoint",
+                "id": "ftckpt_" + record["id"].removeprefix("ftjob-"),
+                "created_at": int(time.time()),
+                "fine_tuned_model_checkpoint": trained.model,
+                "fine_tuning_job_id": record["id"],
+                "metrics": {"step": step, "train_loss": loss},
+                "step_number": step,
+            }
+            record = record | {"checkpoints": [checkpoint]}
         return _changed(
             record,
             status="succeeded",
@@ -175,8 +182,6 @@ class Jobs:
         if file_id is None:
             return []
         code, param = f"invalid_{kind}_file", f"{kind}_file"
-        if self._files.find(file_id) is None:
-            raise Refused(400, f"The {kind} file {file_id} was deleted.", param=param, code=code)
         examples = []
         for place, line in enumerate(self._files.content(file_id).splitlines(), 1):
             example = parsed(line)
@@ -201,9 +206,6 @@ def _is_chat(messages: Any) -> bool:
 def _new(body: Json, model: str) -> Json:
     """Return a job as it is first shown, without its id."""
     settings = _hyperparameters(body)
-    integrations = body.get("integrations") or []
-    if not isinstance(integrations, list):
-        raise invalid("integrations", "an array")
     return {
         "object": "fine_tuning.job",
         "model": model,
@@ -213,16 +215,16 @@ def _new(body: Json, model: str) -> Json:
         "organization_id": "org-minirag",
         "result_files": [],
         "status": "validating_files",
-        "training_file": string(body, "training_file"),
-        "validation_file": optional_string(body, "validation_file"),
+        "training_file": required(body, "training_file"),
+        "validation_file": optional(body, "validation_file"),
         "hyperparameters": settings,
         "trained_tokens": None,
         "error": None,
-        "user_provided_suffix": optional_string(body, "suffix"),
-        "seed": integer(body, "seed", 0, 2**31 - 1) or 0,
+        "user_provided_suffix": optional(body, "suffix"),
+        "seed": number(body, "seed", 0, 2**31 - 1) or 0,
         "estimated_finish": None,
-        "integrations": integrations,  # shown, but nothing is reported to anybody
-        "metadata": metadata(body),
+        "integrations": [],
+        "metadata": optional(body, "metadata", dict),
         "method": _method(settings),
     }
 
@@ -234,18 +236,16 @@ def _method(settings: Json) -> Json:
 
 def _hyperparameters(body: Json) -> Json:
     """Return all three settings, "auto" where the client leaves the choice to us; they may stand in either place."""
-    method = body.get("method") or _method(body.get("hyperparameters") or {})
-    if not isinstance(method, dict) or method.get("type") != "supervised":
+    method = optional(body, "method", dict)
+    if method and method.get("type") != "supervised":
         raise invalid("method", "the type 'supervised'")
-    supervised = method.get("supervised") or {}
-    settings = (supervised.get("hyperparameters") or {}) if isinstance(supervised, dict) else None
-    if not isinstance(settings, dict):
-        raise invalid("hyperparameters", "an object")
+    place = (optional(method, "supervised", dict) or {}) if method else body
+    settings = optional(place, "hyperparameters", dict) or {}
     chosen = {name: value for name, value in settings.items() if value != "auto"}
     return {
-        "n_epochs": integer(chosen, "n_epochs", 1, 50) or "auto",
-        "batch_size": integer(chosen, "batch_size", 1, 256) or "auto",
-        "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, 1e6) or "auto",
+        "n_epochs": number(chosen, "n_epochs", 1, 50) or "auto",
+        "batch_size": number(chosen, "batch_size", 1, 256) or "auto",
+        "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, 1e6, int | float) or "auto",
     }
 
 
@@ -268,7 +268,7 @@ def _logged(record: Json, level: str, message: str, data: Json | None = None) ->
     place = f"{record['id']}/{len(record['events'])}"
     event = {
         "object": "fine_tuning.job.event",
-        "id": "ftevent-" + hashlib.sha256(place.encode()).hexdigest()[:24],
+        "id": "ftevent-" + digest(place.encode()),
         "created_at": int(time.time()),
         "level": level,
         "message": message,
@@ -276,15 +276,3 @@ def _logged(record: Json, level: str, message: str, data: Json | None = None) ->
         "type": "metrics" if data else "message",
     }
     return record | {"events": [*record["events"], event]}
-
-
-def _checkpoint(job_id: str, model: str, step: int, loss: float) -> Json:
-    return {
-        "object": "fine_tuning.job.checkpoint",
-        "id": "ftckpt_" + job_id.removeprefix("ftjob-"),
-        "created_at": int(time.time()),
-        "fine_tuned_model_checkpoint": model,
-        "fine_tuning_job_id": job_id,
-        "metrics": {"step": step, "train_loss": loss},
-        "step_number": step,
-    }

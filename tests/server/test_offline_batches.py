@@ -32,7 +32,7 @@ def create(client: openai.OpenAI, rows: Sequence[Any]) -> str:
 
 
 def ended(client: openai.OpenAI, id: str) -> Any:
-    """The batch once it has ended, and how it looked on the way."""
+    """Return the batch once it has ended."""
     while (batch := client.batches.retrieve(id)).status in {"validating", "in_progress", "finalizing", "cancelling"}:
         pass
     return batch
