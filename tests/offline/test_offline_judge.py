@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from minirag import prompts
 from minirag.offline.judge import THRESHOLD, Verdict, reverse, statements, verdicts
-from minirag.text import sentence_spans
 
 ROOT = Path(__file__).parents[2]
 REPORT = (
@@ -47,11 +46,8 @@ def test_an_answer_falls_into_standalone_statements(answer: str, expected: list[
     [
         "",
         " \n",
-        "...",
         prompts.NOT_STATED,
-        "I don't know.",
         "I'm sorry, but the context does not mention it.",
-        "This is not stated in the document.",
         "There is not enough information.",
         "What do you mean?",
         "文中没有提到。",
@@ -72,7 +68,6 @@ def test_an_answer_without_a_verb_is_joined_to_its_question(answer: str) -> None
     "statement",
     [
         "Revenue rose to $5,000,000 in 2021.",
-        "In 2021, revenue rose to $5 million.",
         "Mira Rao founded Acme Corp. in Delhi.",
         "Acme does not sell shoes.",
         "The board may approve a dividend of 10 percent.",
@@ -90,11 +85,9 @@ def test_what_the_excerpt_says_in_its_own_words_is_supported(statement: str) -> 
     ("statement", "reason"),
     [
         ("Revenue rose to $6 million in 2021.", "number not found: $6 million"),
-        ("Revenue rose to $5 billion in 2021.", "number not found: $5 billion"),
         ("The board may approve a dividend of $10.", "number not found: $10"),
         ("Acme Corp. was founded in Delhi by Tom Smith.", "name not found: Tom"),
         ("Acme Corp. was not founded in Delhi.", "negation differs at: founded"),
-        ("The company does sell shoes.", "negation differs at: sell"),
         ("Revenue fell to $5 million in 2021.", "opposite of the excerpt: fell"),
         ("The board approved a dividend of 10% in March 2022.", "only possible in the excerpt: approved"),
         ("Revenue rose to $4.2 million in 2021.", "$4.2 million instead of $5 million"),
@@ -127,12 +120,6 @@ def test_chinese_and_japanese_statements_are_compared_by_their_characters() -> N
     assert verdict("売上は増加した。", "昨年、売上は増加した。利益も増えた。").supported
 
 
-def test_questions_from_an_answer_hold_its_subject_and_follow_its_language() -> None:
-    asked = [question for question, _ in reverse("The dividend per share is computed from the profit.", 3)]
-    assert all("dividend per share" in question for question in asked)
-    assert all(question.endswith("？") for question, _ in reverse("会社は東京にあります。", 3))
-
-
 TEXT = st.text(st.sampled_from("aBe It was not 12$%.,;?!'’()\n。不会社はé\x00\ud800|")) | st.text()
 
 
@@ -149,18 +136,6 @@ def test_any_text_gives_as_many_verdicts_and_questions_as_asked(
     assert all(statement.strip() for statement in statements(answer, answer))
     asked = reverse(answer, n)
     assert len({question for question, _ in asked}) == len(asked) == n
-
-
-WORDS = st.sampled_from("Acme revenue rose not 5 million Delhi may shoe the of in 10% never Mira it 1990 less".split())
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(WORDS, min_size=3, max_size=12).map(" ".join), min_size=1, max_size=5), st.data())
-def test_a_quoted_sentence_is_supported(sentences: list[str], data: st.DataObject) -> None:
-    text = ". ".join(sentences) + "."
-    start, end = data.draw(st.sampled_from(sentence_spans(text)))
-    found = verdicts([text], [text[start:end]])[0]
-    assert found.supported, found
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,16 @@
-"""The offline reader answers with the sentences that fit the question, and with nothing else."""
+"""The offline reader answers with the sentences that fit the question, and reads the prompts of other programs too."""
 
-import time
+import json
 from itertools import combinations
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirag.offline.prose import prose
 from minirag.offline.reader import BASE, TEACHER, Weights, answer
+from minirag.offline.reading import parse
 from minirag.prompts import NOT_STATED, Excerpt, Prompt
 
 PAGE = """Water Works of Bern
@@ -39,12 +42,6 @@ def test_what_the_excerpts_do_not_hold_is_not_answered() -> None:
     assert answer(Prompt("draft", [], "Why?"), TEACHER) == NOT_STATED
 
 
-def test_the_untuned_student_is_less_focused_than_the_teacher() -> None:
-    """BASE quotes a fixed number of sentences, so its answers hold more that was not asked for."""
-    question = "Why was the price of water raised in 2019?"
-    assert len(ask(question, BASE).split()) > 2 * len(ask(question).split())
-
-
 def test_an_answer_follows_the_order_of_the_document() -> None:
     """Several sentences stand as they stood, whatever their scores."""
     found = ask("How many people do the water works serve?")
@@ -74,18 +71,6 @@ def test_headings_page_numbers_and_rows_of_figures_are_no_sentences() -> None:
     assert [(s.text, s.heading) for s in prose(text)] == [("Revenue did not change in 2023.", "Income")]
 
 
-def test_two_thousand_tokens_are_read_in_ten_milliseconds() -> None:
-    """A model that answers at once keeps a run of hundreds of calls short; the best of five counts."""
-    pages = [Excerpt(PAGE.replace("Bern", name).replace("1906", str(1900 + i))) for i, name in enumerate(["A"] * 20)]
-    prompt = Prompt("draft", pages, "Why was the price of water raised in 2019?")
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        answer(prompt, TEACHER)
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.03  # 0.01 on an idle machine
-
-
 texts = st.one_of(
     st.text(max_size=300),
     st.text(alphabet=st.sampled_from("ab A.\n 12$?。水\u2022;"), max_size=300),
@@ -104,3 +89,51 @@ def test_any_answer_is_made_of_what_was_given(pages: list[str], question: str, e
     rest = reply.removeprefix(existing.strip()).strip() if prose(existing) else reply
     sentences = [s.text for page in pages for s in prose(page) if s.text in rest]
     assert any(rest == " ".join(some) for n in (1, 2, 3) for some in combinations(sentences, n))
+
+
+CONTEXT = "The city runs it.\n\nIt opened in 1901."
+
+
+@pytest.mark.parametrize(
+    ("system", "user", "answer"),
+    [
+        (
+            "You are an expert Q&A system.",
+            f"Context information is below.\n---------------------\n{CONTEXT}\n---------------------\nGiven the "
+            "context information and not prior knowledge, answer the query.\nQuery: Who runs it?\nAnswer: ",
+            "",
+        ),
+        ("", f"New Context: {CONTEXT}\nQuery: Who runs it?\nOriginal Answer: A city.\nNew Answer: ", "A city."),
+        ("", f"Use the retrieved context.\nQuestion: Who runs it? \nContext: {CONTEXT} \nAnswer:", ""),
+        (f"Answer from the context.\n\nContext: {CONTEXT}", "Who runs it?", ""),
+        (
+            "",
+            "The original query is as follows: Who runs it?\nWe have provided an existing answer: A city.\nWe "
+            f"have the opportunity to refine the existing answer.\n------------\n{CONTEXT}\n------------\nNow refine.",
+            "A city.",
+        ),
+    ],
+)
+def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str) -> None:
+    prompt = parse([{"role": "system", "content": system}, {"role": "user", "content": user}])
+    assert ("chat", [Excerpt(CONTEXT)], "Who runs it?") == (prompt.task, prompt.excerpts, prompt.question)
+    assert answer == prompt.answer
+
+
+def test_prompts_of_the_article_are_read_with_their_context_and_question() -> None:
+    recorded = Path(__file__).parents[3] / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
+    if not recorded.exists():
+        pytest.skip("the recorded exchanges are not beside this checkout")
+    for line in recorded.read_text().splitlines():
+        messages = json.loads(line)["messages"]
+        prompt = parse([message for message in messages if message["role"] != "assistant"])
+        assert prompt.task == "chat"
+        assert len(prompt.excerpts) == 1
+        assert len(prompt.excerpts[0].text) > 100
+        assert prompt.question.endswith("?")
+        assert ("Original Answer:" in messages[-2]["content"]) == bool(prompt.answer)
+
+
+def test_a_plain_chat_is_its_last_user_message() -> None:
+    chat = [("user", "Hello"), ("assistant", "Hello!"), ("user", " Who are you? ")]
+    assert parse([{"role": role, "content": text} for role, text in chat]) == Prompt("chat", [], "Who are you?")

@@ -1,6 +1,5 @@
 """Charts: each number stands where it belongs, and what is unknown is said and not drawn."""
 
-import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from typing import Any
@@ -48,14 +47,6 @@ def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name: str)
     for element in root.iter():
         for key, end in (("x", width), ("x1", width), ("x2", width), ("cx", width), ("y", height), ("cy", height)):
             assert 0 <= float(element.attrib.get(key, 0)) <= end
-
-
-def test_names_from_outside_are_text_and_never_markup() -> None:
-    hostile = '<script>alert(1)</script>"&\u202e\x00'
-    pair = {"difference": 0.1, "low": 0.0, "high": 0.2, "verdict": hostile}
-    for svg in (differences(hostile, {hostile: pair}), paired(hostile, {hostile: 0.1}, {hostile: 0.2}, ARMS)):
-        assert "script" not in {element.tag for element in ET.fromstring(svg).iter()}
-        assert not re.search("[\u202e\x00]", svg)
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e6), st.integers(2, 8))

@@ -69,7 +69,7 @@ class Rule:
     cut: int | None = None
 
     def matches(self, request: Request) -> bool:
-        """Whether this rule is about a request; `is_due` tells whether it acts on it."""
+        """Return True if this rule is about a request; `is_due` tells whether it acts on it."""
         return (
             self.method in ("", request.method)
             and (not self.damage or request.path.endswith(DAMAGES[self.damage][0]))
@@ -78,12 +78,12 @@ class Rule:
         )
 
     def is_due(self, number: int, request: Request, repeat: int) -> bool:
-        """Whether it acts on its `number`-th match (from 1), a request that came `repeat` times before."""
+        """Return True if it acts on its `number`-th match (from 1), a request that came `repeat` times before."""
         is_in_turn = self.first <= number and (self.last is None or number <= self.last)
         return is_in_turn and random.Random(f"{self.seed} {repeat} {digest(request)}").random() < self.share
 
     def act(self, request: Request, api: Callable[[Request], Reply]) -> Reply:
-        """The reply to a request that this rule is due for."""
+        """Return the reply to a request that this rule is due for."""
         if self.error is not None:
             usual = {"message": "", "type": "invalid_request_error", "param": None, "code": None}
             reply = json_reply({"error": {**usual, **self.error}}, self.status or 200)
@@ -99,7 +99,7 @@ class Rule:
         return slow
 
     def changed(self, reply: Reply) -> Reply:
-        """The service's own reply, spoiled."""
+        """Return the service's own reply, spoiled."""
         if not self.damage and not self.fields:
             return reply
         value = json.loads(reply.body)
@@ -119,7 +119,7 @@ class Faults:
         self._seen: Counter[str] = Counter()
 
     def __call__(self, request: Request) -> Reply:
-        """The reply, as the first rule that is due makes it."""
+        """Return the reply, as the first rule that is due makes it."""
         with self._lock:
             repeat = self._seen[digest(request)]
             self._seen[digest(request)] += 1
@@ -170,27 +170,22 @@ def digest(request: Request) -> str:
 # -- damages: each changes the JSON of a good chat or embeddings reply in place -------------------------------------
 
 
-def _rewrite(change: Callable[[str], str], finish_reason: str = "stop") -> Callable[[Json], None]:
+def _rewrite(change: Callable[[str], str]) -> Callable[[Json], None]:
     def damage(reply: Json) -> None:
-        choice = reply["choices"][0]
-        choice["message"]["content"] = change(choice["message"]["content"])
-        choice["finish_reason"] = finish_reason
+        message = reply["choices"][0]["message"]
+        message["content"] = change(message["content"])
 
     return damage
 
 
-def _change_list(change: Callable[[list[Any]], list[Any]]) -> Callable[[Json], None]:
-    """Changes the first list in a reply whose content is a JSON object; others stay as they are."""
-
-    def changed(content: str) -> str:
-        try:
-            value = json.loads(content)
-            name = next(name for name, items in value.items() if isinstance(items, list))
-        except (ValueError, AttributeError, StopIteration):
-            return content
-        return json.dumps({**value, name: change(value[name])}, ensure_ascii=False)
-
-    return _rewrite(changed)
+def _without_last(content: str) -> str:
+    """Drop the last item of the first list in a JSON object; other contents stay as they are."""
+    try:
+        value = json.loads(content)
+        name = next(name for name, items in value.items() if isinstance(items, list))
+    except (ValueError, AttributeError, StopIteration):
+        return content
+    return json.dumps({**value, name: value[name][:-1]}, ensure_ascii=False)
 
 
 def _nan_vector(reply: Json) -> None:
@@ -202,17 +197,14 @@ def _nan_vector(reply: Json) -> None:
         first["embedding"][0] = float("nan")
 
 
-PROSE = "Most of this is supported, I would say, though not everything."
 _CHATS: dict[str, Callable[[Json], None]] = {
     "no choices": lambda reply: reply["choices"].clear(),
     "cut": _rewrite(lambda content: content[: len(content) // 2]),
-    "cut at the limit": _rewrite(lambda content: content[: len(content) // 2], "length"),
     "empty": _rewrite(lambda _: ""),
-    "prose": _rewrite(lambda _: PROSE),
+    "prose": _rewrite(lambda _: "Most of this is supported, I would say, though not everything."),
     "nan": _rewrite(lambda content: re.sub(r"(?<=[:\[] )(true|false|-?\d+(\.\d+)?)", "NaN", content, count=1)),
     "doubled key": _rewrite(lambda content: re.sub(r'^\{\s*("\w+")', r"{\1: [], \1", content)),
-    "fewer items": _change_list(lambda items: items[:-1]),
-    "more items": _change_list(lambda items: items + items[-1:]),
+    "fewer items": _rewrite(_without_last),
 }
 _VECTORS: dict[str, Callable[[Json], None]] = {
     "reordered": lambda reply: reply["data"].reverse(),  # each with its own index still
