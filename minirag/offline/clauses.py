@@ -74,11 +74,7 @@ _ADVERB = re.compile(
 
 
 def third_person(word: str) -> str:
-    """Return the form after "it" of a verb as it stands after "they"; other forms stay.
-
-    >>> [third_person(word) for word in ("are", "carry", "carried", "may")]
-    ['is', 'carries', 'carried', 'may']
-    """
+    """Return the form after "it" of a verb as it stands after "they"; other forms stay."""
     if word in _PLURAL:
         return _PLURAL[word]
     if (

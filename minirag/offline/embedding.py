@@ -64,28 +64,20 @@ def _own_part(content: list[str], dimensions: int) -> NDArray[np.float64]:
     return np.where(bits, 1.0, -1.0) / math.sqrt(dimensions)
 
 
-def _vector(text: str, dimensions: int) -> NDArray[np.float64]:
-    all_words = words(text)
-    content = [word for word in all_words if word not in STOP_WORDS] or all_words
-    vector = _shared_part(content, dimensions)
-    if not text.rstrip().endswith(("?", "？", "؟")):
-        vector += _OWN_LENGTH * min(1.0, len(content) / _TITLE) * _own_part(content, dimensions)
-    # Zero for a text without a word, and where all of few dimensions cancel.
-    return vector if vector.any() else _own_part(content, dimensions)
-
-
 def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
     """Return one row per text: float32 of shape (len(texts), dimensions), each of unit length.
 
     A row depends on nothing but its own text's words in order, and on whether it ends with a question mark.
     All texts without a word, the empty one included, share one row.
-
-    >>> first, second, empty = embed(["Net income, 2023", "net INCOMES 2,023.0", ""], dimensions=256)
-    >>> bool((first == second).all()), empty[:3].tolist()
-    (True, [-0.0625, 0.0625, 0.0625])
     """
     rows = np.empty((len(texts), dimensions), np.float32)
     for i, text in enumerate(texts):
-        vector = _vector(text, dimensions)
+        all_words = words(text)
+        content = [word for word in all_words if word not in STOP_WORDS] or all_words
+        vector = _shared_part(content, dimensions)
+        if not text.rstrip().endswith(("?", "？", "؟")):
+            vector += _OWN_LENGTH * min(1.0, len(content) / _TITLE) * _own_part(content, dimensions)
+        if not vector.any():  # a text without a word, or all of few dimensions cancel
+            vector = _own_part(content, dimensions)
         rows[i] = vector / np.linalg.norm(vector)
     return rows

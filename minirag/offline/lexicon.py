@@ -56,30 +56,13 @@ _IRREGULAR = dict(
 _NEGATED = frozenset({"cannot", "can't", "won't", "shan't"})
 _CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
 
-_DERIVED = (
-    # suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)
-    ("ization", "is", 1),
-    ("isation", "is", 1),
-    ("ational", "", 2),
-    ("ional", "ion", 1),
-    ("ation", "", 2),
-    ("ative", "", 2),
-    ("ator", "", 2),
-    ("ate", "", 2),
-    ("at", "", 2),
-    ("bility", "ble", 1),
-    ("ize", "is", 1),
-    ("iz", "is", 1),
-    ("ment", "", 2),
-    ("ness", "", 1),
-    ("cial", "c", 2),
-    ("ical", "ic", 1),
-    ("able", "", 2),
-    ("sion", "s", 2),
-    ("tion", "t", 2),
-    ("ity", "", 2),
-    ("ful", "", 1),
-)
+_DERIVED = [  # suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)
+    rule.split(":")
+    for rule in (
+        "ization:is:1 isation:is:1 ational::2 ional:ion:1 ation::2 ative::2 ator::2 ate::2 at::2 bility:ble:1 ize:is:1 "
+        "iz:is:1 ment::2 ness::1 cial:c:2 ical:ic:1 able::2 sion:s:2 tion:t:2 ity::2 ful::1"
+    ).split()
+]
 
 
 def _inflected(word: str) -> str:
@@ -105,11 +88,7 @@ def _inflected(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """Return the stem of one lower-case word; words with digits or of other scripts stay as they are.
-
-    >>> [stem(w) for w in ("operations", "operating", "security", "secured", "companies", "used")]
-    ['oper', 'oper', 'secur', 'secur', 'company', 'use']
-    """
+    """Return the stem of one lower-case word; words with digits or of other scripts stay as they are."""
     if _IRREGULAR.get(word) == word:
         return word
     word = _IRREGULAR.get(word, word)
@@ -120,7 +99,7 @@ def stem(word: str) -> str:
         word = word[:-2]
     for suffix, replacement, measure in _DERIVED:
         rest = word.removesuffix(suffix)
-        if rest != word and len(_MEASURE.findall(rest)) >= measure:
+        if rest != word and len(_MEASURE.findall(rest)) >= int(measure):
             word = rest + replacement
             break
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
@@ -201,11 +180,7 @@ STOP_WORDS: frozenset[str] = frozenset(
 
 
 def content_words(text: str) -> list[str]:
-    """Return the `words` of `text` that are no stop words, in order.
-
-    >>> content_words("What is the revenue of the company?")
-    ['revenu', 'company']
-    """
+    """Return the `words` of `text` that are no stop words, in order."""
     return [word for word in words(text) if word not in STOP_WORDS]
 
 

@@ -153,7 +153,7 @@ def _features(
 
     Sums over sets are exact (fsum), because the order of a set differs from process to process.
     """
-    query = content_words(question)
+    query, asked = content_words(question), question.lower()
     bags = [frozenset(line) for line in lines]
     frequency = Counter(word for bag in bags for word in bag)
     rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (frequency[w] + 0.5)) for w in {*frequency, *query}}
@@ -167,6 +167,8 @@ def _features(
         before = set(content_words(sentence.heading))
         if i and places[i - 1][0] == places[i][0]:
             before |= bags[i - 1]
+        # What the sentence shows of the kind asked for, and the question does not hold itself.
+        shown = {name for name, shows in kinds if any(m.lower() not in asked for m in shows.findall(sentence.text))}
         near = set(pairwise(line)) | set(zip(line, line[2:], strict=False))
         rows.append(
             [
@@ -179,16 +181,10 @@ def _features(
                 1 / (1 + places[i][0]),
                 min(len(sentence.text.split()), 40) / 40,
                 float(bool(ENDS.search(sentence.text)) and not sentence.text[0].islower()),
-                *_typed(kinds, question.lower(), sentence.text),
+                *(float(name in shown) for name in ("figure", "date", "cue", "name")),
             ]
         )
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
-
-
-def _typed(kinds: Sequence[tuple[str, re.Pattern[str]]], question: str, text: str) -> list[float]:
-    """Return the features figure, date, cue and name: 1.0 if the sentence shows one that the question does not hold."""
-    shown = {name for name, shows in kinds if any(match.lower() not in question for match in shows.findall(text))}
-    return [float(name in shown) for name in ("figure", "date", "cue", "name")]
 
 
 def answer(prompt: Prompt, weights: Weights) -> str:
@@ -213,7 +209,9 @@ def choose(reading: Reading, weights: Weights, existing: str = "") -> str:
         if len(chosen) >= weights.most or scores[i] < max(lowest, best - (0 if first else weights.within)):
             break
         words = len(reading.sentences[i].split())
-        if size and (size + words > MOST_WORDS or _repeats(reading.bags, [*old, *chosen], i)):
+        bag = reading.bags[i]
+        before = frozenset[str]().union(*(reading.bags[j] for j in (*old, *chosen)))
+        if size and (size + words > MOST_WORDS or len(bag & before) >= 0.75 * len(bag)):
             continue
         chosen.append(i)
         size += words
@@ -221,9 +219,3 @@ def choose(reading: Reading, weights: Weights, existing: str = "") -> str:
     if old:
         return f"{existing.strip()} {added}" if added else existing
     return added or NOT_STATED
-
-
-def _repeats(bags: Sequence[frozenset[str]], before: Sequence[int], i: int) -> bool:
-    """Return whether sentence `i` says little that the sentences `before` do not."""
-    words = frozenset[str]().union(*(bags[j] for j in before))
-    return len(bags[i] & words) >= 0.75 * len(bags[i])

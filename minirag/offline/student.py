@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from minirag.offline import reading
 from minirag.offline.lexicon import content_words, words
 from minirag.offline.reader import BASE, FEATURES, Reading, Weights, choose, read
-from minirag.prompts import NOT_STATED, Prompt, text_of
+from minirag.prompts import NOT_STATED, text_of
 
 _PRIOR = 2.0
 """How firmly the old weights are held: the precision of a Gaussian around each."""
@@ -72,11 +72,7 @@ def learn(
 
 @lru_cache(maxsize=1 << 14)
 def agreement(one: str, other: str) -> float:
-    """Return how much two answers are the same: F1 over their words; 1.0 or 0.0 where one declines to answer.
-
-    >>> agreement("The city runs it.", "The city runs."), agreement("Yes.", NOT_STATED)
-    (0.8571428571428571, 0.0)
-    """
+    """Return how much two answers are the same: F1 over their words; 1.0 or 0.0 where one declines to answer."""
     if NOT_STATED in (one, other):
         return float(one == other)
     left, right = Counter(words(one)), Counter(words(other))
@@ -84,27 +80,23 @@ def agreement(one: str, other: str) -> float:
 
 
 def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
+    """Yield the examples that are a question over excerpts, with the sentences that each target took marked."""
     for messages in examples:
         if len(messages) < 2 or messages[-1].get("role") != "assistant":
             continue
         prompt = reading.parse(messages[:-1])
         target = text_of(messages[-1]).strip()
-        if prompt.task in ("draft", "refine", "chat") and prompt.excerpts and target:
-            yield _row(prompt, target)
-
-
-def _row(prompt: Prompt, target: str) -> _Row:
-    """Return an example with the sentences that its target took marked."""
-    seen, existing = read(prompt), prompt.answer.strip()
-    target_words = set(content_words(target)) if target != NOT_STATED else set()
-    quoted = np.array(
-        [bool(bag) and len(bag & target_words) >= _QUOTED * len(bag) for bag in seen.bags], dtype=np.float64
-    )
-    quoted_words = {word for bag, is_quoted in zip(seen.bags, quoted, strict=True) if is_quoted for word in bag}
-    quoted[: seen.existing] = 0.0
-    accounted = 2 * len(target_words & quoted_words) >= len(target_words) > 0
-    is_explained = target in (NOT_STATED, existing) or accounted
-    return _Row(frozenset(content_words(prompt.question)), seen, existing, target, quoted, is_explained)
+        if prompt.task not in ("draft", "refine", "chat") or not prompt.excerpts or not target:
+            continue
+        seen, existing = read(prompt), prompt.answer.strip()
+        target_words = set(content_words(target)) if target != NOT_STATED else set()
+        is_quoted = [bool(bag) and len(bag & target_words) >= _QUOTED * len(bag) for bag in seen.bags]
+        quoted_words = {word for bag, quoted in zip(seen.bags, is_quoted, strict=True) if quoted for word in bag}
+        labels = np.array(is_quoted, dtype=np.float64)
+        labels[: seen.existing] = 0.0
+        accounted = 2 * len(target_words & quoted_words) >= len(target_words) > 0
+        is_explained = target in (NOT_STATED, existing) or accounted
+        yield _Row(frozenset(content_words(prompt.question)), seen, existing, target, labels, is_explained)
 
 
 def _trust(answered: Sequence[_Row]) -> float:

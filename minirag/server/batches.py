@@ -141,7 +141,7 @@ class Batches:
                 content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in reversed(lines)).encode()
                 file = self._files.add(content, f"{record['id']}_{kind}.jsonl", "batch_output")
                 names[f"{kind}_file_id"] = file["id"]
-        return _changed(record, status=status, usage=_usage(record["output"]), **names)
+        return _changed(record, status=status, **names)
 
 
 def _new(endpoint: str, file_id: str, tags: dict[str, str] | None) -> Json:
@@ -162,7 +162,6 @@ def _new(endpoint: str, file_id: str, tags: dict[str, str] | None) -> Json:
         "expires_at": now + 86_400,
         **{f"{name}_at": None for name in times},
         "request_counts": {"total": 0, "completed": 0, "failed": 0},
-        "usage": _usage([]),
         "metadata": tags,
     }
 
@@ -187,16 +186,3 @@ def _line(batch_id: str, custom_id: str, response: Json | None) -> Json:
     late = {"code": EXPIRED, "message": "This request could not be executed before the completion window expired."}
     id_ = "batch_req_" + digest(f"{batch_id}/{custom_id}".encode())
     return {"id": id_, "custom_id": custom_id, "response": response, "error": None if response else late}
-
-
-def _usage(output: list[Json]) -> Json:
-    """Return what the lines have used, in the names of the batch object."""
-    usages = [line["response"]["body"].get("usage") or {} for line in output]
-    read, written = (sum(usage.get(f"{kind}_tokens", 0) for usage in usages) for kind in ("prompt", "completion"))
-    return {
-        "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": written,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": read + written,
-    }

@@ -22,7 +22,7 @@ PATIENCE = 30.0
 """How long a look at a running job waits for its end, in seconds."""
 FEWEST_EXAMPLES = 10
 MOST_METRICS = 100
-"""Losses that are shown as events, evenly spread; the result file has all."""
+"""Losses that are shown as events, evenly spread."""
 FINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -152,8 +152,6 @@ class Jobs:
                 self._records.put(_failed(self._record(job_id), failure))
 
     def _succeeded(self, record: Json, trained: Trained, losses: list[tuple[int, float]]) -> Json:
-        table = "step,train_loss\n" + "".join(f"{step},{loss:.5f}\n" for step, loss in losses)
-        results = self._files.add(table.encode(), "step_metrics.csv", "fine-tune-results")
         record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
         record = _logged(record, "info", "The job has successfully completed")
         if losses:
@@ -173,7 +171,6 @@ class Jobs:
             status="succeeded",
             fine_tuned_model=trained.model,
             finished_at=int(time.time()),
-            result_files=[results["id"]],
             trained_tokens=trained.tokens,
         )
 
@@ -235,12 +232,11 @@ def _method(settings: Json) -> Json:
 
 
 def _hyperparameters(body: Json) -> Json:
-    """Return all three settings, "auto" where the client leaves the choice to us; they may stand in either place."""
-    method = optional(body, "method", dict)
-    if method and method.get("type") != "supervised":
+    """Return all three settings, "auto" where the client leaves the choice to us."""
+    method = optional(body, "method", dict) or {}
+    if method.get("type", "supervised") != "supervised":
         raise invalid("method", "the type 'supervised'")
-    place = (optional(method, "supervised", dict) or {}) if method else body
-    settings = optional(place, "hyperparameters", dict) or {}
+    settings = optional(optional(method, "supervised", dict) or {}, "hyperparameters", dict) or {}
     chosen = {name: value for name, value in settings.items() if value != "auto"}
     return {
         "n_epochs": number(chosen, "n_epochs", 1, 50) or "auto",

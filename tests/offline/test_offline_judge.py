@@ -30,7 +30,6 @@ def verdict(statement: str, *excerpts: str) -> Verdict:
         ("The firm is old; it has ten shops.", ["The firm is old.", "The firm has ten shops."]),
         ("Sales were up, but costs were down.", ["Sales were up.", "Costs were down."]),
         ("Tea, milk and sugar are sold.", ["Tea, milk and sugar are sold."]),
-        ("Yes, it was sold in 1999.", ["Acme was sold in 1999."]),
         ("公司成立于1990年。总部在德里。", ["公司成立于1990年。", "总部在德里。"]),
         ("売上は増加した。", ["売上は増加した。"]),
         ("Sales rose. The document does not say why.", ["Sales rose."]),

@@ -158,7 +158,6 @@ def test_a_job_goes_through_its_states_and_gives_a_model_that_answers(client: op
     assert whole[-1].message == f"Created fine-tuning job: {job.id}"
     assert whole[0].message == "The job has successfully completed"
     assert whole == list(client.fine_tuning.jobs.list_events(job.id, limit=7))  # the SDK follows the cursor
-    assert client.files.content(done.result_files[0]).content.startswith(b"step,train_loss\n1,")
     assert done.fine_tuned_model in [model.id for model in client.models.list()]
     reply = client.chat.completions.create(model=str(done.fine_tuned_model), messages=DRAFT)
     assert done.fine_tuned_model == reply.model
