@@ -31,12 +31,6 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     assert embed(texts).tobytes() == done.stdout
 
 
-def test_texts_without_words_share_one_row_and_no_text_at_all_gives_no_rows() -> None:
-    rows = embed(["", "  \n", "?!", "\ud800", "…"])
-    assert all(np.array_equal(rows[0], row) for row in rows)
-    assert embed([]).shape == (0, DIMENSIONS)
-
-
 def test_case_accents_inflections_and_spelling_of_numbers_do_not_matter() -> None:
     first, second = embed(["The Café's REVENUES grew: 1,234.50", "the cafe's revenue grows 1234.5"])
     assert np.array_equal(first, second)

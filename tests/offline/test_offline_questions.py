@@ -44,13 +44,11 @@ Wages 80 90 95
     ],
 )
 def test_each_kind_of_statement_has_its_question(sentence: str, question: str) -> None:
-    """Reasons, dates, counts, conditions, means, places, people and things are asked for as such."""
     asked = questions(f"{sentence} The revenue of the landing fees grew.", 5)
     assert question == asked[0]
 
 
 def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_answers() -> None:
-    """No pronoun and no "this" stands in a question, rows of figures are not asked about, and the order is kept."""
     asked = [
         "When was the harbour of Eldmar rebuilt?",
         "What does the harbour office employ?",
@@ -65,18 +63,6 @@ def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_an
     assert len(set(answers)) == len(asked)
 
 
-def test_fewer_are_asked_where_the_text_says_less() -> None:
-    """An empty text, a table and a title hold nothing to ask about; one sentence gives one question at most."""
-    assert (
-        questions("", 3)
-        == questions("Year 2021 2022\nSales 10 20\nCosts 5 6\n", 3)
-        == questions("Annual Report", 3)
-        == []
-    )
-    assert len(questions("The harbour office employs 240 people in Eldmar.", 3)) == 1
-    assert questions(PASSAGE, 0) == []
-
-
 @pytest.mark.parametrize(
     ("spoken", "text", "opening"),
     [
@@ -87,7 +73,6 @@ def test_fewer_are_asked_where_the_text_says_less() -> None:
     ],
 )
 def test_other_languages_get_the_safe_question_in_their_own_words(spoken: str, text: str, opening: str) -> None:
-    """What the document says about two phrases can be asked of any language."""
     asked = questions(text, 2)
     assert spoken == language(text)
     assert len(asked) == 1
@@ -102,7 +87,6 @@ words = st.lists(
 @settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), words.map(" ".join)), st.integers(-1, 5))
 def test_any_text_gives_at_most_n_different_questions(text: str, n: int) -> None:
-    """Whatever the text: never more than n, never twice the same, each on one line."""
     asked = questions(text, n)
     assert len(asked) <= max(n, 0)
     assert len(set(asked)) == len(asked)

@@ -28,7 +28,6 @@ def ask(question: str, weights: Weights = TEACHER, text: str = PAGE) -> str:
 
 
 def test_the_teacher_quotes_the_one_sentence_that_answers() -> None:
-    """A question is answered by the sentence that answers it, with its wrapped lines joined."""
     reason = "The price was raised in 2019 because the old reservoir had to be replaced."
     assert reason == ask("Why was the price of water raised in 2019?")
     price = "A household pays 2.10 francs for a cubic metre of water."
@@ -36,14 +35,12 @@ def test_the_teacher_quotes_the_one_sentence_that_answers() -> None:
 
 
 def test_what_the_excerpts_do_not_hold_is_not_answered() -> None:
-    """Without a sentence that shares enough with the question, the reply is the stock one."""
     assert ask("Which football club won the cup?") == NOT_STATED
     assert ask("Why was the price raised?", text="") == NOT_STATED
     assert answer(Prompt("draft", [], "Why?"), TEACHER) == NOT_STATED
 
 
 def test_an_answer_follows_the_order_of_the_document() -> None:
-    """Several sentences stand as they stood, whatever their scores."""
     found = ask("How many people do the water works serve?")
     positions = [PAGE.replace("\n", " ").index(s.text) for s in prose(found)]
     assert positions == sorted(positions)
@@ -51,14 +48,12 @@ def test_an_answer_follows_the_order_of_the_document() -> None:
 
 
 def test_refining_with_excerpts_that_add_nothing_repeats_the_answer_word_for_word() -> None:
-    """The existing answer comes back unchanged, odd spacing included."""
     existing = "The price was  raised because the old reservoir had to be replaced."
     other = Excerpt("The museum opens at nine. It shows paintings of the Alps and a large collection of clocks.")
     assert answer(Prompt("refine", [other], "Why was the price of water raised?", existing), TEACHER) == existing
 
 
 def test_refining_adds_a_sentence_that_answers_better() -> None:
-    """What further excerpts add stands after the existing answer; a stock reply is replaced."""
     question, existing = "What does a household pay for water?", "Water prices are set by the city."
     more = "A household pays 2.10 francs for a cubic metre of water."
     assert answer(Prompt("refine", [Excerpt(PAGE)], question, existing), TEACHER) == f"{existing} {more}"
@@ -66,7 +61,6 @@ def test_refining_adds_a_sentence_that_answers_better() -> None:
 
 
 def test_headings_page_numbers_and_rows_of_figures_are_no_sentences() -> None:
-    """Only prose is quoted, with the heading it stands under kept beside it."""
     text = "Income\nRevenue $ 26,974 $ 26,914\nCost of revenue 11,618 9,439\nRevenue did not change in 2023.\n81"
     assert [(s.text, s.heading) for s in prose(text)] == [("Revenue did not change in 2023.", "Income")]
 
@@ -81,7 +75,6 @@ texts = st.one_of(
 @settings(deadline=None)
 @given(st.lists(texts, max_size=3), texts, texts, st.sampled_from([TEACHER, BASE]))
 def test_any_answer_is_made_of_what_was_given(pages: list[str], question: str, existing: str, weights: Weights) -> None:
-    """On any text: sentences of the excerpts, after the existing answer if there is one, or the stock reply."""
     task = "refine" if existing else "draft"
     reply = answer(Prompt(task, [Excerpt(page) for page in pages], question, existing), weights)
     if reply in (NOT_STATED, existing):

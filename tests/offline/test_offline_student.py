@@ -118,19 +118,6 @@ def test_it_learns_the_same_in_every_process_whatever_the_order_of_its_sets() ->
     assert len(learned) == 1
 
 
-def test_rows_that_are_no_question_over_excerpts_are_passed_over() -> None:
-    """They change nothing, and a file of nothing else leaves the student as it was."""
-    odd: list[list[Message]] = [
-        [],
-        [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello."}],
-        [{"role": "assistant", "content": "Yes."}],
-        [*prompts.questions(Excerpt("The city runs it."), 2), {"role": "assistant", "content": '{"questions":[]}'}],
-    ]
-    rows = chats(synthetic(range(6)))
-    assert learn(odd) == (BASE, [])
-    assert learn([*odd, *rows]) == learn(rows)
-
-
 SHARED = Path(__file__).parents[3] / "shared" / "nvidia-10k"
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -102,12 +101,3 @@ def test_a_batch_that_has_ended_cannot_be_cancelled_and_none_is_made_of_a_traini
         wrong: Any = "1h"
         with pytest.raises(openai.BadRequestError, match="expected 24h"):
             client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window=wrong)
-
-
-def test_a_batch_outlives_its_server(tmp_path: Path) -> None:
-    with serve(tmp_path / "state") as server, client_of(server) as client:
-        id = create(client, [line("a")])
-        client.batches.retrieve(id)
-    with serve(tmp_path / "state") as server, client_of(server) as client:
-        assert client.batches.list().data[0].id == id
-        assert len(rows(client, ended(client, id).output_file_id)) == 1
