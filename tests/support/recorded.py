@@ -87,7 +87,8 @@ class Source:
     def hold_training(self, file: TrainingFile) -> None:
         """Put the price of training aside before a job is created. Raises BudgetReached."""
         if self.budget is not None:
-            usd = training_cost(self.budget.prices, self.models.student, file.tokens * file.epochs)
+            tokens = file.report()["tokens_billed"]
+            usd = training_cost(self.budget.prices, self.models.student, tokens)
             self.budget.hold_training(self.models.student, usd)
 
     @contextmanager
