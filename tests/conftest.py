@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import csv
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ from pathlib import Path
 import pytest
 
 import loopback_only
+import minirag
 from browser import Browser, started
 from database import served
+from minirag.cli.main import main
 from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
+SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
 
@@ -41,11 +45,34 @@ def _stays_on_this_machine(_attempts: Path | None) -> Iterator[None]:
         pytest.fail(f"left this machine: {attempts}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep tests away from the user's cache; the workers of one test run share a cache."""
+@pytest.fixture(scope="session")
+def _common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of one test run share."""
     base = tmp_path_factory.getbasetemp()
-    os.environ["XDG_CACHE_HOME"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(_common: Path) -> None:
+    """Keep tests away from the user's cache; the workers of one test run share a cache."""
+    os.environ["XDG_CACHE_HOME"] = str(_common / "cache")
+
+
+@pytest.fixture(scope="session")
+def finished_run(_common: Path, _own_cache: None) -> Path:
+    """The folder of a finished offline run over the sample report. Read it only; copy it to change it.
+
+    It is made once for all tests, with the umask 0 of a careless system.
+    """
+    folder = _common / "finished-run"
+    with (_common / "finished-run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report.html").exists():
+            umask = os.umask(0)
+            size = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+            assert main(["run", str(SAMPLE), "--offline", *size, "--out", str(folder)]) == 0
+            os.umask(umask)
+    return folder
 
 
 @pytest.fixture(autouse=True)

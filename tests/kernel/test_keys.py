@@ -2,23 +2,20 @@
 
 import base64
 import json
-import os
 import stat
-from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from minirag import errors, offline
 from minirag.cli.main import main
 from minirag.errors import InputError, keep_out, redact
-from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.message_log import Exchange, MessageLog
 from minirag.offline import Server
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
 
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
 
@@ -43,10 +40,8 @@ class Echo:
         self.echoed += 1
         told = f"Incorrect key {key} (Bearer {key}), see https://me:{key}@host/?key={key}"
         error = {"message": told, "type": key, "param": key, "code": key}
-        refused = {"401": 401, "403": 403, "404": 404, "400": 400, "429": 429, "500": 500}
-        if self.fault in refused:
-            wait = {"retry-after-ms": "1"} if self.fault in ("429", "500") else {}
-            return json_reply({"error": error}, refused[self.fault])._replace(headers=wait)
+        if self.fault.isdigit():
+            return json_reply({"error": error}, int(self.fault))._replace(headers={"retry-after-ms": "1"})
         if self.fault == "parameter":
             return json_reply({"error": {**error, "message": f"temperature is unsupported, {told}"}}, 400)
         if self.fault == "redirect":
@@ -68,7 +63,7 @@ def _json(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-FAULTS = ("401", "403", "404", "400", "429", "500", "parameter", "redirect", "page", "error in a 200")
+FAULTS = ("401", "429", "500", "parameter", "redirect", "page", "error in a 200")
 
 
 @pytest.fixture
@@ -89,8 +84,7 @@ def spellings(key: str) -> set[str]:
     return {key, _json(key), key.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")}
 
 
-@pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "key"), list(zip(FAULTS, cycle(KEYS), strict=False)))
 def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
     fault: str, key: str, rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,7 +100,7 @@ def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
     assert "messages.jsonl" in found or fault == "redirect"
 
 
-@pytest.mark.parametrize("fault", ["401", "404", "500", "redirect", "page"])
+@pytest.mark.parametrize("fault", ["401", "redirect"])
 def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, capfd: pytest.CaptureFixture[str]) -> None:
     password = "canary%4012345"
     with Server(echo := Echo(fault)) as server:
@@ -130,33 +124,29 @@ def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture
 # -- what stays as it is -----------------------------------------------------------------------------------
 
 
-def test_documents_that_look_like_keys_stay_as_they_are_in_the_log(tmp_path: Path) -> None:
+def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_are(
+    tmp_path: Path,
+) -> None:
     keep_out("canary0123456789")
     text = "Set the header to Bearer abcdefghijkl or canary0123456789, see https://me:pass@host/."
     with MessageLog(tmp_path / "log.jsonl") as log:
         log.append(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": []}, {"text": text}))
         assert [exchange.response for exchange in log] == [{"text": text}]
-
-
-@pytest.mark.parametrize("word", ["", "none", "EMPTY", "ollama", "lm-studio", "no-key-required"])
-def test_a_word_in_place_of_a_key_is_no_secret(word: str) -> None:
-    keep_out(word)
-    assert redact(f"We use {word} here.") == f"We use {word} here."
+    for word in ("", "none", "EMPTY", "ollama", "lm-studio", "no-key-required"):
+        keep_out(word)
+        assert redact(f"We use {word} here.") == f"We use {word} here."
 
 
 # -- addresses ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", ["http://example.org/v1", "http://192.168.0.7:8000/v1", "http://127.0.0.1.nip.io"])
-def test_plain_http_to_another_machine_is_refused_unless_it_is_forced(address: str) -> None:
-    with pytest.raises(InputError, match="--insecure-http"):
-        Service(address, "k")
-    assert Service(address, "k", insecure_http=True).address == address
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:8000/v1", "http://[::1]:1/v1", "http://localhost/v1"])
-def test_plain_http_to_this_machine_is_not(address: str) -> None:
-    assert Service(address, "k").address == address
+def test_plain_http_to_another_machine_is_refused_unless_it_is_forced() -> None:
+    for address in ("http://example.org/v1", "http://192.168.0.7:8000/v1", "http://127.0.0.1.nip.io"):
+        with pytest.raises(InputError, match="--insecure-http"):
+            Service(address, "k")
+        assert Service(address, "k", insecure_http=True).address == address
+    for address in ("http://127.0.0.1:8000/v1", "http://[::1]:1/v1", "http://localhost/v1"):
+        assert Service(address, "k").address == address
 
 
 @pytest.mark.parametrize("address", ["ftp://me:Q@host", "https://me:no/Q@host", "https://me:Q@[::1", "me:Q@host"])
@@ -182,46 +172,16 @@ def test_a_service_is_never_named_by_a_file(
     assert f"service: {server.base_url}\n" in capsys.readouterr().err
 
 
-def test_the_address_is_said_before_the_first_call(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
-
-    def service(request: Request) -> Reply:
-        said.append(capsys.readouterr().err)
-        return json_reply({"error": {"message": "no"}}, 403)
-
-    with Server(service) as server:
-        main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(rows.parent / "out"), *MODELS[2:]])
-        assert said[0] == f"service: {server.base_url}\n"
-
-
-def test_the_address_is_part_of_every_requests_identity() -> None:
-    request: dict[str, Any] = {"model": "m", "messages": []}
-    ids = {
-        exchange_id(Service(a, "k").name, "chat.completions", request)
-        for a in ("https://a.example", "https://b.example")
-    }
-    assert len(ids) == 2
-
-
 # -- files -------------------------------------------------------------------------------------------------
 
 
-def test_all_that_a_run_writes_is_private_whatever_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        options = ["--offline", "--train-questions=14", "--eval-questions=4", "--context-window=1200"]
-        assert main(["run", SAMPLE, *options, "--out", str(tmp_path / "out")]) == 0
-        with (tmp_path / "out" / "messages.jsonl").open("ab") as file:
-            file.write(b'{"v":1')
-        with MessageLog(tmp_path / "out" / "messages.jsonl") as log:
-            log.append(Exchange("draft", "chat.completions", "s", {}, {}))
-    finally:
-        os.umask(before)
-    modes = {str(p.relative_to(tmp_path)): (p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in _all(tmp_path / "out")}
-    assert "out/messages.jsonl.torn" in modes
-    assert {name: mode for name, mode in modes.items() if mode not in {(True, 0o700), (False, 0o600)}} == {}
-
-
-def _all(folder: Path) -> Iterator[Path]:
-    yield folder
-    yield from folder.rglob("*")
+def test_all_that_a_run_writes_is_private_whatever_the_umask(finished_run: Path, tmp_path: Path) -> None:
+    modes = {path: (path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in finished_run.rglob("*")}
+    assert len(modes) >= 14
+    assert stat.S_IMODE(finished_run.stat().st_mode) == 0o700
+    assert {path: mode for path, mode in modes.items() if mode not in {(True, 0o700), (False, 0o600)}} == {}
+    assert b"authorization" not in (finished_run / "messages.jsonl").read_bytes().lower()
+    (tmp_path / "log.jsonl").write_bytes(b'{"v":1')
+    with MessageLog(tmp_path / "log.jsonl") as log:
+        log.append(Exchange("draft", "chat.completions", "s", {}, {}))
+    assert stat.S_IMODE((tmp_path / "log.jsonl.torn").stat().st_mode) == 0o600

@@ -1,15 +1,15 @@
 """The log: nothing that was written is lost, nothing damaged is believed."""
 
+import json
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minirag.errors import LogError
-from minirag.message_log import Exchange, MessageLog, canonical, exchange_id
+from minirag.message_log import Exchange, MessageLog, exchange_id
 from minirag.testing import completion
 
 
@@ -21,27 +21,19 @@ def exchange(text: str = "hello", repeat: int = 0, **fields: object) -> Exchange
     )
 
 
-def test_what_is_appended_is_read_back_equal_by_a_second_log(tmp_path: Path) -> None:
+def test_what_is_appended_is_read_back_and_a_failure_is_never_taken_for_an_answer(tmp_path: Path) -> None:
+    failed = exchange("b", response=None, error={"type": "ServiceError", "status": 500})
     with MessageLog(tmp_path / "log.jsonl") as log:
         log.append(exchange("a"))
-        log.append(exchange("b", response=None, error={"type": "ServiceError", "status": 500}))
-        assert list(log) == list(MessageLog(log.path))
-    again = MessageLog(tmp_path / "log.jsonl")
-    assert len(again) == 2
+        log.append(failed)
+        again = MessageLog(log.path)
+        assert list(log) == list(again) == [exchange("a"), failed]
     assert again.find(exchange("a").id) == exchange("a")
-
-
-def test_a_failed_exchange_is_kept_but_never_found_as_an_answer(tmp_path: Path) -> None:
-    log = MessageLog(tmp_path / "log.jsonl")
-    failed = exchange("a", response=None, error={"type": "ServiceError"})
-    log.append(failed)
-    assert log.find(failed.id) is None
-    assert list(MessageLog(log.path).failures()) == [failed]
+    assert again.find(failed.id) is None
+    assert list(again.failures()) == [failed]
 
 
 def test_the_line_has_the_fields_of_the_contract_and_raw_request_and_reply(tmp_path: Path) -> None:
-    import json
-
     log = MessageLog(tmp_path / "log.jsonl")
     log.append(exchange("ü"))
     line = json.loads(log.path.read_bytes())
@@ -56,9 +48,9 @@ def test_identity_depends_on_request_place_and_repeat_and_not_on_tags_or_time() 
     one = exchange("a")
     assert exchange("a", tags={"question": "q2"}, seconds=9.0).id == one.id
     others = [exchange("b"), exchange("a", repeat=1)]
-    assert (
-        len({one.id, *(other.id for other in others), exchange_id("elsewhere", "chat.completions", one.request)}) == 4
-    )
+    elsewhere = exchange_id("elsewhere", "chat.completions", dict(reversed(one.request.items())))
+    assert exchange_id("test", "chat.completions", dict(reversed(one.request.items()))) == one.id
+    assert len({one.id, *(other.id for other in others), elsewhere}) == 4
 
 
 def test_a_log_cut_at_every_byte_keeps_all_whole_lines_and_takes_the_next_one(
@@ -81,21 +73,6 @@ def test_a_log_cut_at_every_byte_keeps_all_whole_lines_and_takes_the_next_one(
         texts = [item.request["messages"][0]["content"] for item in MessageLog(path)]
         assert texts == [*["one", "two"][:whole], "three"], cut
     assert (tmp_path / "log.jsonl.torn").exists()
-
-
-def test_any_flipped_bit_is_an_error_that_names_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    with MessageLog(path) as log:
-        for text in ("one", "two", "three"):
-            log.append(exchange(text))
-    data = path.read_bytes()
-    start, end = data.index(b"\n") + 1, data.index(b"\n", data.index(b"\n") + 1)
-    for position in range(start, end, 7):
-        flipped = bytearray(data)
-        flipped[position] ^= 1 << (position % 8)
-        path.write_bytes(flipped)
-        with pytest.raises(LogError, match=r"line [12] "):
-            MessageLog(path)
 
 
 def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
@@ -126,14 +103,6 @@ def test_threads_that_claim_one_id_at_once_call_once(tmp_path: Path) -> None:
     assert results == [exchange()] * 8
 
 
-def test_after_the_first_caller_has_failed_the_next_one_may_call(tmp_path: Path) -> None:
-    log = MessageLog(tmp_path / "log.jsonl")
-    with suppress(RuntimeError), log.claim("0" * 64):
-        raise RuntimeError
-    with log.claim("0" * 64) as recorded:
-        assert recorded is None
-
-
 def test_concurrent_appends_leave_whole_lines_only(tmp_path: Path) -> None:
     log = MessageLog(tmp_path / "log.jsonl")
     threads = [
@@ -154,28 +123,12 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 
 
 @given(text=st.text(), tags=st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)))
-@settings(max_examples=100)
+@example(text="bad \udc80 text", tags={})
+@settings(max_examples=50)
 def test_any_text_survives_the_line(text: str, tags: dict[str, object]) -> None:
     item = exchange(text, tags=tags)
     assert Exchange.from_line(item.to_line()) == item
     assert item.to_line().count(b"\n") == 1
-
-
-def test_lone_surrogates_survive_too() -> None:
-    item = exchange("bad \udc80 text")
-    assert Exchange.from_line(item.to_line()) == item
-
-
-def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
-    assert canonical({"a": 1, "b": {"d": 1, "c": 2}}) == canonical({"b": {"c": 2, "d": 1}, "a": 1})
-
-
-def test_reading_needs_no_write_access(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    with MessageLog(path) as log:
-        log.append(exchange())
-    path.chmod(0o400)
-    assert len(MessageLog(path)) == 1
 
 
 def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from minirag.metrics import (
     Judge,
     answer_relevancy,
     context_precision,
-    context_recall,
     context_relevancy,
     faithfulness,
 )
@@ -58,10 +57,7 @@ def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -
         ([verdict(1, True), verdict(1, True)], "two verdicts"),
         ([verdict(0, True), verdict(1, True)], "number 0"),
         ([verdict(1, 2), verdict(2, True)], "2"),
-        ([verdict(1, -1), verdict(2, True)], "-1"),
-        ([verdict(1, "maybe"), verdict(2, True)], "maybe"),
         ([verdict(1, None), verdict(2, True)], "None"),
-        ([verdict(1, 1.0), verdict(2, True)], "1.0"),
         ([verdict("1", True), verdict(2, True)], "'1'"),
         ("", "empty"),
         ("I think all of them are supported.", "no JSON"),
@@ -71,18 +67,15 @@ def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -
         ([verdict(1, []), verdict(2, True)], "neither true nor false"),
     ],
 )
-def test_an_unusable_reply_is_asked_again_naming_the_fault_and_then_unscored(verdicts: Any, fault: str) -> None:
+def test_after_two_unusable_replies_there_is_no_score(verdicts: Any, fault: str) -> None:
     model = judge(["One.", "Two."], verdicts)
     score = faithfulness("Q?", "A", ["c"], judge=model)
     assert score.value is None
     assert fault in score.reason
     assert len(model.asked) == 3
     assert fault in model.asked[-1]["messages"][-1]["content"]
-
-
-def test_a_good_second_reply_is_taken() -> None:
-    model = judge(["One."], [], [verdict(1, "yes")])
-    assert faithfulness("Q?", "A", ["c"], judge=model).value == 1.0
+    second = judge(["One.", "Two."], verdicts, [verdict(1, "yes"), verdict(2, 0)])
+    assert faithfulness("Q?", "A", ["c"], judge=second).value == 0.5
 
 
 @pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
@@ -93,12 +86,6 @@ def test_booleans_words_and_0_or_1_are_verdicts(said: Any, meant: bool) -> None:
 def test_an_answer_without_statements_is_unscored_and_not_zero() -> None:
     assert faithfulness("Q?", "I do not know.", ["c"], judge=judge([])).reason == "the answer makes no statements"
     assert faithfulness("Q?", "", ["c"], judge=judge("never asked")).reason == "the answer makes no statements"
-
-
-def test_a_cut_off_reply_is_unscored() -> None:
-    model = judge(["One."], [verdict(1, True)])
-    model.finish_reason = "length"
-    assert "cut off" in faithfulness("Q?", "A", ["c"], judge=model).reason
 
 
 def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_support() -> None:
@@ -144,17 +131,14 @@ def asks(*questions: tuple[str, Any]) -> FunctionChat:
         ([("against?", False), ("against?", False), ("other?", False)], 0.0),
     ],
 )
-def test_answer_relevancy_is_the_mean_cosine_times_commitment(questions: Any, value: float) -> None:
-    score = answer_relevancy("Q?", "An answer.", judge=asks(*questions), embed=TableEmbedding(ROWS))
+def test_answer_relevancy_is_the_mean_cosine_times_commitment_by_one_call_that_shows_no_question(
+    questions: Any, value: float
+) -> None:
+    model = asks(*questions)
+    score = answer_relevancy("Q?", "An answer.", judge=model, embed=TableEmbedding(ROWS))
+    assert ["Q?" in call["messages"][-1]["content"] for call in model.asked] == [False]
     assert score.value == pytest.approx(value, abs=1e-9)
     assert [e["question"] for e in score.evidence] == [q for q, _ in questions]
-
-
-def test_the_judge_sees_the_answer_and_never_the_question() -> None:
-    model = asks(("same?", False), ("same?", False), ("same?", False))
-    answer_relevancy("Q?", "An answer.", judge=model, embed=TableEmbedding(ROWS))
-    assert "Q?" not in model.asked[0]["messages"][-1]["content"]
-    assert len(model.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -164,22 +148,11 @@ def test_the_wrong_number_or_kind_of_questions_is_unscored(questions: Any) -> No
     score = answer_relevancy("Q?", "A", judge=asks(*questions), embed=TableEmbedding(ROWS))
     assert score.value is None
     assert "reverse" in score.reason
-
-
-def test_an_empty_answer_is_unscored_without_a_call() -> None:
-    model = asks()
-    assert answer_relevancy("Q?", " ", judge=model, embed=TableEmbedding(ROWS)).reason == "the answer is empty"
-    assert model.asked == []
+    nothing = answer_relevancy("Q?", " ", judge=FunctionChat(lambda _: ""), embed=TableEmbedding(ROWS))
+    assert nothing.reason == "the answer is empty"
 
 
 # -- metrics of the contexts -------------------------------------------------------------------------------
-
-
-def test_blank_contexts_are_judged_like_none_and_end() -> None:
-    for contexts in ([], [""], [" ", "\n"]):
-        model = judge(["One."], [verdict(1, False)])
-        assert faithfulness("Q?", "A", contexts, judge=model).value == 0.0
-        assert context_recall("Q?", "A", contexts, judge=judge([], [verdict(1, False)]), reference="One.").value == 0.0
 
 
 SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
@@ -235,19 +208,6 @@ def test_asking_again_keeps_to_the_window() -> None:
             assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
 
 
-def test_both_main_metrics_on_two_contexts_of_1024_tokens_cost_three_calls_and_2500_prompt_tokens() -> None:
-    tokenizer = FunctionChat(lambda _: "").tokenizer
-    text = " ".join(SENTENCES * 3)
-    contexts = [text[: tokenizer.prefix(text, 1024)]] * 2
-    model = judge(["One.", "Two.", "Three."], [verdict(i, True) for i in (1, 2, 3)])
-    reverse = asks(("same?", False), ("same?", False), ("same?", False))
-    faithfulness("Q?", "One. Two. Three.", contexts, judge=model)
-    answer_relevancy("Q?", "One. Two. Three.", contexts, judge=reverse, embed=TableEmbedding(ROWS))
-    sent = [tokenizer.count_messages(a["messages"]) for a in (*model.asked, *reverse.asked)]
-    assert len(sent) == 3
-    assert sum(sent) <= 2500
-
-
 # -- real judges' replies ----------------------------------------------------------------------------------
 
 
@@ -276,3 +236,6 @@ def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there() -> None:
     for cut in range(len(whole)):
         with pytest.raises(NotJSON):
             json_object(whole[:cut])
+    model = judge(["One."], [verdict(1, True)])
+    model.finish_reason = "length"
+    assert "cut off" in faithfulness("Q?", "A", ["c"], judge=model).reason

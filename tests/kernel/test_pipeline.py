@@ -1,6 +1,7 @@
 """The main job from documents to report, on the embedded server, and what a second run does."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,11 @@ from minirag.service import Service
 from minirag.text import for_model
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
-OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
-FILES = [
-    "answers.jsonl",
-    "chunks.jsonl",
-    "comparison.json",
-    "costs.json",
-    "index.json",
-    "job.json",
-    "messages.jsonl",
-    "questions.jsonl",
-    "report.html",
-    "run.json",
-    "scores.jsonl",
-    "training.jsonl",
-    "training_report.json",
-    "vectors.npy",
-]
+OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
+REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
+    training_report.json""".split()
+FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -44,97 +33,73 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run over the sample report."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    options = [*OPTIONS, "--out", str(out)]
-    assert main(["run", str(SAMPLE), *options]) == 0
-    return out
+def test_a_run_writes_every_file_of_the_contract(finished_run: Path) -> None:
+    assert sorted(contents(finished_run)) == FILES
+    facts = json.loads((finished_run / "run.json").read_text())
+    assert list(facts["documents"]) == [str(SAMPLE)]
+    assert facts["settings"]["teacher"] == "offline-teacher"
+    assert facts["service"] == "offline"
+    assert facts["models_served"]["offline-judge"] == ["offline-judge"]
 
 
-def test_a_run_writes_every_file_of_the_contract(folder: Path) -> None:
-    assert sorted(contents(folder)) == FILES
-
-
-def test_a_second_run_sends_nothing_and_changes_no_byte(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = contents(folder)
-    assert main(["run", str(SAMPLE), *OPTIONS, "--out", str(folder)]) == 0
-    assert contents(folder) == before
-    assert main(["report", "--out", str(folder)]) == 0
-    assert contents(folder) == before
+def test_log_vectors_and_job_rebuild_all_other_results_for_free(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    for name in REBUILT:
+        (folder / name).unlink()
+    for command in ("run", "report"):
+        assert main([command, "--out", str(folder)]) == 0
+        assert contents(folder) == contents(finished_run)
     assert "tuned against base" in capsys.readouterr().out
 
 
 def test_what_the_log_and_the_index_answer_starts_no_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["index", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    (tmp_path / "notes.txt").write_text(400 * "The trams are blue. " + "\f\fThe boats are red.")
+    command = ["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "out")]
     assert main(command) == 0
+    assert f"no text on {tmp_path / 'notes.txt'} page 2" in capsys.readouterr().err
     before = contents(tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr("subprocess.Popen", None)
         assert main(command) == 0
     assert contents(tmp_path / "out") == before
     assert "as before" in capsys.readouterr().err
-
-    (tmp_path / "other.txt").write_text("Another document, of two pages.\fThis is the second.")
-    for changed in ([*command, "--chunk-size", "512"], ["index", str(tmp_path / "other.txt"), *command[2:]]):
-        assert main(changed) == 0
-        assert "as before" not in capsys.readouterr().err
+    assert main([*command, "--chunk-size", "512"]) == 0
+    assert "as before" not in capsys.readouterr().err
 
 
-def test_deleting_all_but_log_vectors_and_job_rebuilds_the_same_for_free(folder: Path) -> None:
-    before = contents(folder)
-    for name in (
-        "answers.jsonl",
-        "scores.jsonl",
-        "comparison.json",
-        "costs.json",
-        "questions.jsonl",
-        "training.jsonl",
-        "report.html",
-    ):
-        (folder / name).unlink()
-    assert main(["run", "--out", str(folder)]) == 0
-    assert contents(folder) == before
-
-
-def test_every_chat_request_fits_the_window_with_its_reserved_reply(folder: Path) -> None:
-    chats = [e for e in MessageLog(folder / "messages.jsonl") if e.endpoint == "chat.completions"]
-    assert Counter(e.stage for e in chats).keys() == {
-        "question",
-        "draft",
-        "refine",
-        "statements",
-        "verdicts",
-        "reverse",
-    }
+def test_every_chat_request_fits_the_window_with_its_reserved_reply(finished_run: Path) -> None:
+    chats = [e for e in MessageLog(finished_run / "messages.jsonl") if e.endpoint == "chat.completions"]
+    assert {e.stage for e in chats} == {"question", "draft", "refine", "statements", "verdicts", "reverse"}
     for exchange in chats:
         prompt = for_model(exchange.model).count_messages(exchange.request["messages"])
         assert prompt + exchange.request["max_tokens"] <= 1200
         assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 1200
 
 
-def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(folder: Path) -> None:
-    questions = rows(folder / "questions.jsonl")
+def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(finished_run: Path) -> None:
+    questions = rows(finished_run / "questions.jsonl")
     pages = {split: {q["page"] for q in questions if q["split"] == split} for split in ("train", "eval")}
     assert Counter(q["split"] for q in questions) == {"train": 14, "eval": 10}
     assert not pages["train"] & pages["eval"]
-    for row in rows(folder / "training.jsonl"):
+    for row in rows(finished_run / "training.jsonl"):
         assert set(row) == {"messages"}
         prompt = row["messages"][1]["content"]
         assert not any(f'page="{page}"' in prompt for page in pages["eval"])
 
 
-def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(folder: Path) -> None:
-    answers = [a for a in rows(folder / "answers.jsonl") if a["question_id"].startswith("e")]
+def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(finished_run: Path) -> None:
+    answers = [a for a in rows(finished_run / "answers.jsonl") if a["question_id"].startswith("e")]
     assert Counter(a["arm"] for a in answers) == {"base": 10, "tuned": 10, "teacher": 10}
-    scores = rows(folder / "scores.jsonl")
+    scores = rows(finished_run / "scores.jsonl")
     assert Counter((s["arm"], s["metric"]) for s in scores) == {
         (arm, metric): 10 for arm in ("base", "tuned", "teacher") for metric in ("faithfulness", "answer_relevancy")
     }
-    comparison = json.loads((folder / "comparison.json").read_text())
+    comparison = json.loads((finished_run / "comparison.json").read_text())
     for metric, result in comparison["metrics"].items():
         for arm, facts in result["arms"].items():
             values = [
@@ -143,16 +108,16 @@ def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_
             assert facts["mean"] == pytest.approx(sum(values) / len(values))
             assert facts["n"] == len(values)
         assert result["low"] <= result["difference"] <= result["high"]
-    known = {e.id for e in MessageLog(folder / "messages.jsonl")}
+    known = {e.id for e in MessageLog(finished_run / "messages.jsonl")}
     assert all(set(s["exchanges"]) <= known for s in scores)
-    stages = {e.id: e.stage for e in MessageLog(folder / "messages.jsonl")}
+    stages = {e.id: e.stage for e in MessageLog(finished_run / "messages.jsonl")}
     relevancy = next(s for s in scores if s["metric"] == "answer_relevancy")
     assert [stages[id] for id in relevancy["exchanges"]] == ["reverse"]
 
 
-def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> None:
-    costs = json.loads((folder / "costs.json").read_text())
-    log = [e for e in MessageLog(folder / "messages.jsonl") if e.usage]
+def test_the_bill_equals_the_log_and_what_the_server_counted(finished_run: Path) -> None:
+    costs = json.loads((finished_run / "costs.json").read_text())
+    log = [e for e in MessageLog(finished_run / "messages.jsonl") if e.usage]
     assert sum(line["calls"] for line in costs["lines"] if line["stage"] != "train") == len(log)
     assert sum(line["input_tokens"] + line["cached_tokens"] for line in costs["lines"]) == sum(
         e.usage["prompt_tokens"] for e in log
@@ -161,51 +126,24 @@ def test_the_bill_equals_the_log_and_what_the_server_counted(folder: Path) -> No
 
 
 def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--offline", "--metrics", "context_relevancy", "--out", str(tmp_path), "--json"]
-    assert main(["evaluate", str(folder), *options]) == 0
+    assert main(["evaluate", str(finished_run), *options]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert {arm: facts["context_relevancy"]["n"] for arm, facts in summary.items()} == {
-        "base": 10,
-        "tuned": 10,
-        "teacher": 10,
-    }
-
-
-def test_run_json_says_what_went_in_and_what_answered(folder: Path) -> None:
-    facts = json.loads((folder / "run.json").read_text())
-    assert list(facts["documents"]) == [str(SAMPLE)]
-    assert facts["settings"]["teacher"] == "offline-teacher"
-    assert facts["service"] == "offline"
-    assert facts["models_served"]["offline-judge"] == ["offline-judge"]
-
-
-def test_the_log_is_private_and_holds_no_header_or_key(folder: Path) -> None:
-    assert oct((folder / "messages.jsonl").stat().st_mode & 0o777) == "0o600"
-    assert b"authorization" not in (folder / "messages.jsonl").read_bytes().lower()
+    assert [(arm, summary[arm]["context_relevancy"]["n"]) for arm in sorted(summary)] == [
+        ("base", 10),
+        ("teacher", 10),
+        ("tuned", 10),
+    ]
 
 
 def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert (
-        main(
-            [
-                "questions",
-                str(SAMPLE),
-                "--offline",
-                "--train-questions",
-                "12",
-                "--eval-questions",
-                "4",
-                "--out",
-                str(out),
-            ]
-        )
-        == 0
-    )
+    size = ["--train-questions", "12", "--eval-questions", "4"]
+    assert main(["questions", str(SAMPLE), "--offline", *size, "--out", str(out)]) == 0
     assert {"chunks.jsonl", "questions.jsonl", "run.json"} <= set(contents(out))
     assert "training.jsonl" not in contents(out)
     assert main(["collect", "--out", str(out)]) == 0
@@ -216,55 +154,29 @@ def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 16
 
 
-def test_a_tuned_model_from_elsewhere_needs_no_training(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
-    assert main(["run", str(SAMPLE), *options, "--out", str(out)]) == 0
-    assert not (out / "job.json").exists()
-    assert {a["arm"] for a in rows(out / "answers.jsonl")} == {"base", "tuned", "teacher"}
-
-
-def test_every_metric_can_be_asked_for_and_is_compared(tmp_path: Path) -> None:
+def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(tmp_path: Path) -> None:
     metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
     options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
     assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
-    assert "context_precision" in json.loads((tmp_path / "comparison.json").read_text("utf-8"))["metrics"]
+    assert not (tmp_path / "job.json").exists()
+    assert {answer["arm"] for answer in rows(tmp_path / "answers.jsonl")} == {"base", "tuned", "teacher"}
+    assert list(json.loads((tmp_path / "comparison.json").read_text("utf-8"))["metrics"]) == metrics.split(",")
     assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
 
 
-def test_a_train_question_that_is_an_eval_question_is_not_trained_on(tmp_path: Path) -> None:
-    shared = ["What does Tarnwick Instruments plc make?", "How many employees did the United Kingdom have?"]
-    own = [f"What did the company do in its year number {n}, and why?" for n in range(14)]
-    (tmp_path / "train.txt").write_text("\n".join([*shared, "Who founded the company in 1986?"]))
-    (tmp_path / "eval.txt").write_text("\n".join([*shared, *own[:1]]))
-    files = [f"--{split}-questions={tmp_path / split}.txt" for split in ("train", "eval")]
-    assert main(["collect", str(SAMPLE), "--offline", *files, "--out", str(tmp_path / "o")]) == 0
-    report = json.loads((tmp_path / "o" / "training_report.json").read_text())
-    assert {e["question"]: e["dropped"] for e in report["examples"]}["t001"] == "eval question"
-
-
 def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
-    with offline.serve() as server:
-        options = [
-            "--train-questions",
-            "1",
-            "--eval-questions",
-            "1",
-            "--base-url",
-            server.base_url,
-            "--out",
-            str(tmp_path),
-        ]
-        assert main(["questions", str(SAMPLE), *models, *options]) == 0
-        with offline.serve() as other:
-            assert main(["questions", "--base-url", other.base_url, "--out", str(tmp_path)]) == 2
-            assert server.base_url in capsys.readouterr().err
-            assert main(["questions", "--base-url", server.base_url, "--out", str(tmp_path)]) == 0
+    (tmp_path / "notes.txt").write_text("The trams are blue.\fThe boats are red.")
+    index = ["index", str(tmp_path / "notes.txt"), *MODELS, "--out", str(tmp_path / "out")]
+    with offline.serve() as server, offline.serve() as other:
+        assert main([*index, "--base-url", server.base_url]) == 0
+        assert main(["index", "--base-url", other.base_url, "--out", str(tmp_path / "out")]) == 2
+        assert server.base_url in capsys.readouterr().err
+        assert main([*index, "--base-url", other.base_url]) == 0  # models of the same names, but others
+        assert json.loads((tmp_path / "out" / "index.json").read_text())["model"].endswith(other.base_url)
 
 
 def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Path) -> None:
-    """A service that refuses some of the tuned model's questions must not raise its mean quietly."""
+    """A service that refuses some of a model's questions must not raise its mean quietly."""
     with offline.serve() as server:
 
         def forward(seen: dict[str, Any]) -> bytes:
@@ -276,20 +188,11 @@ def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Pat
             def status(self, seen: dict[str, Any]) -> int:
                 return 400 if b"offline-teacher" in seen["raw"] and b"\\nDoes it rain" in seen["raw"] else 200
 
-        (tmp_path / "eval.txt").write_text(
-            "What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?"
-        )
-        models = [w for role in ("student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
+        questions = tmp_path / "eval.txt"
+        questions.write_text("What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?")
         with Refusing((200, {}, forward)) as script:
-            options = [
-                "--tuned",
-                "offline-judge",
-                "--train-questions",
-                "1",
-                "--eval-questions",
-                str(tmp_path / "eval.txt"),
-            ]
-            command = ["run", str(SAMPLE), "--teacher", "offline-teacher", *models, *options, "--base-url", script.url]
+            options = ["--tuned=offline-judge", "--train-questions=1", f"--eval-questions={questions}"]
+            command = ["run", str(SAMPLE), *MODELS, *options, "--base-url", script.url]
             assert main([*command, "--out", str(tmp_path / "o")]) == 3
     comparison = json.loads((tmp_path / "o" / "comparison.json").read_text())
     arms = comparison["metrics"]["answer_relevancy"]["arms"]
@@ -298,25 +201,9 @@ def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Pat
     assert arms["base"]["n"] == 3
 
 
-def test_another_service_with_models_of_the_same_name_gets_an_index_of_its_own(tmp_path: Path) -> None:
-    models = [w for role in ("teacher", "student", "judge", "embedding") for w in (f"--{role}", f"offline-{role}")]
-    for _ in range(2):
-        with offline.serve() as server:
-            options = [*models, "--base-url", server.base_url, "--out", str(tmp_path)]
-            assert main(["index", str(SAMPLE), *options]) == 0
-            assert json.loads((tmp_path / "index.json").read_text())["model"].endswith(server.base_url)
-
-
-def test_pages_without_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "notes.txt").write_text("One note.\f\fAnother note.")
-    assert main(["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "o")]) == 0
-    assert f"no text on {tmp_path / 'notes.txt'} page 2" in capsys.readouterr().err
-
-
 def served(server: offline.Server, out: Path, *more: str) -> list[str]:
     """A run against a server that is already there, as against any other service."""
-    roles = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
-    return ["run", str(SAMPLE), *roles, "--base-url", server.base_url, *OPTIONS[1:], "--out", str(out), *more]
+    return ["run", str(SAMPLE), *MODELS, "--base-url", server.base_url, *OPTIONS, "--out", str(out), *more]
 
 
 def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
@@ -347,32 +234,25 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
 ) -> None:
     monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
     out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
-    with offline.serve() as main_service, offline.serve() as students:
-        given = served(main_service, out, "--student-base-url", students.base_url)
-        assert main(given) == 0
+    with offline.serve() as main_service, serve(faults=[job_faults.tuned_model_unknown(2)]) as students:
+        command = served(main_service, out, "--student-base-url", students.base_url)
+        assert main(command) == 0
+        assert "is not served yet; waiting for it" in capsys.readouterr().err
         assert students.requests["POST", "/v1/fine_tuning/jobs"] == 1
         assert main_service.requests["POST", "/v1/fine_tuning/jobs"] == 0
         with MessageLog(out / "messages.jsonl") as log:
             arms = {(e.tags["arm"], e.service) for e in log if e.stage == "draft" and e.tags["split"] == "eval"}
-        assert arms == {
-            ("base", students.base_url),
-            ("tuned", students.base_url),
-            ("teacher", main_service.base_url),
-        }
+        own = {(arm, students.base_url) for arm in ("base", "tuned")}
+        assert arms == {*own, ("teacher", main_service.base_url)}
         sent = main_service.requests[chats], students.requests[chats]
         assert main(["run", "--out", str(out), "--base-url", main_service.base_url]) == 2
         assert f"give --student-base-url {students.base_url} again" in capsys.readouterr().err
-        assert main(["finetune", "--out", str(out), *given[-2:], "--base-url", main_service.base_url, "--status"]) == 0
+        addresses = ["--base-url", main_service.base_url, *command[-2:]]
+        assert main(["finetune", "--out", str(out), *addresses, "--status"]) == 0
         assert "succeeded" in capsys.readouterr().out
-        assert main(given) == 0
+        assert main(command) == 0
         assert (main_service.requests[chats], students.requests[chats]) == sent
     assert main(["verify", str(out)]) == 0
-
-
-def test_a_new_model_that_is_not_served_yet_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with serve(faults=[job_faults.tuned_model_unknown(2)]) as server:
-        assert main(served(server, tmp_path / "out")) == 0
-    assert "is not served yet; waiting for it" in capsys.readouterr().err
 
 
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -401,7 +281,7 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
 
 def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["collect", str(SAMPLE), *OPTIONS, "--validation-share", "0.2"]
+    command = ["collect", str(SAMPLE), "--offline", *OPTIONS, "--validation-share", "0.2"]
     assert main([*command, "--out", str(out)]) == 0
     report = json.loads((out / "training_report.json").read_text())
     shown = {

@@ -119,7 +119,7 @@ def test_order_workers_rounds_and_concurrency_change_no_bit(scenarios: list[Scen
     judge, embed = FunctionChat(lambda messages: answer_from(scenarios, messages)), Embedding(grams)
     first = evaluate(rows_of(scenarios), METRICS, judge, embed, workers=1)
     expected = {(s.question_id, s.metric): s.score.value for s in first}
-    for run in range(25):
+    for run in range(10):
         rows = rows_of(scenarios)
         random.Random(run).shuffle(rows)
         metrics = random.Random(run).sample(METRICS, len(METRICS))

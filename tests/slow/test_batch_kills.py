@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -32,10 +30,10 @@ batch = 0.5
 """
 MOMENTS = (
     *("upload", "validating", "in_progress", "finalizing", "completed", "failed", "expired"),
-    *("output file", "error file", "half logged"),
+    *("output file", "error file"),
 )
 """Where the client is killed: its request has had its effect, and the reply never arrives. At `validating` the batch is
-being created, at `half logged` the client is logging the lines of one."""
+being created."""
 NOT_COMPARED = {"messages.jsonl", "job.json", ".lock", "costs.json", "report.html"}
 """These hold times, batches, the service's clock, or prices."""
 
@@ -43,13 +41,13 @@ NOT_COMPARED = {"messages.jsonl", "job.json", ".lock", "costs.json", "report.htm
 class Killing:
     """A service that breaks batches by rule, counts the lines that it answers, and kills its client at each moment."""
 
-    def __init__(self, state: Path, log: Path) -> None:
+    def __init__(self, state: Path) -> None:
         api = offline.api(state)
         rules = [batch_faults.lines_fail(0.05), batch_faults.expires_at_line(60)]
         self.faulty = Faults(api, [batch_faults.fails_validation(), *rules])
         api.batches.answer = self._answer_line
         self.failed, self.answered = 0, Counter[bytes]()
-        self.moments, self.log = list(MOMENTS), log
+        self.moments = list(MOMENTS)
         self.client: subprocess.Popen[str] | None = None
 
     def _answer_line(self, request: Request) -> Reply:
@@ -63,18 +61,9 @@ class Killing:
         moment = self._moment(request, reply)
         if moment in self.moments and self.client is not None and self.client.poll() is None:
             self.moments.remove(moment)
-            if moment == "half logged":
-                threading.Thread(target=self._kill_at, args=(self.client, self.log.stat().st_size + 20_000)).start()
-            else:
-                self.client.send_signal(signal.SIGKILL)
-                self.client.wait()
+            self.client.send_signal(signal.SIGKILL)
+            self.client.wait()
         return reply
-
-    def _kill_at(self, client: "subprocess.Popen[str]", size: int) -> None:
-        """Kill a client as soon as its log has so many bytes."""
-        while client.poll() is None and self.log.stat().st_size < size:
-            time.sleep(0.0002)
-        client.send_signal(signal.SIGKILL)
 
     def _moment(self, request: Request, reply: Reply) -> str:
         """Return what was asked for, in the words of `MOMENTS`; empty for everything else."""
@@ -84,9 +73,7 @@ class Killing:
             case ("POST", ["batches"]) | ("GET", ["batches", _]):
                 return str(json.loads(reply.body)["status"])
             case "GET", ["files", _, "content"]:
-                if b'"status_code": 200' not in reply.body:
-                    return "error file"
-                return "output file" if "output file" in self.moments else "half logged"
+                return "output file" if b'"status_code": 200' in reply.body else "error file"
         return ""
 
 
@@ -112,7 +99,7 @@ def test_broken_batches_and_kills_in_every_state_cost_no_line_twice_and_change_n
         process = start(url, direct)
         _, talk = process.communicate()
         assert process.returncode == 0, talk
-    killing = Killing(tmp_path / "batch-service", batched / "messages.jsonl")
+    killing = Killing(tmp_path / "batch-service")
     with Server(killing, int(url.split(":")[2].split("/")[0])):
         while process.returncode != 0 or not batched.exists():
             process = killing.client = start(url, batched, "--batch")

@@ -52,17 +52,6 @@ DAMAGE = st.tuples(st.floats(0, 1), st.one_of(st.integers(0, 8), st.integers(0, 
 """Where a file is damaged, as a share of its length; how many bytes are lost there; what stands in their place."""
 
 
-def damaged(whole: bytes, damage: tuple[float, int, bytes]) -> bytes:
-    place, lost, piece = damage
-    start = int(place * len(whole))
-    return whole[:start] + piece + whole[start + lost :]
-
-
-def assert_one_sentence(error: MiniragError) -> None:
-    assert str(error).isprintable()
-    assert str(error).endswith(".")
-
-
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=300, deadline=None)
 @given(DAMAGE)
@@ -70,11 +59,15 @@ def test_a_damaged_file_is_read_or_refused_with_one_sentence(
     folder: Path, name: str, damage: tuple[float, int, bytes]
 ) -> None:
     path = folder / name
-    whole = path.read_bytes()
+    whole, refusal = path.read_bytes(), "."
+    place, lost, piece = damage
+    start = int(place * len(whole))
     try:
-        path.write_bytes(damaged(whole, damage))
+        path.write_bytes(whole[:start] + piece + whole[start + lost :])
         READERS[name](folder)
     except MiniragError as error:
-        assert_one_sentence(error)
+        refusal = str(error)
     finally:
         path.write_bytes(whole)
+    assert refusal.isprintable()
+    assert refusal.endswith(".")

@@ -41,10 +41,10 @@ class Runs:
         self.processes: list[subprocess.Popen[str]] = []
 
     @contextmanager
-    def service(self, answers: int | None = None, state: str = "") -> Iterator[Server]:
-        """The embedded service, new or with an earlier one's state; after `answers` chat replies each call hangs."""
+    def service(self, answers: int | None = None) -> Iterator[Server]:
+        """A new embedded service; after `answers` chat replies each call hangs."""
         self.services += 1
-        embedded = offline.api(self.work / (state or f"service-{self.services}"))
+        embedded = offline.api(self.work / f"service-{self.services}")
         chats = 0
 
         def reply(request: Request) -> Reply:
@@ -149,22 +149,6 @@ def test_killed_runs_lose_no_reply_ask_for_none_again_and_end_in_the_same_result
         assert results(folder) == results(runs.undisturbed)
 
 
-def test_a_run_whose_log_was_cut_anywhere_asks_only_for_what_is_missing(runs: Runs) -> None:
-    dice = random.Random("torn")
-    whole = (runs.undisturbed / "messages.jsonl").read_bytes()
-    for number in range(3):
-        folder = runs.work / f"torn-{number}"
-        folder.mkdir()
-        cut = whole[: dice.randrange(len(whole) // 4, len(whole))]
-        (folder / "messages.jsonl").write_bytes(cut)
-        before = len(finished(folder))
-        with runs.service(state="service-1") as server:
-            assert runs.finish(folder)[0] == 0
-            assert requests(server) == len(finished(runs.undisturbed)) - before
-        assert (folder / "messages.jsonl").read_bytes().startswith(cut[: cut.rfind(b"\n") + 1])
-        assert results(folder) == results(runs.undisturbed)
-
-
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_a_run_that_cannot_write_any_more_stops_with_one_sentence_and_resumes(runs: Runs, share: float) -> None:
     folder, log = runs.work / f"full-{share}", runs.undisturbed / "messages.jsonl"
@@ -173,19 +157,6 @@ def test_a_run_that_cannot_write_any_more_stops_with_one_sentence_and_resumes(ru
         assert (code, last[-1]) == (3, "."), last
         assert runs.finish(folder)[0] == 0
     assert results(folder) == results(runs.undisturbed)
-
-
-def test_a_second_process_on_a_folder_is_refused_and_a_dead_one_is_in_nobodys_way(runs: Runs) -> None:
-    folder = runs.work / "two"
-    with runs.service(answers=3):
-        first = runs.start(folder)
-        wait_for(lambda: b"chat.completions" in whole_lines(folder))
-        code, last = runs.finish(folder)
-        assert (code, "Another process is working in" in last) == (2, True), last
-        first.kill()
-        first.communicate()
-    with runs.service():
-        assert runs.finish(folder)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,7 @@ The variable CHUNKS sets another size than 50,000.
 """
 
 import os
-import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -75,28 +71,3 @@ def test_exact_search_is_that_of_the_exact_store_and_HNSW_finds_99_of_100(postgr
             )
             assert recall > 0.99
         store.drop()
-
-
-def test_a_build_holds_a_batch_of_vectors_and_not_all_of_them(postgres):
-    code = f"import test_postgres_trial; test_postgres_trial.build({postgres!r})"
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
-    all_of_them = 4 * DIMENSIONS * CHUNKS >> 20
-    print(f"\nvectors take {all_of_them} MiB, the build {done.stdout.strip()} MiB beside its chunks")
-    assert int(done.stdout) < max(32, all_of_them // 2)
-
-
-def build(url):
-    """Build an index in this process, and print by how many MiB its peak memory grows."""
-    chunks = chunks_of(CHUNKS)
-    before = peak_memory()
-    with PostgresVectorStore(url, name="memory") as store:
-        store.build(chunks, Drawn())
-        print((peak_memory() - before) >> 10)
-        store.drop()
-
-
-def peak_memory():
-    """Return the peak of this process in KiB; `getrusage` would count that of its parent too."""
-    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
