@@ -170,7 +170,7 @@ def in_order(call: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
     except (KeyboardInterrupt, GeneratorExit):
         interrupted.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(futures, timeout=GRACE)
+        wait([future for future in futures if not future.cancelled()], timeout=GRACE)  # a cancelled one never ends
         raise
     finally:
         pool.shutdown(wait=not interrupted.is_set(), cancel_futures=True)

@@ -134,8 +134,7 @@ def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(
 
     def said(*arguments: str) -> list[str]:
         capsys.readouterr()
-        command = ["questions", *arguments, "--offline", "--train-questions", "2", "--eval-questions", "2"]
-        assert main([*command, "--out", str(out)]) == 0
+        assert main(["index", *arguments, "--offline", "--out", str(out)]) == 0
         return [line for line in capsys.readouterr().err.splitlines() if line.startswith("since the last run")]
 
     monkeypatch.chdir(tmp_path)

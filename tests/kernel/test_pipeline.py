@@ -77,8 +77,7 @@ def test_every_chat_request_fits_the_window_with_its_reserved_reply(finished_run
     assert {e.stage for e in chats} == {"question", "draft", "refine", "statements", "verdicts", "reverse"}
     for exchange in chats:
         prompt = for_model(exchange.model).count_messages(exchange.request["messages"])
-        assert prompt + exchange.request["max_tokens"] <= 1200
-        assert exchange.usage["prompt_tokens"] + exchange.request["max_tokens"] <= 1200
+        assert max(prompt, exchange.usage["prompt_tokens"]) + exchange.request["max_tokens"] <= 1200
 
 
 def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(finished_run: Path) -> None:
@@ -108,9 +107,8 @@ def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_
             assert facts["mean"] == pytest.approx(sum(values) / len(values))
             assert facts["n"] == len(values)
         assert result["low"] <= result["difference"] <= result["high"]
-    known = {e.id for e in MessageLog(finished_run / "messages.jsonl")}
-    assert all(set(s["exchanges"]) <= known for s in scores)
     stages = {e.id: e.stage for e in MessageLog(finished_run / "messages.jsonl")}
+    assert all(set(s["exchanges"]) <= stages.keys() for s in scores)
     relevancy = next(s for s in scores if s["metric"] == "answer_relevancy")
     assert [stages[id] for id in relevancy["exchanges"]] == ["reverse"]
 
@@ -119,9 +117,8 @@ def test_the_bill_equals_the_log_and_what_the_server_counted(finished_run: Path)
     costs = json.loads((finished_run / "costs.json").read_text())
     log = [e for e in MessageLog(finished_run / "messages.jsonl") if e.usage]
     assert sum(line["calls"] for line in costs["lines"] if line["stage"] != "train") == len(log)
-    assert sum(line["input_tokens"] + line["cached_tokens"] for line in costs["lines"]) == sum(
-        e.usage["prompt_tokens"] for e in log
-    )
+    billed = sum(line["input_tokens"] + line["cached_tokens"] for line in costs["lines"])
+    assert billed == sum(e.usage["prompt_tokens"] for e in log)
     assert costs["total_usd"] == 0.0
 
 
@@ -131,18 +128,14 @@ def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
     options = ["--offline", "--metrics", "context_relevancy", "--out", str(tmp_path), "--json"]
     assert main(["evaluate", str(finished_run), *options]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert [(arm, summary[arm]["context_relevancy"]["n"]) for arm in sorted(summary)] == [
-        ("base", 10),
-        ("teacher", 10),
-        ("tuned", 10),
-    ]
+    assert {summary[arm]["context_relevancy"]["n"] for arm in ("base", "tuned", "teacher")} == {10}
 
 
 def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    size = ["--train-questions", "12", "--eval-questions", "4"]
+    size = ["--train-questions", "3", "--eval-questions", "2"]
     assert main(["questions", str(SAMPLE), "--offline", *size, "--out", str(out)]) == 0
     assert {"chunks.jsonl", "questions.jsonl", "run.json"} <= set(contents(out))
     assert "training.jsonl" not in contents(out)
@@ -151,7 +144,7 @@ def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     assert "report.html" not in contents(out)
     assert main(["ask", "--out", str(out), "--json"]) == 0
     assert len(MessageLog(out / "messages.jsonl")) == asked
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 16
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 5
 
 
 def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(tmp_path: Path) -> None:

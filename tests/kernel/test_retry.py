@@ -49,9 +49,9 @@ def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_ta
             if call == 0:
                 all_in_flight.wait()
                 if n == 0:
-                    time.sleep(0.5)  # by now the main thread waits; a signal on its way there would wake nobody
+                    time.sleep(0.3)  # by now the main thread waits; a signal on its way there would wake nobody
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            time.sleep(0.1 if call else 1.0)
+            time.sleep(0.1 if call else 0.6)
             finished.append((n, call))
 
     with pytest.raises(KeyboardInterrupt):

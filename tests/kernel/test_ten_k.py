@@ -26,9 +26,8 @@ def article(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with the article's 40 + 40 questions, a window of 2048 and two chunks."""
     out = tmp_path_factory.mktemp("article")
     files = [w for s in ("train", "eval") for w in (f"--{s}-questions", str(SHARED / f"{s}_questions.txt"))]
-    assert (
-        main(["run", str(PDF), "--offline", *files, "--context-window", "2048", "--top-k", "2", "--out", str(out)]) == 0
-    )
+    options = ["--offline", *files, "--context-window", "2048", "--top-k", "2"]
+    assert main(["run", str(PDF), *options, "--out", str(out)]) == 0
     return out
 
 
