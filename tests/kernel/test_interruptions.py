@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from minirag.chunker import Chunk
 from minirag.cli.main import main
 from minirag.errors import LogError
 from minirag.message_log import Exchange
-from minirag.retry import check_interrupted, in_order
 from minirag.service import Service
 from minirag.testing import completion
 
@@ -86,27 +84,6 @@ def test_three_hundred_flipped_bits_are_never_believed(tmp_path: Path) -> None:
 
 
 # -- signals -----------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_reaches_the_pools_that_calls_have_begun() -> None:
-    asked: list[str] = []
-    inside = threading.Event()
-
-    def inner(_: int) -> None:
-        inside.set()
-        for _ in range(200):
-            check_interrupted()
-            threading.Event().wait(0.01)
-        asked.append("went on")
-
-    def interrupts() -> Iterator[int]:
-        yield 1
-        assert inside.wait(10)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(in_order(lambda _: list(in_order(inner, [1], 1)), interrupts(), 2))
-    assert asked == []
 
 
 def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path: Path) -> None:

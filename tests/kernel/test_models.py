@@ -4,7 +4,6 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -102,28 +101,6 @@ def test_a_refused_parameter_is_renamed_once_and_remembered_after_a_restart(tmp_
         ChatModel("m", log=MessageLog(log.path), service=service(script)).complete(HELLO, stage="draft")
     limits = [next(k for k in r["body"] if k.startswith("max")) for r in script.requests]
     assert limits == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]
-
-
-def test_many_threads_that_meet_a_refused_format_agree_with_a_later_run(tmp_path: Path, service: Any) -> None:
-    def reply(seen: dict[str, Any]) -> Any:
-        if seen["body"].get("response_format", {}).get("type") == "json_schema":
-            return {"error": {"message": "'response_format' json_schema is not supported", "param": "response_format"}}
-        return completion("{}")
-
-    class Refusing(Script):
-        def status(self, seen: dict[str, Any]) -> int:
-            return 400 if seen["body"].get("response_format", {}).get("type") == "json_schema" else 200
-
-    with Refusing((200, {}, reply)) as script, MessageLog(tmp_path / "log.jsonl") as log:
-        chat = ChatModel("m", log=log, service=service(script))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda n: chat.complete(HELLO, stage="s", repeat=n, schema={"type": "object"}), range(16)))
-        asked = len(script.requests)
-        later = ChatModel("m", log=MessageLog(log.path), service=service(script))
-        for n in range(16):
-            later.complete(HELLO, stage="s", repeat=n, schema={"type": "object"})
-    assert len(script.requests) == asked
-    assert "schema" in script.requests[-1]["body"]["messages"][-1]["content"]
 
 
 def test_addresses_that_cannot_be_used_are_one_sentence(service: Any) -> None:
