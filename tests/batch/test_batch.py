@@ -1,7 +1,5 @@
 """Model calls through batches: the same replies as by direct calls, whatever becomes of a batch, each paid once."""
 
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL
 from minirag.prompts import Excerpt, draft, refine
 from minirag.retry import Retry, in_order
 from minirag.server import Server
-from minirag.server.wire import Reply, Request, json_reply
+from minirag.server.wire import Reply, Request
 from minirag.service import Service
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
@@ -115,14 +113,10 @@ FAULTS: Mapping[str, list[Rule]] = {
     "a refused file": [batch_faults.fails_validation()],
     "too much enqueued": [batch_faults.enqueued_too_much()],
     "a lost reply": [batch_faults.lost_reply()],
-    "a creation refused for now": [
-        Rule(method="POST", path="/batches$", last=2, status=429, error={"message": "wait"})
+    "a poll and a download that fail": [
+        Rule(method="GET", path="/batches/[^/]+$", first=2, last=3, status=503, error={"message": "x"}),
+        Rule(method="GET", path="/content$", last=1, status=503, error={"message": "x"}),
     ],
-    "a state that nobody knows": [batch_faults.batch_shows(1, 2, status="reticulating")],
-    "polls that fail": [
-        Rule(method="GET", path="/batches/[^/]+$", first=2, last=3, status=503, error={"message": "x"})
-    ],
-    "a download that fails": [Rule(method="GET", path="/content$", last=1, status=503, error={"message": "x"})],
 }
 
 
@@ -136,67 +130,23 @@ def test_batches_give_what_direct_calls_give_for_half_the_price(
         check(batching, log, direct)
 
 
-def test_a_line_that_is_in_neither_file_is_asked_for_again(direct: tuple[list[str], float], tmp_path: Path) -> None:
-    with (
-        Batching(batch_faults.lines_missing(0.2)).client() as service,
-        MessageLog(tmp_path / "log.jsonl") as log,
-    ):
-        assert Batches(service, log).run(step(service, log)) == direct[0]
-        missing = [e for e in log.failures() if e.endpoint == "chat.completions"]
-    assert missing
-    assert all("is completed without a reply to this request" in str((e.error or {})["message"]) for e in missing)
+LOST = {
+    "in neither file": batch_faults.lines_missing(0.2),
+    "in a file that is gone": Rule(
+        method="GET", path="/content$", last=1, status=404, error={"message": "No such File"}
+    ),
+}
 
 
-def test_the_passes_are_as_many_as_the_longest_chain(tmp_path: Path) -> None:
-    with Batching().client() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        batches = Batches(service, log)
-        batches.run(step(service, log))
-    assert batches.passes == 3
-
-
-def test_passes_shrink_until_no_more_waits_than_the_account_may_have_waiting(
-    direct: tuple[list[str], float], tmp_path: Path
+@pytest.mark.parametrize("rule", LOST.values(), ids=LOST.keys())
+def test_a_reply_that_the_service_has_lost_is_asked_for_again(
+    rule: Rule, direct: tuple[list[str], float], tmp_path: Path
 ) -> None:
-    batching = Batching()
-    wrong = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None}
-
-    def limited(request: Request) -> Reply:
-        reply = batching.service(request)
-        is_look = request.method == "GET" and re.search("/batches/[^/]+$", request.path)
-        if is_look and (batch := json.loads(reply.body))["request_counts"]["total"] > 10:
-            return json_reply({**batch, "status": "failed", "errors": {"data": [wrong]}})
-        return reply
-
-    with (
-        Server(limited) as server,
-        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as service,
-        MessageLog(tmp_path / "log.jsonl") as log,
-    ):
+    with Batching(rule).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
         assert Batches(service, log).run(step(service, log)) == direct[0]
-        check(batching, log, direct)
-
-
-STATES = ["validating", "in_progress", "finalizing"]
-
-
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_run_that_dies_while_a_batch_is_in_any_state_goes_on_with_that_batch(
-    state: str, number: int, direct: tuple[list[str], float], tmp_path: Path
-) -> None:
-    batching, seen = Batching(), Counter[str]()
-
-    def dies(shown: str, _done: int, _total: int) -> None:
-        seen[shown] += 1
-        if shown == f"batch ({state})" and seen[shown] == number:
-            raise Killed
-
-    with batching.client() as service:
-        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
-            Batches(service, log, progress=dies).run(step(service, log))
-        with MessageLog(tmp_path / "log.jsonl") as log:
-            assert Batches(service, log).run(step(service, log)) == direct[0]
-            check(batching, log, direct)
+        lost = [e for e in log.failures() if e.endpoint == "chat.completions"]
+    assert lost
+    assert all("is completed without a reply to this request" in str((e.error or {})["message"]) for e in lost)
 
 
 class Dying(MessageLog):
@@ -217,10 +167,15 @@ class Dying(MessageLog):
             raise Killed
 
 
-@pytest.mark.parametrize("written", [True, False])
 @pytest.mark.parametrize(
-    ("endpoint", "number"),
-    [("files", 2), ("batches", 1), ("batches", 3), *(("chat.completions", number) for number in (1, 7, 30, 60))],
+    ("endpoint", "number", "written"),
+    [
+        ("files", 2, True),
+        ("batches", 1, False),
+        ("batches", 3, True),
+        ("chat.completions", 1, False),
+        ("chat.completions", 30, True),
+    ],
 )
 def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
     endpoint: str, number: int, written: bool, direct: tuple[list[str], float], tmp_path: Path
@@ -235,21 +190,6 @@ def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
             assert Batches(service, log, cap=budget).run(step(service, log)) == direct[0]
             check(batching, log, direct)
             assert budget.spent == pytest.approx(direct[1] / 2)
-
-
-def test_batches_that_were_left_are_collected_by_a_run_without_batches_too(tmp_path: Path) -> None:
-    batching = Batching()
-
-    def dies(*_: object) -> None:
-        raise Killed
-
-    with batching.client() as service:
-        with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Killed):
-            Batches(service, log, progress=dies).run(step(service, log))
-        with MessageLog(tmp_path / "log.jsonl") as log:
-            Batches(service, log).run(step(service, log), batched=False)
-            batched = ["batch" in e.tags for e in answered(log)]
-    assert (batched.count(True), batched.count(False)) == (len(QUESTIONS), len(QUESTIONS) + 1)
 
 
 def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: Path) -> None:
@@ -269,16 +209,6 @@ def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: 
         assert len(list(log.failures())) == 4
 
 
-def test_a_request_that_is_refused_for_good_is_sent_once(tmp_path: Path) -> None:
-    error = {"message": "too long", "code": "context_length_exceeded", "param": "messages"}
-    rules = Rule(path="/chat/", status=400, error=error)
-    with Batching(rules).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        with pytest.raises(ServiceError, match="too long"):
-            Batches(service, log).run(step(service, log))
-        failed = list(log.failures())
-    assert len(failed) == len({e.id for e in failed}) == len(QUESTIONS)
-
-
 def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and_that_is_said(tmp_path: Path) -> None:
     error = {"message": "Unsupported value: 'temperature'.", "param": "temperature", "code": "unsupported_value"}
     said: list[str] = []
@@ -291,41 +221,6 @@ def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and
         Batches(service, log).run(step(service, log))
         assert all("temperature" not in e.request for e in answered(log))
     assert said == [f"{TEACHER_MODEL} does not support temperature: left out"]
-
-
-def test_lines_of_nobody_and_lines_that_come_twice_are_told(direct: tuple[list[str], float], tmp_path: Path) -> None:
-    batching = Batching()
-    said: list[str] = []
-
-    def odd(request: Request) -> Reply:
-        reply = batching.service(request)
-        if request.path.endswith("/content"):
-            line = reply.body.splitlines()[0]
-            stranger = json.dumps({**json.loads(line), "custom_id": "nobody"}).encode()
-            return reply._replace(body=b"\n".join([reply.body, line, stranger, b'{"custom_id": ']))
-        return reply
-
-    with (
-        Server(odd) as server,
-        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as service,
-        MessageLog(tmp_path / "log.jsonl") as log,
-    ):
-        assert Batches(service, log, say=said.append).run(step(service, log)) == direct[0]
-        check(batching, log, direct)
-    first = next(e for e in log if e.endpoint == "batches").response or {}
-    assert [line for line in said if "warning" in line][:1] == [
-        f"warning: 3 lines in the results of {first['id']} are unreadable or match no request"
-    ]
-
-
-def test_a_result_file_that_is_gone_is_told_and_its_lines_are_asked_for_again(
-    direct: tuple[list[str], float], tmp_path: Path
-) -> None:
-    gone = Rule(method="GET", path="/content$", last=1, status=404, error={"message": "No such File object"})
-    said: list[str] = []
-    with Batching(gone).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        assert Batches(service, log, say=said.append).run(step(service, log)) == direct[0]
-    assert [line.split(" batch_")[0] for line in said if "gone" in line] == ["warning: the output file of"]
 
 
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
@@ -389,22 +284,7 @@ def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(
     assert {e.endpoint for e in log if e.stage == "batch"} == {"batches"}
 
 
-def test_rows_are_scored_through_batches_as_they_are_directly(tmp_path: Path) -> None:
-    rows = [
-        {"question": question, "answer": f"They opened in {1901 + number}.", "contexts": [EXCERPT.text]}
-        for number, question in enumerate(QUESTIONS[:5])
-    ]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
-    found = []
-    for options in ([], ["--batch"]):
-        folder = tmp_path / f"scores{len(options)}"
-        assert main(["evaluate", str(file), "--offline", "--out", str(folder), *options]) == 0
-        found.append((folder / "scores.jsonl").read_bytes())
-    assert found[0] == found[1]
-
-
-def test_batches_of_another_service_are_left_until_that_is_used_again(tmp_path: Path) -> None:
+def test_batches_that_were_left_are_collected_without_batches_too_but_by_their_own_service(tmp_path: Path) -> None:
     def dies(*_: object) -> None:
         raise Killed
 
@@ -417,8 +297,9 @@ def test_batches_of_another_service_are_left_until_that_is_used_again(tmp_path: 
             assert Batches(other, log, say=said.append).run(lambda: "done") == "done"
             assert said == ["batch: 30 requests of an earlier run are collected when s is used again"]
             assert len(list(tmp_path.glob("*.batch"))) == 1
-            Batches(service, log).run(lambda: "done")
-            assert len(answered(log)) == 30
+            Batches(service, log).run(step(service, log), batched=False)
+            batched = ["batch" in e.tags for e in answered(log)]
+    assert (batched.count(True), batched.count(False)) == (len(QUESTIONS), len(QUESTIONS) + 1)
 
 
 @pytest.mark.parametrize("name", ["messages.jsonl.other.batch", "messages.jsonl.mine.batch"])

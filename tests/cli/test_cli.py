@@ -1,7 +1,6 @@
 """The command line: help that fits, one sentence for each mistake, the exit code that it means."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -57,12 +56,9 @@ def test_a_document_that_cannot_be_used_is_one_sentence(
         code, text = fails(offline(str(path), out=tmp_path / "o"), capsys)
         assert (code, Path(path).name in text) == (2, True)
     assert fails(offline(out=tmp_path / "o"), capsys)[0] == 2
-
-
-def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = broken(tmp_path, "q.txt", b"\n\n  \n")
-    code, text = fails(offline(SAMPLE, "--eval-questions", path, out=tmp_path / "o"), capsys)
-    assert (code, "holds no question" in text) == (2, True)
+    blank = broken(tmp_path, "q.txt", b"\n\n  \n")
+    assert "holds no question" in fails(offline(SAMPLE, "--eval-questions", blank, out=tmp_path / "o"), capsys)[1]
+    assert "Cannot write" in fails(offline(SAMPLE, out=Path(blank)), capsys)[1]
 
 
 @pytest.mark.parametrize(
@@ -72,12 +68,12 @@ def test_a_question_file_of_blank_lines(tmp_path: Path, capsys: pytest.CaptureFi
         ["--chunk-size", "3"],
         ["--chunk-overlap", "900"],
         ["--teacher", "offline-student"],
-        ["--prices", "nowhere.toml"],
         ["--base-url", "http://127.0.0.1:1/v1"],
         ["--suffix", "x" * 65],
-        ["--judge-window", "200"],
         ["--metrics", "faithfulness,charm"],
         ["--tuned", "offline-student"],
+        ["--tuned", "m", "--epochs", "3"],
+        ["--tuned-base-url", "http://127.0.0.1:9/v1"],
     ],
 )
 def test_settings_that_cannot_work_are_found_before_anything_is_sent(
@@ -114,17 +110,6 @@ def test_a_service_that_refuses_the_key(tmp_path: Path, capsys: pytest.CaptureFi
         code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
     assert (code, "canary" in text) == (2, False)
     assert len(script.requests) == 1
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tmp_path.chmod(0o500)
-    assert fails(offline(SAMPLE, out=tmp_path / "o"), capsys)[0] == 2
-
-
-def test_an_output_folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = fails(offline(SAMPLE, out=Path(broken(tmp_path, "file", b"x"))), capsys)
-    assert (code, "Cannot write" in text) == (2, True)
 
 
 def test_a_run_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,10 +173,8 @@ def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--out"],
         ["run", "x", "--out", "y", "--train-questions", "-3"],
         ["run", "x", "--out", "y", "--temperature", "nan"],
-        ["run", "x", "--out", "y", "--margin", "-1"],
-        ["run", "x", "--out", "y", "--workers", "0"],
         ["run", "x", "--out", "y", "--metrics", ","],
-        ["run", "x", "--out", "y", "--top-k", "0"],
+        ["run", "x", "--out", "y", "--base-url", ""],
         ["run", "x", "--out", "y", "--epochs", "51"],
     ):
         with pytest.raises(SystemExit) as done:
@@ -222,39 +205,3 @@ def test_a_reader_that_goes_away_is_no_failure(costs: list[str]) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 0
-
-
-def test_piped_output_has_no_control_characters(tmp_path: Path) -> None:
-    done = subprocess.run(
-        program("index", SAMPLE, "--offline", "--out", str(tmp_path / "o"), "--json"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout)["chunks"] > 5
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout + done.stderr)
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("option", ["--base-url", "--student-base-url", "--tuned-base-url", "--store"])
-def test_an_empty_address_is_no_other_service(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as done:
-        main(["run", "x.pdf", "--out", "out", option, ""])
-    assert done.value.code == 2
-    assert "it is empty, perhaps a variable that is not set" in capsys.readouterr().err
-
-
-def test_options_that_would_do_nothing_are_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "leave out --epochs" in fails(offline(SAMPLE, "--tuned", "m", "--epochs", "3", out=tmp_path), capsys)[1]
-    elsewhere = ["--tuned-base-url", "http://127.0.0.1:9/v1"]
-    assert "needs --tuned MODEL" in fails(offline(SAMPLE, *elsewhere, out=tmp_path), capsys)[1]
-
-
-def test_a_terminal_without_unicode_shows_codes_and_no_traceback() -> None:
-    done = subprocess.run(
-        program("--help"),
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=True,
-    )
-    assert b"\\u2026" in done.stdout

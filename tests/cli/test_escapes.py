@@ -32,13 +32,6 @@ def test_no_way_to_the_terminal_lets_an_escape_sequence_through(text: str, capsy
     assert json.loads(out.splitlines()[-1]) == {text: [text]}
 
 
-def test_what_is_no_escape_sequence_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "Größe 年度 \N{FAMILY} 👨‍👩‍👧 می‌خواهم – “quoted” 3 € \xa0"
-    say(text)
-    show_json(text)
-    assert capsys.readouterr() == (f'"{text}"\n', f"{text}\n")
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """The offline models."""

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from minirag import evaluate
 from minirag.cli.main import main
-from minirag.cli.rows import read_rows, summary
+from minirag.cli.rows import read_rows
 from minirag.errors import InputError
 from minirag.evaluation import as_row
-from minirag.testing import ScriptedChat
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}
 
@@ -38,13 +36,11 @@ def test_jsonl_and_csv_give_the_same_rows(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ("", "holds no rows"),
-        ("\n\n", "holds no rows"),
         ("{", "Line 1"),
         ('{"question": "Q?", "answer": "A"}\n[]', "Line 2"),
         ('{"question": "Q?"}', "'answer'"),
         ('{"question": 3, "answer": "A"}', "'question'"),
         ('{"question": "Q?", "answer": "A", "contexts": [1]}', "contexts of row 1"),
-        ('{"question": "Q?", "answer": "A", "contexts": "[1, 2]"}', "contexts of row 1"),
     ],
 )
 def test_a_file_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, says: str) -> None:
@@ -59,33 +55,6 @@ def test_a_text_that_only_looks_like_a_list_is_one_context(tmp_path: Path) -> No
     assert read_rows(write(tmp_path / "rows.jsonl", {**ROW, "contexts": text}))[0].contexts == (text,)
     odd = "one\u2028two\x85three\x0cfour"
     assert read_rows(write(tmp_path / "rows.jsonl", {**ROW, "answer": odd}))[0].answer == odd
-
-
-def test_missing_files_folders_without_a_run_and_bytes(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(InputError):
-            read_rows(path)
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_rows(tmp_path / "x.csv")
-
-
-def test_lone_surrogates_in_rows_are_replaced(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"question": "bad \\udc80?", "answer": "A", "contexts": ["\\udc80"]}')
-    (row,) = read_rows(tmp_path / "rows.jsonl")
-    assert (row.question, row.contexts) == ("bad ??", ("?",))
-
-
-def test_the_summary_gives_means_with_n_and_reasons_and_the_harmonic_mean() -> None:
-    scores = evaluate([ROW, {**ROW, "contexts": []}], ["context_relevancy"], ScriptedChat({"needed": [1]}))
-    facts = summary(scores)[""]
-    assert facts["context_relevancy"] == {
-        "mean": 0.5,
-        "n": 1,
-        "n_unscored": 1,
-        "unscored": {"there are no contexts": 1},
-    }
-    assert facts["ragas_score"] == 0.5
 
 
 def test_the_command_scores_a_file_and_a_second_call_sends_nothing(
@@ -115,7 +84,8 @@ def test_scores_never_replace_the_rows_they_come_from(tmp_path: Path, capsys: py
 
 def test_bad_rows_are_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.jsonl").write_text("{")
-    assert main(["evaluate", str(tmp_path / "bad.jsonl"), "--offline"]) == 2
-    assert main(["evaluate", str(tmp_path / "none.jsonl"), "--offline"]) == 2
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    for name in ("bad.jsonl", "bytes.csv", "none.jsonl"):
+        assert main(["evaluate", str(tmp_path / name), "--offline"]) == 2
     assert main(["evaluate", str(write(tmp_path / "ok.jsonl", ROW))]) == 2
-    assert capsys.readouterr().err.count("minirag: ") == 3
+    assert capsys.readouterr().err.count("minirag: ") == 4

@@ -51,20 +51,11 @@ def test_an_unknown_price_makes_the_sum_unknown_and_never_zero() -> None:
     assert total([Line("a", "", "m", usd=1.0), Line("b", "", "m", usd=0.5)]) == 1.5
 
 
-@pytest.mark.parametrize(
-    "usage",
-    [None, [1], "free", {"prompt_tokens": "9"}, {"prompt_tokens": -25}, {"prompt_tokens": 5, "completion_tokens": -1}],
-)
+@pytest.mark.parametrize("usage", [None, "free", {"prompt_tokens": "9"}, {"prompt_tokens": 5, "completion_tokens": -1}])
 def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(usage: Any) -> None:
     exchange = answered("e1", "A")
     [line] = bill([replace(exchange, response={**exchange.response, "usage": usage})], PRICES)
     assert (line.calls, line.input_tokens, line.usd) == (1, 0, None)
-
-
-def test_a_failed_call_is_counted_and_billed_only_for_what_it_used() -> None:
-    request, error = {"model": "big", "messages": []}, {"type": "ServiceError"}
-    [line] = bill([Exchange("draft", "chat.completions", "s", request, None, error)], PRICES)
-    assert (line.calls, line.failed, line.usd) == (1, 1, 0.0)
 
 
 def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
@@ -112,13 +103,10 @@ def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
     ("text", "says"),
     [
         (None, "Cannot read the prices in"),
-        ("a = " + "[" * 3000, "Cannot read the prices in"),
         ('[model."x"]\ninput = 1\n', "no table of prices"),
         ('[models."x"]\nin = 1\n', "the price of 'x' .*must be a table of input, cached"),
         ('[models."x"]\nbatch = 7\n', "batch is 7, and must be a number from 0 to 1"),
-        ('[models."x"]\ninput = -1\n', "input is -1, and must be a number from 0"),
         ('[models."x"]\ninput = nan\n', "input is nan, and must be a number"),
-        (f'[models."x"]\ninput = {"9" * 400}\n', "input is 9+, and must be a number"),
         ('[models."x"]\nshutdown = "soon"\n', "shutdown is 'soon', and must be a date"),
     ],
 )

@@ -79,7 +79,7 @@ def test_right_refusals_may_be_a_share_of_the_file_and_wrong_ones_may_not(log: M
     assert sum(e.reply == NOT_STATED for e in every.kept) == 7
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.frozensets(st.integers(0, 12), max_size=3)), min_size=1, max_size=25),
     st.floats(0.05, 0.6),

@@ -22,18 +22,13 @@ PAGE = (
     [
         ("What is the fee in the context?", "in the context"),
         ("According to the given context information, what is the fee?", "the given context information"),
-        ("What does this section say of fees?", "this section"),
         ("Which of the above applies to loggers?", "the above"),
-        ("What are the reasons mentioned above?", "mentioned above"),
         ("Why did they replace meters?", "they"),
-        ("What is the purpose of this agreement?", "this agreement"),
         ("What is its fee?", "its"),
         ("How does Tarnwick charge for its loggers?", None),
-        ("Does it rain in Tarnwick?", None),
         ("How did revenue change against the previous year?", None),
         ("What did revenue in the context of replaced meters do?", None),
         ("How does the company measure derivatives, and where are these shown?", None),
-        ("What do the directors say about the report of the auditor?", None),
     ],
 )
 def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_see(text: str, said: str | None) -> None:
@@ -45,10 +40,8 @@ def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_s
     [
         ("What is the fee for a logger in a month?", []),
         ("Why did revenue rise in 2025?", []),
-        ("Who won the cycling race in Ghent?", ["not answerable from its page"]),
         ("Why did revenue fall in 1999 in Ghent?", ["not answerable from its page"]),
         ("What is the title of the document?", ["trivial"]),
-        ("On what page are fees discussed?", ["trivial"]),
         ("Are loggers sold to private persons?", []),
     ],
 )

@@ -72,14 +72,6 @@ def test_decisions_are_kept_as_they_are_made_and_only_the_rest_is_shown_again(
     assert list(facts["a_person_said"]) == ["decisions.jsonl"]
 
 
-def test_keys_that_mean_nothing_are_asked_again_and_a_page_is_shown_on_demand(
-    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert review("?\n\nwhat\np\nY\nq\n") == 0
-    assert [decision.accepted for decision in read_decisions(out).values()] == [True]
-    assert "  | " in capsys.readouterr().err
-
-
 def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
     out: Path, review: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

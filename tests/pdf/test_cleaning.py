@@ -67,11 +67,6 @@ def test_pages_that_repeat_as_a_whole_stay():
         assert ([page] * 9, Counter()) == clean_pages([page] * 9)
 
 
-def test_turkish_letters_are_no_roman_numbers():
-    pages = [f"{word} {word}\n{letter}\n" for word, letter in zip(WORDS, "ıİıİıİxi", strict=False)]
-    assert (pages, Counter()) == clean_pages(pages)
-
-
 @given(st.lists(st.text(alphabet=st.sampled_from("ab 12ivİı\n\f\r\0\ud800"), max_size=30), max_size=12))
 def test_cleaning_keeps_the_number_of_pages_and_makes_them_fit_to_send(pages):
     texts, _ = clean_pages(pages)

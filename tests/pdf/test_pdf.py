@@ -13,9 +13,8 @@ import pypdf
 import pytest
 
 from minirag.documents import Page, load
-from minirag.errors import DocumentError, InputError
+from minirag.errors import DocumentError
 from minirag.pdf import RawPage, child, read_pdf
-from minirag.pdf.reader import MOST_LOST
 from pdfs import drawn_pdf, edited_pdf, make_pdf
 
 WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
@@ -64,14 +63,13 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 
 class TestPages:
-    @pytest.mark.parametrize("workers", [1, 3])
-    def test_children_give_what_pypdf_gives_in_order(self, tmp_path, monkeypatch, workers):
+    def test_children_give_what_pypdf_gives_in_order(self, tmp_path, monkeypatch):
         monkeypatch.setattr("minirag.pdf.reader.BYTES_PER_CHILD", 1000)
         data = make_pdf(*(f"Page {number}." for number in range(34)))
         (tmp_path / "a.pdf").write_bytes(data)
         reader = pypdf.PdfReader(tmp_path / "a.pdf")
         expected = [RawPage(page.extract_text()) for page in reader.pages]
-        assert expected == read_pdf(data, "a.pdf", workers=workers)
+        assert expected == read_pdf(data, "a.pdf", workers=3)
 
     def test_each_page_is_a_page_and_its_furniture_is_gone(self, write):
         path = write("a.pdf", make_pdf(*(f"Acme plc\n{word} {word}\n{n}" for n, word in enumerate(WORDS, 1))))
@@ -84,13 +82,14 @@ class TestPages:
 
         def spoil(writer):
             stream = writer.pages[1]["/Contents"].get_object()
-            stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
+            stream[NameObject("/Filter")] = NameObject("/No\x1b[31m\n\u202eFilter")
 
         path = write("a.pdf", edited_pdf(spoil, "One.", "Two.", "Three."))
         pages = load(path, cache=tmp_path / "cache")
         assert [page.text for page in pages] == ["One.\n", "", "Three.\n"]
         assert [page.number for page in pages.empty] == [2]
-        assert "NoSuchFilter" in (pages.empty[0].error or "")
+        assert pages.empty[0].error
+        assert pages.empty[0].error.isprintable()
         assert not (tmp_path / "cache").exists()
 
     def test_an_empty_password_opens_and_any_other_is_asked_to_go(self, write):
@@ -100,26 +99,16 @@ class TestPages:
         with pytest.raises(DocumentError, match=r"b\.pdf is encrypted; save a copy that needs no password"):
             load(locked, cache=None)
 
-    @pytest.mark.parametrize("how", ["file", "-c", "stdin"])
+    @pytest.mark.parametrize("how", ["file", "stdin"])
     def test_a_script_without_a_main_guard_runs_once(self, write, tmp_path, how):
         pdf = write("a.pdf", make_pdf(*WORDS))
         code = (
             "import logging, minirag.documents as d\n"
             f"print(len(d.load({str(pdf)!r}, workers=2, cache={str(tmp_path / 'cache')!r})))\n"
         )
-        script = {"file": [str(write("script.py", code))], "-c": ["-c", code], "stdin": ["-"]}[how]
+        script = {"file": [str(write("script.py", code))], "stdin": ["-"]}[how]
         ran = subprocess.run([sys.executable, *script], input=code, capture_output=True, text=True, check=False)
         assert (ran.stdout, ran.stderr, ran.returncode) == ("17\n", "", 0)
-
-    def test_pypdf_says_nothing_on_the_terminal(self, write):
-        pdf = write("a.pdf", b"junk\n" + make_pdf("One."))
-        code = f"from minirag.documents import load\nprint(load({str(pdf)!r}, cache=None)[0].text)"
-        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert (ran.stdout, ran.stderr) == ("One.\n\n", "")
-
-    def test_no_worker_at_all_is_refused(self):
-        with pytest.raises(InputError, match="workers is 0; give at least 1"):
-            read_pdf(make_pdf("One."), "a.pdf", workers=0)
 
 
 class TestCache:
@@ -173,23 +162,15 @@ class TestLimits:
         assert "LimitReachedError" in (pages[0].error or "")
         assert texts(pages) == ["", "Fine."]
 
-    @pytest.mark.parametrize("nested", [b"[" * 100_000, b"<<" * 100_000, b"BT /F1 9 Tf " + b"[" * 50_000 + b"(x)] TJ"])
-    def test_deep_nesting_costs_its_page_at_most(self, nested):
-        pages = read_pdf(drawn_pdf(nested, None), "a.pdf")
+    def test_deep_nesting_costs_its_page_at_most(self):
+        pages = read_pdf(drawn_pdf(b"[" * 100_000, None), "a.pdf")
         assert texts(pages)[1:] == ["Fine."]
 
-    def test_a_page_of_a_million_characters_is_named(self):
-        many = b"BT /F1 9 Tf (" + b"x" * 1_100_000 + b") Tj ET"
-        pages = read_pdf(drawn_pdf(many, None), "a.pdf")
-        assert pages[0].error == "it holds 1,100,000 characters, more than 1,048,576"
-        assert texts(pages) == ["", "Fine."]
-
-    def test_behind_ten_lost_pages_a_document_is_given_up(self):
-        pages = read_pdf(drawn_pdf(None, *[SLOW] * 14), "a.pdf", page_seconds=0.1, workers=1)
-        errors = [page.error for page in pages]
-        assert errors[:1] == [None]
-        assert errors[1:11] == ["it takes more than 0.1 seconds"] * MOST_LOST
-        assert errors[11:] == ["not read, because 10 pages broke their limits"] * 4
+    def test_behind_so_many_lost_pages_a_document_is_given_up(self, monkeypatch):
+        monkeypatch.setattr("minirag.pdf.reader.MOST_LOST", 2)
+        pages = read_pdf(drawn_pdf(None, *[SLOW] * 4), "a.pdf", page_seconds=0.1, workers=1)
+        too_slow, given_up = "it takes more than 0.1 seconds", "not read, because 2 pages broke their limits"
+        assert [page.error for page in pages] == [None, too_slow, too_slow, given_up, given_up]
 
     def test_a_document_of_too_many_pages_is_refused(self, monkeypatch):
         monkeypatch.setattr(child, "MOST_PAGES", 3)
@@ -201,17 +182,6 @@ class TestLimits:
             DocumentError, match=r"a\.pdf cannot be opened \(it takes more than 0\.3 seconds\); open it"
         ):
             read_pdf(data, "a.pdf", page_seconds=0.1)
-
-    def test_what_the_document_puts_into_an_error_is_fit_for_a_terminal(self):
-        from pypdf.generic import NameObject
-
-        def spoil(writer):
-            contents = writer.pages[0]["/Contents"].get_object()
-            contents[NameObject("/Filter")] = NameObject("/No\x1b[31m\n\u202eFilter")
-
-        (page, _) = read_pdf(edited_pdf(spoil, "One.", "Two."), "a.pdf")
-        assert page.error
-        assert page.error.isprintable()
 
 
 @needs_proc
@@ -237,11 +207,6 @@ class TestProcesses:
         script.wait()
         script.stdout.close()
         script.stderr.close()
-
-    def test_none_is_left_when_pages_were_lost(self):
-        before = children_of(os.getpid())
-        read_pdf(drawn_pdf(SLOW, *[None] * 20), "a.pdf", page_seconds=0.2, workers=2)
-        assert children_of(os.getpid()) <= before
 
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
     def test_none_outlives_a_killed_parent_by_more_than_a_page(self, reading, how):

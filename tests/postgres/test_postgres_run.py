@@ -93,18 +93,6 @@ def test_HNSW_is_a_setting_of_a_run_and_belongs_to_a_store(
     assert "HNSW takes vectors of at most 2,000 dimensions" in capsys.readouterr().err
 
 
-def test_HNSW_is_taken_back_by_ef_search_0(both: tuple[Path, Path], secret: str) -> None:
-    before = contents(both[1])
-    facts = json.loads(before["run.json"])
-    facts["settings"]["ef_search"] = 10
-    (both[1] / "run.json").write_text(json.dumps(facts))
-    resume = ["run", "--out", str(both[1]), "--store", secret]
-    assert main(resume) == 2
-    assert main([*resume, "--ef-search", "0"]) == 0
-    after = contents(both[1])
-    assert {name: after[name] for name in [*SAME, "run.json"]} == {name: before[name] for name in [*SAME, "run.json"]}
-
-
 def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,10 +50,6 @@ def test_a_metric_whose_mean_is_nought_gives_no_interval() -> None:
     assert in_words(to_json(result)) == "+0.524: cannot tell (the mean of a metric is 0, and ragas_score with it)"
 
 
-def test_nothing_to_compare_is_said() -> None:
-    assert compare_ragas_score({"f": ([None], [0.5]), "r": ([0.5], [0.5])}).why == "nothing was scored in both"
-
-
 def test_the_article_s_ragas_scores_are_within_noise(article: dict[str, list[float]]) -> None:
     metrics = ("faithfulness", "answer_relevancy")
     result = compare_ragas_score({m: (article[f"base_{m}"], article[f"ft_{m}"]) for m in metrics})

