@@ -2,8 +2,9 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -41,12 +42,21 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 ROLES = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 SMALL = ["--train-questions", "12", "--eval-questions", "3", "--context-window", "1200"]
-OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+
+
+class Counted(NamedTuple):
+    """A finished run with prices: its folder, its command line, and what its server counted."""
+
+    folder: Path
+    command: list[str]
+    usages: list[dict[str, int]]
+    trained_tokens: int
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory, prices: str) -> tuple[Path, list[dict[str, int]], int]:
-    """A finished run over the sample report, what its server counted call by call, and the tokens it trained on."""
+def counted(tmp_path_factory: pytest.TempPathFactory, prices: str) -> Iterator[Counted]:
+    """A run over the sample report; its server goes on running."""
     out, usages, service = tmp_path_factory.mktemp("run") / "out", list[dict[str, int]](), offline.api()
 
     def counting(request: Request) -> Reply:
@@ -56,16 +66,10 @@ def counted(tmp_path_factory: pytest.TempPathFactory, prices: str) -> tuple[Path
         return reply
 
     with offline.Server(counting) as server:
-        run = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *OPTIONS[1:], "--prices", prices]
-        assert main([*run, "--out", str(out)]) == 0
+        command = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *OPTIONS, "--prices", prices]
+        assert main([*command, "--out", str(out)]) == 0
         jobs = httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
-    return out, usages, sum(job["trained_tokens"] for job in jobs)
-
-
-@pytest.fixture(scope="module")
-def folder(counted: tuple[Path, list[dict[str, int]], int]) -> Path:
-    """The run's folder."""
-    return counted[0]
+        yield Counted(out, command, [*usages], sum(job["trained_tokens"] for job in jobs))
 
 
 def as_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -86,10 +90,10 @@ def sums(lines: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batches_save_half(
-    folder: Path, prices: str, capsys: pytest.CaptureFixture[str]
+    counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["plan", SAMPLE, *OPTIONS, "--prices", prices]
-    plan, used = as_json(arguments, capsys), as_json(["costs", str(folder), "--prices", prices], capsys)
+    arguments = ["plan", SAMPLE, "--offline", *OPTIONS, "--prices", prices]
+    plan, used = as_json(arguments, capsys), as_json(["costs", str(counted.folder), "--prices", prices], capsys)
     expected, real = sums(plan["bills"]["usual"]), sums(used["lines"])
     for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):
         assert expected[name] == pytest.approx(real[name], rel=0.2), name
@@ -142,17 +146,17 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
 
 
 def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
-    tmp_path: Path, folder: Path, prices: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = ["run", SAMPLE, *OPTIONS, "--prices", prices, "--out", str(tmp_path / "out")]
-    whole = as_json(["costs", str(folder), "--prices", prices], capsys)["total_usd"]
+    run = [*counted.command, "--out", str(tmp_path / "out")]
+    whole = as_json(["costs", str(counted.folder), "--prices", prices], capsys)["total_usd"]
     assert main([*run, "--max-cost", f"{0.4 * whole:.4f}"]) == 4
     assert "run again with a higher --max-cost" in capsys.readouterr().err
     spent = as_json(["costs", str(tmp_path / "out"), "--prices", prices], capsys)["total_usd"]
     assert 0.2 * whole < spent <= 0.4 * whole
     assert main([*run, "--max-cost", f"{1.2 * whole:.4f}"]) == 0
     for name in ("training.jsonl", "answers.jsonl", "scores.jsonl", "comparison.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (counted.folder / name).read_bytes()
 
 
 def test_a_cap_needs_every_price(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,19 +211,20 @@ def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
 
 
 def test_the_bill_equals_the_server_s_own_count(
-    counted: tuple[Path, list[dict[str, int]], int], prices: str, capsys: pytest.CaptureFixture[str]
+    counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, usages, trained_tokens = counted
-    used = sums(as_json(["costs", str(folder), "--prices", prices], capsys)["lines"])
+    usages = counted.usages
+    used = sums(as_json(["costs", str(counted.folder), "--prices", prices], capsys)["lines"])
     assert used["calls"] == len(usages) + 1  # the job
     assert used["input_tokens"] + used["cached_tokens"] == sum(usage["prompt_tokens"] for usage in usages)
     assert used["output_tokens"] == sum(usage.get("completion_tokens", 0) for usage in usages)
-    assert used["training_tokens"] == trained_tokens
+    assert used["training_tokens"] == counted.trained_tokens
 
 
 def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    counted: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = counted.folder
     result, written = as_json(["costs", str(folder)], capsys), json.loads((folder / "costs.json").read_text())
     differ = {"training_usd", "break_even_questions", "payback"}  # by the list of prices that comes with minirag
     assert {name: result[name] for name in result.keys() - differ} == {
