@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -154,6 +154,11 @@ def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple
     return spans
 
 
+@lru_cache(maxsize=4096)
+def _count_word(tokenizer: Tokenizer, text: str) -> int:
+    return tokenizer.count(text)
+
+
 class _Counter:
     """Counts the tokens of slices of a text exactly, encoding no more of a slice than its ends.
 
@@ -168,16 +173,29 @@ class _Counter:
         self.cuts = sorted({0, *[joint.start() for joint in joints if joint], len(text)})
         pieces = [text[start:end] for start, end in pairwise(self.cuts)]
         self.before = [0, *accumulate(map(tokenizer.count, pieces))]
+        self.heads: dict[int, tuple[int, int]] = {}
 
     def count(self, start: int, end: int) -> int:
         """Return the tokens of `text[start:end]`: those between two cuts, corrected at both ends."""
-        text, cuts, count = self.text, self.cuts, self.tokenizer.count
-        first, last = bisect_right(cuts, start) - 1, bisect_right(cuts, end) - 1
-        joint = _JOINT.search(text, start + 1, cuts[last] + 1)
-        if joint is None or joint.start() > cuts[last]:
-            return count(text[start:end])
-        before_start = count(text[cuts[first] : joint.start()]) - count(text[start : joint.start()])
-        return self.before[last] - self.before[first] - before_start + count(text[cuts[last] : end])
+        last = bisect_right(self.cuts, end) - 1
+        if start not in self.heads:
+            self.heads[start] = self._head(start)
+        joint, before = self.heads[start]
+        if joint > self.cuts[last]:
+            return self.tokenizer.count(self.text[start:end])
+        tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
+        return self.before[last] - before + _count_word(self.tokenizer, tail)
+
+    def _head(self, start: int) -> tuple[int, int]:
+        """Return the first joint behind `start`, and the tokens before `start` as counted from that joint back."""
+        joint = _JOINT.search(self.text, start + 1, start + 4000)
+        if joint is None:
+            return len(self.text) + 1, 0
+        place = bisect_right(self.cuts, start) - 1
+        words = (self.text[begin : joint.start()] for begin in (self.cuts[place], start))
+        with_start, without_start = (_count_word(self.tokenizer, word) for word in words)
+        own = with_start - without_start
+        return joint.start(), self.before[place] + own
 
     def token_border(self, start: int, tokens: int) -> int | None:
         """Return where so many tokens from `start` end if a token of the page ends there too, else None."""

@@ -231,7 +231,8 @@ class MessageLog:
                 number = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             except OSError as error:
                 kind = Unfinished if error.errno in FULL else LogError
-                raise kind(f"Cannot write the log {self.path}: {error.strerror}.") from error
+                reason = f"{self.path.parent} is a file" if self.path.parent.is_file() else error.strerror
+                raise kind(f"Cannot write the log {self.path}: {reason}.") from error
             file = os.fdopen(number, "r+b", buffering=0)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ from minirag.text import BYTES, Tokenizer, sentence_spans
 from minirag.vector_store import Hit, Store
 
 BYTES_PER_TOKEN = 6
-"""Upper bound on the bytes of a generated token; used where the tokenizer is unknown and bytes are counted."""
+"""A generous guess, used where a model's tokens are counted in bytes; a question with a longer reply fails."""
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
 RETRY_TOKENS = 80

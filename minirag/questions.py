@@ -152,7 +152,7 @@ def generate(
             why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(candidates)} chunks on this split's pages); "
+                f"({len(candidates)} chunk{'' if len(candidates) == 1 else 's'} on this split's pages); "
                 f"ask for fewer with --{split}-questions, or add documents{why}."
             )
         done += count

@@ -95,6 +95,10 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
         raise InputError("The suffix of a tuned model has 1 to 64 characters.")
     check_metrics(settings.metrics)
+    if "context_recall" in settings.metrics:
+        raise InputError(
+            "context_recall needs reference answers, which a run has not: minirag evaluate FILE takes them."
+        )
     if tuned_elsewhere and settings.tuned is None:
         raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
     if settings.tuned == settings.student and not tuned_elsewhere:

@@ -87,7 +87,7 @@ class Judge:
                 return read(json_object(exchange.text))
             except ValueError as error:
                 fault = str(error)
-        raise Unscored(f"{stage}: {fault}, twice")
+        raise Unscored(f"{stage}: two replies cannot be used, the last: {fault}")
 
 
 def for_one_score(judge: Chat | Judge) -> Judge:
