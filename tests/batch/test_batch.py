@@ -27,7 +27,7 @@ from minirag.server.wire import Reply, Request
 from minirag.service import Service
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
-OPTIONS = ["--offline", "--train-questions", "12", "--eval-questions", "6", "--context-window", "1200"]
+OPTIONS = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
 EXCERPT = Excerpt("The city runs the water works. They opened in 1901. The mayor is Ann Berg.", 3)
 QUESTIONS = [f"When did water work number {number} open?" for number in range(30)]
 PRICES = Prices("", {"offline": Price(input=10.0, output=30.0, batch=0.5)})
@@ -273,7 +273,7 @@ def test_a_batch_holds_no_more_requests_than_the_money_is_for(direct: tuple[list
 def test_a_run_through_batches_writes_the_files_of_a_direct_run_and_is_verified(tmp_path: Path) -> None:
     def files(folder: Path, *options: str) -> Mapping[str, Any]:
         assert main(["run", str(SAMPLE), *OPTIONS, *options, "--out", str(folder)]) == 0
-        apart = {"messages.jsonl", "job.json", ".lock"}
+        apart = {"messages.jsonl", ".lock"}
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in apart}
 
     batched = files(tmp_path / "batched", "--batch")

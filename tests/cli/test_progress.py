@@ -52,9 +52,8 @@ def on_a_terminal(command: list[str], columns: int) -> str:
 
 
 def test_on_a_terminal_of_80_columns_no_progress_line_wraps_and_the_last_one_is_wiped_out(tmp_path: Path) -> None:
-    size = ["--train-questions", "12", "--eval-questions", "10"]
-    command = [sys.executable, "-m", "minirag", "collect", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
-    written = on_a_terminal([*command, *size], 80)
+    command = [sys.executable, "-m", "minirag", "ask", str(SAMPLE), "--offline", "--out", str(tmp_path / "out")]
+    written = on_a_terminal([*command, "--train-questions", "2", "--eval-questions", "2"], 80)
     progress = re.findall(r"\r\033\[K([^\r\n]*)(?=\r\033)", written)
     assert {line.split()[0] for line in progress} >= {"questions", "ask"}
     assert max(map(len, progress)) < 80

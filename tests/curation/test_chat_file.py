@@ -98,17 +98,6 @@ def test_too_few_examples_and_unknown_keys_are_told_and_tokens_are_exact(tmp_pat
     assert result.tokens == [for_model("gpt-4.1-mini").count_messages(row["messages"]) for row in rows]
 
 
-def test_calls_need_no_content(tmp_path: Path) -> None:
-    call = [{"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}]
-    messages = [
-        {"role": "user", "content": "Find it."},
-        {"role": "assistant", "content": None, "tool_calls": call},
-        {"role": "tool", "tool_call_id": "c1", "content": "Here."},
-        {"role": "assistant", "content": "It is here.", "weight": 1},
-    ]
-    assert check_line(line({"messages": messages, "tools": []})) == (messages, [])
-
-
 @settings(deadline=None, max_examples=50)
 @given(
     st.recursive(

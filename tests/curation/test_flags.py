@@ -90,14 +90,6 @@ def test_an_eval_question_whose_page_training_shows_is_leaked() -> None:
     ]
 
 
-def test_two_questions_of_one_form_about_two_things_are_no_near_duplicates() -> None:
-    pair = [
-        Question("t001", "train", "How is basic net income per share computed?"),
-        Question("t002", "train", "How is diluted net income per share computed?"),
-    ]
-    assert [doubts(question) for question in flagged(*pair)] == [(), ()]
-
-
 # -- figures of the README ---------------------------------------------------------------------------------
 # The rules were chosen while looking at these very data.
 

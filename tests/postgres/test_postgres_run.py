@@ -11,7 +11,7 @@ from minirag import MessageLog
 from minirag.cli.main import main
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
-OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+OPTIONS = ["--offline", "--train-questions", "12", "--eval-questions", "3", "--context-window", "1200"]
 OPTIONS += ["--workers", "1"]  # what two arms share is billed to the one that asks first
 SAME = ["answers.jsonl", "chunks.jsonl", "comparison.json", "costs.json", "questions.jsonl", "scores.jsonl"]
 PASSWORD = "n0b0dy-may-see-this"
