@@ -13,23 +13,13 @@ import pytest
 from minirag.cli.main import main
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
-SIZE = ["--train-questions", "12", "--eval-questions", "3", "--context-window", "1200"]
 pytestmark = pytest.mark.block_network(allowed_hosts=["127.0.0.1"])
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, with its document beside it."""
-    work = tmp_path_factory.mktemp("verify")
-    shutil.copy(SAMPLE, work / "report.pdf")
-    assert main(["run", str(work / "report.pdf"), "--offline", *SIZE, "--out", str(work / "out")]) == 0
-    return work / "out"
-
-
 @pytest.fixture
-def folder(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the run to be changed."""
-    return Path(shutil.copytree(finished, tmp_path / "out"))
+def folder(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run to be changed."""
+    return Path(shutil.copytree(finished_run, tmp_path / "out"))
 
 
 def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
@@ -132,18 +122,15 @@ def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
 
 
 def test_a_document_that_is_another_or_gone_is_named(
-    finished: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = finished.parent / "report.pdf"
-    away = document.rename(document.with_suffix(".away"))
-    try:
-        code, result = verified(folder, capsys)
-        assert (code, result["found"][0].startswith("the index cannot be repeated: ")) == (2, True)
-        document.write_bytes(away.read_bytes() + b"\n")
-        code, result = verified(folder, capsys)
-        assert (code, result["found"]) == (2, [f"{document} is not the document of this run: its sha256 is another"])
-    finally:
-        away.rename(document)
+    facts, document = folder / "run.json", tmp_path / "report.pdf"
+    facts.write_text(facts.read_text("utf-8").replace(str(SAMPLE), str(document)), "utf-8")
+    code, result = verified(folder, capsys)
+    assert (code, result["found"][0].startswith("the index cannot be repeated: ")) == (2, True)
+    document.write_bytes(SAMPLE.read_bytes() + b"\n")
+    code, result = verified(folder, capsys)
+    assert (code, result["found"]) == (2, [f"{document} is not the document of this run: its sha256 is another"])
 
 
 def test_a_damaged_log_and_a_folder_without_a_run_are_one_sentence(
