@@ -98,13 +98,6 @@ def test_no_model_no_key_and_a_wrong_address(tmp_path: Path, capsys: pytest.Capt
         assert fails(["run", SAMPLE, *MODELS, "--base-url", address, *out], capsys)[0] == 2
 
 
-def test_an_address_where_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with Script({}) as script:
-        pass
-    code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)
-    assert (code, "Cannot connect" in text) == (2, True)
-
-
 def test_a_service_that_refuses_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Script(refusal(401, "Incorrect API key provided: sk-canary-0123456789")) as script:
         code, text = fails(["run", SAMPLE, *MODELS, "--base-url", script.url, "--out", str(tmp_path / "o")], capsys)

@@ -58,6 +58,12 @@ def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(usage: Any)
     assert (line.calls, line.input_tokens, line.usd) == (1, 0, None)
 
 
+def test_a_failed_call_is_counted_and_billed_only_for_what_it_used() -> None:
+    request, error = {"model": "big", "messages": []}, {"type": "ServiceError"}
+    [line] = bill([Exchange("draft", "chat.completions", "s", request, None, error)], PRICES)
+    assert (line.calls, line.failed, line.usd) == (1, 1, 0.0)
+
+
 def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
     exchange = answered("q", "A", model="m", tags={"batch": "batch_1"}, prompt_tokens=1_000_000, completion_tokens=0)
     assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0, batch=0.5)}))) == 1.0

@@ -1,14 +1,9 @@
-"""The training file and TRL: it loads in `datasets`, the loss is on the answers alone, and they are learned.
+"""The training file and TRL: it loads in `datasets`, the loss is on the answers alone, and none is cut off.
 
 On a tiny model from random weights, without a network. Skipped where TRL is not installed.
 """
 
-import json
-import math
-import re
 import runpy
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,39 +85,3 @@ def test_an_answer_behind_a_long_prompt_is_not_cut_off(script: dict[str, Any], t
     training = script["trainer"](script["tiny_model"](tokenizer), tokenizer, rows, tmp_path)
     assert len(labels(training)[0]) > SFT_LIMIT
     assert learned(training, tokenizer) == ["They do.<|im_end|>\n"]
-
-
-def run(*arguments: object) -> tuple[float, float]:
-    """The first and the last loss that the script tells."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    first, last = re.findall(r"loss (\S+) to (\S+);", said.stdout)[0]
-    return float(first), float(last)
-
-
-def replies(folder: Path, questions: list[list[dict[str, str]]]) -> list[str]:
-    """What the saved model says, greedily."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    said = []
-    for question in questions:
-        asked = tokenizer.apply_chat_template(
-            question, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        reply = model.generate(**asked, max_new_tokens=64, do_sample=False)[0, asked["input_ids"].shape[1] :]
-        said.append(tokenizer.decode(reply, skip_special_tokens=True).strip())
-    return said
-
-
-def test_a_saved_model_knows_by_heart_what_it_was_trained_on_and_can_be_trained_on(file: Path, tmp_path: Path) -> None:
-    first, last = run(file, "--tiny", "--out", tmp_path / "tiny", "--steps", 100, "--rate", 1e-2)
-    assert math.isfinite(first)
-    assert last < first / 10
-    asked = [json.loads(line)["messages"][:-1] for line in file.read_text("utf-8").splitlines()]
-    assert replies(tmp_path / "tiny", asked) == list(ANSWERS.values())
-
-    again, _ = run(file, "--model", tmp_path / "tiny", "--lora", "--out", tmp_path / "more", "--steps", 2)
-    assert again < first / 10, "the second training starts where the first one ended"
-    assert replies(tmp_path / "more", asked) == list(ANSWERS.values())

@@ -62,11 +62,6 @@ def test_a_line_on_four_pages_or_on_a_quarter_of_them_stays():
     assert (quarter, Counter()) == clean_pages(quarter)
 
 
-def test_pages_that_repeat_as_a_whole_stay():
-    for page in ("One line.\n", "".join(f"Line {word}.\n" for word in WORDS)):
-        assert ([page] * 9, Counter()) == clean_pages([page] * 9)
-
-
 @given(st.lists(st.text(alphabet=st.sampled_from("ab 12ivİı\n\f\r\0\ud800"), max_size=30), max_size=12))
 def test_cleaning_keeps_the_number_of_pages_and_makes_them_fit_to_send(pages):
     texts, _ = clean_pages(pages)

@@ -3,18 +3,10 @@
 import numpy as np
 import pytest
 
-from minirag.comparison import compare
 from minirag.metrics import Score
 from minirag.metrics.score import ragas_score
 from minirag.statistics.composite import compare_ragas_score
 from minirag.statistics.power import in_words, to_json
-
-
-def test_with_one_metric_it_is_the_comparison_of_that_metric() -> None:
-    random = np.random.default_rng(2)
-    base, tuned, pages = list(random.random(30)), list(random.random(30)), [i // 4 for i in range(30)]
-    ragas, plain = compare_ragas_score({"f": (base, tuned)}, clusters=pages), compare(base, tuned, clusters=pages)
-    assert (ragas.low, ragas.high, ragas.p_value) == pytest.approx((plain.low, plain.high, plain.p_value), abs=1e-12)
 
 
 def test_the_error_comes_close_to_that_of_leaving_out_one_page_at_a_time() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from simulated import (
-    corrected_coverage,
     coverage,
     even,
     lead_coverage,
@@ -32,9 +31,3 @@ def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_ri
     assert lead_coverage(100, 0.0, runs=200)[0] <= 0.05
     given, holds = lead_coverage(100, 0.2, runs=200)
     assert (given >= 0.95, holds >= 0.91) == (True, True)
-
-
-def test_corrected_means_are_covered_and_on_average_no_wider_than_labels_alone() -> None:
-    holds, width = corrected_coverage(100, 50, 0.3, runs=200)
-    assert holds >= 0.91
-    assert width <= 1.0
