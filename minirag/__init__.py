@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.documents import Page as Page
     from minirag.documents import load as load
     from minirag.errors import MiniragError as MiniragError
-    from minirag.evaluation import evaluate as evaluate
     from minirag.finetune import FineTuningJob as FineTuningJob
     from minirag.message_log import Exchange as Exchange
     from minirag.message_log import MessageLog as MessageLog
@@ -25,6 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.metrics.context_precision import context_precision as context_precision
     from minirag.metrics.context_recall import context_recall as context_recall
     from minirag.metrics.context_relevancy import context_relevancy as context_relevancy
+    from minirag.metrics.evaluation import evaluate as evaluate
     from minirag.metrics.faithfulness import faithfulness as faithfulness
     from minirag.metrics.score import Score as Score
     from minirag.models import ChatModel as ChatModel
@@ -57,7 +57,7 @@ _MODULES = {
     "context_precision": "metrics.context_precision",
     "context_recall": "metrics.context_recall",
     "context_relevancy": "metrics.context_relevancy",
-    "evaluate": "evaluation",
+    "evaluate": "metrics.evaluation",
     "faithfulness": "metrics.faithfulness",
     "load": "documents",
     "write_training_file": "curation",

@@ -16,10 +16,10 @@ from minirag import VERSION, costs, curation, prompts, statistics
 from minirag.comparison import ARMS
 from minirag.corpus import Corpus, Settings, StoreBuilder, counted
 from minirag.errors import InputError, JobError, JobUnfinished
-from minirag.evaluation import Row, evaluate
 from minirag.files import write_json, write_jsonl
 from minirag.finetune import FINAL, FineTuningJob
 from minirag.message_log import MessageLog
+from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.query import Answer, QueryEngine

@@ -13,9 +13,9 @@ from minirag.batch.batches import Batches
 from minirag.cli.connect import connect
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.errors import InputError, Unfinished
-from minirag.evaluation import FIELDS, Row, as_row, evaluate
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
+from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel, EmbeddingModel
 from minirag.statistics.findings import means_of

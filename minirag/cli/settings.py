@@ -16,7 +16,7 @@ from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES
 from minirag.documents import Page
 from minirag.errors import InputError
-from minirag.evaluation import check_metrics
+from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.replies import reply_tokens
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions, split_pages

@@ -9,7 +9,7 @@ import pytest
 from minirag.cli.main import main
 from minirag.cli.rows import read_rows
 from minirag.errors import InputError
-from minirag.evaluation import as_row
+from minirag.metrics.evaluation import as_row
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}
 

@@ -8,7 +8,7 @@ import pytest
 
 from minirag import evaluate
 from minirag.errors import InputError, ServiceError
-from minirag.evaluation import Row, as_row
+from minirag.metrics.evaluation import Row, as_row
 from minirag.metrics.score import ragas_score
 from minirag.testing import FunctionChat, ScriptedChat
 

@@ -10,7 +10,7 @@ import pytest
 from minirag import ChatModel, offline
 from minirag.cli.main import main
 from minirag.cli.rows import judged_answers
-from minirag.evaluation import Row, evaluate
+from minirag.metrics.evaluation import Row, evaluate
 from minirag.service import Service
 from minirag.statistics.findings import Evaluation, findings
 
