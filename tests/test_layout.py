@@ -33,7 +33,6 @@ ROOMS: dict[str, set[str]] = {
 NOT_REACHED_YET = {
     "lines of the kernel",
     "lines of the package",
-    "lines of tests",
     "files that one question passes",
 }
 """Limits of the redesign that are still to be reached; remove each from here when it is."""
