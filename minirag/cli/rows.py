@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from minirag.batch.batches import Batches
+from minirag.batch import Batches
 from minirag.cli.connect import connect
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.errors import InputError, Unfinished
