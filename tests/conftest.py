@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import loopback_only
 import minirag
@@ -18,6 +19,9 @@ from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
+
+settings.register_profile("untimed", deadline=None)  # machines differ too much, and first calls load vocabularies
+settings.load_profile("untimed")
 SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
