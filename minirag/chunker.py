@@ -144,19 +144,18 @@ def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple
                 end -= 1
         else:
             end = last = borders[first_too_far - 1]
-            for border in reversed(borders[after:first_too_far]):
-                if last == len(text) or count(border, last) > size // 4:
-                    break
-                if _BLANK_LINE.search(text, max(0, border - 8), border):
-                    end = border
-                    break
+            if last < len(text):
+                fitting = reversed(borders[after:first_too_far])
+                paragraph = next((b for b in fitting if _BLANK_LINE.search(text, max(0, b - 8), b)), last)
+                if count(paragraph, last) <= size // 4:
+                    end = paragraph
         spans.append((start, end, count(start, end)))
     return spans
 
 
 @lru_cache(maxsize=4096)
-def _count_word(tokenizer: Tokenizer, text: str) -> int:
-    return tokenizer.count(text)
+def _count_word(tokenizer: str, text: str) -> int:
+    return encoding(tokenizer).count(text)
 
 
 class _Counter:
@@ -184,7 +183,7 @@ class _Counter:
         if joint > self.cuts[last]:
             return self.tokenizer.count(self.text[start:end])
         tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
-        return self.before[last] - before + _count_word(self.tokenizer, tail)
+        return self.before[last] - before + _count_word(self.tokenizer.name, tail)
 
     def _head(self, start: int) -> tuple[int, int]:
         """Return the first joint behind `start`, and the tokens before `start` as counted from that joint back."""
@@ -193,7 +192,7 @@ class _Counter:
             return len(self.text) + 1, 0
         place = bisect_right(self.cuts, start) - 1
         words = (self.text[begin : joint.start()] for begin in (self.cuts[place], start))
-        with_start, without_start = (_count_word(self.tokenizer, word) for word in words)
+        with_start, without_start = (_count_word(self.tokenizer.name, word) for word in words)
         own = with_start - without_start
         return joint.start(), self.before[place] + own
 
