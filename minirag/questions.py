@@ -153,7 +153,7 @@ def generate(
             raise InputError(
                 f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
                 f"({len(candidates)} chunk{'' if len(candidates) == 1 else 's'} on this split's pages); "
-                f"ask for fewer with --{split}-questions, or add documents{why}."
+                f"add documents, or ask for fewer with --{split}-questions{why}."
             )
         done += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))

@@ -78,7 +78,8 @@ class TrainingFile:
         kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         cut_off = reasons["finish_reason length"] > kept
-        remedy = "answers were cut off: raise --reply-tokens" if cut_off else "ask for more --train-questions"
+        more = "ask for more --train-questions, or add documents"
+        remedy = "answers were cut off: raise --reply-tokens" if cut_off else more
         if kept < fewest:
             raise InputError(
                 f"{kept} training example{'' if kept == 1 else 's'} can be kept (dropped: {dropped}), and a job needs "
