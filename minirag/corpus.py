@@ -20,6 +20,7 @@ from minirag.models import Chat, Embedder
 from minirag.query import Answer, QueryEngine
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
 from minirag.retry import in_order
+from minirag.text import counted
 from minirag.vector_store import Store, VectorStore
 
 StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
@@ -253,8 +254,3 @@ class Corpus:
             "a_person_said": {name: sha256(path) for name, path in by_people.items() if path.exists()},
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 page`, `2 pages`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from minirag import VERSION, costs, curation, prompts, statistics
 from minirag.comparison import ARMS
-from minirag.corpus import Corpus, Settings, StoreBuilder, counted
+from minirag.corpus import Corpus, Settings, StoreBuilder
 from minirag.errors import InputError, JobError, JobUnfinished
 from minirag.files import write_json, write_jsonl
 from minirag.finetune import FINAL, FineTuningJob
@@ -26,6 +26,7 @@ from minirag.query import Answer, QueryEngine
 from minirag.questions import doubts
 from minirag.report import Results, read_losses, write_report
 from minirag.service import Service
+from minirag.text import counted
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 
 
@@ -125,8 +126,7 @@ class Run:
     def training_report(self) -> dict[str, Any]:
         """`training_report.json`: every example kept or dropped with its reason; tokens; price (None: not known)."""
         student, result = self.settings.student, self.training_file.report(self.settings.epochs)
-        usd = costs.training_cost(self.prices, student, result["tokens_billed"])
-        result |= {"student": student, "usd": usd}
+        result |= {"student": student, "usd": costs.training_cost(self.prices, student, result["tokens_billed"])}
         write_json(self.folder / "training_report.json", result)
         return result
 

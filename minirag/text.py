@@ -276,3 +276,8 @@ def jaccard(one: Iterable[str], other: Iterable[str]) -> float:
     """
     a, b = set(one), set(other)
     return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 page`, `2 pages`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -17,7 +17,7 @@ from minirag.errors import InputError
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.prompts import Message
-from minirag.text import example_limit, for_model
+from minirag.text import counted, example_limit, for_model
 
 FEWEST_EXAMPLES = 10
 """No service starts a job with fewer."""
@@ -82,7 +82,7 @@ class TrainingFile:
         remedy = "answers were cut off: raise --reply-tokens" if cut_off else more
         if kept < fewest:
             raise InputError(
-                f"{kept} training example{'' if kept == 1 else 's'} can be kept (dropped: {dropped}), and a job needs "
+                f"{counted(kept, 'training example')} can be kept (dropped: {dropped}), and a job needs "
                 f"at least {fewest}; {remedy}."
             )
 

@@ -4,7 +4,8 @@ import csv
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import loopback_only
 import minirag
 from browser import Browser, started
 from database import served
+from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.service import is_loopback
 
@@ -47,6 +49,24 @@ def _stays_on_this_machine(_attempts: Path | None) -> Iterator[None]:
         attempts = _attempts.read_text("utf-8")
         _attempts.unlink()
         pytest.fail(f"left this machine: {attempts}")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    """Writes a file of a name and a content into the test's folder."""
+
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[MessageLog]:
+    with closing(MessageLog(tmp_path / "log.jsonl")) as log:
+        yield log
 
 
 @pytest.fixture(scope="session")

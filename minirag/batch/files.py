@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from minirag.errors import LogError, ServiceError
 from minirag.files import write_atomically
 from minirag.message_log import Exchange
+from minirag.text import counted
 
 LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000
 """Limits of one file: requests, bytes, texts to embed."""
@@ -135,7 +136,7 @@ class Submission:
     @property
     def size(self) -> str:
         """`1 request`, `2,000 requests`."""
-        return f"{len(self.calls):,} request{'' if len(self.calls) == 1 else 's'}"
+        return counted(len(self.calls), "request")
 
     @property
     def errors(self) -> list[Mapping[str, Any]]:

@@ -5,10 +5,7 @@ from typing import Any, NamedTuple
 
 Reply = dict[str, Any]
 TOKENS_PER_VERDICT = 56
-_VERDICTS = {
-    **{True: True, "true": True, "yes": True},  # 1 counts as True
-    **{False: False, "false": False, "no": False},  # 0 counts as False
-}
+_VERDICTS = {True: True, "true": True, "yes": True, False: False, "false": False, "no": False}  # 1 == True, 0 == False
 
 
 class NotJSON(ValueError):

@@ -18,6 +18,7 @@ from minirag.message_log import Exchange, MessageLog
 from minirag.models import READERS, ChatModel
 from minirag.retry import Retry
 from minirag.service import Service
+from run_files import rows
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
@@ -55,10 +56,6 @@ def test_a_line_that_says_nothing_is_counted_and_harms_no_other(line: bytes) -> 
 # -- recorded ----------------------------------------------------------------------------------------------
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
 @pytest.fixture(scope="module")
 def openai_data() -> Path:
     folder = Path(__file__).parents[3] / "shared" / "openai"
@@ -69,8 +66,8 @@ def openai_data() -> Path:
 
 def objects(folder: Path) -> Iterator[dict[str, Any]]:
     """The batch objects in the recordings."""
-    yield from (line["object"] for line in lines_of(folder / "objects" / "batches.jsonl"))
-    for line in lines_of(folder / "recordings" / "batches.jsonl"):
+    yield from (line["object"] for line in rows(folder / "objects" / "batches.jsonl"))
+    for line in rows(folder / "recordings" / "batches.jsonl"):
         body = line["response"]["body"]
         yield from body["data"] if body["object"] == "list" else [body]
     threads = json.loads((folder / "objects" / "batch_and_error_objects_from_threads.json").read_text("utf-8"))
@@ -78,7 +75,7 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def test_recorded_output_lines_become_exchanges_with_their_usage(openai_data: Path) -> None:
-    recorded = [item["line"] for item in lines_of(openai_data / "objects" / "batch_output_lines.jsonl")]
+    recorded = [item["line"] for item in rows(openai_data / "objects" / "batch_output_lines.jsonl")]
     found, unreadable = results("".join(json.dumps(line) + "\n" for line in recorded).encode())
     assert (len(found), unreadable) == (len(recorded), 0)
     assert [(r.custom_id, r.status) for r in found] == [
@@ -122,7 +119,7 @@ def answering(batch: dict[str, Any], line: dict[str, Any]) -> Script:
 
 
 def test_every_recorded_batch_leads_to_its_answer_or_says_why_there_is_none(openai_data: Path, tmp_path: Path) -> None:
-    recorded = lines_of(openai_data / "objects" / "batch_output_lines.jsonl")
+    recorded = rows(openai_data / "objects" / "batch_output_lines.jsonl")
     good = next(item["line"] for item in recorded if item["line"]["response"]["body"]["object"] == "chat.completion")
     threads = json.loads((openai_data / "objects" / "batch_and_error_objects_from_threads.json").read_text("utf-8"))
     bad = next(item["line"] for item in threads["items"] if "context_length_exceeded" in item["what"])

@@ -1,7 +1,5 @@
 """The review of a training file: leaks, right refusals, validation."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +20,6 @@ from minirag.training import Example, TrainingFile
 
 EXCERPTS = [Excerpt("The fare is 3 euros. Children pay half.", 7)]
 PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[MessageLog]:
-    with closing(MessageLog(tmp_path / "log.jsonl")) as log:
-        yield log
 
 
 def asked(question: str, text: str, *, existing: str | None = None, chunks: tuple[str, ...] = ("c7",)) -> Exchange:

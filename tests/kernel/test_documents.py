@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,23 +17,12 @@ from hypothesis import strategies as st
 
 from minirag.documents import BLOCK, EmptyPage, Page, load
 from minirag.errors import DocumentError, InputError
-from pdfs import make_pdf
+from pdfs import WORDS, make_pdf
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "minirag" / "data" / "sample-report.pdf"
 SHARED = ROOT.parent / "shared"
 TEN_K = SHARED / "nvidia-10k" / "nvidia-sec-10k-2022.pdf"
-WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 class TestText:

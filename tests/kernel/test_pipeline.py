@@ -16,6 +16,7 @@ from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.cli.main import main
 from minirag.service import Service
 from minirag.text import for_model
+from run_files import contents, rows
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
@@ -23,14 +24,6 @@ MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge",
 REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
     training_report.json""".split()
 FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
 def test_a_run_writes_every_file_of_the_contract(finished_run: Path) -> None:

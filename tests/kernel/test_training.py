@@ -1,8 +1,6 @@
 """The training file: a projection of the log, every example kept or dropped with its reason."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +12,6 @@ from minirag.errors import InputError
 from minirag.prompts import NOT_STATED
 from minirag.text import for_model
 from minirag.training import default_epochs, write_training_file
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[MessageLog]:
-    with closing(MessageLog(tmp_path / "log.jsonl")) as log:
-        yield log
 
 
 def test_each_line_is_the_prompt_as_sent_and_the_reply(log: MessageLog, tmp_path: Path) -> None:

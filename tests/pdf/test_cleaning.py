@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirag.pdf import clean_characters, clean_pages
-
-WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
+from pdfs import WORDS
 
 
 def test_characters_that_services_refuse_go_and_are_counted():

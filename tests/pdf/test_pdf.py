@@ -15,24 +15,13 @@ import pytest
 from minirag.documents import Page, load
 from minirag.errors import DocumentError
 from minirag.pdf import RawPage, child, read_pdf
-from pdfs import drawn_pdf, edited_pdf, make_pdf
+from pdfs import WORDS, drawn_pdf, edited_pdf, make_pdf
 
-WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
 SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
 """A page of 15 MB in 29 KB, for which pypdf computes for seconds."""
 
 WIDE = b"BT /F1 9 Tf (" + b"x" * 60_000_000 + b") Tj ET"
 """One of 60 MB in 60 KB, which takes a multiple of that in memory."""
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def texts(pages: list[RawPage]) -> list[str]:

@@ -9,15 +9,12 @@ import pytest
 
 from minirag import MessageLog
 from minirag.cli.main import main
+from run_files import contents
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--offline", "--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
 SAME = ["answers.jsonl", "chunks.jsonl", "comparison.json", "questions.jsonl", "scores.jsonl"]
 PASSWORD = "n0b0dy-may-see-this"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
 @pytest.fixture(scope="module")

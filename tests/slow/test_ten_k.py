@@ -3,15 +3,11 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.text import for_model
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+from run_files import rows
 
 
 def test_all_questions_are_asked_within_the_window_refined_where_needed_and_judged_in_three_arms(

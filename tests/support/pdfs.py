@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from io import BytesIO
 
+WORDS = "amber birch cedar delta ember flint grove heath islet jetty knoll ledge marsh north ochre plain quarry".split()
+
 
 def make_pdf(*pages: str) -> bytes:
     """A PDF with one page per text, a line of it per line."""
