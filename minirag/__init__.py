@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.curation import write_training_file as write_training_file
     from minirag.documents import Page as Page
     from minirag.documents import load as load
+    from minirag.embeddings import EmbeddingModel as EmbeddingModel
     from minirag.errors import MiniragError as MiniragError
     from minirag.finetune import FineTuningJob as FineTuningJob
     from minirag.message_log import Exchange as Exchange
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.metrics.faithfulness import faithfulness as faithfulness
     from minirag.metrics.score import Score as Score
     from minirag.models import ChatModel as ChatModel
-    from minirag.models import EmbeddingModel as EmbeddingModel
     from minirag.pipeline import Run as Run
     from minirag.query import Answer as Answer
     from minirag.query import QueryEngine as QueryEngine
@@ -41,7 +41,7 @@ _MODULES = {
     "ChatModel": "models",
     "Chunk": "chunker",
     "Comparison": "comparison",
-    "EmbeddingModel": "models",
+    "EmbeddingModel": "embeddings",
     "Exchange": "message_log",
     "FineTuningJob": "finetune",
     "MessageLog": "message_log",

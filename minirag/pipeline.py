@@ -15,13 +15,14 @@ from typing import Any
 from minirag import VERSION, costs, curation, prompts, statistics
 from minirag.comparison import ARMS
 from minirag.corpus import Corpus, Settings, StoreBuilder
+from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, JobError, JobUnfinished
 from minirag.files import write_json, write_jsonl
 from minirag.finetune import FINAL, FineTuningJob
 from minirag.message_log import MessageLog
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
-from minirag.models import ChatModel, EmbeddingModel
+from minirag.models import ChatModel
 from minirag.query import Answer, QueryEngine
 from minirag.questions import doubts
 from minirag.report import Results, read_losses, write_report

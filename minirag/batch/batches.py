@@ -19,10 +19,11 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from minirag.batch.files import BYTES, ENDED, PATHS, Result, Submission, portions, reason, request_line, results
+from minirag.embeddings import read_embeddings
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting, refusal
 from minirag.finetune import FIRST_WAIT, LONGEST_WAIT, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import READERS, dialect_of
+from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS
 from minirag.service import TRANSFER_RATE, Service
 
@@ -33,6 +34,8 @@ MOST_COLLECTED = 100_000
 ENQUEUED_LIMIT = "token_limit_exceeded"
 """The code of a batch that exceeds the tokens an account may have enqueued: smaller passes may work."""
 DAY = 86_400
+READERS = {"chat.completions": read_completion, "embeddings": read_embeddings}
+"""How the reply of each endpoint is checked before it is logged as a success."""
 
 
 class Cap(Protocol):

@@ -12,12 +12,13 @@ from typing import Any
 from minirag.batch import Batches
 from minirag.cli.connect import connect
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
+from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, Unfinished
 from minirag.files import write_jsonl
 from minirag.message_log import MessageLog
 from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
 from minirag.metrics.score import Scores, ragas_score
-from minirag.models import ChatModel, EmbeddingModel
+from minirag.models import ChatModel
 from minirag.statistics.findings import means_of
 
 csv.field_size_limit(1 << 28)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from doubles import Script
 from minirag.batch import Batches
+from minirag.batch.batches import READERS
 from minirag.batch.files import ENDED, portions, request_line, results
 from minirag.errors import BadReply, ServiceError, Unfinished
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import READERS, ChatModel
+from minirag.models import ChatModel
 from minirag.retry import Retry
 from minirag.service import Service
 from run_files import rows

@@ -11,7 +11,7 @@ import pytest
 import minirag
 from minirag import ChatModel, EmbeddingModel, Exchange, FineTuningJob, MessageLog, QueryEngine, VectorStore
 from minirag.costs import bill, load_prices
-from minirag.models import vectors
+from minirag.embeddings import vectors
 from minirag.questions import generate
 from minirag.service import Service
 from minirag.training import write_training_file

@@ -22,9 +22,10 @@ from doubles import Clock, Script
 from faults import Faults, Rule, serve
 from minirag import evaluate, offline, prompts
 from minirag.cli.rows import summary
+from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
-from minirag.models import ChatModel, EmbeddingModel
+from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server
 from minirag.retry import BREAKER_FAILURES, BREAKER_SECONDS, Retry
 from minirag.server.wire import Reply, Request

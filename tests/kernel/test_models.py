@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from doubles import AtOnce, Clock, Script, refusal
+from minirag.embeddings import EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
-from minirag.models import ChatModel, EmbeddingModel, vectors
+from minirag.models import ChatModel
 from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import completion
