@@ -15,7 +15,7 @@ from minirag import curation
 from minirag.chunker import Chunk, chunk
 from minirag.documents import Pages, load
 from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError
-from minirag.files import write_jsonl
+from minirag.message_log import write_jsonl
 from minirag.models import Chat, Embedder
 from minirag.query import Answer, QueryEngine
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions

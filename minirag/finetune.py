@@ -12,8 +12,7 @@ from typing import Any, Self
 
 from minirag import errors
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, ServiceRefused
-from minirag.files import write_json
-from minirag.message_log import Exchange, MessageLog, canonical
+from minirag.message_log import Exchange, MessageLog, canonical, write_json
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}

@@ -1,8 +1,8 @@
-"""The append-only JSONL file of exchanges with models: the one record from which everything else is rebuilt.
+"""What is on disk so that a crash loses nothing: files written whole, and the append-only log of exchanges with models.
 
-Each line is one `Exchange`, written and synced to disk before its result is used, and ends with a checksum of itself.
-A last line cut short by a crash is moved to a file beside the log before the next append; any other bad line raises a
-`LogError` that names its number.
+The log is the one record from which everything else is rebuilt. Each line is one `Exchange`, written and synced before
+its result is used, and ends with a checksum of itself. A last line cut short by a crash is moved to a file beside the
+log before the next append; any other bad line raises a `LogError` that names its number.
 """
 
 import fcntl
@@ -13,19 +13,54 @@ import re
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import LogError, Unfinished
-from minirag.files import FULL
 
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
+
+
+def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
+    """Replace `path` by `data`, or by what a function writes: into a file beside it, synced, then renamed (mode 0600).
+
+    Raises Unfinished on a full disk or in a folder that cannot be written; the old file is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(temporary, "wb", opener=_private) as stream:
+            stream.write(data) if isinstance(data, bytes) else data(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the folder may be what is wrong
+            temporary.unlink()
+        raise Unfinished(f"Cannot write {path}: {error.strerror}; the earlier file is kept.") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, for people and programs."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    """Write one compact JSON value a line."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: the documents' text is in it."""
+    return os.open(path, flags, 0o600)
 
 
 def canonical(value: Any) -> str:
@@ -34,11 +69,7 @@ def canonical(value: Any) -> str:
 
 
 def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat: int = 0) -> str:
-    """Return the identity of a call: a versioned sha256 of its address, everything it sends, and its repeat number.
-
-    >>> exchange_id("offline", "chat.completions", {"model": "m"})[:12]
-    '39d5b09a1a6b'
-    """
+    """Return the identity of a call: a versioned sha256 of its address, everything it sends, and its repeat number."""
     text = canonical([VERSION, service, endpoint, request, repeat])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -109,12 +140,9 @@ class Exchange:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Exchange":
-        """Return the exchange of a line that `to_line` wrote. Raises ValueError for a line of any other shape."""
-        try:
-            body = json.loads(line)
-            return cls(**{name: body[name] for name in cls.__dataclass_fields__})
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+        """Return the exchange of a line that `to_line` wrote. Raises ValueError, KeyError or TypeError for another."""
+        body = json.loads(line)
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
 
 
 class MessageLog:
@@ -137,7 +165,7 @@ class MessageLog:
         self._end = 0
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
-        self._in_flight: dict[str, threading.Event] = {}
+        self._claims: dict[str, threading.Lock] = {}
         with suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
             self._read_from(file)
         self._end_at_opening = self._end
@@ -146,7 +174,9 @@ class MessageLog:
         """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
         file.seek(self._end)
         for line in file:
-            head, tail = _HEAD.match(line), _intact_tail(line)
+            head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
+            if tail and int(tail[2], 16) != zlib.crc32(line[: tail.start(2) - len(',"crc":"')]):
+                tail = None
             if not line.endswith(b"\n") and not tail:
                 return line
             where = f"{self.path} line {self._count + 1}"
@@ -189,15 +219,12 @@ class MessageLog:
             while file.tell() < self._end:
                 try:
                     yield Exchange.from_line(file.readline())
-                except ValueError as error:
+                except (ValueError, KeyError, TypeError) as error:
                     text = f"{self.path} holds a line that minirag did not write ({error}); remove it."
                     raise LogError(text) from error
 
     def append(self, exchange: Exchange) -> None:
-        """Write one exchange and sync it to disk; only then can it be found.
-
-        Raises LogError if another process writes to this log, Unfinished on a full disk (the log is as before then).
-        """
+        """Write one exchange and sync it. Raises LogError as `lock` does, and Unfinished on a full disk."""
         self.lock()
         line = exchange.to_line()
         try:
@@ -219,21 +246,15 @@ class MessageLog:
             raise Unfinished(f"{text}; everything before is kept, run again to resume.") from error
 
     def lock(self) -> None:
-        """Keep other processes from writing to this log until `close`; the first append does it too.
-
-        Moves a line that a crash has cut short to `<name>.torn`. Raises LogError if another process holds the lock.
-        """
+        """Lock the log for this process until `close`, and move a torn last line to `<name>.torn`. Raises LogError."""
         with self._lock:
             if self._file is not None:
                 return
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                number = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+                file = open(self.path, "a+b", buffering=0, opener=_private)  # noqa: SIM115  closed by `close`
             except OSError as error:
-                kind = Unfinished if error.errno in FULL else LogError
-                reason = f"{self.path.parent} is a file" if self.path.parent.is_file() else error.strerror
-                raise kind(f"Cannot write the log {self.path}: {reason}.") from error
-            file = os.fdopen(number, "r+b", buffering=0)
+                raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -243,10 +264,10 @@ class MessageLog:
             with self.path.open("rb") as reader:
                 torn = self._read_from(reader)  # after what others have appended since the opening
             if torn:
-                with open(f"{self.path}.torn", "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as beside:
+                with open(f"{self.path}.torn", "ab", opener=_private) as beside:
                     beside.write(torn + b"\n")
                 file.truncate(self._end)
-            elif self._end and os.pread(number, 1, self._end - 1) != b"\n":
+            elif self._end and os.pread(file.fileno(), 1, self._end - 1) != b"\n":
                 file.write(b"\n")  # a crash took only the newline of the last line
                 self._end += 1
             self._file = file
@@ -254,29 +275,13 @@ class MessageLog:
 
     @contextmanager
     def claim(self, id: str) -> Iterator[Exchange | None]:
-        """Yield the recorded exchange with this id, or None to the one thread that may make the call now.
-
-        Other threads that claim the same id wait for the end of that block, so that nothing is paid twice.
-        """
-        while True:
-            with self._lock:
-                offset = self._offsets.get(id)
-                other = self._in_flight.get(id)
-                if offset is None and other is None:
-                    self._in_flight[id] = threading.Event()
-                    break
-                if offset is not None and offset < self._end_at_opening:
-                    self.reused.add(id)
-            if offset is not None:
-                yield next(self._from(offset))
-                return
-            if other is not None:
-                other.wait()
-        try:
-            yield None
-        finally:
-            with self._lock:
-                self._in_flight.pop(id).set()
+        """Yield the recorded exchange with this id, or None to the one thread that may make the call now."""
+        with self._lock:  # others that claim this id wait for the end of the block, so that nothing is paid twice
+            lock = self._claims.setdefault(id, threading.Lock())
+        with lock:
+            if id in self._offsets and self._offsets[id] < self._end_at_opening:
+                self.reused.add(id)
+            yield self.find(id)
 
     def close(self) -> None:
         """Close the file and give up its lock; a later append takes it again."""
@@ -290,11 +295,3 @@ class MessageLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _intact_tail(line: bytes) -> re.Match[bytes] | None:
-    """Match the end of a line whose checksum is right: group 1 is there if the exchange has no error."""
-    line = line.rstrip(b"\n")
-    tail = _TAIL.search(line, max(0, len(line) - 160))
-    is_intact = tail is not None and int(tail[2], 16) == zlib.crc32(line[: -len(',"crc":"00000000"}')])
-    return tail if is_intact else None

@@ -17,9 +17,8 @@ from minirag.comparison import ARMS
 from minirag.corpus import Corpus, Settings, StoreBuilder
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, JobError, JobUnfinished
-from minirag.files import write_json, write_jsonl
 from minirag.finetune import FINAL, FineTuningJob
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
 from minirag.models import ChatModel

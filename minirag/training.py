@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from minirag.errors import InputError
-from minirag.files import write_jsonl
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
 from minirag.text import counted, example_limit, for_model
 

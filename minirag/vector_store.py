@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
 from minirag.errors import StoreError
-from minirag.files import write_atomically, write_json, write_jsonl
+from minirag.message_log import write_atomically, write_json, write_jsonl
 from minirag.models import Embedder
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minirag.errors import LogError, ServiceError
-from minirag.files import write_atomically
-from minirag.message_log import Exchange
+from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
 
 LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000

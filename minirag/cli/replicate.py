@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
-from minirag.files import write_atomically
+from minirag.message_log import write_atomically
 from minirag.report import SavedRun, several_html
 from minirag.statistics import Replication, replication
 

@@ -14,8 +14,7 @@ from minirag.cli.connect import connect
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, Unfinished
-from minirag.files import write_jsonl
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel

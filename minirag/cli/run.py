@@ -17,8 +17,7 @@ from minirag.cli.settings import changes, check_pages, check_settings, recorded_
 from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import Budget, load_prices, shutdown_warnings
 from minirag.errors import InputError, MiniragError, Unfinished
-from minirag.files import write_json
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_json
 from minirag.pipeline import Run
 from minirag.report import FILES, write_tables
 from minirag.service import OPENAI_ADDRESS

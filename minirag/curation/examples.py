@@ -10,8 +10,7 @@ from typing import Any
 from minirag import training
 from minirag.curation.rules import curate
 from minirag.errors import InputError
-from minirag.files import write_jsonl
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import NOT_STATED
 from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
 from minirag.text import words

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minirag.curation.quantities import values
 from minirag.errors import InputError
-from minirag.files import write_jsonl
+from minirag.message_log import write_jsonl
 from minirag.questions import ACCEPTED, PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
 from minirag.text import content, words
 

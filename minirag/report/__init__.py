@@ -5,7 +5,7 @@ Deleting this room leaves runs without `report.html` and tables; nothing in them
 
 from pathlib import Path
 
-from minirag.files import write_atomically
+from minirag.message_log import write_atomically
 from minirag.report import sections
 from minirag.report.markup import document
 from minirag.report.questions import questions

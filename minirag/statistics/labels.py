@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minirag.errors import InputError
-from minirag.files import write_jsonl
+from minirag.message_log import write_jsonl
 from minirag.metrics.score import Scores
 
 LABELS_FILE = "labels.jsonl"

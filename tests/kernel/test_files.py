@@ -6,7 +6,7 @@ from typing import BinaryIO
 import pytest
 
 from minirag.errors import Unfinished
-from minirag.files import write_atomically, write_jsonl
+from minirag.message_log import write_atomically, write_jsonl
 
 
 def test_bytes_and_a_writing_function_give_the_same_private_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from minirag import costs
 from minirag.chunker import Chunk
 from minirag.costs import Line, Prices
 from minirag.curation.answers import abstains
-from minirag.files import write_json, write_jsonl
+from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
