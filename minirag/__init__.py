@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what editors and type checkers read: the names below, which cannot be seen there
     from minirag.chunker import Chunk as Chunk
     from minirag.chunker import chunk as chunk
-    from minirag.comparison import Comparison as Comparison
-    from minirag.comparison import compare as compare
     from minirag.curation import write_training_file as write_training_file
     from minirag.documents import Page as Page
     from minirag.documents import load as load
@@ -22,6 +20,8 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.message_log import Exchange as Exchange
     from minirag.message_log import MessageLog as MessageLog
     from minirag.metrics.answer_relevancy import answer_relevancy as answer_relevancy
+    from minirag.metrics.comparison import Comparison as Comparison
+    from minirag.metrics.comparison import compare as compare
     from minirag.metrics.context_precision import context_precision as context_precision
     from minirag.metrics.context_recall import context_recall as context_recall
     from minirag.metrics.context_relevancy import context_relevancy as context_relevancy
@@ -40,7 +40,7 @@ _MODULES = {
     "Answer": "query",
     "ChatModel": "models",
     "Chunk": "chunker",
-    "Comparison": "comparison",
+    "Comparison": "metrics.comparison",
     "EmbeddingModel": "embeddings",
     "Exchange": "message_log",
     "FineTuningJob": "finetune",
@@ -53,7 +53,7 @@ _MODULES = {
     "VectorStore": "vector_store",
     "answer_relevancy": "metrics.answer_relevancy",
     "chunk": "chunker",
-    "compare": "comparison",
+    "compare": "metrics.comparison",
     "context_precision": "metrics.context_precision",
     "context_recall": "metrics.context_recall",
     "context_relevancy": "metrics.context_relevancy",

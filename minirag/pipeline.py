@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from minirag import VERSION, costs, curation, prompts, statistics
-from minirag.comparison import ARMS
 from minirag.corpus import Corpus, Settings, StoreBuilder
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, JobError, JobUnfinished
 from minirag.finetune import FINAL, FineTuningJob
 from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.metrics.comparison import ARMS
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
 from minirag.models import ChatModel

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import show, show_json, table
-from minirag.comparison import ARMS
 from minirag.costs import bill, dollars, load_prices, run_costs
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
+from minirag.metrics.comparison import ARMS
 
 
 def main(options: Mapping[str, Any]) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
-from minirag.comparison import COMPARED
 from minirag.errors import InputError
+from minirag.metrics.comparison import COMPARED
 from minirag.metrics.score import Scores
 from minirag.statistics.audit import FEWEST_LABELS, audit, audit_in_words
 from minirag.statistics.labels import claims, read_labels, sample, write_labels

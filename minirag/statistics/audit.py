@@ -13,7 +13,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.comparison import (
+from minirag.metrics.comparison import (
     LEVEL,
     Estimate,
     Floats,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minirag.comparison import Comparison, Value, cluster_names, compare, numbers
+from minirag.metrics.comparison import Comparison, Value, cluster_names, compare, numbers
 from minirag.metrics.score import Score, ragas_score
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
-from minirag.comparison import COMPARED, compare, unscored_reasons
+from minirag.metrics.comparison import COMPARED, compare, unscored_reasons
 from minirag.metrics.score import Score, Scores, ragas_score
 from minirag.statistics.audit import Audit, audit, audit_in_words
 from minirag.statistics.composite import compare_ragas_score

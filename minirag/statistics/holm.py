@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from minirag.comparison import LEVEL
+from minirag.metrics.comparison import LEVEL
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

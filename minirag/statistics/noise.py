@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from minirag.comparison import variance_components
+from minirag.metrics.comparison import variance_components
 from minirag.metrics.score import Scores
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from minirag.comparison import COMPARED, LEVEL, Comparison, t_quantile
+from minirag.metrics.comparison import COMPARED, LEVEL, Comparison, t_quantile
 
 POWER = 0.8
 """The share of evaluations that should show a difference that is there."""

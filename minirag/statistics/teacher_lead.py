@@ -7,7 +7,7 @@ from itertools import compress
 
 import numpy as np
 
-from minirag.comparison import LEVEL, Value, cluster_names, clustered_mean, numbers, t_quantile
+from minirag.metrics.comparison import LEVEL, Value, cluster_names, clustered_mean, numbers, t_quantile
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from minirag.comparison import (
+from minirag.errors import InputError
+from minirag.metrics import Score
+from minirag.metrics.comparison import (
     Comparison,
     clustered_mean,
     compare,
@@ -18,8 +20,6 @@ from minirag.comparison import (
     two_sided_p,
     variance_components,
 )
-from minirag.errors import InputError
-from minirag.metrics import Score
 from minirag.statistics.power import in_words, to_json
 
 

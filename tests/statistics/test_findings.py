@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from made_results import made
 from minirag import MessageLog
 from minirag.cli.main import main
-from minirag.comparison import ARMS, compare
 from minirag.metrics import Score
+from minirag.metrics.comparison import ARMS, compare
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.statistics import Evaluation, comparison_of, read_labels

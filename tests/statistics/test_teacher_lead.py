@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minirag.comparison import clustered_mean
+from minirag.metrics.comparison import clustered_mean
 from minirag.statistics.teacher_lead import lead_closed, lead_in_words
 
 PAGES = [i // 4 for i in range(40)]

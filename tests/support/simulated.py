@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.comparison import compare, two_sided_p
+from minirag.metrics.comparison import compare, two_sided_p
 from minirag.statistics.audit import agreement, corrected_mean
 from minirag.statistics.composite import compare_ragas_score
 from minirag.statistics.teacher_lead import lead_closed
