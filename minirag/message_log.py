@@ -5,7 +5,6 @@ its result is used, and ends with a checksum of itself. A last line cut short by
 log before the next append; any other bad line raises a `LogError` that names its number.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import LogError, Unfinished
+from minirag.lock import lock
 
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
@@ -256,18 +256,18 @@ class MessageLog:
             except OSError as error:
                 raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file.fileno())
             except OSError:
                 file.close()
                 text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."
                 raise LogError(text) from None
-            with self.path.open("rb") as reader:
-                torn = self._read_from(reader)  # after what others have appended since the opening
+            torn = self._read_from(file)  # after what others have appended since the opening
+            file.seek(max(0, self._end - 1))
             if torn:
                 with open(f"{self.path}.torn", "ab", opener=_private) as beside:
                     beside.write(torn + b"\n")
                 file.truncate(self._end)
-            elif self._end and os.pread(file.fileno(), 1, self._end - 1) != b"\n":
+            elif self._end and file.read(1) != b"\n":
                 file.write(b"\n")  # a crash took only the newline of the last line
                 self._end += 1
             self._file = file

@@ -76,17 +76,19 @@ class Embedded(Service):
         super().__init__(f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1", OFFLINE, name=OFFLINE, say=say)
 
     def _make_client(self) -> Any:
-        descriptor = self._socket.fileno()
-        options = ["--with-parent", "--state", str(self._state), "--listen-on", str(descriptor)]
-        # in a session of its own, so that Ctrl-C ends only this process, whose calls in flight still need replies
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "minirag.offline", *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=[descriptor],
-        )
-        self._socket.close()
+        command = [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(self._state)]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        # where Ctrl-C does not reach it: it ends only this process, whose calls in flight still need replies
+        if sys.platform == "win32":  # a child cannot take over the socket, so it opens the port again
+            port = self._socket.getsockname()[1]
+            self._socket.close()
+            group = subprocess.CREATE_NEW_PROCESS_GROUP
+            self._process = subprocess.Popen([*command, "--port", str(port)], creationflags=group, **pipes)
+        else:
+            number = self._socket.fileno()
+            command += ["--listen-on", str(number)]
+            self._process = subprocess.Popen(command, start_new_session=True, pass_fds=[number], **pipes)
+            self._socket.close()
         client = super()._make_client()  # loads the SDK while the server starts
         if not self._process.stdout or not self._process.stdout.readline():
             raise InputError("The embedded server did not start; see above.")

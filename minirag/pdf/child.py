@@ -2,18 +2,20 @@
 
 It imports nothing of minirag, so that it starts quickly. The kernel holds it to its limits, because a loop inside a
 regular expression or a decoder cannot be interrupted from Python: SIGPROF ends it when a page has computed for too
-long, and memory beyond its share is refused.
+long, and memory beyond its share is refused. Windows has neither: there a watchdog thread of the interpreter ends it
+when a page has taken too long, and memory has no limit.
 
-Usage: child.py FIRST STEP PAGE_SECONDS OPENING_SECONDS MEMORY PARENT. Prints one line of JSON to say how many pages
-there are (`{"pages": 169}`) or why the file cannot be read (`{"unreadable": "encrypted"}`), then one a page
-(`{"text": …, "error": …}`), beginning with page FIRST, counted from 0.
+Usage: child.py FIRST STEP PAGE_SECONDS OPENING_SECONDS MEMORY PARENT. It ends with the process PARENT, unless that is
+0. Prints one line of JSON to say how many pages there are (`{"pages": 169}`) or why the file cannot be read
+(`{"unreadable": "encrypted"}`), then one a page (`{"text": …, "error": …}`), beginning with page FIRST, counted from 0.
 """
 
+import faulthandler
 import gc
 import json
 import logging
+import mmap
 import os
-import resource
 import signal
 import sys
 from contextlib import suppress
@@ -29,22 +31,25 @@ def main() -> None:
     first, step = map(int, sys.argv[1:3])
     page_seconds, opening_seconds = map(float, sys.argv[3:5])
     memory, parent = map(int, sys.argv[5:7])
-    data = os.pread(0, os.fstat(0).st_size, 0)  # all children share the file, and its position
+    data = mmap.mmap(0, 0, access=mmap.ACCESS_READ)[:]  # all children share the file, and its position
     import pypdf  # noqa: F401  (its import is not part of the document's time)
 
     gc.set_threshold(200_000)  # a page leaves next to no garbage, and looking for it takes a seventh of the time
-    with suppress(ValueError, OSError):  # macOS does not enforce the limit; a lower hard limit holds anyway
-        resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    if sys.platform != "win32":
+        import resource
+
+        with suppress(ValueError, OSError):  # macOS does not enforce the limit; a lower hard limit holds anyway
+            resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
     try:
-        signal.setitimer(signal.ITIMER_PROF, opening_seconds)
+        _limit_time(opening_seconds)
         reader, opened = _open(data)
         print(json.dumps(opened), flush=True)
         characters = 0
         for index in range(first, opened.get("pages", 0), step):
-            if os.getppid() != parent:
+            if parent not in (0, os.getppid()):
                 return
-            signal.setitimer(signal.ITIMER_PROF, page_seconds)
+            _limit_time(page_seconds)
             text, error = "", "the pages before hold too much text"
             if characters <= MOST_TEXT:
                 text, error = _read(reader, index)
@@ -52,6 +57,14 @@ def main() -> None:
             print(json.dumps({"text": text, "error": error or None}), flush=True)
     except MemoryError:
         os._exit(77)  # the reader's OUT_OF_MEMORY
+
+
+def _limit_time(seconds: float) -> None:
+    """End this process when it has computed (on Windows: run) for so long from now on."""
+    if sys.platform == "win32":
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    else:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _open(data: bytes) -> tuple[Any, dict[str, Any]]:
@@ -81,7 +94,10 @@ def _open(data: bytes) -> tuple[Any, dict[str, Any]]:
 def _read(reader: Any, index: int) -> tuple[str, str]:
     """Return the text of a page, or an empty text and why it could not be read."""
     try:
-        text = reader.pages[index].extract_text()
+        page = reader.pages[index]
+        text = page.extract_text()
+        if values := _form_values(page):
+            text = "\n".join([text.rstrip("\n"), *values])
     except MemoryError:
         raise
     except Exception as error:  # pypdf documents that a broken page may raise anything
@@ -89,6 +105,23 @@ def _read(reader: Any, index: int) -> tuple[str, str]:
     if len(text) > MOST_PAGE_TEXT:
         return "", f"it holds {len(text):,} characters, more than {MOST_PAGE_TEXT:,}"
     return text, ""
+
+
+def _form_values(page: Any) -> list[str]:
+    """Return "label: value" for each form field that somebody has filled in; they are not part of a page's text."""
+    lines = []
+    with suppress(AttributeError, KeyError, TypeError, ValueError):  # a broken form must not cost the page's text
+        for annotation in page["/Annots"]:
+            field = annotation.get_object()
+            if "/T" not in field and "/Parent" in field:  # a field that is shown in several places
+                field = field["/Parent"]
+            if field.get("/Subtype", "/Widget") != "/Widget" or "/V" not in field:
+                continue
+            value = field["/V"]
+            values = [str(item).removeprefix("/") for item in (value if isinstance(value, list) else [value])]
+            if text := ", ".join(item for item in values if item not in ("", "Off")):
+                lines.append(f"{field.get('/TU') or field.get('/T') or 'field'}: {text}")
+    return list(dict.fromkeys(lines))
 
 
 if __name__ == "__main__":

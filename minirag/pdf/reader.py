@@ -29,10 +29,10 @@ MOST_LOST = 10
 """Pages that may break their limits before the rest of the document is given up."""
 BYTES_PER_CHILD = 2**17
 """A smaller document is read by one child, because starting another would take longer than reading its pages."""
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 CHILD = Path(__file__).with_name("child.py")
-OUT_OF_MEMORY = 77
-"""The exit status with which a child says so."""
+OUT_OF_MEMORY, TIME_OVER = 77, 1 if sys.platform == "win32" else -signal.SIGPROF
+"""The exit status of a child that has broken a limit."""
 
 
 class RawPage(NamedTuple):
@@ -122,8 +122,9 @@ def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int)
 def _start(stack: ExitStack, document: IO[bytes], arguments: list[float]) -> "tuple[Popen[bytes], IO[bytes]]":
     """Return a new child process and the file that it writes to; it finds pypdf where this process does."""
     output = stack.enter_context(TemporaryFile())  # noqa: SIM115
+    parent = 0 if sys.platform == "win32" else os.getpid()  # there the launcher of a virtual environment is between
     process = Popen(
-        [sys.executable, "-P", CHILD, *map(str, arguments), str(os.getpid())],
+        [sys.executable, "-P", CHILD, *map(str, arguments), str(parent)],
         stdin=document,
         stdout=output,
         stderr=DEVNULL,
@@ -137,7 +138,7 @@ def _start(stack: ExitStack, document: IO[bytes], arguments: list[float]) -> "tu
 
 def _limit(status: int, seconds: float, memory: int) -> str:
     """Say which limit a child broke that ended with `status`."""
-    if status == -signal.SIGPROF:
+    if status == TIME_OVER:
         return f"it takes more than {seconds:g} seconds"
     if status == OUT_OF_MEMORY:
         return f"it takes more than {memory / 2**20:g} MiB of memory"

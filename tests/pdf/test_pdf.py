@@ -7,15 +7,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pypdf
 import pytest
+from pypdf.generic import NameObject, NullObject
 
 from minirag.documents import Page, load
 from minirag.errors import DocumentError
 from minirag.pdf import RawPage, child, read_pdf
-from pdfs import WORDS, drawn_pdf, edited_pdf, make_pdf
+from pdfs import WORDS, drawn_pdf, edited_pdf, form_pdf, make_pdf
 
 SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
 """A page of 15 MB in 29 KB, for which pypdf computes for seconds."""
@@ -65,6 +67,20 @@ class TestPages:
         pages = load(path, cache=None, workers=1)
         assert [Page(n, str(path), f"{word} {word}\n") for n, word in enumerate(WORDS, 1)] == pages
         assert Counter({"running header": 17, "page number": 17}) == pages.removed
+
+    def test_what_was_filled_into_a_form_is_read_and_what_was_left_empty_is_not(self):
+        values = ["Name of the mill: Old Grove", "year: 1904", "grain: rye", "Open on Sundays: Yes"]
+        [page] = read_pdf(form_pdf("Please answer."), "form.pdf")
+        assert page.text.splitlines() == ["Please answer.", *values]
+
+        def break_form(writer: pypdf.PdfWriter) -> None:
+            form = pypdf.PdfReader(BytesIO(form_pdf("Please answer.")))
+            writer.append(form)
+            writer.pages[1]["/Annots"][0].get_object()[NameObject("/V")] = NullObject()
+            writer.pages[1]["/Annots"][1].get_object()[NameObject("/Parent")] = NullObject()
+            writer.pages[1]["/Annots"][2] = NullObject()
+
+        assert "Please answer." in read_pdf(edited_pdf(break_form, "First."), "form.pdf")[1].text
 
     def test_a_broken_page_is_named_with_its_fault_and_not_cached(self, write, tmp_path):
         from pypdf.generic import NameObject

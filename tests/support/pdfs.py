@@ -20,6 +20,24 @@ def make_pdf(*pages: str) -> bytes:
     return out.getvalue()
 
 
+def form_pdf(text: str) -> bytes:
+    """A PDF with one page: this text, and a form with two fields, a choice and a box filled in and two left empty."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    out = BytesIO()
+    canvas = Canvas(out)
+    canvas.drawString(60, 780, text)
+    form = canvas.acroForm
+    form.textfield(name="name", tooltip="Name of the mill", value="Old Grove", x=60, y=700)
+    form.textfield(name="year", value="1904", x=60, y=660)
+    form.textfield(name="owner", value="", x=60, y=620)
+    form.choice(name="grain", value="rye", options=["rye", "oats"], x=60, y=580, width=90, height=20)
+    form.checkbox(name="open", tooltip="Open on Sundays", checked=True, x=60, y=540)
+    form.checkbox(name="sold", checked=False, x=60, y=500)
+    canvas.save()
+    return out.getvalue()
+
+
 def edited_pdf(change: Callable[..., None], *pages: str) -> bytes:
     """The same after `change` was called with a pypdf writer of it."""
     import pypdf

@@ -1,0 +1,102 @@
+"""Without what only Unix has, every module loads and the whole offline job runs: Windows, as far as Linux can play it.
+
+Each process of the run begins with `WINDOWS`: no `fcntl` and the like, no signals that Windows lacks, `sys.platform` is
+"win32", and an `msvcrt` that locks as the real one does. Nothing of this has run on Windows itself.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minirag import MessageLog
+from minirag.message_log import Exchange
+
+WINDOWS = """
+import fcntl, os, signal, sys, types
+import concurrent.futures, http.server, importlib.metadata, multiprocessing, subprocess, tempfile
+import httpx, numpy, openai, pypdf, tiktoken
+
+
+def locking(file, mode, size):
+    assert mode == msvcrt.LK_NBLCK and size == 1 and os.lseek(file, 0, os.SEEK_CUR) == 2**31 - 2
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+msvcrt = types.ModuleType("msvcrt")
+msvcrt.LK_NBLCK, msvcrt.locking = 2, locking
+sys.modules["msvcrt"] = msvcrt
+for name in ("fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios"):
+    sys.modules[name] = None
+for module, names in (
+    (os, "fchmod fork geteuid getuid killpg pread pwrite register_at_fork sched_getaffinity setsid uname"),
+    (signal, "ITIMER_PROF SIGALRM SIGHUP SIGPROF SIGUSR1 alarm pause setitimer"),
+):
+    for name in names.split():
+        delattr(module, name)
+popen = subprocess.Popen.__init__
+
+
+def windows_popen(self, *arguments, pass_fds=(), preexec_fn=None, **options):
+    assert not pass_fds and preexec_fn is None
+    popen(self, *arguments, **options)
+
+
+subprocess.Popen.__init__ = windows_popen
+subprocess.CREATE_NEW_PROCESS_GROUP = 0
+sys.platform = "win32"
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    folder = tmp_path / "windows"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(WINDOWS)
+    root = Path(__file__).parents[2]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(root)]), "XDG_CACHE_HOME": str(tmp_path)}
+
+
+def python(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, *arguments], check=False, env=environment, text=True, capture_output=True)
+
+
+def test_every_module_loads(environment: dict[str, str]) -> None:
+    script = """
+import importlib, pkgutil, minirag
+for module in pkgutil.walk_packages(minirag.__path__, "minirag."):
+    if not module.name.endswith("__main__") and ".local" not in module.name:
+        importlib.import_module(module.name)
+"""
+    assert python(environment, "-c", script).stderr == ""
+    assert python(environment, "-m", "minirag", "--version").stdout.startswith("minirag ")
+
+
+def test_a_page_that_takes_too_long_is_named(environment: dict[str, str]) -> None:
+    script = """
+import pdfs
+from minirag.pdf import read_pdf
+slow = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
+print([page.error for page in read_pdf(pdfs.drawn_pdf(None, slow, None), "slow.pdf", page_seconds=0.7)])
+"""
+    support = str(Path(__file__).parents[1] / "support")
+    environment["PYTHONPATH"] += os.pathsep + support
+    assert python(environment, "-c", script).stdout == "[None, 'it takes more than 0.7 seconds', None]\n"
+
+
+def test_the_whole_job_runs_and_a_folder_in_use_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    sample = Path(__file__).parents[2] / "minirag/data/sample-report.pdf"
+    out = tmp_path / "out"
+    command = ["-m", "minirag", "run", str(sample), "--offline", "--out", str(out)]
+    command += ["--train-questions", "12", "--eval-questions", "6", "--json"]
+    first = python(environment, *command)
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["tuned"].startswith("ft:offline-student")
+    with MessageLog(out / "messages.jsonl") as log:
+        log.append(Exchange("draft", "chat.completions", "s", {"model": "m"}, {"choices": []}))
+        second = python(environment, *command)
+    assert second.returncode == 2
+    assert second.stderr.endswith(f"Another process is working in {out}; wait for it, or choose another folder.\n")
