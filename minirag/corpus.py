@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import curation
+from minirag import curation, prompts
 from minirag.chunker import Chunk, chunk
 from minirag.documents import Pages, load
 from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError
@@ -32,8 +32,8 @@ class Settings:
     """The settings of a run, all of them in `run.json`. Models have no default.
 
     `train_questions` and `eval_questions` are a number to generate or a file with a question a line; `tuned` names a
-    model that was trained elsewhere; `control` also judges the untrained student with a better prompt;
-    `judge_window=None` is `context_window`.
+    model that was trained elsewhere; `options` has further fields of the requests of a role (of `service.ROLES`);
+    `control` also judges the untrained student with a better prompt; `judge_window=None` is `context_window`.
     """
 
     documents: tuple[str, ...]
@@ -49,6 +49,7 @@ class Settings:
     chunk_size: int = 1024
     chunk_overlap: int = 128
     temperature: float | None = 0.0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     ef_search: int | None = None
     suffix: str | None = None
@@ -206,6 +207,18 @@ class Corpus:
     def eval_pages(self) -> set[PageKey]:
         """The pages of the eval questions: no training prompt may show them."""
         return {self.page_of[question.chunk_id] for question in self.of_split("eval") if question.chunk_id}
+
+    def engine(self, model: Chat, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
+        """Return the engine with which a model answers questions about these documents."""
+        return QueryEngine(
+            self.store,
+            model,
+            self.embed,
+            top_k=self.settings.top_k,
+            context_window=self.settings.context_window,
+            reply_tokens=self.settings.reply_tokens,
+            system=system,
+        )
 
     def ask(
         self, engines: Mapping[str, QueryEngine], split: str, hidden: Collection[PageKey] = ()

@@ -35,6 +35,7 @@ class EmbeddingModel:
         *,
         dimensions: int | None = None,
         workers: int = 8,
+        options: Mapping[str, Any] | None = None,
         log: MessageLog | None = None,
         service: Service | None = None,
         base_url: str | None = None,
@@ -44,6 +45,7 @@ class EmbeddingModel:
         self.model = model
         self.dimensions = dimensions
         self.workers = workers
+        self.options = options or {}
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
 
@@ -57,6 +59,7 @@ class EmbeddingModel:
             request: dict[str, Any] = {"model": self.model, "input": list(batch), "encoding_format": "base64"}
             if self.dimensions is not None:
                 request["dimensions"] = self.dimensions
+            request |= self.options
             call = Exchange("embed", "embeddings", self.service.name, request, tags=tags or {})
             dialect = dialect_of(self.model, self.service, self.log)
             exchange = self.service.send(call, self.log, dialect=dialect, read=read_embeddings)

@@ -136,7 +136,7 @@ class ChatModel:
 
     Where it is: `service`, or `base_url` and `api_key`, or an SDK `client` of your own; by default OpenAI or
     `OPENAI_BASE_URL`. `log=None` keeps nothing. `temperature=None` sends none. `tokenizer` names a vocabulary if
-    minirag does not know the model's own.
+    minirag does not know the model's own. `options` are further fields of each request.
     """
 
     def __init__(
@@ -145,6 +145,7 @@ class ChatModel:
         *,
         temperature: float | None = 0.0,
         tokenizer: str | None = None,
+        options: Mapping[str, Any] | None = None,
         log: MessageLog | None = None,
         service: Service | None = None,
         base_url: str | None = None,
@@ -153,6 +154,7 @@ class ChatModel:
     ) -> None:
         self.model = model
         self.temperature = temperature
+        self.options = options or {}
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
         self._tokenizer = tokenizer
@@ -182,6 +184,7 @@ class ChatModel:
         if schema is not None:
             named = {"name": "reply", "strict": True, "schema": schema}
             request["response_format"] = {"type": "json_schema", "json_schema": named}
+        request |= self.options
         call = Exchange(stage, "chat.completions", self.service.name, request, repeat=repeat, tags=tags or {})
         dialect = dialect_of(self.model, self.service, self.log)
         return self.service.send(call, self.log, dialect=dialect, read=read_completion)

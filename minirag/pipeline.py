@@ -6,7 +6,7 @@ the same requests, and the log answers those that were paid for already.
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,10 +22,10 @@ from minirag.metrics.comparison import ARMS
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
 from minirag.models import ChatModel
-from minirag.query import Answer, QueryEngine
+from minirag.query import Answer
 from minirag.questions import doubts
 from minirag.report import Results, read_losses, write_report
-from minirag.service import Service
+from minirag.service import ROLES, Service
 from minirag.text import counted
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 
@@ -34,16 +34,16 @@ from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 class Run:
     """A run in `folder`; ask for the step you want, e.g. `run.comparison`, and those before it are done.
 
-    `service` serves all models but those that `student_service` (which also trains) and `tuned_service` serve.
-    `build_store` builds an index outside the folder; `budget` caps the money. `say` gets one line a step, `progress`
-    gets (step, done, total). `failures` lists missing answers and scores, `untrained` says why no model was tuned.
+    `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
+    tuned model if no other does), judge, embedding, tuned. `build_store` builds an index outside the folder; `budget`
+    caps the money. `say` gets one line a step, `progress` gets (step, done, total). `failures` lists missing answers
+    and scores, `untrained` says why no model was tuned.
     """
 
     folder: Path
     settings: Settings
     service: Service
-    student_service: Service | None = None
-    tuned_service: Service | None = None
+    services: Mapping[str, Service] = field(default_factory=dict)
     build_store: StoreBuilder | None = None
     workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
@@ -59,30 +59,29 @@ class Run:
 
     def __post_init__(self) -> None:
         self.log = MessageLog(self.folder / "messages.jsonl", sync=self.sync)
-        for service in (self.service, self.student_service, self.tuned_service):
-            if service is not None and self.budget is not None:
+        if self.budget is not None:
+            for service in {self.service, *self.services.values()}:
                 service.gates.append(self.budget)
-        self.trainer = self.student_service or self.service  # it also serves the student
-        self.teacher = self._chat(self.settings.teacher, self.service)
-        self.embed = EmbeddingModel(self.settings.embedding, workers=self.workers, log=self.log, service=self.service)
-        index = f"{self.settings.embedding} at {self.service.name}"  # services may use one name for different models
+        self.trainer = self.services.get("student", self.service)  # it also serves the student
+        self.teacher = self._chat("teacher")
+        service, extra = self.services.get("embedding", self.service), self.settings.options.get("embedding")
+        self.embed = EmbeddingModel(
+            self.settings.embedding, workers=self.workers, options=extra, log=self.log, service=service
+        )
+        index = f"{self.settings.embedding} at {service.name}"  # services may use one name for different models
         options = (self.workers, self.build_store, self.say, self.progress, self.failures)
         self.corpus = Corpus(self.folder, self.settings, self.embed, self.teacher, index, *options)
 
-    def _chat(self, model: str, service: Service) -> ChatModel:
-        temperature, tokenizer = self.settings.temperature, self.settings.tokenizer
-        return ChatModel(model, temperature=temperature, tokenizer=tokenizer, log=self.log, service=service)
-
-    def _engine(self, model: ChatModel, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
-        settings = self.settings
-        return QueryEngine(
-            self.corpus.store,
-            model,
-            self.embed,
-            top_k=settings.top_k,
-            context_window=settings.context_window,
-            reply_tokens=settings.reply_tokens,
-            system=system,
+    def _chat(self, role: str, model: str | None = None) -> ChatModel:
+        """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
+        settings, second = self.settings, "student" if role == "tuned" else role
+        return ChatModel(
+            model or getattr(settings, role),
+            temperature=settings.temperature,
+            tokenizer=settings.tokenizer,
+            options=settings.options.get(role) or settings.options.get(second),
+            log=self.log,
+            service=self.services.get(role) or self.services.get(second, self.service),
         )
 
     # -- the teacher answers → training file → tuned model --------------------------------------------------
@@ -93,7 +92,7 @@ class Run:
         hidden = set() if self.settings.use_eval_pages else self.corpus.eval_pages
         if hidden >= set(self.corpus.page_of.values()):
             raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
-        answers = self.corpus.ask({"teacher": self._engine(self.teacher)}, "train", hidden)
+        answers = self.corpus.ask({"teacher": self.corpus.engine(self.teacher)}, "train", hidden)
         return {id: answer for (_, id), answer in answers.items()}
 
     @cached_property
@@ -189,13 +188,13 @@ class Run:
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        student = self._chat(self.settings.student, self.trainer)
-        engines = {"base": self._engine(student), "control": self._engine(student, prompts.CONTROL_SYSTEM)}
-        engines["teacher"] = self._engine(self.teacher)
+        student = self._chat("student")
+        engines = {"base": self.corpus.engine(student), "control": self.corpus.engine(student, prompts.CONTROL_SYSTEM)}
+        engines["teacher"] = self.corpus.engine(self.teacher)
         if self.tuned is not None:
-            place = (self.tuned_service if self.settings.tuned else None) or self.trainer
+            tuned = self._chat("tuned", self.tuned)
+            engines["tuned"], place = self.corpus.engine(tuned), tuned.service
             place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
-            engines["tuned"] = self._engine(self._chat(self.tuned, place))
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers
         rows = [*((("teacher", id), answer) for id, answer in trained_on.items()), *answers.items()]
@@ -212,7 +211,7 @@ class Run:
         scores = evaluate(
             rows,
             self.settings.metrics,
-            self._chat(self.settings.judge, self.service),
+            self._chat("judge"),
             self.embed,
             rounds=self.settings.rounds,
             workers=self.workers,
@@ -286,13 +285,12 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""
         libraries = ("openai", "numpy", "pypdf", "tiktoken", "httpx")
-        services = {"student_service": self.student_service, "tuned_service": self.tuned_service}
         return {
             "minirag": VERSION,
             "versions": {"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in libraries}},
             "settings": asdict(self.settings),
             "service": self.service.name,
-            **{name: service and service.name for name, service in services.items()},
+            **{f"{role}_service": own.name if (own := self.services.get(role)) else None for role in ROLES},
             **({} if self.build_store is None else {"store": "postgresql"}),  # never where that is
             **self.corpus.inputs(),
             "models_served": statistics.models_served(self.log),

@@ -15,6 +15,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
-OPENAI_KEY, STUDENT_KEY, TUNED_KEY = KEY_NAMES = "OPENAI_API_KEY", "MINIRAG_STUDENT_API_KEY", "MINIRAG_TUNED_API_KEY"
+OPENAI_KEY, FILE_KEY = "OPENAI_API_KEY", "MINIRAG_API_KEY"
+ROLES = ("teacher", "student", "judge", "embedding", "tuned")
+ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
+"""What models are for, and the variable with the key of a role's own service."""
 TIMEOUT = 120.0
 """Seconds for one call, from its first byte to the last of the reply."""
 TRANSFER_RATE = 125_000.0
@@ -200,7 +204,10 @@ class Service:
     def raw(self, method: str, arguments: Mapping[str, Any], seconds: float, model: str = "") -> Any:
         """Return the SDK's raw response to one request that is sent once. Raises ServiceError."""
         resource, _, name = method.rpartition(".")
-        send = partial(getattr(attrgetter(resource)(self.client).with_raw_response, name), **arguments)
+        call = getattr(attrgetter(resource)(self.client).with_raw_response, name)
+        extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
+        named = {name: value for name, value in arguments.items() if name not in extra}
+        send = partial(call, **named, extra_body=extra or None)
         try:
             return within(seconds, send)
         except DeadlinePassed:

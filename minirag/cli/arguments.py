@@ -5,15 +5,18 @@ from the value's name (`TYPES`), unless the row has a third field. Defaults of a
 """
 
 import argparse
+import json
 import math
 import re
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from minirag import VERSION
 from minirag.cli.terminal import visible
-from minirag.errors import redact
+from minirag.errors import InputError, redact
+from minirag.service import ROLE_KEYS, ROLES
 
 Converter = Callable[[str], Any]
 Row = tuple[str, str] | tuple[str, str, Converter]
@@ -51,11 +54,33 @@ def names(text: str) -> tuple[str, ...]:
     return items
 
 
+def field(text: str) -> tuple[str, Any]:
+    """Return the name and the value of a field of a request: JSON, or else a text.
+
+    >>> field("reasoning_effort=low"), field("seed=7")
+    (('reasoning_effort', 'low'), ('seed', 7))
+    """
+    name, sign, value = text.partition("=")
+    if not (name.strip() and sign):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    if name in OWN_FIELDS:
+        raise argparse.ArgumentTypeError(f"{name} is set by minirag itself")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+
+
 def count_or_file(text: str) -> Any:
     """Return a number of questions, or the path of a file with questions."""
     return number(int, 1)(text) if re.fullmatch(r"[+-]?\d+", text) else text
 
 
+OWN_FIELDS = {"model", "messages", "input", "n", "stream", "response_format", "encoding_format"} | {
+    "max_tokens",
+    "max_completion_tokens",
+}
+"""Fields of a request that no option may change: replies could not be read, or would not fit the window."""
 SEED, SHARE = number(int, 0, 2**31 - 1), number(float, 0, 0.99)
 TYPES: dict[str, Converter] = {
     "N": number(int, 1),
@@ -65,6 +90,7 @@ TYPES: dict[str, Converter] = {
     "URL": address,
     "DIR": Path,
     "A,B": names,
+    "KEY=VALUE": field,
 }
 """How a value is read, by its name in the help; all others are texts."""
 
@@ -72,25 +98,30 @@ JSON = ("--json", "print the result as JSON")
 PRICES = ("--prices FILE", "TOML file with your prices, or 2023-08 for those of the article")
 STORE = ("--store URL", "keep the index in PostgreSQL: postgresql://HOST/NAME")
 BATCH = ("--batch", "send model calls through the Batch API: half the price, slower")
+JOB = ("--job-minutes N", "longest wait for the job (default: no limit)")
 
+FIRST: list[Row] = [
+    ("--offline", "use the embedded models: no key, no network"),
+    ("--teacher MODEL", "large model whose answers are learned"),
+    ("--student MODEL", "small model that is tuned on them"),
+    ("--judge MODEL", "model that scores all answers"),
+    ("--embedding MODEL", "model that embeds chunks and questions"),
+    ("--base-url URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)"),
+    ("--train-questions N|FILE", "number to write, or a file of one a line (default 40)"),
+    ("--eval-questions N|FILE", "number to write, or a file of one a line (default 40)"),
+    ("--max-cost USD", "hard cap on the cost of all of the folder's calls"),
+]
+"""The settings of a run that matter first: `--help` shows them, and `--help-all` those of `SETTINGS`, too."""
 SETTINGS: dict[str, list[Row]] = {
-    "models": [
-        ("--offline", "use the embedded models: no key, no network"),
-        ("--teacher MODEL", "large model whose answers are learned"),
-        ("--student MODEL", "small model that is tuned on them"),
-        ("--judge MODEL", "model that scores all answers"),
-        ("--embedding MODEL", "model that embeds chunks and questions"),
-        ("--base-url URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)"),
-        ("--insecure-http", "allow http:// to another machine"),
+    "models and their services": [
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
-        ("--student-base-url URL", "service of --student and of its fine-tuning job"),
-        ("--tuned-base-url URL", "service of --tuned (default: the student's)"),
-        ("--tokenizer NAME", "tiktoken vocabulary for models that it does not know"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
+        ("--tokenizer NAME", "tiktoken vocabulary for models that it does not know"),
+        *((f"--{role}-base-url URL", f"service of --{role}, with its key in {ROLE_KEYS[role]}") for role in ROLES),
+        *((f"--{role}-option KEY=VALUE", f"field of each request to --{role}; repeatable") for role in ROLES),
+        ("--insecure-http", "allow http:// to another machine"),
     ],
     "questions": [
-        ("--train-questions N|FILE", "number to write, or a file of one a line (default 40)"),
-        ("--eval-questions N|FILE", "number to write, or a file of one a line (default 40)"),
         ("--seed N", "seed for the choice of pages and for the job (default 0)", SEED),
         ("--use-eval-pages", "do not hide the eval questions' pages from training"),
     ],
@@ -110,7 +141,6 @@ SETTINGS: dict[str, list[Row]] = {
         ("--epochs N", "1 to 50 (default: the service's choice)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: the service's choice)", number(int, 1, 256)),
         ("--learning-rate-multiplier X", "default: the service's choice", number(float, 1e-6)),
-        ("--job-minutes N", "longest wait for the job (default: no limit)"),
     ],
     "judging and money": [
         ("--judge-window N", "tokens of a request to the judge (default: --context-window)"),
@@ -121,14 +151,14 @@ SETTINGS: dict[str, list[Row]] = {
         PRICES,
     ],
 }
-"""What a run is asked to do, by groups of the help text."""
+"""What a run is asked to do, by groups of `--help-all`. A step records them for the steps after it."""
 RUN: list[Row] = [
-    BATCH,
-    ("--max-cost USD", "hard cap on the cost of all of the folder's calls"),
     ("--workers N", "calls in flight (default 8)"),
+    BATCH,
     STORE,
     JSON,
 ]
+"""How every step of a run goes about it."""
 STEPS = {
     "run": "everything: documents in, verdict and report out",
     "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
@@ -143,6 +173,7 @@ STEPS = {
 OTHERS = {
     "plan": ("estimate calls, tokens and money before a run", "plan report.pdf --offline --train-questions 80"),
     "costs": ("print a run's bill, and when training pays off", "costs out --prices prices.toml"),
+    "init": ("write a minirag.toml to fill in, which run and its steps read", "init"),
     "verify": ("check that a run's files follow from its log", "verify out"),
     "check": ("check chat files before training on them", "check training.jsonl --curate --model gpt-4.1-mini"),
     "label": ("judge statements yourself, to correct the scores", "label out --sample 50"),
@@ -174,12 +205,25 @@ OPTIONS: dict[str, list[Row]] = {
         JSON,
     ],
 }
-"""The options that a command has of its own."""
+"""The options that a command has of its own; `--help` shows them."""
+SERVICE = {"offline", "base_url", "insecure_http"}
+FORMS: dict[str, tuple[str, set[str]]] = {
+    "rows": (
+        "evaluate FILE",
+        {"judge", "judge_base_url", "judge_option", "embedding", "embedding_base_url", "embedding_option"}
+        | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost"}
+        | {"out", "workers", "batch", "json", *SERVICE},
+    ),
+    "replicate": ("compare with folders of runs", {"html", "json"}),
+    "job": ("finetune --status or --cancel", {"status", "cancel", "out", "student_base_url", "json", *SERVICE}),
+}
+"""Forms of a step that use a few of its options only, by their module: all others are refused."""
 ALSO = {"evaluate": "; or rows to score (.jsonl, .csv, a run's folder)", "compare": "; or folders of finished runs"}
 """What else DOC may be; then --out is optional."""
-RESUMED = (
-    "A folder that holds a run is resumed. Without DOC, the settings of that run are\nused, changed by the options."
-)
+RESUMED = """\
+A folder that holds a run is resumed. Without DOC, the settings of that run are
+used, changed by the options. Settings may also stand in ./minirag.toml, which
+`minirag init` writes; options win over it. --help-all shows all options."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -193,7 +237,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(visible(redact(message)))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
     """Return the parser of all commands. An option that is not given is not in its result."""
     root = _Parser(
         prog="minirag",
@@ -220,27 +264,54 @@ def parser() -> argparse.ArgumentParser:
             command.usage = f"minirag {name} [DOC ...] {out}[options]"
             documents = f"PDF, text, Markdown, or an http(s) address{ALSO.get(name, '')}"
             command.add_argument("documents", nargs="*", metavar="DOC", help=documents)
+            command.add_argument("--help-all", action="help", help="show all options and exit")
         elif name == "check":
             command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="chat files, one example a line")
-        else:
+        elif name != "init":
             command.add_argument("folder", type=Path, metavar="DIR", help="folder of the run")
         if name in STEPS:
             command.add_argument("--out", required=name not in ALSO, type=Path, metavar="DIR", help="folder of the run")
-        _add_options(command, [*OPTIONS.get(name, ()), *(RUN if name in STEPS else ())])
+        _add_options(command, OPTIONS.get(name, ()))
         if name in STEPS or name == "plan":
-            for title, rows in SETTINGS.items():
-                _add_options(command.add_argument_group(title), rows)
+            _add_options(command.add_argument_group("what matters first"), FIRST)
+            waits = [JOB] if name in {"finetune", "evaluate", "compare", "report", "run"} else []
+            groups = {**SETTINGS, "how to go about it": [*RUN, *waits] if name in STEPS else []}
+            for title, rows in groups.items():
+                _add_options(command.add_argument_group(title), rows, is_hidden=not show_all)
     return root
 
 
-def _add_options(command: Any, rows: Sequence[Row]) -> None:
+def settings_of_file(path: Path) -> dict[str, Any]:
+    """Return the options that stand in a TOML file, as the command line would give them.
+
+    `train-questions = 80` is `--train-questions 80`, `control = true` is `--control`, and a list is a repeated option.
+    Raises InputError for a file that is no TOML; a wrong option in it ends the program as on the command line.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"Cannot read {path}: {error}.") from error
+    words = []
+    for name, value in table.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not False:
+                words.append(f"--{name}" if item is True else f"--{name}={item}")
+    reader = _Parser(prog=str(path), usage=argparse.SUPPRESS, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    for rows in (FIRST, *SETTINGS.values(), RUN):
+        _add_options(reader, rows)
+    return vars(reader.parse_args(words))
+
+
+def _add_options(command: Any, rows: Sequence[Row], *, is_hidden: bool = False) -> None:
     for row in rows:
         name, _, value = row[0].partition(" ")
+        text = argparse.SUPPRESS if is_hidden else row[1]
         if not value:
-            command.add_argument(name, action="store_true", help=row[1])
+            command.add_argument(name, action="store_true", help=text)
         elif value.startswith("{"):
             destination = "tables" if value == "{csv,md}" else None
-            command.add_argument(name, choices=value.strip("{}").split(","), dest=destination, help=row[1])
+            command.add_argument(name, choices=value.strip("{}").split(","), dest=destination, help=text)
         else:
             convert = row[2] if len(row) == 3 else TYPES.get(value, str)
-            command.add_argument(name, type=convert, metavar=value, help=row[1])
+            action = "append" if value.startswith("KEY=") else "store"
+            command.add_argument(name, type=convert, metavar=value, help=text, action=action)

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,35 +13,52 @@ from typing import Any
 from minirag.cli.terminal import say
 from minirag.errors import InputError
 from minirag.postgres import Database, PostgresVectorStore, shared_index
-from minirag.service import OPENAI_ADDRESS, STUDENT_KEY, TUNED_KEY, Service
+from minirag.service import FILE_KEY, OPENAI_ADDRESS, ROLE_KEYS, ROLES, Service
 
 OFFLINE = "offline"
 """Name of the embedded server in the log and in `run.json`; its port changes."""
 
 
-def address_of(options: Mapping[str, Any]) -> str:
-    """Return the address of the main service."""
-    return str(options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS)
+def address_of(options: Mapping[str, Any], role: str = "") -> str:
+    """Return the address of a role's service, or of the main service: a stand-in for that of the embedded server."""
+    main = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
+    if "offline" in options:
+        main = "http://127.0.0.1/v1"
+    student = options.get("student_base_url", main) if role == "tuned" else main
+    return str(options.get(f"{role}_base_url", student)).rstrip("/")
 
 
-def connect(options: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool) -> Service:
-    """Return the main service of a command, the embedded server if `offline`; `stack` closes it."""
-    if offline:
-        service: Service = Embedded(folder / "offline")
-    else:
-        service = Service(options.get("base_url"), say=say, insecure_http="insecure_http" in options)
-    say(f"service: {service.address}{' (embedded)' if offline else ''}")
-    return stack.enter_context(service)
+def connect(
+    options: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool, roles: Sequence[str] = ROLES[:4]
+) -> tuple[Service, dict[str, Service]]:
+    """Return the main service of a command's `roles` and, by role, the services of their own; `stack` closes them.
 
-
-def service_of(model: str, options: Mapping[str, Any], stack: ExitStack) -> Service | None:
-    """Return the service of the `student` or the `tuned` model alone, with its own key; None if no option names one."""
-    if f"{model}_base_url" not in options:
-        return None
-    key = os.environ.get(STUDENT_KEY if model == "student" else TUNED_KEY) or "none"
-    service = Service(options[f"{model}_base_url"], key, say=say, insecure_http="insecure_http" in options)
-    say(f"service of the {model} model: {service.address}")
-    return stack.enter_context(service)
+    `OPENAI_API_KEY` goes to the main service only, and not there if ./minirag.toml names it: a stranger's file must
+    not get it. Roles at one address with one key share a service. Raises InputError for OpenAI without a key.
+    """
+    shared: dict[str, Any] = {"say": say, "insecure_http": "insecure_http" in options}
+    own = [role for role in ROLES if f"{role}_base_url" in options and role in {*roles, "tuned"}]
+    places: dict[tuple[str, str], Service] = {}
+    services: dict[str, Service] = {}
+    main: Service | None = None
+    if offline or not set(roles) <= set(own):
+        if offline:
+            main = Embedded(folder / "offline")
+        elif "base_url" in options.get("from_file", ()):
+            main = Service(options["base_url"], os.environ.get(FILE_KEY) or "none", **shared)
+        else:
+            main = Service(options.get("base_url"), **shared)
+        say(f"service: {main.address}{' (embedded)' if offline else ''}")
+        places[main.address, ""] = stack.enter_context(main)
+    for role in own:
+        key = os.environ.get(ROLE_KEYS[role], "")
+        service = Service(options[f"{role}_base_url"], key or "none", **shared)
+        if service.address == OPENAI_ADDRESS and not key and (service.address, "") not in places:
+            raise InputError(f"No key for --{role} at {service.address}: set {ROLE_KEYS[role]}.")
+        services[role] = places.setdefault((service.address, key), stack.enter_context(service))
+        say(f"service of the {role} model: {service.address}")
+    main = main or services[roles[0]]
+    return main, {role: service for role, service in services.items() if service is not main}
 
 
 def store_builder(

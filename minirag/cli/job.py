@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.connect import OFFLINE, connect, service_of
+from minirag.cli.connect import OFFLINE, connect
 from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
@@ -25,7 +25,8 @@ def main(options: Mapping[str, Any]) -> int:
         if (address := facts.get("student_service")) and "student_base_url" not in options:
             raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
         offline = facts["service"] == OFFLINE or "offline" in options
-        service = service_of("student", options, stack) or connect(options, stack, folder, offline=offline)
+        main, own = connect(options, stack, folder, offline=offline, roles=("student",))
+        service = own.get("student", main)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
         # the last state in the log of the job at this service that was created or polled last
         states = [

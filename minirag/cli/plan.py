@@ -12,14 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
-from minirag.cli.settings import check_pages, check_settings, settings_of
+from minirag.cli.settings import check_pages, check_settings, date_warnings, settings_of
 from minirag.cli.terminal import number, say, show, show_json, table
 from minirag.corpus import Settings
-from minirag.costs import Line, Prices, bill, dollars, load_prices, shutdown_warnings, total, training_cost
+from minirag.costs import Line, Prices, bill, dollars, load_prices, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import Pages, load
 from minirag.pipeline import Run
-from minirag.service import OPENAI_ADDRESS
 from minirag.statistics.power import plan_detectable
 from minirag.training import FEWEST_EXAMPLES, default_epochs
 
@@ -35,24 +34,22 @@ def main(options: Mapping[str, Any]) -> int:
     """Rehearse the run and print what it would take; nothing is sent, but documents may be downloaded."""
     settings, offline = settings_of(options, options.get("out", Path()))
     check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
-    address = "http://127.0.0.1/v1" if offline else address_of(options)
+    if offline:
+        options = {**options, "offline": True}
     prices, pages = load_prices(settings.prices), load(*settings.documents)
     check_pages(settings, pages)
     bills: dict[str, list[Line]] = {}
     facts: dict[str, dict[str, Any]] = {}
     for name, length in LENGTHS.items():
-        service = Rehearsal(address, length, settings.tokenizer)
+        service = Rehearsal(address_of(options), length, settings.tokenizer)
         bills[name], facts[name] = _rehearse(settings, prices, service, pages, batched="batch" in options)
     usd = _low_expected_high([total(lines) for lines in bills.values()])
     if options.get("json"):
         show_json({"bills": bills, **facts["usual"], "total_usd": usd})
     else:
         show("\n".join([_table(bills, usd), *_lines(facts["usual"])]))
-    if address == OPENAI_ADDRESS:
-        trained = None if settings.tuned else settings.student
-        models = [settings.teacher, settings.student, settings.judge, *([settings.tuned] if settings.tuned else [])]
-        for warning in shutdown_warnings(prices, models, date.today(), base=trained):
-            say(f"warning: {warning}")
+    for warning in date_warnings(settings, prices, options, date.today()):
+        say(f"warning: {warning}")
     return 0
 
 
@@ -60,9 +57,8 @@ def _rehearse(
     settings: Settings, prices: Prices, service: Rehearsal, pages: Pages, *, batched: bool
 ) -> tuple[list[Line], dict[str, Any]]:
     """Take a run through all its steps with an inventing service; return its bill and the other facts of a plan."""
-    tuned_service = service if settings.tuned is not None else None
     with TemporaryDirectory(prefix="minirag-plan-") as folder:
-        run = Run(Path(folder), settings, service, tuned_service=tuned_service, workers=1, prices=prices, sync=False)
+        run = Run(Path(folder), settings, service, workers=1, prices=prices, sync=False)
         run.corpus.pages = pages
         run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
         with run.log:

@@ -12,6 +12,7 @@ from typing import Any
 from minirag.batch import Batches
 from minirag.cli.connect import connect
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
+from minirag.costs import Budget, load_prices
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, Unfinished
 from minirag.message_log import MessageLog, write_jsonl
@@ -29,8 +30,9 @@ def main(options: Mapping[str, Any]) -> int:
     rows = read_rows(path)
     metrics = options.get("metrics", ("faithfulness", "answer_relevancy"))
     is_offline = "offline" in options
-    for role in ("judge", "embedding"):
-        if role not in options and not is_offline and (role == "judge" or "answer_relevancy" in metrics):
+    roles = ("judge", "embedding") if "answer_relevancy" in metrics else ("judge",)
+    for role in roles:
+        if role not in options and not is_offline:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
     folder = options.get("out", Path(f"{path.name}-scores"))
     if (folder / "scores.jsonl").resolve() == path.resolve():
@@ -38,15 +40,26 @@ def main(options: Mapping[str, Any]) -> int:
     progress = Progress()
     with ExitStack() as stack:
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        service = connect(options, stack, folder, offline=is_offline)
+        service, services = connect(options, stack, folder, offline=is_offline, roles=roles)
+        if "max_cost" in options:
+            prices, tokenizer = load_prices(options.get("prices")), options.get("tokenizer")
+            budget = Budget(options["max_cost"], prices, log, tokenizer)
+            for used in {service, *services.values()}:
+                used.gates.append(budget)
         judge = ChatModel(
             options.get("judge", "offline-judge"),
             temperature=options.get("temperature", 0.0),
             tokenizer=options.get("tokenizer"),
+            options=dict(options.get("judge_option", ())),
             log=log,
-            service=service,
+            service=services.get("judge", service),
         )
-        embed = EmbeddingModel(options.get("embedding", "offline-embedding"), log=log, service=service)
+        embed = EmbeddingModel(
+            options.get("embedding", "offline-embedding"),
+            options=dict(options.get("embedding_option", ())),
+            log=log,
+            service=services.get("embedding", service),
+        )
 
         def scored() -> Scores:
             return evaluate(

@@ -11,16 +11,16 @@ from typing import Any
 
 from minirag.batch import Batches
 from minirag.cli.check import training_table
-from minirag.cli.connect import connect, service_of, store_builder
+from minirag.cli.connect import connect, store_builder
 from minirag.cli.review import review
-from minirag.cli.settings import changes, check_pages, check_settings, recorded_facts, settings_of
+from minirag.cli.settings import changes, check_pages, check_settings, date_warnings, recorded_facts, settings_of
 from minirag.cli.terminal import Progress, say, show, show_json
-from minirag.costs import Budget, load_prices, shutdown_warnings
+from minirag.costs import Budget, load_prices
 from minirag.errors import InputError, MiniragError, Unfinished
 from minirag.message_log import MessageLog, write_json
 from minirag.pipeline import Run
 from minirag.report import FILES, write_tables
-from minirag.service import OPENAI_ADDRESS
+from minirag.service import ROLES
 
 STEPS: Mapping[str, Callable[[Run], Any]] = {
     "questions": lambda run: run.corpus.questions,
@@ -55,10 +55,8 @@ def main(options: Mapping[str, Any]) -> int:
         _compare_with_last(run, is_resumed=not options.get("documents"))
         # 2. run.json, so that this run can be resumed.
         _record(run)
-        if run.trainer.address == OPENAI_ADDRESS and run.settings.tuned is None:  # the known dates are OpenAI's
-            student = run.settings.student
-            for warning in shutdown_warnings(run.prices, [student], date.today(), base=student):
-                say(f"warning: {warning}")
+        for warning in date_warnings(run.settings, run.prices, options, date.today()):
+            say(f"warning: {warning}")
         # 3. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
         if "review" in options:
@@ -100,12 +98,12 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
     prices, budget = load_prices(settings.prices), None
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
+    service, services = connect(options, stack, folder, offline=offline)
     run = Run(
         folder,
         settings,
-        connect(options, stack, folder, offline=offline),
-        student_service=service_of("student", options, stack),
-        tuned_service=service_of("tuned", options, stack),
+        service,
+        services,
         build_store=store_builder(options, stack, recorded=recorded_store, ef_search=settings.ef_search),
         workers=workers,
         prices=prices,
@@ -134,7 +132,7 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
     except InputError:
         return  # there was no run, or none to compare with
     now = json.loads(json.dumps(run.facts()))  # lists in place of tuples, as in the file
-    names = {"service": "--base-url", "student_service": "--student-base-url", "tuned_service": "--tuned-base-url"}
+    names = {"service": "--base-url", **{f"{role}_service": f"--{role}-base-url" for role in ROLES}}
     for name, flag in names.items():
         address = before.get(name)
         if is_resumed and address is not None and now[name] != address:

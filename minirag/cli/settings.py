@@ -7,22 +7,25 @@ services are never taken from a folder: they must be given again.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from minirag import prompts
-from minirag.cli.connect import OFFLINE
+from minirag.cli.connect import OFFLINE, address_of
 from minirag.corpus import Settings
-from minirag.costs import OLDER_TABLES
+from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
 from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.replies import reply_tokens
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions, split_pages
+from minirag.service import OPENAI_ADDRESS, ROLES
 from minirag.text import for_model
 
-ROLES = ("teacher", "student", "judge", "embedding")
+MODELS = ROLES[:4]
+"""The roles that a run cannot do without."""
 
 
 def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
@@ -40,7 +43,7 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
         recorded = {name: value for name, value in facts["settings"].items() if name in names}
         settings = {**recorded, **settings, "documents": recorded["documents"]}
         is_offline = is_offline or facts["service"] == OFFLINE
-    for role in ROLES:
+    for role in MODELS:
         if is_offline:
             settings.setdefault(role, f"offline-{role}")
         elif role not in settings:
@@ -48,6 +51,8 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
     for name in ("documents", "metrics"):  # lists in JSON and on the command line
         if name in settings:
             settings[name] = tuple(settings[name])
+    given = {role: dict(options[f"{role}_option"]) for role in ROLES if f"{role}_option" in options}
+    settings["options"] = {**settings.get("options", {}), **given}
     settings["ef_search"] = settings.get("ef_search") or None  # 0 asks for the exact search
     return Settings(**settings), is_offline
 
@@ -57,7 +62,7 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         facts: dict[str, Any] = json.loads(path.read_bytes())
-        missing = {"documents", *ROLES} - facts["settings"].keys()
+        missing = {"documents", *MODELS} - facts["settings"].keys()
         if missing or "service" not in facts or not isinstance(facts["settings"]["documents"], list):
             raise ValueError("it is not complete")
     except FileNotFoundError:
@@ -84,7 +89,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 lines.append(f"{name} {json.dumps(old_values[name])} → {json.dumps(values[name])}")
             else:
                 lines.append(f"{group.replace('_', ' ')[:-1]} {Path(name).name} changed")
-    for name in ("service", "student_service", "tuned_service", "minirag", "prompt_texts"):
+    for name in ("service", *(f"{role}_service" for role in ROLES), "minirag", "prompt_texts"):
         if name in before and before[name] != now.get(name):
             lines.append("the prompts changed" if name == "prompt_texts" else f"{name} {before[name]} → {now[name]}")
     return lines
@@ -117,6 +122,14 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
                 window.require(prompts.draft(text, [], system), settings.reply_tokens)
     judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
     judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
+
+
+def date_warnings(settings: Settings, prices: Prices, options: Mapping[str, Any], today: date) -> list[str]:
+    """Return a sentence for each role's model at OpenAI, whose dates are known, that goes off soon or is off."""
+    models = {role: getattr(settings, role) for role in ROLES}
+    at_openai = [role for role in ROLES if models[role] and address_of(options, role) == OPENAI_ADDRESS]
+    base = settings.student if "student" in at_openai and settings.tuned is None else None
+    return shutdown_warnings(prices, [models[role] for role in at_openai], today, base)
 
 
 def check_pages(settings: Settings, pages: Sequence[Page]) -> None:

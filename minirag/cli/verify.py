@@ -22,6 +22,7 @@ from minirag.curation import DECISIONS
 from minirag.errors import InputError, MiniragError
 from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
 from minirag.pipeline import Run
+from minirag.service import ROLES
 from minirag.statistics import LABELS_FILE
 from minirag.testing import Replay
 from minirag.vector_store import VectorStore
@@ -87,11 +88,10 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
             if (folder / name).exists():
                 (temporary / name).symlink_to((folder / name).resolve())
         log = MessageLog(temporary / "messages.jsonl")
-        names = ("student_service", "tuned_service")
-        student, tuned = (Replay(log, facts[name]) if facts.get(name) else None for name in names)
+        services = {role: Replay(log, name) for role in ROLES if (name := facts.get(f"{role}_service"))}
         prices = load_prices(options.get("prices") or settings.prices)
         service = Replay(log, facts["service"])
-        run = Run(temporary, settings, service, student, tuned, build_store=build_store, prices=prices)
+        run = Run(temporary, settings, service, services, build_store=build_store, prices=prices)
         step = "the index"
         try:
             for name, digest in run.corpus.pages.sha256.items():

@@ -247,21 +247,24 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
         assert main(["collect", *finetune[1:]]) == 0
         before = (tmp_path / "out" / "run.json").read_bytes()
         assert main([*finetune, "--cancel", "--epochs", "7"]) == 2
+        assert "--cancel does not use --" in capsys.readouterr().err
+        cancel = ["finetune", "--base-url", server.base_url, "--out", str(tmp_path / "out"), "--cancel"]
+        assert main(cancel) == 2
         assert "knows of no job" in capsys.readouterr().err
         assert (tmp_path / "out" / "run.json").read_bytes() == before
         with MessageLog(tmp_path / "out" / "messages.jsonl") as log, Service(server.base_url, "k") as service:
             job = FineTuningJob.create(
                 tmp_path / "out" / "training.jsonl", base="offline-student", seed=0, log=log, service=service
             )
-        assert main([*finetune, "--cancel", "--json"]) == 0
+        assert main([*cancel, "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
         assert "cancellation" in told["events"][-1]["message"]
         assert main(finetune) == 0  # a cancelled job is not taken up again: a new one is started
-        assert main([*finetune, "--status"]) == 0
+        assert main([*cancel[:-1], "--status"]) == 0
         assert "The job has successfully completed" in (out := capsys.readouterr().out)
         assert all(len(line) < 80 for line in out.splitlines() if line.startswith("20"))
-        assert main([*finetune, "--cancel"]) == 2
+        assert main(cancel) == 2
         assert 'already has status "succeeded"' in capsys.readouterr().err
 
 
