@@ -7,6 +7,7 @@ from pathlib import Path
 
 from minirag.message_log import write_atomically
 from minirag.report import sections
+from minirag.report.losses import worst_losses
 from minirag.report.markup import document
 from minirag.report.questions import questions
 from minirag.report.results import Results, read_losses
@@ -24,8 +25,9 @@ def report_html(results: Results) -> str:
     """Return the report as one HTML document; the same results give the same bytes."""
     parts = [
         verdict(results),
-        sections.every_question(results),
+        worst_losses(results),
         questions(results),
+        sections.every_question(results),
         sections.costs(results),
         sections.training(results),
         sections.noise(results),

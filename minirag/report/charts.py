@@ -1,12 +1,12 @@
 """The report's charts, from plain numbers to one SVG: differences, scores question by question, and losses.
 
-If there is nothing to draw, a chart is a sentence that says why.
+Where there is nothing to draw, or all values are equal, a chart is a sentence instead.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirag.report.markup import interval, number, tag
+from minirag.report.markup import interval, number
 from minirag.report.svg import (
     LINE,
     WIDTH,
@@ -34,7 +34,9 @@ def differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     values = {name: [row[key] for key in ("difference", "low", "high")] for name, row in rows.items()}
     numbers = [value for triple in values.values() for value in triple if value is not None]
     if not numbers:
-        return tag("p", "Nothing was scored.")
+        return "Nothing was scored."
+    if not any(numbers):
+        return "The same in every question."
     x = Scale(min(0.0, *numbers), max(0.0, *numbers), 66, WIDTH - 164)
     bottom = ROW * len(rows) + 4
     marks, descriptions = [*x_axis(x, 2, bottom), line(x(0), 2, x(0), bottom, "zero")], []
@@ -62,12 +64,12 @@ def paired(
     """
     pairs = [(id, one, two) for id, one in first.items() if one is not None and (two := second[id]) is not None]
     if not pairs:
-        return tag("p", f"None of {len(first)} questions is scored in both." if first else "There is no question.")
+        return f"None of {len(first)} questions is scored in both." if first else "There is no question."
     pairs.sort(key=lambda pair: (pair[2] - pair[1], pair[2], pair[0]))
     better, worse = (sum(sign * (two - one) > 0 for _, one, two in pairs) for sign in (1, -1))
     unscored = f", {len(first) - len(pairs)} unscored" if len(pairs) < len(first) else ""
     if not better and not worse:
-        return tag("p", f"{len(pairs)} questions, each with the same score in both{unscored}.")
+        return f"{len(pairs)} questions, each with the same score in both{unscored}."
     counts = f"{better} better, {len(pairs) - better - worse} the same, {worse} worse{unscored}"
     left, top, bottom = 34, 28, 178
     x, y = Scale(0, len(pairs), left + 2, WIDTH - 6), Scale(0, 1, bottom, top)
@@ -102,7 +104,7 @@ def loss_curve(title: str, losses: Mapping[str, Sequence[tuple[int, float]]]) ->
     """
     points = [point for each in losses.values() for point in each]
     if not points:
-        return tag("p", "The service reported no losses.")
+        return "The service reported no losses."
     top, bottom, left = 28, 180, 50
     x = Scale(min(step for step, _ in points), max(step for step, _ in points), left, WIDTH - 10)
     y = Scale(0, max(loss for _, loss in points) or 1, bottom, top)

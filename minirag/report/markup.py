@@ -117,10 +117,10 @@ def money(usd: float | None) -> str:
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """Return a complete HTML page; its policy lets a browser apply this style sheet and load, run or send nothing."""
-    style = Path(__file__).with_name("style.css").read_text("utf-8")
-    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{style_hash}'; base-uri 'none'; form-action 'none'"
+    """Return a complete HTML page; its policy allows this style sheet and script, and nothing else."""
+    style, script = (Path(__file__).with_name(name).read_text("utf-8") for name in ("style.css", "search.js"))
+    allowed = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -130,7 +130,12 @@ def document(title: str, parts: Iterable[str]) -> str:
         tag("style", style),
     )
     main = tag("main", "\n", tag("h1", text(title)), "\n", "\n".join(filter(None, parts)), "\n")
-    return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head, tag('body', main, tag('script', script)), lang='en')}\n"
+
+
+def _hash(source: str) -> str:
+    """Return how a policy names a style sheet or script by its content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
 def provenance(facts: Mapping[str, Any]) -> dict[str, str]:

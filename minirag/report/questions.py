@@ -16,15 +16,14 @@ def questions(results: Results) -> str:
     if not results.questions:
         return section("Questions", tag("p", "There is no question."))
     columns = _cells(results, results.questions[0])
-    head = "".join(tag("th", text(column), scope="col", class_="n") for column in columns)
+    head = "".join(tag("th", text(column), scope="col", class_="n", data_column=i) for i, column in enumerate(columns))
     ordered = sorted(results.questions, key=lambda question: _order(results, question))
     explained = "Scores of base → tuned, with the difference: the largest loss first, unscored questions last."
     note = tag("p", explained, class_="soft") if results.against else ""
     caption = tag("caption", "Questions", class_="unseen")
     top = tag("thead", tag("tr", tag("th", "question", scope="col"), head))
-    return section(
-        "Questions", note, tag("table", caption, top, *(_row(results, q) for q in ordered), class_="questions")
-    )
+    rows = tag("table", caption, top, *(_row(results, question) for question in ordered), class_="questions")
+    return section("Questions", note, tag("p", id="search"), rows)
 
 
 def _order(results: Results, question: Question) -> tuple[bool, float]:

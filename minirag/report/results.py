@@ -67,10 +67,10 @@ class Results:
             rows.setdefault((row.arm, row.question_id), []).append(row)
         return rows
 
-    def difference(self, question_id: str, metric: str) -> float | None:
-        """Return tuned − base of one question, None if one of them is unscored."""
-        base, tuned = (self.values.get((arm, metric), {}).get(question_id) for arm in ("base", "tuned"))
-        return None if base is None or tuned is None else tuned - base
+    def difference(self, question_id: str, metric: str, arm: str = "base") -> float | None:
+        """Return the tuned model's score of one question minus that of `arm`, None if one of them is unscored."""
+        other, tuned = (self.values.get((name, metric), {}).get(question_id) for name in (arm, "tuned"))
+        return None if other is None or tuned is None else tuned - other
 
 
 def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from minirag.chunker import Chunk
-from minirag.report.charts import loss_curve, paired
+from minirag.report.charts import loss_curve
 from minirag.report.markup import bullets, figures, money, provenance, section, spaced, table, tag, text
 from minirag.report.results import Results
+from minirag.report.verdict import most_moved, scores_chart
 
 CAUTION = {
     "warnings": "The models",
@@ -20,18 +21,15 @@ TOKENS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens", "
 
 
 def every_question(results: Results) -> str:
-    """Return a chart of each metric against each arm, every question as a stick."""
-    charts = []
-    for metric in results.metrics:
-        for arm in results.against:
-            if arm != "control":
-                title = f"{spaced(metric)}: {arm} and tuned"
-                first, second = results.values[arm, metric], results.values["tuned", metric]
-                charts.append((title, paired(title, first, second, (arm, "tuned"))))
+    """Return the charts of every question's scores that do not stand on top; those of equal scores as sentences."""
+    pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
+    charts = [scores_chart(results, *pair) for pair in pairs if pair != most_moved(results)]
+    drawn = [(title, chart) for title, chart in charts if chart.startswith("<svg")]
+    sentences = [tag("p", f"{text(title)}: {chart}") for title, chart in charts if not chart.startswith("<svg")]
     if not charts:
         return ""
     explained = tag("p", "Each stick is a question, from one model's score to the other's.", class_="soft")
-    return section("Every question", explained, figures(charts))
+    return section("Every question", explained if drawn else "", figures(drawn) if drawn else "", *sentences)
 
 
 def costs(results: Results) -> str:

@@ -1,62 +1,80 @@
-"""The card on top, which answers the report's question, and below it the differences and means it stands on."""
+"""The top of the report: one sentence that answers its question, the card with the numbers, and two pictures."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from minirag.report.charts import differences
-from minirag.report.markup import bullets, figures, interval, money, number, spaced, table, tag, text
+from minirag.report.charts import differences, paired
+from minirag.report.markup import figures, interval, money, number, spaced, table, tag, text
 from minirag.report.results import Results
 from minirag.statistics.power import comparisons
+from minirag.text import counted
 
-DESCRIBED = {"teacher": "teacher", "base": "untrained model", "control": "untrained model with a better prompt"}
+DESCRIBED = {"teacher": "the teacher", "base": "the untrained model", "control": "untrained, with a better prompt"}
 
 
 def verdict(results: Results) -> str:
-    """Return the card, a chart of differences for each metric, and the table of means."""
+    """Return the answer, the card, the intervals beside the scores of the metric that moved most, and the means."""
+    comparison = results.comparison
+    answer = tag("p", text(comparison.get("answer") or comparison["verdict"]), class_="answer")
     settings = results.facts["settings"]
     models = ", ".join(f"{role} {text(settings[role])}" for role in ("teacher", "student", "judge"))
-    parts = [_against(results, arm) for arm in results.against]
-    if not parts:
-        parts = [tag("p", tag("strong", text(results.comparison["verdict"])))]
-    kind = f"verdict {_colour(results)}".strip()
-    card = tag("div", *parts, _costs(results.costs), tag("p", models, class_="soft"), class_=kind)
-    charts = []
-    for metric in results.metrics if results.against else ():
-        rows = {arm: row for name, arm, row in comparisons(results.comparison) if name == metric}
-        title = f"{spaced(metric)}: tuned minus …"
-        charts.append((title, differences(title, {arm: rows[arm] for arm in results.against})))
-    return card + (figures(charts) if charts else "") + _means(results)
+    card = tag("div", _numbers(results), _costs(results.costs), tag("p", models, class_="soft"), class_="verdict")
+    return answer + card + _pictures(results) + _means(results)
 
 
-def _colour(results: Results) -> str:
-    """Return `worse` if any metric is worse than in another arm, `better` if all metrics are better than untrained."""
-    rows = [row for row in comparisons(results.comparison) if row[0] != "ragas_score"] if results.against else []
-    if any(one["verdict"] == "worse" for _, _, one in rows):
-        return "worse"
-    untrained = [one["verdict"] for _, arm, one in rows if arm == "base"]
-    return "better" if untrained and set(untrained) == {"better"} else ""
+def _numbers(results: Results) -> str:
+    """Return the table of verdicts: a row a metric, a column for each arm that the tuned model is compared with."""
+    if not results.against:
+        return ""
+    cells = {(metric, arm): _cell(row) for metric, arm, row in comparisons(results.comparison)}
+    metrics = [*results.metrics, *(["ragas_score"] if len(results.metrics) > 1 else [])]
+    rows = [[text(spaced(metric)), *(cells[metric, arm] for arm in results.against)] for metric in metrics]
+    head = ["the tuned model against", *(DESCRIBED[arm] for arm in results.against)]
+    return table("Differences with 95 % intervals", head, rows, len(head))
 
 
-def _against(results: Results, arm: str) -> str:
-    """Return the comparison with one arm: a line for each metric, and one for all metrics together."""
-    rows = [(metric, row) for metric, other, row in comparisons(results.comparison) if other == arm]
-    shown = rows[:1] if len(results.metrics) == 1 else rows
-    return tag("h2", f"The tuned model against the {DESCRIBED[arm]}") + bullets(_line(*row) for row in shown)
-
-
-def _line(metric: str, row: Mapping[str, Any]) -> str:
-    why = f" ({text(row['why'])})" if row["why"] else ""
-    start = f"{text(spaced(metric))} {tag('strong', text(row['verdict']))}{why}"
+def _cell(row: Mapping[str, Any]) -> str:
+    """Return a verdict with its difference and interval, the number of pairs, and the reason behind it."""
+    outcome = tag("strong", text(row["verdict"]), class_={"better": "yes", "worse": "no"}.get(row["verdict"]))
+    notes = tag("small", text(f" {counted(row['n'], 'pair')}" + (f": {row['why']}" if row["why"] else "")))
     if row["difference"] is None:
-        return start
-    detectable = f", detectable difference {number(row['detectable'])}" if row["detectable"] else ""
-    estimate = f"{number(row['difference'], '+')} {interval(row['low'], row['high'])}"
-    return f"{start}: {estimate}, {row['n']:,} questions{detectable}"
+        return outcome + notes
+    return f"{outcome} {number(row['difference'], '+')} {interval(row['low'], row['high'])}{notes}"
 
 
 def _costs(costs: Mapping[str, Any]) -> str:
     each = ", ".join(f"{arm} {money(usd)}" for arm, usd in costs["usd_per_question"].items())
     return tag("p", f"One answer costs: {each}. " if each else "", text(costs["payback"]))
+
+
+def _pictures(results: Results) -> str:
+    """Return the intervals of each metric, and every question's scores in the metric that moved most."""
+    if not results.against:
+        return ""
+    rows = {(metric, arm): row for metric, arm, row in comparisons(results.comparison)}
+    intervals = []
+    for metric in results.metrics:
+        title = f"{spaced(metric)}: tuned minus …"
+        chart = differences(title, {arm: rows[metric, arm] for arm in results.against})
+        intervals.append(tag("figure", tag("figcaption", text(title)), chart))
+    moved = most_moved(results)
+    if moved is None:
+        return tag("div", *intervals, class_="charts")
+    title, chart = scores_chart(results, *moved)
+    return tag("div", tag("div", *intervals), figures([(title, chart)]), class_="charts")
+
+
+def most_moved(results: Results) -> tuple[str, str] | None:
+    """Return the metric in which the tuned model differs most from the untrained one, and "base"; None if in none."""
+    sizes = {metric: abs(results.comparison["metrics"][metric]["difference"] or 0) for metric in results.metrics}
+    metric = max(sizes, key=lambda name: sizes[name], default=None)
+    return (metric, "base") if metric and "base" in results.against and sizes[metric] else None
+
+
+def scores_chart(results: Results, metric: str, arm: str) -> tuple[str, str]:
+    """Return the title and the chart of every question's scores in one arm and in the tuned model."""
+    title = f"{spaced(metric)}: {arm} and tuned"
+    return title, paired(title, results.values[arm, metric], results.values["tuned", metric], (arm, "tuned"))
 
 
 def _means(results: Results) -> str:

@@ -80,6 +80,21 @@ def test_a_reader_unfolds_a_question_by_keyboard_and_follows_its_passage(browser
         assert opened.page.locator("blockquote:target").is_visible()
 
 
+def test_a_reader_searches_and_sorts_the_questions(browser: Browser) -> None:
+    with browser.open(
+        report_html(made(["Why did fares rise?", "How many people travel?", "Zones: which are new?"]))
+    ) as opened:
+        shown = opened.page.locator(".questions tbody:visible th")
+        everything = shown.all_inner_texts()
+        opened.page.get_by_label("Search questions and answers").fill("FARES")
+        assert shown.all_inner_texts() == ["Why did fares rise?"]
+        opened.page.get_by_label("Search questions and answers").fill("")
+        for direction in (1, -1):
+            opened.page.get_by_role("button", name="question").click()
+            assert shown.all_inner_texts() == sorted(everything)[::direction]
+        opened.clean()
+
+
 def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> None:
     pair = {"difference": 0.1, "low": 0.05, "high": 0.15, "verdict": "no meaningful difference"}
     values = {f"q{i}": i / 20 for i in range(20)}

@@ -83,8 +83,8 @@ def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw() 
     scores = [0.5, 0.25, 0.5, 0.5, 0.5, 1.0]
     assert heights == pytest.approx([178 - 150 * score for score in scores])
     assert "1 better, 1 the same, 1 worse, 1 unscored" in drawn
-    assert paired("p", {"q": None}, {"q": 1.0}, ARMS) == "<p>None of 1 questions is scored in both.</p>"
-    assert paired("p", {}, {}, ARMS) == "<p>There is no question.</p>"
+    assert paired("p", {"q": None}, {"q": 1.0}, ARMS) == "None of 1 questions is scored in both."
+    assert paired("p", {}, {}, ARMS) == "There is no question."
 
 
 def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark() -> None:
@@ -96,10 +96,11 @@ def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark
     (zero,) = (float(one.attrib["x1"]) for one in lines if one.attrib["class"] == "zero")
     assert places[1] < ends[1][1] < zero < ends[0][0] < places[0]
     assert "arm 0: +0.200 [+0.100, +0.300], better" in DRAWN["differences"]
-    assert differences("d", rows((None, None, None, "cannot tell"))) == "<p>Nothing was scored.</p>"
+    assert differences("d", rows((0.0, 0.0, 0.0, "cannot tell"))) == "The same in every question."
+    assert differences("d", rows((None, None, None, "cannot tell"))) == "Nothing was scored."
 
 
 def test_a_loss_curve_has_every_point_in_the_order_of_steps() -> None:
     drawn = loss_curve("l", {"training": [(2, 1.0), (1, 2.0)], "validation": [(2, 1.5)]})
     assert tooltips(drawn) == ["training, step 1: 2.0000", "training, step 2: 1.0000", "validation, step 2: 1.5000"]
-    assert loss_curve("l", {"training": [], "validation": []}) == "<p>The service reported no losses.</p>"
+    assert loss_curve("l", {"training": [], "validation": []}) == "The service reported no losses."
