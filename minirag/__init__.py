@@ -9,60 +9,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers read: the names below, which cannot be seen there
-    from minirag.chunker import Chunk as Chunk
-    from minirag.chunker import chunk as chunk
+    from minirag.chunker import Chunk as Chunk, chunk as chunk
     from minirag.curation import write_training_file as write_training_file
-    from minirag.documents import Page as Page
-    from minirag.documents import load as load
+    from minirag.documents import Page as Page, load as load
     from minirag.embeddings import EmbeddingModel as EmbeddingModel
     from minirag.errors import MiniragError as MiniragError
     from minirag.finetune import FineTuningJob as FineTuningJob
-    from minirag.message_log import Exchange as Exchange
-    from minirag.message_log import MessageLog as MessageLog
+    from minirag.message_log import Exchange as Exchange, MessageLog as MessageLog
     from minirag.metrics.answer_relevancy import answer_relevancy as answer_relevancy
-    from minirag.metrics.comparison import Comparison as Comparison
-    from minirag.metrics.comparison import compare as compare
-    from minirag.metrics.context_precision import context_precision as context_precision
-    from minirag.metrics.context_recall import context_recall as context_recall
-    from minirag.metrics.context_relevancy import context_relevancy as context_relevancy
+    from minirag.metrics.comparison import Comparison as Comparison, compare as compare
+    from minirag.metrics.context import (
+        context_precision as context_precision,
+        context_recall as context_recall,
+        context_relevancy as context_relevancy,
+    )
     from minirag.metrics.evaluation import evaluate as evaluate
     from minirag.metrics.faithfulness import faithfulness as faithfulness
     from minirag.metrics.score import Score as Score
     from minirag.models import ChatModel as ChatModel
     from minirag.pipeline import Run as Run
-    from minirag.query import Answer as Answer
-    from minirag.query import QueryEngine as QueryEngine
+    from minirag.query import Answer as Answer, QueryEngine as QueryEngine
     from minirag.vector_store import VectorStore as VectorStore
 
 VERSION = "0.2.0"
 
-_MODULES = {
-    "Answer": "query",
-    "ChatModel": "models",
-    "Chunk": "chunker",
-    "Comparison": "metrics.comparison",
-    "EmbeddingModel": "embeddings",
-    "Exchange": "message_log",
-    "FineTuningJob": "finetune",
-    "MessageLog": "message_log",
-    "MiniragError": "errors",
-    "Page": "documents",
-    "QueryEngine": "query",
-    "Run": "pipeline",
-    "Score": "metrics.score",
-    "VectorStore": "vector_store",
-    "answer_relevancy": "metrics.answer_relevancy",
-    "chunk": "chunker",
-    "compare": "metrics.comparison",
-    "context_precision": "metrics.context_precision",
-    "context_recall": "metrics.context_recall",
-    "context_relevancy": "metrics.context_relevancy",
-    "evaluate": "metrics.evaluation",
-    "faithfulness": "metrics.faithfulness",
-    "load": "documents",
-    "write_training_file": "curation",
+_NAMES = {
+    "chunker": "Chunk chunk",
+    "curation": "write_training_file",
+    "documents": "Page load",
+    "embeddings": "EmbeddingModel",
+    "errors": "MiniragError",
+    "finetune": "FineTuningJob",
+    "message_log": "Exchange MessageLog",
+    "metrics.answer_relevancy": "answer_relevancy",
+    "metrics.comparison": "Comparison compare",
+    "metrics.context": "context_precision context_recall context_relevancy",
+    "metrics.evaluation": "evaluate",
+    "metrics.faithfulness": "faithfulness",
+    "metrics.score": "Score",
+    "models": "ChatModel",
+    "pipeline": "Run",
+    "query": "Answer QueryEngine",
+    "vector_store": "VectorStore",
 }
-"""The public names and their modules, none of which has a public name itself: `minirag.compare` is the function."""
+"""The modules and their public names, none of which a module has itself: `minirag.compare` is the function."""
+_MODULES = dict(sorted((name, module) for module, names in _NAMES.items() for name in names.split()))
 __all__ = list(_MODULES)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.metrics.replies import NotJSON, json_object, list_at
+from minirag.metrics.judge import json_object, list_at
 from minirag.models import Chat, Embedder
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
@@ -228,7 +228,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
     try:
         exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
         texts = list_at(json_object(exchange.text), "questions")
-    except (NotJSON, ServiceError) as error:
+    except (ValueError, ServiceError) as error:
         if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
             raise
         faults.append(str(error))

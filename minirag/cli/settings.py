@@ -18,7 +18,7 @@ from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
 from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.metrics.evaluation import check_metrics
-from minirag.metrics.replies import reply_tokens
+from minirag.metrics.judge import reply_tokens
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES

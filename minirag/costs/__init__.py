@@ -3,18 +3,22 @@
 `rehearsal` is not imported here, because only `minirag plan` needs it.
 """
 
-from minirag.costs.billing import Line as Line
-from minirag.costs.billing import as_json as as_json
-from minirag.costs.billing import bill as bill
-from minirag.costs.billing import payback as payback
-from minirag.costs.billing import run_costs as run_costs
-from minirag.costs.billing import total as total
+from minirag.costs.billing import (
+    Line as Line,
+    as_json as as_json,
+    bill as bill,
+    payback as payback,
+    run_costs as run_costs,
+    total as total,
+)
 from minirag.costs.budget import Budget as Budget
-from minirag.costs.prices import OLDER_TABLES as OLDER_TABLES
-from minirag.costs.prices import Price as Price
-from minirag.costs.prices import Prices as Prices
-from minirag.costs.prices import dollars as dollars
-from minirag.costs.prices import load_prices as load_prices
-from minirag.costs.prices import price_of as price_of
-from minirag.costs.prices import shutdown_warnings as shutdown_warnings
-from minirag.costs.prices import training_cost as training_cost
+from minirag.costs.prices import (
+    OLDER_TABLES as OLDER_TABLES,
+    Price as Price,
+    Prices as Prices,
+    dollars as dollars,
+    load_prices as load_prices,
+    price_of as price_of,
+    shutdown_warnings as shutdown_warnings,
+    training_cost as training_cost,
+)

@@ -1,13 +1,12 @@
 """Answer relevancy: how close the questions that an answer would answer are to the one that was asked."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from minirag import prompts
-from minirag.errors import InputError
-from minirag.metrics.judge import Judge, for_one_score
-from minirag.metrics.replies import Reply, list_at
+from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat, Embedder
 
@@ -20,15 +19,14 @@ def answer_relevancy(
     contexts: Sequence[str] = (),
     *,
     judge: Chat | Judge,
-    embed: Embedder | None = None,
+    embed: Embedder,
     n: int = 3,
 ) -> Score:
     """Return the mean cosine of the question with `n` questions written from the answer alone (ragas).
 
     0 if the mean is below 0, or if all n questions are noncommittal. One call returns all n, so that the value does not
     depend on a service's support of repeated samples; one call embeds them. The judge never sees `question`; `contexts`
-    are not used. Unscored if the answer is empty. `evidence`: `{"question", "cosine", "noncommittal"}` each. Raises
-    InputError without `embed`.
+    are not used. Unscored if the answer is empty. `evidence`: `{"question", "cosine", "noncommittal"}` each.
 
     >>> from minirag.testing import ScriptedChat, TableEmbedding
     >>> written = [{"question": "Who?", "noncommittal": False}, {"question": "Where?", "noncommittal": False}]
@@ -36,8 +34,6 @@ def answer_relevancy(
     >>> answer_relevancy("Who is it?", "Ann.", judge=ScriptedChat({"questions": written}), embed=table, n=2).value
     0.5
     """
-    if embed is None:
-        raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
     judge = for_one_score(judge)
     messages, schema, reply = prompts.reverse(answer, n), prompts.REVERSE_SCHEMA, TOKENS_PER_QUESTION * (n + 1)
     try:
@@ -45,9 +41,8 @@ def answer_relevancy(
             raise Unscored("the answer is empty")
         if judge.budget.room(messages, reply, schema) < 0:
             raise Unscored("the answer does not fit the judge's window")
-        written = judge.ask(
-            messages, lambda reply: read_questions(reply, n), stage="reverse", schema=schema, max_tokens=reply
-        )
+        read = partial(read_questions, n=n)
+        written = judge.ask(messages, read, stage="reverse", schema=schema, max_tokens=reply)
     except Unscored as reason:
         return Score(None, str(reason), (), tuple(judge.exchanges))
     vectors = embed.embed([question, *(text for text, _ in written)], tags=judge.tags).astype(np.float64)
@@ -68,9 +63,8 @@ def read_questions(reply: Reply, n: int) -> list[tuple[str, bool]]:
     if len(items) != n:
         raise ValueError(f"there are {len(items)} questions where {n} were asked for")
     for item in items:
-        text, noncommittal = (
-            (item.get("question"), item.get("noncommittal")) if isinstance(item, dict) else (item, None)
-        )
+        row = item if isinstance(item, dict) else {}
+        text, noncommittal = row.get("question"), row.get("noncommittal")
         if not isinstance(text, str) or not text.strip():
             raise ValueError("a question is empty")
         if not isinstance(noncommittal, int) or noncommittal not in (0, 1):

@@ -7,9 +7,7 @@ from typing import Any
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.metrics.answer_relevancy import answer_relevancy
-from minirag.metrics.context_precision import context_precision
-from minirag.metrics.context_recall import context_recall
-from minirag.metrics.context_relevancy import context_relevancy
+from minirag.metrics.context import context_precision, context_recall, context_relevancy
 from minirag.metrics.faithfulness import faithfulness
 from minirag.metrics.judge import Judge
 from minirag.metrics.score import Score, ScoredRow, Scores
@@ -68,7 +66,7 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
     return Row(**row)
 
 
-METRICS: Mapping[str, Callable[[Row, Judge, Embedder | None], Score]] = {
+METRICS: Mapping[str, Callable[[Row, Judge, Any], Score]] = {
     "faithfulness": lambda row, judge, _: faithfulness(*row.judged, judge=judge),
     "answer_relevancy": lambda row, judge, embed: answer_relevancy(*row.judged, judge=judge, embed=embed),
     "context_relevancy": lambda row, judge, _: context_relevancy(*row.judged, judge=judge),

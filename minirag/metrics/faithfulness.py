@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, for_one_score, supported_share
-from minirag.metrics.replies import Reply, list_at
+from minirag.metrics.judge import Judge, Reply, for_one_score, list_at, supported_share
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 

@@ -1,13 +1,16 @@
-"""Adds to `models` a judge: asked within its window, read strictly, given one second chance."""
+"""Adds to `models` a judge: asked within its window, its replies read strictly, given one second chance.
 
+Nothing in a reply is guessed, completed or repaired.
+"""
+
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from minirag import prompts
 from minirag.errors import WindowTooSmall
-from minirag.metrics.replies import Reply, Verdict, json_object, read_verdicts, reply_tokens
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
@@ -15,10 +18,82 @@ from minirag.query import Window, excerpts, largest
 from minirag.retry import in_order
 
 T = TypeVar("T")
+Reply = dict[str, Any]
+TOKENS_PER_VERDICT = 56
+_VERDICTS = {True: True, "true": True, "yes": True, False: False, "false": False, "no": False}  # 1 == True, 0 == False
 _UNFINISHED = {
     "length": "the reply was cut off at its token limit",
     "content_filter": "the service's content filter held the reply back",
 }
+
+
+def json_object(text: str) -> Reply:
+    """Return the first JSON object of a reply: bare, in a code fence, or after some prose. Raises ValueError.
+
+    >>> json_object('Sure!\\n```json\\n{"a": 1}\\n```')
+    {'a': 1}
+    """
+    if not text.strip():
+        raise ValueError("the reply is empty")
+    start = text.find("{")
+    if start < 0:
+        raise ValueError("the reply holds no JSON")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the reply's JSON breaks at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("the reply's JSON is nested too deeply") from None
+    return dict(value)
+
+
+def list_at(reply: Reply, key: str) -> list[Any]:
+    """Return the list under `key` of a reply. Raises ValueError if there is none."""
+    value = reply.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{key!r} is not a list")
+    return value
+
+
+class Verdict(NamedTuple):
+    """What a judge says of one numbered statement or excerpt, and why."""
+
+    positive: bool
+    reason: str
+
+
+def reply_tokens(verdicts: int) -> int:
+    """Return the tokens to reserve for so many verdicts."""
+    return TOKENS_PER_VERDICT * (verdicts + 1)
+
+
+def read_verdicts(reply: Reply, key: str, count: int) -> list[Verdict]:
+    """Return the verdicts on statements or excerpts 1 to `count`, in this order; true or false stands under `key`.
+
+    Raises ValueError naming what is missing, repeated or unclear.
+    """
+    verdicts: dict[int, Verdict] = {}
+    for item in list_at(reply, "verdicts"):
+        if not isinstance(item, dict):
+            raise ValueError("'verdicts' is not a list of objects")
+        number, value = item.get("index"), item.get(key)
+        if not is_number(number, count):
+            raise ValueError(f"a verdict has the number {number!r:.40}, but they go from 1 to {count}")
+        if number in verdicts:
+            raise ValueError(f"number {number} has two verdicts")
+        word = value.strip().lower() if isinstance(value, str) else value
+        if not isinstance(word, int | str) or word not in _VERDICTS:
+            raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")
+        verdicts[number] = Verdict(_VERDICTS[word], str(item.get("reason") or ""))
+    for number in range(1, count + 1):
+        if number not in verdicts:
+            raise ValueError(f"number {number} has no verdict ({len(verdicts)} verdicts where {count} are due)")
+    return [verdict for _, verdict in sorted(verdicts.items())]
+
+
+def is_number(value: Any, count: int) -> TypeGuard[int]:
+    """Return True for a whole number from 1 to `count`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= count
 
 
 @dataclass
@@ -44,16 +119,15 @@ class Judge:
         self,
         items: Sequence[T],
         build: Callable[[Sequence[T]], list[Message]],
-        reply: Callable[[int], int],
         schema: Mapping[str, Any],
         *,
         spare: int = 0,
     ) -> int:
-        """Return how many of the first `items` fit the prompt that `build` makes of them; 0 if none does.
+        """Return on how many of the first `items` one request can have verdicts; 0 if none fits.
 
-        `reply` gives the tokens to reserve for the reply to so many items; `spare` tokens stay free.
+        `build` makes the prompt; `spare` tokens stay free.
         """
-        return largest(len(items), lambda n: self.budget.room(build(items[:n]), reply(n), schema) >= spare)
+        return largest(len(items), lambda n: self.budget.room(build(items[:n]), reply_tokens(n), schema) >= spare)
 
     def ask(
         self,
@@ -80,14 +154,20 @@ class Judge:
                 repeat=self.repeat,
             )
             self.exchanges.append(exchange.id)
-            if exchange.finish_reason in _UNFINISHED:
-                fault = _UNFINISHED[exchange.finish_reason]
-                continue
-            try:
-                return read(json_object(exchange.text))
-            except ValueError as error:
-                fault = str(error)
+            fault = _UNFINISHED.get(exchange.finish_reason or "", "")
+            if not fault:
+                try:
+                    return read(json_object(exchange.text))
+                except ValueError as error:
+                    fault = str(error)
         raise Unscored(f"{stage}: two replies cannot be used, the last: {fault}")
+
+    def verdicts(
+        self, messages: Sequence[Message], count: int, *, key: str, stage: str, schema: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """Return the verdicts on the `count` numbered items of a prompt; true or false stands under `key`."""
+        read = partial(read_verdicts, key=key, count=count)
+        return self.ask(messages, read, stage=stage, schema=schema, max_tokens=reply_tokens(count))
 
 
 def for_one_score(judge: Chat | Judge) -> Judge:
@@ -106,27 +186,26 @@ def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[
     start = 0
     while start < len(statements):
         rest = statements[start:]
-        count = judge.most(rest, partial(prompts.verdicts, []), reply_tokens, schema, spare=half) or 1
+        count = judge.most(rest, partial(prompts.verdicts, []), schema, spare=half) or 1
         numbers = range(start, start + count)
         requests += [(numbers, messages) for messages in _verdict_prompts(judge, rest[:count], contexts)]
         start = numbers.stop
 
     def ask(request: tuple[range, list[Message]]) -> list[Verdict]:
         numbers, messages = request
-        read = partial(read_verdicts, key="supported", count=len(numbers))
-        return judge.ask(messages, read, stage=stage, schema=schema, max_tokens=reply_tokens(len(numbers)))
+        return judge.verdicts(messages, len(numbers), key="supported", stage=stage, schema=schema)
 
     # one worker: the second chance comes before the next request, and after a fault nothing more is asked
-    by_statement: list[list[Verdict]] = [[] for _ in statements]
+    final: dict[int, Verdict] = {}
     for (numbers, _), verdicts in zip(requests, in_order(ask, requests, 1), strict=True):
         for number, verdict in zip(numbers, verdicts, strict=True):
-            by_statement[number].append(verdict)
-    final = [next((verdict for verdict in each if verdict.positive), each[-1]) for each in by_statement]
+            if number not in final or not final[number].positive:
+                final[number] = verdict
     evidence = tuple(
-        {"statement": text, "supported": verdict.positive, "reason": verdict.reason}
-        for text, verdict in zip(statements, final, strict=True)
+        {"statement": statements[number], "supported": verdict.positive, "reason": verdict.reason}
+        for number, verdict in final.items()
     )
-    value = sum(verdict.positive for verdict in final) / len(statements)
+    value = sum(verdict.positive for verdict in final.values()) / len(statements)
     return Score(value, "", evidence, tuple(judge.exchanges))
 
 

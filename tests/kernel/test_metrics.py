@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 
 from minirag import prompts
-from minirag.metrics import (
-    Judge,
-    answer_relevancy,
-    context_precision,
-    context_relevancy,
-    faithfulness,
-)
-from minirag.metrics.replies import NotJSON, json_object, read_verdicts
+from minirag.metrics.answer_relevancy import answer_relevancy
+from minirag.metrics.context import context_precision, context_relevancy
+from minirag.metrics.faithfulness import faithfulness
+from minirag.metrics.judge import Judge, json_object, read_verdicts
 from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, TableEmbedding
 
@@ -227,14 +223,14 @@ def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(
     texts = judged(shared)
     assert len(texts) > 70
     for text in texts:
-        with pytest.raises(NotJSON):
+        with pytest.raises(ValueError, match=r"reply|verdict|number|list"):
             read_verdicts(json_object(text), "supported", 1)
 
 
 def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there() -> None:
     whole = '{"verdicts": [{"index": 1, "supported": true}, {"index": 2, "supported": false}]}'
     for cut in range(len(whole)):
-        with pytest.raises(NotJSON):
+        with pytest.raises(ValueError, match="the reply"):
             json_object(whole[:cut])
     model = judge(["One."], [verdict(1, True)])
     model.finish_reason = "length"

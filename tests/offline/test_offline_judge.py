@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from minirag import prompts
 from minirag.offline.judge import THRESHOLD, Verdict, reverse, statements, verdicts

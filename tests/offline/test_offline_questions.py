@@ -1,8 +1,7 @@
 """The question writer asks what a passage answers, names what it asks about, and never asks one thing twice."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from minirag.offline.questions import language, questions
 from minirag.offline.reader import TEACHER, answer

@@ -5,8 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from minirag.offline.prose import prose
 from minirag.offline.reader import BASE, TEACHER, Weights, answer

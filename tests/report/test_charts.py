@@ -5,8 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minirag.report.charts import differences, loss_curve, paired
 from minirag.report.svg import WIDTH, ticks
