@@ -16,9 +16,9 @@ p7-afaf3782 77 126 11
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Any
@@ -57,18 +57,7 @@ class Chunk:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields in order, as one line of `chunks.jsonl` holds them."""
-        return {name: getattr(self, name) for name in _TYPES}
-
-    @classmethod
-    def from_json(cls, line: Mapping[str, Any]) -> "Chunk":
-        """Return the chunk that `to_json` gave. Raises TypeError or ValueError for anything else."""
-        chunk = cls(**line)
-        if any(type(line[name]) is not kind for name, kind in _TYPES.items()):
-            raise ValueError(f"the fields of a chunk have other types: {line!r:.80}")
-        return chunk
-
-
-_TYPES = {field.name: field.type for field in fields(Chunk)}
+        return asdict(self)
 
 
 def chunk(

@@ -1,16 +1,9 @@
-"""Everything that a model is told: each sentence, the JSON schema of each structured reply, and the way back.
+"""Everything that a model is told: each sentence, the JSON schema of each structured reply, and how both are read.
 
 Text that minirag did not write (excerpts, questions, answers, statements, a judge's own words) always stands between
 `<tag-MARK …>` and `</tag-MARK>`, where MARK is a hash of that text: a document cannot close its own fence.
 The excerpts stand first and the instruction last, so that services which cache prompt prefixes reuse them across calls.
 `parse` reads back what a builder was given, for whoever answers or judges these prompts without a language model.
-
->>> messages = draft("Who runs it?", [Excerpt("The city runs it.", 3)])
->>> messages[1]["content"].splitlines()[0]
-'<excerpt-1b21b3 page="3">'
->>> parse(messages)
-Prompt(task='draft', excerpts=[Excerpt(text='The city runs it.', page=3)], question='Who runs it?', answer='', \
-statements=[], n=1)
 """
 
 import hashlib
@@ -20,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 Message = dict[str, str]
+Reply = dict[str, Any]
 
 NOT_STATED = "The document does not say."
 """What a model is asked to reply when the excerpts do not hold the answer."""
@@ -104,48 +98,47 @@ class Excerpt(NamedTuple):
 
 def draft(question: str, excerpts: Sequence[Excerpt], system: str = ANSWER_SYSTEM) -> list[Message]:
     """Ask for an answer to `question` from `excerpts` alone."""
-    fences = _fenced(_texts(excerpts), *_paged(excerpts), ("question", question))
-    return _messages(system, *fences, DRAFT_INSTRUCTION)
+    return _prompt(system, DRAFT_INSTRUCTION, _texts(excerpts), *_paged(excerpts), ("question", question))
 
 
 def refine(question: str, answer: str, excerpts: Sequence[Excerpt], system: str = ANSWER_SYSTEM) -> list[Message]:
     """Ask for `answer` again, improved by further `excerpts` where they add something."""
-    fences = _fenced(_texts(excerpts), *_paged(excerpts), ("question", question), ("answer", answer))
-    return _messages(system, *fences, REFINE_INSTRUCTION)
+    parts = (*_paged(excerpts), ("question", question), ("answer", answer))
+    return _prompt(system, REFINE_INSTRUCTION, _texts(excerpts), *parts)
 
 
 def questions(excerpt: Excerpt, n: int) -> list[Message]:
     """Ask for `n` questions that `excerpt` answers; the reply follows `QUESTIONS_SCHEMA`."""
-    return _messages(TASK_SYSTEM, *_fenced([excerpt.text], *_paged([excerpt])), QUESTIONS_INSTRUCTION.format(n=n))
+    return _prompt(TASK_SYSTEM, QUESTIONS_INSTRUCTION.format(n=n), [excerpt.text], *_paged([excerpt]))
 
 
 def statements(question: str, answer: str) -> list[Message]:
     """Ask for the statements that `answer` makes; the reply follows `STATEMENTS_SCHEMA`."""
-    fences = _fenced([question, answer], ("question", question), ("answer", answer))
-    return _messages(TASK_SYSTEM, *fences, STATEMENTS_INSTRUCTION)
+    parts = (("question", question), ("answer", answer))
+    return _prompt(TASK_SYSTEM, STATEMENTS_INSTRUCTION, [question, answer], *parts)
 
 
 def verdicts(excerpts: Sequence[Excerpt], statements: Sequence[str]) -> list[Message]:
     """Ask which `statements` follow from `excerpts`; numbered from 1; the reply follows `VERDICTS_SCHEMA`."""
-    fences = _fenced(_texts(excerpts), *_numbered(excerpts), ("statements", _lines(statements)))
-    return _messages(TASK_SYSTEM, *fences, VERDICTS_INSTRUCTION)
+    parts = (*_numbered(excerpts), ("statements", _lines(statements)))
+    return _prompt(TASK_SYSTEM, VERDICTS_INSTRUCTION, _texts(excerpts), *parts)
 
 
 def useful(excerpts: Sequence[Excerpt], question: str, answer: str) -> list[Message]:
     """Ask which `excerpts` helped to arrive at `answer`; numbered from 1; the reply follows `USEFUL_SCHEMA`."""
-    fences = _fenced(_texts(excerpts), *_numbered(excerpts), ("question", question), ("answer", answer))
-    return _messages(TASK_SYSTEM, *fences, USEFUL_INSTRUCTION)
+    parts = (*_numbered(excerpts), ("question", question), ("answer", answer))
+    return _prompt(TASK_SYSTEM, USEFUL_INSTRUCTION, _texts(excerpts), *parts)
 
 
 def needed(sentences: Sequence[str], question: str) -> list[Message]:
     """Ask which `sentences` answering takes; numbered from 1; the reply follows `NEEDED_SCHEMA`."""
-    fences = _fenced(sentences, ("sentences", _lines(sentences)), ("question", question))
-    return _messages(TASK_SYSTEM, *fences, NEEDED_INSTRUCTION)
+    parts = (("sentences", _lines(sentences)), ("question", question))
+    return _prompt(TASK_SYSTEM, NEEDED_INSTRUCTION, sentences, *parts)
 
 
 def reverse(answer: str, n: int) -> list[Message]:
     """Ask for `n` questions that `answer` answers, without its question; the reply follows `REVERSE_SCHEMA`."""
-    return _messages(TASK_SYSTEM, *_fenced([answer], ("answer", answer)), REVERSE_INSTRUCTION.format(n=n))
+    return _prompt(TASK_SYSTEM, REVERSE_INSTRUCTION.format(n=n), [answer], ("answer", answer))
 
 
 def again(messages: Sequence[Message], fault: str) -> list[Message]:
@@ -158,8 +151,9 @@ def with_shape(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[M
     return _extended(messages, SHAPE_INSTRUCTION.format(schema=json.dumps(schema)))
 
 
-def _messages(system: str, *paragraphs: str) -> list[Message]:
-    return [{"role": "system", "content": system}, {"role": "user", "content": "\n\n".join(paragraphs)}]
+def _prompt(system: str, instruction: str, shared: Sequence[str], *parts: tuple[str, str]) -> list[Message]:
+    content = "\n\n".join([*_fenced(shared, *parts), instruction])
+    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
 
 
 def _extended(messages: Sequence[Message], instruction: str) -> list[Message]:
@@ -187,7 +181,6 @@ def _paged(excerpts: Sequence[Excerpt]) -> list[tuple[str, str]]:
 
 
 def _numbered(excerpts: Sequence[Excerpt]) -> list[tuple[str, str]]:
-    """The same in all prompts of a judge, so that these prompts share their beginning."""
     return [(f'excerpt n="{number}"', excerpt.text) for number, excerpt in enumerate(excerpts, 1)]
 
 
@@ -251,12 +244,36 @@ def parse(messages: Sequence[Mapping[str, Any]]) -> Prompt | None:
     return Prompt(task, excerpts, parts.get("question", ""), parts.get("answer", ""), lines, n)
 
 
-def text_of(message: Mapping[str, Any]) -> str:
-    """Return the text of a message, whose content may be a list of parts.
+def json_object(text: str) -> Reply:
+    """Return the first JSON object of a reply: bare, in a code fence, or after some prose. Raises ValueError.
 
-    >>> text_of({"content": [{"text": "Hello "}, {"type": "image_url"}, {"text": "you"}]})
-    'Hello you'
+    >>> json_object('Sure!\\n```json\\n{"a": 1}\\n```')
+    {'a': 1}
     """
+    if not text.strip():
+        raise ValueError("the reply is empty")
+    start = text.find("{")
+    if start < 0:
+        raise ValueError("the reply holds no JSON")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the reply's JSON breaks at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("the reply's JSON is nested too deeply") from None
+    return dict(value)
+
+
+def list_at(reply: Reply, key: str) -> list[Any]:
+    """Return the list under `key` of a reply. Raises ValueError if there is none."""
+    value = reply.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{key!r} is not a list")
+    return value
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, whose content may be a list of parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content

@@ -15,7 +15,6 @@ from typing import Any
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.metrics.judge import json_object, list_at
 from minirag.models import Chat, Embedder
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
@@ -227,7 +226,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
     tags = {"split": split, "chunk": chunk.id}
     try:
         exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
-        texts = list_at(json_object(exchange.text), "questions")
+        texts = prompts.list_at(prompts.json_object(exchange.text), "questions")
     except (ValueError, ServiceError) as error:
         if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
             raise

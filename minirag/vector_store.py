@@ -61,11 +61,9 @@ class VectorStore:
         squares = np.einsum("ij,ij->i", vectors, vectors)
         if vectors.dtype != np.float32 or not np.all(np.abs(squares - 1) < 1e-4):
             norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-            for chunk, norm in zip(chunks, norms[:, 0], strict=True):
-                if not 0 < norm < np.inf:
-                    raise StoreError(
-                        f"The vector of chunk {chunk.id} is zero or not finite; check the embedding model."
-                    )
+            if unusable := np.flatnonzero(~((norms > 0) & (norms < np.inf))).tolist():
+                id = chunks[unusable[0]].id
+                raise StoreError(f"The vector of chunk {id} is zero or not finite; check the embedding model.")
             vectors = (vectors / norms).astype(np.float32)
         self.chunks = chunks
         self.vectors = vectors
@@ -136,7 +134,7 @@ class VectorStore:
         try:
             facts = json.loads((path / "index.json").read_bytes())
             lines = (path / "chunks.jsonl").read_bytes()
-            chunks = [Chunk.from_json(json.loads(line)) for line in lines.splitlines()]
+            chunks = [Chunk(**json.loads(line)) for line in lines.splitlines()]
             vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
             made_by, shape = facts["model"], (facts["count"], facts["dimensions"])
             if vectors.dtype != np.float32 or not (len(chunks), vectors.shape[1]) == vectors.shape == shape:

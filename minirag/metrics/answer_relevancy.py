@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, Reply, for_one_score, list_at
+from minirag.metrics.judge import Judge, for_one_score
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat, Embedder
+from minirag.prompts import Reply, list_at
 
 TOKENS_PER_QUESTION = 80
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, Reply, Verdict, for_one_score, is_number, list_at, supported_share
+from minirag.metrics.judge import Judge, Verdict, for_one_score, is_number, supported_share
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.prompts import Excerpt, Message
+from minirag.prompts import Excerpt, Message, Reply, list_at
 from minirag.text import sentence_spans
 
 TOKENS_PER_NUMBER = 4

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from minirag import prompts
-from minirag.metrics.judge import Judge, Reply, for_one_score, list_at, supported_share
+from minirag.metrics.judge import Judge, for_one_score, supported_share
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
+from minirag.prompts import Reply, list_at
 
 STATEMENTS_REPLY = 256
 """Tokens reserved for the list of statements, on top of twice the answer's."""

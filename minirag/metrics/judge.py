@@ -3,7 +3,6 @@
 Nothing in a reply is guessed, completed or repaired.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,46 +12,17 @@ from minirag import prompts
 from minirag.errors import WindowTooSmall
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
-from minirag.prompts import Excerpt, Message
+from minirag.prompts import Excerpt, Message, Reply, json_object, list_at
 from minirag.query import Window, excerpts, largest
 from minirag.retry import in_order
 
 T = TypeVar("T")
-Reply = dict[str, Any]
 TOKENS_PER_VERDICT = 56
 _VERDICTS = {True: True, "true": True, "yes": True, False: False, "false": False, "no": False}  # 1 == True, 0 == False
 _UNFINISHED = {
     "length": "the reply was cut off at its token limit",
     "content_filter": "the service's content filter held the reply back",
 }
-
-
-def json_object(text: str) -> Reply:
-    """Return the first JSON object of a reply: bare, in a code fence, or after some prose. Raises ValueError.
-
-    >>> json_object('Sure!\\n```json\\n{"a": 1}\\n```')
-    {'a': 1}
-    """
-    if not text.strip():
-        raise ValueError("the reply is empty")
-    start = text.find("{")
-    if start < 0:
-        raise ValueError("the reply holds no JSON")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the reply's JSON breaks at character {error.pos}") from None
-    except RecursionError:
-        raise ValueError("the reply's JSON is nested too deeply") from None
-    return dict(value)
-
-
-def list_at(reply: Reply, key: str) -> list[Any]:
-    """Return the list under `key` of a reply. Raises ValueError if there is none."""
-    value = reply.get(key)
-    if not isinstance(value, list):
-        raise ValueError(f"{key!r} is not a list")
-    return value
 
 
 class Verdict(NamedTuple):

@@ -11,8 +11,9 @@ from minirag import prompts
 from minirag.metrics.answer_relevancy import answer_relevancy
 from minirag.metrics.context import context_precision, context_relevancy
 from minirag.metrics.faithfulness import faithfulness
-from minirag.metrics.judge import Judge, json_object, read_verdicts
+from minirag.metrics.judge import Judge, read_verdicts
 from minirag.offline.reading import parse
+from minirag.prompts import json_object
 from minirag.testing import FunctionChat, TableEmbedding
 
 
