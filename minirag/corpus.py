@@ -51,7 +51,6 @@ class Settings:
     temperature: float | None = 0.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
-    ef_search: int | None = None
     suffix: str | None = None
     tuned: str | None = None
     tokenizer: str | None = None

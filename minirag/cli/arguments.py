@@ -131,7 +131,6 @@ SETTINGS: dict[str, list[Row]] = {
         ("--reply-tokens N", "tokens of it that are reserved for the reply (default 256)"),
         ("--chunk-size N", "most tokens of a chunk (default 1024)"),
         ("--chunk-overlap N", "most tokens that two chunks share (default 128)", number(int, 0)),
-        ("--ef-search N", "with --store: candidates of an HNSW search (default 0: exact)", number(int, 0, 1000)),
     ],
     "training": [
         ("--keep-all", "keep every example that a service accepts"),

@@ -62,21 +62,19 @@ def connect(
 
 
 def store_builder(
-    options: Mapping[str, Any], stack: ExitStack, *, recorded: object = None, ef_search: int | None = None
+    options: Mapping[str, Any], stack: ExitStack, *, recorded: object = None
 ) -> Callable[..., PostgresVectorStore] | None:
     """Return the function that builds the index in PostgreSQL if `--store` names a database; `stack` closes it.
 
-    Raises InputError if none is named, but the run has `recorded` that it uses one, or `ef_search` needs one.
+    Raises InputError if none is named, but the run has `recorded` that it uses one.
     """
     if "store" in options:
         database = Database(options["store"])
         stack.callback(database.close)
         say(f"store: {database.address}")
-        return partial(shared_index, database, ef_search)
+        return partial(shared_index, database)
     if recorded is not None:
         raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
-    if ef_search is not None:
-        raise InputError("--ef-search is for an index in PostgreSQL: name one with --store, or leave it out.")
     return None
 
 

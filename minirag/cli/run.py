@@ -104,7 +104,7 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
         settings,
         service,
         services,
-        build_store=store_builder(options, stack, recorded=recorded_store, ef_search=settings.ef_search),
+        build_store=store_builder(options, stack, recorded=recorded_store),
         workers=workers,
         prices=prices,
         budget=budget,

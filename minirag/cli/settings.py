@@ -53,7 +53,6 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
             settings[name] = tuple(settings[name])
     given = {role: dict(options[f"{role}_option"]) for role in ROLES if f"{role}_option" in options}
     settings["options"] = {**settings.get("options", {}), **given}
-    settings["ef_search"] = settings.get("ef_search") or None  # 0 asks for the exact search
     return Settings(**settings), is_offline
 
 

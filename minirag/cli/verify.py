@@ -83,7 +83,7 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
     """Repeat the run of `folder` in `temporary` as far as it went; return what cannot be repeated."""
     settings, _ = settings_of({}, folder)
     with ExitStack() as stack:
-        build_store = store_builder(options, stack, recorded=facts.get("store"), ef_search=settings.ef_search)
+        build_store = store_builder(options, stack, recorded=facts.get("store"))
         for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
             if (folder / name).exists():
                 (temporary / name).symlink_to((folder / name).resolve())

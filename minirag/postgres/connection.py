@@ -77,8 +77,7 @@ class Database:
 
         with suppress(IndexError):  # another thread may have taken the last one
             return self._idle.pop()
-        # no prepared statements: the plan of an exact search must not serve one by HNSW
-        connection = psycopg.connect(**self._settings, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(**self._settings, autocommit=True)
         with suppress(psycopg.ProgrammingError):  # a database that has no pgvector yet
             register_vector(connection)
         return connection

@@ -9,16 +9,15 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
-from minirag.errors import InputError, StoreError, Unfinished, Waiting
+from minirag.errors import StoreError, Unfinished, Waiting
 from minirag.models import Embedder
 from minirag.postgres.connection import Database, TableMissing, execute
-from minirag.postgres.table import CHUNK, MAX_EF_SEARCH, Generation, require_hnsw
 from minirag.vector_store import Hit, VectorStore, unit_queries
 
 if TYPE_CHECKING:
@@ -26,29 +25,59 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Chunks embedded and stored at a time."""
+MAX_PLAIN = 1900
+"""Dimensions of a vector that fits in a table's page beside the text."""
 _INDEXES = """
 create table if not exists minirag_indexes (
     generation bigint generated always as identity primary key, name text not null, model text not null,
-    dimensions int not null, chunks_sha256 text not null, size bigint not null, hnsw bool not null default false,
+    dimensions int not null, chunks_sha256 text not null, size bigint not null,
     ready bool not null default false);
 create unique index if not exists minirag_ready on minirag_indexes (name) where ready;
 """
+_TYPES = {
+    "position": "int8",
+    "id": "text",
+    "source": "text",
+    "page": "int4",
+    '"start"': "int8",
+    '"end"': "int8",
+    "tokens": "int4",
+    "text": "text",
+}
+"""All columns but the vector; from the second on they are the fields of a chunk."""
+_CHUNK = ", ".join(list(_TYPES)[1:])
+
+
+class Generation(NamedTuple):
+    """One build of an index, finished or not: a row of `minirag_indexes`."""
+
+    number: int
+    model: str
+    dimensions: int
+    chunks_sha256: str
+    size: int
+
+    @property
+    def table(self) -> str:
+        """The table with its chunks."""
+        return f"minirag_chunks_{self.number:d}"
+
+    def stored(self, connection: "Connection[Any]") -> int:
+        """Return how many of the first chunks the table holds."""
+        count, end = execute(connection, f"select count(*), max(position) + 1 from {self.table}").fetchall()[0]
+        return int(count) if count == end else 0
 
 
 class PostgresVectorStore:
     """The index called `name` in the database at `url`, with the methods of `VectorStore`. Safe in threads.
 
-    `ef_search=None` searches exactly; a number from 1 to 1,000 searches by HNSW with that many candidates: more of them
-    miss less and take longer. Raises InputError for a URL that cannot be read; every method raises StoreError or
-    Unfinished if the server fails. Nothing is sent before the first use.
+    Raises InputError for a URL that cannot be read; every method raises StoreError or Unfinished if the server fails.
+    Nothing is sent before the first use.
     """
 
-    def __init__(self, url: str | Database, *, name: str = "minirag", ef_search: int | None = None) -> None:
-        if ef_search is not None and not 1 <= ef_search <= MAX_EF_SEARCH:
-            raise InputError(f"ef_search is {ef_search}; it must be from 1 to {MAX_EF_SEARCH:,}.")
+    def __init__(self, url: str | Database, *, name: str = "minirag") -> None:
         self.database = url if isinstance(url, Database) else Database(url)
         self.name = name
-        self.ef_search = ef_search
         self._opened: Generation | None = None
 
     @property
@@ -65,11 +94,8 @@ class PostgresVectorStore:
         return self._generation.size
 
     @property
-    def chunks(self) -> list[Chunk]:
-        """All chunks in order, fetched anew each time."""
-        with self.database.session() as connection:
-            select = f"select {CHUNK} from {self._generation.table} order by position"
-            return [Chunk(*row) for row in execute(connection, select)]
+    def _generation(self) -> Generation:
+        return self._opened or self.open()._generation
 
     def build(
         self, chunks: Sequence[Chunk], embed: Embedder, *, batch: int = BATCH, model: str | None = None
@@ -100,8 +126,6 @@ class PostgresVectorStore:
             generation = self._find(connection, wanted, ready=True)
             if generation is None or generation.stored(connection) != generation.size:
                 generation = self._fill(connection, chunks, embed, wanted, batch)
-            if self.ef_search is not None and not generation.hnsw:
-                generation.add_graph(connection)
             with connection.transaction():  # waits for those that are searching the former index
                 self._delete(connection, f"generation <> {generation.number:d}")
                 ready = "update minirag_indexes set ready = true where generation = %s"
@@ -127,7 +151,7 @@ class PostgresVectorStore:
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
     ) -> list[list[Hit]]:
-        """Search as `VectorStore.search` does; scores differ by float32 rounding, and HNSW may miss some chunks.
+        """Search as `VectorStore.search` does; scores differ by float32 rounding.
 
         An index that was built again meanwhile is searched in its new form.
         """
@@ -140,9 +164,14 @@ class PostgresVectorStore:
 
     def _nearest(self, query: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None) -> list[Hit]:
         generation, limit = self._generation, k
+        select = f"select {_CHUNK}, -(embedding <#> %s) as score from {generation.table}"
         with self.database.session() as connection, connection.transaction():
             while True:  # fetch more and more of the nearest chunks until k of them are allowed
-                hits = generation.nearest(connection, query, limit, self.ef_search)
+                rows = execute(
+                    connection, f"{select} order by score desc, position limit %s", [query, limit]
+                ).fetchall()
+                # the server adds up in float32; rounding can pass 1
+                hits = [Hit(Chunk(*row[:-1]), float(np.float32(min(1.0, max(-1.0, row[-1]))))) for row in rows]
                 allowed = [hit for hit in hits if where is None or where(hit.chunk)]
                 if len(allowed) >= k or len(hits) == generation.size:
                     return allowed[:k]
@@ -164,16 +193,12 @@ class PostgresVectorStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def _generation(self) -> Generation:
-        return self._opened or self.open()._generation
-
     def _find(
         self, connection: "Connection[Any]", wanted: tuple[str, str] | None = None, *, ready: bool
     ) -> Generation | None:
         """Return the latest finished (or unfinished) build; with `wanted`, only one of that model and those chunks."""
-        fields = ", ".join(("generation", *Generation._fields[1:]))
         has_table = "to_regclass('minirag_chunks_' || generation) is not null"
+        fields = "generation, model, dimensions, chunks_sha256, size"
         statement = f"select {fields} from minirag_indexes where name = %s and ready = %s and {has_table}"
         rows = execute(connection, f"{statement} order by generation desc", [self.name, ready]).fetchall()
         builds = [Generation(*row) for row in rows]
@@ -203,16 +228,18 @@ class PostgresVectorStore:
             if waiting is None:
                 with connection.transaction():
                     generation = generation or self._begin(connection, wanted, rows.shape[1], len(chunks))
-                    generation.append(connection, first, part, rows)
+                    copy_in = f"copy {generation.table} ({', '.join(_TYPES)}, embedding) from stdin (format binary)"
+                    with connection.cursor() as cursor, cursor.copy(copy_in.encode()) as copy:
+                        copy.set_types([*_TYPES.values(), "vector"])
+                        for position, (chunk, vector) in enumerate(zip(part, rows, strict=True), first):
+                            copy.write_row((position, *chunk.to_json().values(), vector))
         if waiting is not None:
             raise waiting
         assert generation is not None
         return generation
 
     def _begin(self, connection: "Connection[Any]", wanted: tuple[str, str], dimensions: int, size: int) -> Generation:
-        """Create the table of a new build, and delete unfinished ones."""
-        if self.ef_search is not None:
-            require_hnsw(dimensions)
+        """Create the empty table of a new build, and delete unfinished ones."""
         self._delete(connection, "not ready")
         model, digest = wanted
         statement = (
@@ -220,8 +247,12 @@ class PostgresVectorStore:
             "values (%s, %s, %s, %s, %s) returning generation"
         )
         number = execute(connection, statement, [self.name, model, dimensions, digest, size]).fetchall()[0][0]
-        generation = Generation(number, model, dimensions, digest, size, hnsw=False)
-        generation.create(connection)
+        generation = Generation(number, model, dimensions, digest, size)
+        columns = ", ".join(f"{name} {kind} not null" for name, kind in _TYPES.items())
+        vector = f"embedding vector({dimensions:d}) not null"
+        execute(connection, f"create table {generation.table} ({columns}, {vector}, primary key (position))")
+        if dimensions <= MAX_PLAIN:  # a scan that finds each vector in its row is several times as fast
+            execute(connection, f"alter table {generation.table} alter column embedding set storage plain")
         return generation
 
     def _delete(self, connection: "Connection[Any]", condition: str = "true") -> None:
@@ -231,18 +262,13 @@ class PostgresVectorStore:
             execute(connection, f"drop table if exists minirag_chunks_{number:d}")
 
 
-def shared_index(
-    database: Database, ef_search: int | None, chunks: Sequence[Chunk], embed: Embedder, model: str
-) -> PostgresVectorStore:
+def shared_index(database: Database, chunks: Sequence[Chunk], embed: Embedder, model: str) -> PostgresVectorStore:
     """Build, or find, the index that all runs over the same chunks by the same model share."""
     name = hashlib.sha256(f"{model}\0{_digest(chunks)}".encode()).hexdigest()[:16]
-    return PostgresVectorStore(database, name=name, ef_search=ef_search).build(chunks, embed, model=model)
+    return PostgresVectorStore(database, name=name).build(chunks, embed, model=model)
 
 
 def _digest(chunks: Sequence[Chunk]) -> str:
     """Return the sha256 of the `chunks.jsonl` that these chunks make."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        line = json.dumps(chunk.to_json(), ensure_ascii=False) + "\n"
-        digest.update(line.encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()
+    lines = (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in chunks)
+    return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()

@@ -75,19 +75,6 @@ def test_a_second_folder_finds_the_index_and_embeds_nothing(
     assert len(MessageLog(tmp_path / "messages.jsonl")) == 0
 
 
-def test_HNSW_is_a_setting_of_a_run_and_belongs_to_a_store(
-    secret: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--ef-search"]
-    assert main([*arguments, "100"]) == 2
-    assert "--ef-search is for an index in PostgreSQL" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*arguments, "1001", "--store", secret])
-    assert "'1001' is not a whole number from 0 to 1000" in capsys.readouterr().err
-    assert main([*arguments, "100", "--store", secret]) == 2
-    assert "HNSW takes vectors of at most 2,000 dimensions" in capsys.readouterr().err
-
-
 def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

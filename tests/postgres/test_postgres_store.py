@@ -97,22 +97,10 @@ def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
     assert [hit.score for hit in store.search(np.zeros(d), 3)[0]] == [0.0] * min(n, 3)
 
 
-def test_a_filter_that_leaves_one_of_many_finds_it_by_either_search(new):
+def test_a_filter_that_leaves_one_of_many_finds_it(new):
     chunks, matrix = chunks_of(600), rows_of(600, 16)
-    exact, near = new(), new(ef_search=20)
-    for store in (exact, near):
-        store.build(chunks, Table(chunks, matrix))
-        last = store.search(-matrix[7], 1, lambda chunk: chunk.page == 7)[0]
-        assert [hit.chunk for hit in last] == [chunks[7]]
-
-
-def test_HNSW_finds_98_of_100_of_the_nearest_ten(new):
-    chunks, matrix = chunks_of(2000), rows_of(2000, 64)
-    exact = VectorStore.build(chunks, Table(chunks, matrix))
-    store = new(ef_search=200).build(chunks, Table(chunks, matrix))
-    queries = matrix[::20] + 0.1 * rows_of(100, 64, seed=1)
-    found, true = ([{hit.chunk.page for hit in row} for row in index.search(queries, 10)] for index in (store, exact))
-    assert sum(len(a & b) for a, b in zip(found, true, strict=True)) >= 980
+    store = new().build(chunks, Table(chunks, matrix))
+    assert [hit.chunk for hit in store.search(-matrix[7], 1, lambda chunk: chunk.page == 7)[0]] == [chunks[7]]
 
 
 def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(new):
@@ -120,8 +108,6 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
     store = new().build(chunks, Table(chunks, matrix))
     again = Table(chunks, matrix)
     assert (len(new(name=store.name).build(chunks, again)), again.asked) == (50, 0)
-    graph = new(name=store.name, ef_search=9).build(chunks, again)  # the graph alone is added
-    assert (graph.search(matrix[3], 1)[0][0].chunk, again.asked) == (chunks[3], 0)
     fewer = Table(chunks[1:], matrix[1:])
     new(name=store.name).build(chunks[1:], fewer)
     assert (fewer.asked, len(store.search(matrix[0], 99)[0])) == (49, 49)
@@ -197,7 +183,7 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_a_build_to_go_on_with(
         server.start_again()
         assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
         rest = Table(chunks, matrix)
-        assert store.build(chunks, rest, batch=50).chunks == chunks
+        assert [hit.chunk for hit in store.build(chunks, rest, batch=50).search(matrix[9], 1)[0]] == [chunks[9]]
         assert rest.asked == 400 - 250
     server.stop()
 
