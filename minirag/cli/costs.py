@@ -46,13 +46,15 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     rows = []
     for line in result["lines"]:
         failed = f" ({line['failed']:,} failed)" if line["failed"] else ""
-        tokens = line["input_tokens"] + line["cached_tokens"] + line["training_tokens"]
+        tokens = sum(line[f"{kind}_tokens"] for kind in ("input", "cached", "written", "training"))
         counts = [f"{line['calls']:,}{failed}", f"{tokens:,}", f"{line['output_tokens']:,}"]
         rows.append([line["stage"], line["arm"], line["model"][:18], *counts, dollars(line["usd"])])
     calls = sum(line["calls"] for line in result["lines"])
     rows.append(["total", "", "", f"{calls:,}", "", "", dollars(result["total_usd"])])
     lines = [f"US dollars by prices of {result['prices_of']}", ""]
     lines += [table(["stage", "arm", "model", "calls", "in", "out", "US dollars"], rows, 3), ""]
+    if saved := result["cache_saved_usd"]:
+        lines.append(f"Prompt caches saved {dollars(saved)} of it.")
     if each := ", ".join(f"{arm} {dollars(usd)}" for arm, usd in result["usd_per_question"].items()):
         lines.append(f"One answer costs: {each}.")
     return [*lines, result["payback"]]

@@ -102,7 +102,7 @@ def _table(bills: Mapping[str, Sequence[Line]], usd: Mapping[str, float | None])
     for key in sorted({key for lines in by_key for key in lines}):
         lines = [line.get(key, Line(*key)) for line in by_key]
         usual = lines[1]
-        tokens = usual.input_tokens + usual.cached_tokens + usual.training_tokens
+        tokens = usual.input_tokens + usual.cached_tokens + usual.written_tokens + usual.training_tokens
         money = _low_expected_high([line.usd for line in lines])
         counts = [f"{count:,}" for count in (usual.calls, tokens, usual.output_tokens)]
         rows.append([usual.stage, usual.arm, *counts, *map(dollars, money.values())])

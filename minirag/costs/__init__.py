@@ -16,6 +16,7 @@ from minirag.costs.prices import (
     OLDER_TABLES as OLDER_TABLES,
     Price as Price,
     Prices as Prices,
+    Tokens as Tokens,
     dollars as dollars,
     load_prices as load_prices,
     price_of as price_of,

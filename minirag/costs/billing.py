@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.costs.prices import Prices, price_of, training_cost
+from minirag.costs.prices import Prices, Tokens, price_of, training_cost
 from minirag.message_log import Exchange
 
 DIGITS = 12
@@ -26,34 +26,56 @@ class Line:
     output_tokens: int = 0
     training_tokens: int = 0
     usd: float | None = 0.0
+    written_tokens: int = 0
+    saved_usd: float = 0.0
 
     def add(self, exchange: Exchange, prices: Prices) -> None:
         """Count one exchange; a failed one is billed if the service says what it used."""
         self.calls += 1
         self.failed += exchange.error is not None
-        price, tokens = prices.of(exchange.model), _tokens(exchange.usage)
+        price, tokens, is_batched = prices.of_call(exchange), tokens_of(exchange.usage), "batch" in exchange.tags
         if tokens is None:  # billed all the same if there was a reply, but nobody can say how much
             is_free = price.input == 0 and price.output in (0, None)
             if exchange.response is not None and not is_free:
                 self.usd = None
             return
-        self.input_tokens += tokens[0]
-        self.cached_tokens += tokens[1]
-        self.output_tokens += tokens[2]
-        usd = price_of(tokens, price, batched="batch" in exchange.tags)
+        self.input_tokens += tokens.input
+        self.cached_tokens += tokens.cached
+        self.written_tokens += tokens.written
+        self.output_tokens += tokens.output
+        usd = price_of(tokens, price, batched=is_batched)
         self.usd = None if self.usd is None or usd is None else round(self.usd + round(usd, DIGITS), DIGITS)
+        whole = Tokens(tokens.input + tokens.cached + tokens.written, 0, tokens.output)
+        uncached = price_of(whole, price, batched=is_batched)
+        if usd is not None and uncached is not None:
+            self.saved_usd = round(self.saved_usd + round(uncached - usd, DIGITS), DIGITS)
 
 
-def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    """Return new input, cached input and output tokens; None if the service gives no usable numbers."""
+def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
+    """Return the tokens that a call is billed for, wherever the service reports them; None without usable numbers.
+
+    Tokens of reasoning are output. Some services count them beside `completion_tokens`, but all in `total_tokens`: the
+    larger number counts. Cache hits are in the details (OpenAI and most), or fields of Moonshot's or DeepSeek's own.
+
+    >>> tokens_of({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 150, "prompt_cache_hit_tokens": 60})
+    Tokens(input=40, cached=60, output=50, written=0)
+    """
     details = usage.get("prompt_tokens_details")
-    cached = (details.get("cached_tokens") if isinstance(details, Mapping) else 0) or 0
-    prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens") or 0
-    if not (isinstance(prompt, int) and isinstance(cached, int) and isinstance(output, int)):
+    details = details if isinstance(details, Mapping) else {}
+    prompt: Any = usage.get("prompt_tokens")
+    output: Any = usage.get("completion_tokens") or 0
+    total: Any = usage.get("total_tokens") or 0
+    cached: Any = (
+        details.get("cached_tokens") or usage.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
+    )
+    written: Any = details.get("cache_write_tokens") or usage.get("cache_write_tokens") or 0
+    if not all(isinstance(count, int) and count >= 0 for count in (prompt, output, total, cached, written)):
         return None
-    if output < 0 or not 0 <= cached <= prompt:
+    if cached + written > prompt:
         return None
-    return prompt - cached, cached, output
+    if output:  # an embedding has none
+        output = max(output, total - prompt)
+    return Tokens(prompt - cached - written, cached, output, written)
 
 
 def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
@@ -109,13 +131,15 @@ def run_costs(
             line.add(exchange, prices)
         per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
     questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
+    lines = bill(log, prices)
     extra = {
+        "cache_saved_usd": round(math.fsum(line.saved_usd for line in lines), DIGITS),
         "usd_per_question": per_answer,
         "training_usd": training_usd,
         "break_even_questions": questions,
         "payback": sentence,
     }
-    return as_json(bill(log, prices), prices, extra)
+    return as_json(lines, prices, extra)
 
 
 def payback(training: float | None, teacher: float | None, tuned: float | None) -> tuple[float | str | None, str]:

@@ -3,10 +3,9 @@
 import json
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from minirag.costs.billing import Line
-from minirag.costs.prices import Prices, price_of, training_cost
+from minirag.costs.prices import Prices, Tokens, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
 from minirag.text import for_model
@@ -140,8 +139,12 @@ everything finished is kept, run again with a higher --max-cost to go on.
             tokens = tokenizer.count_messages(request["messages"])
             tokens += tokenizer.count(json.dumps(schema)) if schema else 0
             reply = request.get("max_tokens") or request.get("max_completion_tokens") or 0
-        dear = replace(price, cached=price.input)  # nothing is cached in the worst case
-        return _priced(price_of((tokens, 0, reply), dear, batched=batched), f"{model} in a batch" if batched else model)
+        # nothing is read from the cache in the worst case, and all is written to it where that costs more
+        amounts = [
+            price_of(worst, price, batched=batched) for worst in (Tokens(tokens, 0, reply), Tokens(0, 0, reply, tokens))
+        ]
+        what = f"{model} in a batch" if batched else model
+        return max(_priced(usd, what) for usd in amounts)
 
 
 def _priced(usd: float | None, what: str) -> float:

@@ -7,26 +7,44 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from minirag.errors import InputError
+from minirag.message_log import Exchange
 
 OLDER_TABLES = ("2023-08",)
 """Older tables in the package, by month."""
 HIGHEST = 1e9
 """A price above this, in US dollars per million tokens, is a mistake."""
+WRITE_FACTOR = 1.25
+"""What services charge that charge for writing to the cache, as a multiple of the price of input."""
+SOON = timedelta(days=90)
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
+_TUNED = re.compile(r"ft:([^:]+).*|(.+)\.ft-.+")
+"""Names of tuned models, at OpenAI (ft:BASE:…) and at Azure (BASE.ft-…)."""
+
+
+class Tokens(NamedTuple):
+    """What a call is billed for: new input, input read from a cache, output, and input written to a cache."""
+
+    input: int
+    cached: int
+    output: int
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens of one model; None: not known.
 
-    `cached` is for input that the service has cached, `batch` the share of the price that a batched call costs.
-    `shutdown` is the day on which OpenAI switches the model off, `training_ends` the first day without new jobs on it.
+    `cached` is for input that the service has cached (None: as `input`), `cache_write` for input that it writes there
+    (None: 1.25 × `input`), `batch` the share of the price that a batched call costs. Where a prompt is longer than
+    `long_above`, all its input costs `long_input` and its output `long_output` times as much. `shutdown` is the day on
+    which OpenAI switches the model off, `training_ends` the first day without new jobs on it. The price holds from
+    `since` on, according to `source`. `same_as` names the model behind a deployment.
     """
 
     input: float | None = None
@@ -34,8 +52,15 @@ class Price:
     output: float | None = None
     training: float | None = None
     batch: float | None = None
+    cache_write: float | None = None
+    long_above: int | None = None
+    long_input: float = 1.0
+    long_output: float = 1.0
     shutdown: date | None = None
     training_ends: date | None = None
+    since: date | None = None
+    source: str | None = None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +76,24 @@ class Prices:
         >>> prices = Prices("", {"gpt-4.1": Price(2.0), "ft:gpt-4.1": Price(3.0)})
         >>> prices.of("gpt-4.1-2025-04-14").input, prices.of("ft:gpt-4.1-2025-04-14:acme::1").input
         (2.0, 3.0)
-        >>> prices.of("gpt-4.1-mini").input is None
-        True
+        >>> prices.of("gpt-4.1-2025-04-14.ft-0a1b").input, prices.of("gpt-4.1-mini").input
+        (3.0, None)
         """
-        name = "ft:" + model.split(":")[1] if model.startswith("ft:") else model
+        tuned = _TUNED.fullmatch(model)
+        name = f"ft:{tuned[1] or tuned[2]}" if tuned else model
 
         def is_family(entry: str) -> bool:
             is_offline = entry.endswith("offline")  # stands for all embedded models
             return name.startswith(entry) and (is_offline or bool(_SNAPSHOT.fullmatch(name[len(entry) :])))
 
         longest = max(filter(is_family, self.models), key=len, default=None)
-        return Price() if longest is None else self.models[longest]
+        price = Price() if longest is None else self.models[longest]
+        return self.of(price.same_as) if price.same_as else price
+
+    def of_call(self, call: Exchange) -> Price:
+        """Return the price of a call: by its model or, if that is a deployment's name, the one that answered."""
+        price, served = self.of(call.model), (call.response or {}).get("model")
+        return self.of(served) if price.input is None and isinstance(served, str) else price
 
     def of_tuned(self, base: str) -> Price:
         """Return the price of models tuned on `base`, the price of training among it."""
@@ -86,40 +118,55 @@ def load_prices(source: str | Path | None = None) -> Prices:
         if table.keys() - {"date", "models"} or not isinstance(table.get("models"), dict):
             raise InputError(f'{source} is no table of prices: it needs [models."NAME"] and may have a date.')
         models |= {name: _price(name, entry, source) for name, entry in table["models"].items()}
+    for name, price in models.items():
+        if price.same_as and (price.same_as not in models or models[price.same_as].same_as):
+            raise InputError(f"Cannot read the price of {name!r} in {source}: same_as must name a model with a price.")
     return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
 
 
 def _price(name: str, entry: Any, source: str | Path | None) -> Price:
     """Return the price that an entry of a table holds. Raises InputError."""
     where = f"the price of {name!r} in {source}"
-    columns = Price.__dataclass_fields__
-    if not isinstance(entry, dict) or entry.keys() - columns.keys():
+    columns = ["from" if column == "since" else column for column in Price.__dataclass_fields__]
+    if not isinstance(entry, dict) or entry.keys() - set(columns):
         raise InputError(f"Cannot read {where}: it must be a table of {', '.join(columns)}.")
     for column, value in entry.items():
-        if column in {"shutdown", "training_ends"}:
+        if column in {"from", "shutdown", "training_ends"}:
             fits, wanted = type(value) is date, "a date like 2027-01-14"
+        elif column in {"source", "same_as"}:
+            fits, wanted = isinstance(value, str), "a text"
         else:
             most = 1 if column == "batch" else HIGHEST
             fits, wanted = type(value) in {int, float} and 0 <= value <= most, f"a number from 0 to {most:g}"
         if not fits:
             raise InputError(f"Cannot read {where}: {column} is {value!r:.30}, and must be {wanted}.")
-    return Price(**entry)
+    return Price(**{"since" if column == "from" else column: value for column, value in entry.items()})
 
 
-def price_of(tokens: tuple[float, float, float], price: Price, *, batched: bool = False) -> float | None:
-    """Return the US dollars for new input, cached input and output tokens; None if a price that is needed is unknown.
+def price_of(tokens: Tokens, price: Price, *, batched: bool = False) -> float | None:
+    """Return the US dollars for a call's tokens; None if a price that is needed is unknown.
 
-    >>> price_of((1_000_000, 0, 500_000), Price(input=2.0, output=8.0))
+    >>> price_of(Tokens(1_000_000, 0, 500_000), Price(input=2.0, output=8.0))
     6.0
-    >>> price_of((1_000_000, 0, 0), Price(output=8.0)) is None
+    >>> price_of(Tokens(1_000_000, 0, 0), Price(output=8.0)) is None
     True
     """
-    cached = price.input if price.cached is None else price.cached
+    written = price.cache_write
+    if written is None and price.input is not None:
+        written = WRITE_FACTOR * price.input
+    is_long = price.long_above is not None and tokens.input + tokens.cached + tokens.written > price.long_above
+    into, out = (price.long_input, price.long_output) if is_long else (1.0, 1.0)
+    parts = [
+        (tokens.input, price.input, into),
+        (tokens.cached, price.input if price.cached is None else price.cached, into),
+        (tokens.written, written, into),
+        (tokens.output, price.output, out),
+    ]
     total = 0.0
-    for count, per_million in zip(tokens, (price.input, cached, price.output), strict=True):
+    for count, per_million, factor in parts:
         if count and per_million is None:
             return None
-        total += count * (per_million or 0.0) / 1e6
+        total += count * factor * (per_million or 0.0) / 1e6
     if not total or not batched:
         return total
     return None if price.batch is None else total * price.batch
@@ -134,15 +181,17 @@ def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
 
 
 def shutdown_warnings(prices: Prices, models: Iterable[str], today: date, base: str | None = None) -> list[str]:
-    """Return a sentence for each of `models` that OpenAI switches off, and one for the end of training on `base`.
+    """Return a sentence for each of `models` that OpenAI has switched off, or will within 90 days.
 
-    Other services may go on serving models of the same name.
+    And one for the end of training on `base`. Other services, Azure among them, have dates of their own.
     """
     lines = []
     for model in dict.fromkeys(models):
-        if day := prices.of(model).shutdown:
+        day = prices.of(model).shutdown
+        if day and day - today <= SOON:
             lines.append(f"OpenAI {'switched' if day <= today else 'switches'} {model} off on {day}.")
-    if base is not None and (end := prices.of_tuned(base).training_ends):
+    end = prices.of_tuned(base).training_ends if base else None
+    if end and end - today <= SOON:
         lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end} on.")
     return lines
 

@@ -43,7 +43,10 @@ def costs(results: Results) -> str:
     ]
     rows.append(["total", "", "", *[""] * len(TOKENS), money(bill["total_usd"])])
     head = ["stage", "arm", "model", *(name.removesuffix("_tokens") for name in TOKENS), "US dollars"]
-    note = tag("p", f"Tokens as the service counted them; prices of {text(bill['prices_of'])}.", class_="soft")
+    counted = f"Tokens as the service counted them; prices of {text(bill['prices_of'])}."
+    if saved := bill.get("cache_saved_usd"):
+        counted += f" Prompt caches saved {money(saved)} of it."
+    note = tag("p", counted, class_="soft")
     lines = table("The bill, in tokens and US dollars", head, rows, text_columns=3)
     return section("Money", tag("p", text(bill["payback"])), lines, note)
 

@@ -12,6 +12,7 @@ from minirag.costs import (
     Line,
     Price,
     Prices,
+    Tokens,
     bill,
     load_prices,
     payback,
@@ -58,6 +59,68 @@ def test_a_reply_that_does_not_say_what_it_used_has_an_unknown_price(usage: Any)
     assert (line.calls, line.input_tokens, line.usd) == (1, 0, None)
 
 
+def details(**counts: int) -> dict[str, Any]:
+    return {"prompt_tokens_details": counts}
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "usd"),
+    [
+        # OpenAI, 10,000 in (4,000 cached), 500 out: 6,000 × 0.40 + 4,000 × 0.10 + 500 × 1.60 = 3,600
+        ("gpt-4.1-mini", [10_000, 500, 10_500, details(cached_tokens=4_000)], 0.0036),
+        # OpenAI, thinking is part of completion_tokens: 1,000 × 2 + 900 × 10 = 11,000
+        ("gpt-6-sol", [1_000, 900, 1_900, {"completion_tokens_details": {"reasoning_tokens": 800}}], 0.011),
+        # OpenAI from gpt-5.6 on, 3,000 written to the cache, 1,000 new: 1,000 × 2 + 3,000 × 2.50 + 100 × 12 = 10,700
+        ("gpt-5.6-terra", [4_000, 100, 4_100, details(cached_tokens=0, cache_write_tokens=3_000)], 0.0107),
+        # OpenAI above 272,000: 300,000 × 1 × 2 + 1,000 × 5 × 1.5 = 607,500; with one token less, 272,000 × 1 + 5,000
+        ("gpt-6.1-terra", [300_000, 1_000, 301_000, {}], 0.6075),
+        ("gpt-6.1-terra", [272_000, 1_000, 273_000, {}], 0.277),
+        # Azure, a tuned model by its own name: 1,000 × 3 + 100 × 12 = 4,200
+        ("gpt-4.1-2025-04-14.ft-0123456789abcdef", [1_000, 100, 1_100, {}], 0.0042),
+        # xAI, 700 of reasoning beside completion_tokens: 1,000 × 1 + 800 × 4 = 4,200
+        ("other", [1_000, 100, 1_800, {"completion_tokens_details": {"reasoning_tokens": 700}}], 0.0042),
+        # Gemini, no details at all, only the sum: 1,000 × 1 + 350 × 4 = 2,400
+        ("other", [1_000, 50, 1_350, {}], 0.0024),
+        # Moonshot: 300 × 1 + 700 × 0.25 + 100 × 4 = 875
+        ("other", [1_000, 100, 1_100, {"cached_tokens": 700}], 0.000875),
+        # DeepSeek: 200 × 1 + 800 × 0.25 + 100 × 4 = 800
+        ("other", [1_000, 100, 1_100, {"prompt_cache_hit_tokens": 800, "prompt_cache_miss_tokens": 200}], 0.0008),
+        # OpenRouter: 500 × 1 + 300 × 0.25 + 200 × 1.25 + 10 × 4 = 865
+        ("other", [1_000, 10, 1_010, details(cached_tokens=300, cache_write_tokens=200)], 0.000865),
+        # Ollama, details that are null: 1,000 × 1 + 100 × 4 = 1,400
+        ("other", [1_000, 100, 1_100, {"prompt_tokens_details": None}], 0.0014),
+        # Mistral, more in the parts than in the sum: what is larger counts
+        ("other", [1_000, 100, 1_000, {}], 0.0014),
+        # embeddings: 1,000,000 × 0.02
+        ("text-embedding-3-small", [1_000_000, None, 1_000_000, {}], 0.02),
+    ],
+)
+def test_usage_as_each_service_reports_it_costs_what_a_person_computes(model: str, usage: Any, usd: float) -> None:
+    prompt, completion, total_tokens, more = usage
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total_tokens, **more}
+    known = load_prices()
+    prices = replace(known, models={**known.models, "other": Price(1.0, 0.25, 4.0)})
+    call = Exchange("draft", "chat.completions", "s", {"model": model, "messages": []}, {"usage": counts})
+    assert total(bill([call], prices)) == pytest.approx(usd, abs=1e-12)
+
+
+def test_the_bill_says_what_caches_saved_and_what_writing_to_them_cost() -> None:
+    hit = answered("e1", "A", **USAGE)  # 400 of 1,000 tokens at 0.50 instead of 2.00
+    written = {**USAGE, "prompt_tokens_details": {"cache_write_tokens": 400}}  # at 2.50 instead of 2.00
+    assert bill([hit], PRICES)[0].saved_usd == pytest.approx(0.0006)
+    assert run_costs([hit, answered("e2", "A", **written)], PRICES, {}, None)["cache_saved_usd"] == pytest.approx(
+        0.0004
+    )
+
+
+def test_a_deployment_has_the_price_of_the_model_that_answers_or_that_a_file_names(tmp_path: Path) -> None:
+    call = answered("e1", "A", model="my-deployment", **USAGE)
+    served = replace(call, response={**(call.response or {}), "model": "gpt-4.1-2025-04-14"})
+    assert total(bill([served], load_prices())) == pytest.approx((600 * 2.0 + 400 * 0.5 + 100 * 8.0) / 1e6)
+    (tmp_path / "prices.toml").write_text('[models]\nprod = { same_as = "gpt-4.1" }\n')
+    assert load_prices(tmp_path / "prices.toml").of("prod") == load_prices().of("gpt-4.1")
+
+
 def test_a_failed_call_is_counted_and_billed_only_for_what_it_used() -> None:
     request, error = {"model": "big", "messages": []}, {"type": "ServiceError"}
     [line] = bill([Exchange("draft", "chat.completions", "s", request, None, error)], PRICES)
@@ -68,7 +131,7 @@ def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
     exchange = answered("q", "A", model="m", tags={"batch": "batch_1"}, prompt_tokens=1_000_000, completion_tokens=0)
     assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0, batch=0.5)}))) == 1.0
     assert total(bill([exchange], Prices("", {"m": Price(2.0, None, 8.0)}))) is None
-    tokens = (1_000_000, 0, 1_000_000)
+    tokens = Tokens(1_000_000, 0, 1_000_000)
     assert price_of(tokens, Price(2.0, output=8.0, batch=0.5), batched=True) == 5.0
     assert price_of(tokens, Price(0.0, output=0.0), batched=True) == 0.0  # free stays free
 
@@ -114,6 +177,8 @@ def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
         ('[models."x"]\nbatch = 7\n', "batch is 7, and must be a number from 0 to 1"),
         ('[models."x"]\ninput = nan\n', "input is nan, and must be a number"),
         ('[models."x"]\nshutdown = "soon"\n', "shutdown is 'soon', and must be a date"),
+        ('[models."x"]\nsource = 3\n', "source is 3, and must be a text"),
+        ('[models."x"]\nsame_as = "y"\n', "same_as must name a model with a price"),
     ],
 )
 def test_a_wrong_table_of_prices_is_one_sentence(tmp_path: Path, text: str | None, says: str) -> None:
@@ -133,6 +198,10 @@ def test_a_model_is_switched_off_with_its_family_and_training_ends_by_base_model
     assert shutdown_warnings(prices, ["gpt-4", "gpt-4.1", "gpt-6-luna"], date(2026, 11, 25), base="gpt-4.1") == [
         "OpenAI switched gpt-4 off on 2026-10-23.",
         "OpenAI switches gpt-4.1 off on 2027-01-14.",
+        "OpenAI accepts no new fine-tuning jobs on gpt-4.1 from 2027-01-06 on.",
+    ]
+    assert shutdown_warnings(prices, ["gpt-4.1", "gpt-5"], date(2026, 10, 15), base="gpt-4.1") == [
+        "OpenAI switches gpt-5 off on 2026-12-11.",
         "OpenAI accepts no new fine-tuning jobs on gpt-4.1 from 2027-01-06 on.",
     ]
 

@@ -184,6 +184,21 @@ def test_what_is_in_the_log_counts_and_a_lost_reply_counts_as_the_most_it_can_ha
     assert budget.spent == pytest.approx(0.15)
 
 
+def test_the_cap_reserves_the_dearest_way_to_bill_a_prompt() -> None:
+    request = {"model": "m", "messages": [{"role": "user", "content": "word " * 1000}], "max_tokens": 0}
+    sent = Exchange("draft", "chat.completions", "s", request)
+    plain, written, long = (
+        Budget(1e9, Prices("", {"m": price}), []).before(sent)
+        for price in (
+            Price(input=1e6, output=0.0, cache_write=0.5e6),
+            Price(input=1e6, output=0.0, cache_write=1.25e6),
+            Price(input=1e6, output=0.0, cache_write=1.25e6, long_above=100, long_input=2.0),
+        )
+    )
+    assert plain > 1000
+    assert (written, long) == (pytest.approx(1.25 * plain), pytest.approx(2.5 * plain))
+
+
 def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
     budget, taken, lock = Budget(1.0, DEAR, []), [], threading.Lock()
 

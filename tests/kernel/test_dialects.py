@@ -27,8 +27,6 @@ training = 2.0
 NAMES = (TEACHER, STUDENT, JUDGE, EMBEDDING, f"ft:{STUDENT}", DEPLOYED)
 LATER = DIALECTS.keys() - {"openai", "gateway"}
 """Dialects whose run is not right yet."""
-UNPAID = {"openai-5.6", "gemini", "deepseek", "kimi", "xai"}
-"""Dialects whose usage is not read yet."""
 
 
 def marked(later: Collection[str]) -> list[Any]:
@@ -121,7 +119,7 @@ def test_a_run_ends_judged_and_paid_right_with_few_more_calls_and_a_second_one_s
         assert place.calls == before
 
 
-@pytest.mark.parametrize("name", marked(UNPAID))
+@pytest.mark.parametrize("name", DIALECTS)
 def test_a_usage_object_of_each_service_costs_what_a_person_computes(name: str) -> None:
     dialect = DIALECTS[name]
     usage = dialect.usage(1000, 400 if dialect.is_cached else 0, 50, 200)
