@@ -13,19 +13,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Result, Submission, portions, reason, request_line, results
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results
 from minirag.embeddings import read_embeddings
-from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting, refusal
+from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
 from minirag.finetune import FIRST_WAIT, LONGEST_WAIT, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS
 from minirag.service import TRANSFER_RATE, Service
+from minirag.text import counted
 
 T = TypeVar("T")
 
@@ -157,12 +157,14 @@ class Batches:
                 raise
             text = f"{self._service.address} takes no batches, leave out --batch: {str(error).rstrip('.')}."
             raise ServiceRefused(text) from error
-        self._say(f"batch: {batch.size} to {first.model} in {batch.id}")
+        self._say(f"batch: {batch} to {first.model}")
         return batch
 
     def _create(self, request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         """Return the new batch; after a lost reply, the one that was created all the same."""
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return send(self._service, self._log, "batch", "batches", request, repeat=attempt - 1)
             except ServiceError as error:
@@ -173,7 +175,6 @@ class Batches:
                 # a service that did not answer may still create it
                 if error.status is None or not self._service.retry.again(attempt, error):
                     raise
-        raise AssertionError("unreachable")
 
     def _path(self, name: str) -> Path:
         return self._log.path.with_name(f"{self._log.path.name}.{name}.batch")
@@ -189,7 +190,8 @@ class Batches:
         for path in paths:
             batch = Submission.load(path)
             if (address := batch.calls[0].service) != self._service.name:
-                self._say(f"batch: {batch.size} of an earlier run are collected when {address} is used again")
+                requests = counted(len(batch.calls), "request")
+                self._say(f"batch: {requests} of an earlier run are collected when {address} is used again")
                 continue
             state = created.get(batch.name) or self._at_service(batch.name, path.stat().st_mtime)
             if state is None:
@@ -197,7 +199,7 @@ class Batches:
                 continue
             batch.state = state
             batch.logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
-            self._say(f"batch: {batch.size} of an earlier run in {batch.id}")
+            self._say(f"batch: {batch}, of an earlier run")
             batches.append(batch)
         return batches
 
@@ -214,11 +216,12 @@ class Batches:
         """Wait for batches and log what became of their requests; return the failures by exchange id."""
         failures: dict[str, ServiceError] = {}
         for batch in batches:
-            pause = FIRST_WAIT
-            for poll in count(1):
-                if batch.status in ENDED:
-                    break
-                self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
+            pause, poll = FIRST_WAIT, 0
+            while batch.status not in ENDED:
+                poll += 1
+                counts = batch.state.get("request_counts") or {}
+                done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
+                self._progress(f"batch ({batch.status})", done, len(batch.calls))
                 self._service.retry.sleep(pause)
                 pause = min(LONGEST_WAIT, pause * 1.5)
                 request = {"batch_id": batch.id}
@@ -232,18 +235,19 @@ class Batches:
 
     def _log_results(self, batch: Submission) -> dict[str, ServiceError]:
         """Log what became of each request, as if it had been called; return the failures by exchange id."""
-        by_id = self._results(batch)
+        lines = results(self._content(batch, "output_file_id") + b"\n" + self._content(batch, "error_file_id"))
         failures: dict[str, ServiceError] = {}
         exchanges = []
         for number, call in enumerate(batch.calls, 1):
             if call.id in batch.logged:
                 continue
-            response: Mapping[str, Any] | None = None
-            failure = self._failure(by_id[call.id], call.model) if call.id in by_id else batch.missing(number)
+            response: Any = None
+            failure: ServiceError | None = batch.missing(number)
+            if call.id in lines:
+                response, failure = reply_of(lines[call.id], self._service.address, call.model)
             if failure is None:
                 try:
-                    response = by_id[call.id].body
-                    response = READERS[call.endpoint](call, by_id[call.id].body)
+                    response = READERS[call.endpoint](call, response)
                 except BadReply as error:
                     failure = error
             exchange = replace(
@@ -261,30 +265,17 @@ class Batches:
         if self._cap is not None:
             self._cap.settle(batch.held, *exchanges)
         if failures:
-            self._say(f"batch: {len(failures):,} of {batch.size} in {batch.id} ({batch.status}) failed")
+            self._say(f"batch: {len(failures):,} of {batch} ({batch.status}) failed")
         return failures
-
-    def _results(self, batch: Submission) -> dict[str, Result]:
-        """Return what both files of a batch say, by exchange id; lines that match no request are reported."""
-        ids = {call.id for call in batch.calls}
-        by_id: dict[str, Result] = {}
-        odd = 0
-        for name in ("output_file_id", "error_file_id"):
-            lines, unreadable = results(self._content(batch, name))
-            odd += unreadable
-            for line in lines:
-                odd += line.custom_id not in ids or line.custom_id in by_id
-                by_id.setdefault(line.custom_id, line)
-        if odd:
-            self._say(f"warning: {odd:,} lines in the results of {batch.id} are unreadable or match no request")
-        return by_id
 
     def _content(self, batch: Submission, name: str) -> bytes:
         """Return the content of a batch's output or error file; nothing if there is none (any more)."""
         if not batch.state.get(name):
             return b""
         request = {"file_id": str(batch.state[name])}
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 seconds = self._service.timeout + BYTES / TRANSFER_RATE
                 return bytes(self._service.raw("files.content", request, seconds).content)
@@ -294,17 +285,3 @@ class Batches:
                     return b""
                 if not self._service.retry.again(attempt, error):
                     raise
-        raise AssertionError("unreachable")
-
-    def _failure(self, result: Result, model: str) -> ServiceError | None:
-        """Return why a request was not answered; None if it was."""
-        if result.status is None:
-            text = f"The batch did not send this request: {reason(result.error or {})}."
-            return ServiceError(text, transient=True)
-        if result.status != 200:
-            error = result.body.get("error") if isinstance(result.body, dict) else result.body
-            return refusal(self._service.address, result.status, error, {}, model)
-        if not isinstance(result.body, dict):
-            text = f"{self._service.address} answered 200 with something that is no object."
-            return BadReply(text, transient=True)
-        return None

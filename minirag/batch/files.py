@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from minirag.errors import LogError, ServiceError
+from minirag.errors import BadReply, LogError, ServiceError, refusal
 from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
 
@@ -19,11 +20,7 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 def request_line(call: Exchange) -> bytes:
-    """Return a request as a line of an input file; its reply is matched by the exchange's id.
-
-    >>> request_line(Exchange("embed", "embeddings", "s", {"model": "m"}, None, id="a1"))
-    b'{"custom_id":"a1","method":"POST","url":"/v1/embeddings","body":{"model":"m"}}\\n'
-    """
+    """Return a request as a line of an input file; its reply is matched by the exchange's id."""
     line = {"custom_id": call.id, "method": "POST", "url": PATHS[call.endpoint], "body": call.request}
     text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "backslashreplace") + b"\n"
@@ -51,37 +48,34 @@ def portions(
         yield portion
 
 
-class Result(NamedTuple):
-    """What became of one request: an HTTP status with the reply's body, or the batch's `error` if it was not sent."""
+def results(content: bytes) -> dict[str, dict[str, Any]]:
+    """Return the lines of an output or error file by the ids of their exchanges; a line without an id is left out.
 
-    custom_id: str
-    status: int | None
-    body: Any
-    error: Mapping[str, Any] | None
-
-
-def results(content: bytes) -> tuple[list[Result], int]:
-    """Return the results in an output or error file, and the number of lines that cannot be read.
-
-    >>> results(b'{"custom_id":"a","response":{"status_code":200,"body":{}},"error":null}\\n{"custom_id":')
-    ([Result(custom_id='a', status=200, body={}, error=None)], 1)
+    >>> results(b'{"custom_id":"a","response":null,"error":{"code":"batch_expired"}}\\n{"custom_id":')
+    {'a': {'custom_id': 'a', 'response': None, 'error': {'code': 'batch_expired'}}}
     """
-    readable, unreadable = [], 0
-    for row in content.split(b"\n"):
-        if not row.strip():
-            continue
-        try:
+    lines: dict[str, dict[str, Any]] = {}
+    for row in content.splitlines():
+        with suppress(ValueError, RecursionError):
             line = json.loads(row)
-            response, error = line.get("response"), line.get("error")
-            response = response if isinstance(response, dict) else {}
-            status = response.get("status_code")
-            if not isinstance(line["custom_id"], str) or not isinstance(status, int | None):
-                raise ValueError("no custom_id, or a status that is no number")
-            error = error if isinstance(error, dict) else None
-            readable.append(Result(line["custom_id"], status, response.get("body"), error))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            unreadable += 1
-    return readable, unreadable
+            if isinstance(line, dict) and isinstance(line.get("custom_id"), str):
+                lines.setdefault(line["custom_id"], line)
+    return lines
+
+
+def reply_of(line: Mapping[str, Any], address: str, model: str) -> tuple[Any, ServiceError | None]:
+    """Return the reply's body in a line of results, and the failure if the request has failed."""
+    response = line.get("response")
+    status, body = (response.get("status_code"), response.get("body")) if isinstance(response, dict) else (None, None)
+    if not isinstance(status, int):
+        error = line.get("error")
+        reason = reason_of(error if isinstance(error, dict) else {})
+        return None, ServiceError(f"The batch did not send this request: {reason}.", transient=True)
+    if status != 200:
+        return None, refusal(address, status, body.get("error") if isinstance(body, dict) else body, {}, model)
+    if not isinstance(body, dict):
+        return None, BadReply(f"{address} answered 200 with something that is no object.", transient=True)
+    return body, None
 
 
 @dataclass
@@ -123,19 +117,11 @@ class Submission:
 
     @property
     def status(self) -> str:
-        """`validating`, `in_progress`, `finalizing`, `cancelling`, one of `ENDED`, or a newer one."""
+        """`in_progress` or the like, one of `ENDED`, or a newer one."""
         return str(self.state.get("status"))
 
-    @property
-    def done(self) -> int:
-        """The number of requests that the service has dealt with."""
-        counts = self.state.get("request_counts") or {}
-        return int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
-
-    @property
-    def size(self) -> str:
-        """`1 request`, `2,000 requests`."""
-        return counted(len(self.calls), "request")
+    def __str__(self) -> str:
+        return f"{counted(len(self.calls), 'request')} in {self.id}"
 
     @property
     def errors(self) -> list[Mapping[str, Any]]:
@@ -159,13 +145,9 @@ class Submission:
         own = next((error for error in self.errors if error.get("line") == number), None)
         error = own or next(iter(self.errors), None)
         text = f"Batch {self.id} is {self.status} without a reply to this request"
-        return ServiceError(f"{text}: {reason(error)}." if error else f"{text}.", transient=own is None)
+        return ServiceError(f"{text}: {reason_of(error)}." if error else f"{text}.", transient=own is None)
 
 
-def reason(error: Mapping[str, Any]) -> str:
-    """Return what an error object says.
-
-    >>> reason({"code": "batch_expired", "message": "Too late."}), reason({})
-    ('Too late', 'the service gives no reason')
-    """
+def reason_of(error: Mapping[str, Any]) -> str:
+    """Return what an error object says."""
     return str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")

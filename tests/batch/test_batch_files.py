@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from doubles import Script
 from minirag.batch import Batches
 from minirag.batch.batches import READERS
-from minirag.batch.files import ENDED, portions, request_line, results
+from minirag.batch.files import ENDED, portions, reply_of, request_line, results
 from minirag.errors import BadReply, ServiceError, Unfinished
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
@@ -47,10 +47,17 @@ def test_every_request_is_in_one_portion_of_its_kind_that_is_within_the_limits(
 @pytest.mark.parametrize(
     "line", [b"[]", b"null", b"1", b'{"custom_id": 1}', b'{"response": {}}', b"{", b"\xff", b"NaN"]
 )
-def test_a_line_that_says_nothing_is_counted_and_harms_no_other(line: bytes) -> None:
+def test_a_line_that_says_nothing_harms_no_other(line: bytes) -> None:
     good = b'{"custom_id":"a","response":null,"error":{"code":"batch_expired"}}'
-    found, unreadable = results(b"\n".join([line, good, b"", line]))
-    assert ([result.custom_id for result in found], unreadable) == (["a"], 2)
+    assert list(results(b"\n".join([line, good, b"", line]))) == ["a"]
+
+
+@pytest.mark.parametrize("response", [None, 1, {}, {"status_code": "200"}, {"status_code": 200, "body": "text"}])
+def test_a_result_that_is_no_reply_is_a_failure_worth_another_attempt(response: Any) -> None:
+    body, failure = reply_of({"custom_id": "a", "response": response, "error": "text"}, "http://s", "m")
+    assert body is None
+    assert failure is not None
+    assert failure.transient
 
 
 # -- recorded ----------------------------------------------------------------------------------------------
@@ -76,25 +83,25 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
 
 def test_recorded_output_lines_become_exchanges_with_their_usage(openai_data: Path) -> None:
     recorded = [item["line"] for item in rows(openai_data / "objects" / "batch_output_lines.jsonl")]
-    found, unreadable = results("".join(json.dumps(line) + "\n" for line in recorded).encode())
-    assert (len(found), unreadable) == (len(recorded), 0)
-    assert [(r.custom_id, r.status) for r in found] == [
-        (r["custom_id"], r["response"]["status_code"]) for r in recorded
-    ]
-    usages = []
-    for result in found:
-        kind = result.body["object"]
+    found = results("".join(json.dumps(line) + "\n" for line in recorded).encode())
+    assert set(found) == {line["custom_id"] for line in recorded}
+    usages, bodies = [], []
+    for line in recorded:
+        body, failure = reply_of(line, "http://s", "m")
+        assert failure is None
+        bodies.append(body)
+        kind = body["object"]
         request: dict[str, Any] = {"model": "m", "messages": HELLO}
         if kind == "list":
-            request = {"model": "m", "input": ["text"] * len(result.body["data"])}
+            request = {"model": "m", "input": ["text"] * len(body["data"])}
         endpoint = "embeddings" if kind == "list" else "chat.completions"
         call = Exchange("draft", endpoint, "s", request)
         if kind == "response":  # of an endpoint that minirag does not use
             with pytest.raises(BadReply):
-                READERS[endpoint](call, result.body)
+                READERS[endpoint](call, body)
         else:
-            usages.append(replace(call, response=READERS[endpoint](call, result.body)).usage["total_tokens"])
-    assert usages == [r.body["usage"]["total_tokens"] for r in found if r.body["object"] != "response"]
+            usages.append(replace(call, response=READERS[endpoint](call, body)).usage["total_tokens"])
+    assert usages == [body["usage"]["total_tokens"] for body in bodies if body["object"] != "response"]
 
 
 def answering(batch: dict[str, Any], line: dict[str, Any]) -> Script:
