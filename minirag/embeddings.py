@@ -49,7 +49,9 @@ class EmbeddingModel:
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
 
-    def embed(self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None) -> NDArray[np.float32]:
+    def embed(
+        self, texts: Sequence[str], *, stage: str = "embed", tags: Mapping[str, Any] | None = None
+    ) -> NDArray[np.float32]:
         """Return the vectors of `texts`, at most 256 a call, from the log if they are there.
 
         Raises ServiceError, and BadReply for vectors that are missing, uneven, or no numbers.
@@ -60,7 +62,7 @@ class EmbeddingModel:
             if self.dimensions is not None:
                 request["dimensions"] = self.dimensions
             request |= self.options
-            call = Exchange("embed", "embeddings", self.service.name, request, tags=tags or {})
+            call = Exchange(stage, "embeddings", self.service.name, request, tags=tags or {})
             dialect = dialect_of(self.model, self.service, self.log)
             exchange = self.service.send(call, self.log, dialect=dialect, read=read_embeddings)
             return vectors(exchange.response or {}, len(batch))

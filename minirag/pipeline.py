@@ -37,7 +37,7 @@ class Run:
     `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
     tuned model if no other does), judge, embedding, tuned. `build_store` builds an index outside the folder; `budget`
     caps the money. `say` gets one line a step, `progress` gets (step, done, total). `failures` lists missing answers
-    and scores, `untrained` says why no model was tuned.
+    and scores, `untrained` says why no model was tuned; `closed` says why there is no use in trying.
     """
 
     folder: Path
@@ -55,6 +55,7 @@ class Run:
     fewest_examples: int = FEWEST_EXAMPLES
     failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
+    closed: str | None = None
     job_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Run:
             for service in {self.service, *self.services.values()}:
                 service.gates.append(self.budget)
         self.trainer = self.services.get("student", self.service)  # it also serves the student
-        self.teacher = self._chat("teacher")
+        self.teacher = self.chat("teacher")
         service, extra = self.services.get("embedding", self.service), self.settings.options.get("embedding")
         self.embed = EmbeddingModel(
             self.settings.embedding, workers=self.workers, options=extra, log=self.log, service=service
@@ -72,7 +73,7 @@ class Run:
         options = (self.workers, self.build_store, self.say, self.progress, self.failures)
         self.corpus = Corpus(self.folder, self.settings, self.embed, self.teacher, index, *options)
 
-    def _chat(self, role: str, model: str | None = None) -> ChatModel:
+    def chat(self, role: str, model: str | None = None) -> ChatModel:
         """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
         settings, second = self.settings, "student" if role == "tuned" else role
         return ChatModel(
@@ -134,6 +135,10 @@ class Run:
         """The tuned model's name: that in the settings, or that of the finished job; None if it gives no model."""
         if self.settings.tuned is not None:
             return self.settings.tuned
+        if self.closed is not None:
+            _ = self.training_file  # to be trained on elsewhere
+            self.say(f"finetune: {self.closed}")
+            return None
         self.training_file.require(self.fewest_examples)
         try:
             job = self._create_job()
@@ -188,11 +193,11 @@ class Run:
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        student = self._chat("student")
+        student = self.chat("student")
         engines = {"base": self.corpus.engine(student), "control": self.corpus.engine(student, prompts.CONTROL_SYSTEM)}
         engines["teacher"] = self.corpus.engine(self.teacher)
         if self.tuned is not None:
-            tuned = self._chat("tuned", self.tuned)
+            tuned = self.chat("tuned", self.tuned)
             engines["tuned"], place = self.corpus.engine(tuned), tuned.service
             place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
@@ -211,7 +216,7 @@ class Run:
         scores = evaluate(
             rows,
             self.settings.metrics,
-            self._chat("judge"),
+            self.chat("judge"),
             self.embed,
             rounds=self.settings.rounds,
             workers=self.workers,
@@ -245,7 +250,7 @@ class Run:
             evaluation,
             labels=statistics.read_labels(self.folder),
             warnings=[*conflicts, *statistics.cut_off(self.answers)],
-            untrained=None if self.untrained is None else str(self.untrained),
+            untrained=self.closed if self.untrained is None else str(self.untrained),
         )
         for warning in comparison["in_words"]["warnings"]:
             self.say(f"warning: {warning}")

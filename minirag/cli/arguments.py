@@ -160,6 +160,7 @@ RUN: list[Row] = [
 """How every step of a run goes about it."""
 STEPS = {
     "run": "everything: documents in, verdict and report out",
+    "probe": "ask each model a tiny question: what the services can do",
     "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
     "questions": "… and the train and eval questions (questions.jsonl)",
     "ask": "… and the teacher's answers to the train questions (messages.jsonl)",
@@ -179,7 +180,10 @@ OTHERS = {
 }
 """The commands that are no step of a run, each with an example."""
 OPTIONS: dict[str, list[Row]] = {
-    "run": [("--dry-run", "only print what the run would take, like plan")],
+    "run": [
+        ("--dry-run", "only print what the run would take, like plan"),
+        ("--no-probe", "do not ask each model a tiny question first"),
+    ],
     "questions": [("--review", "accept, reject or reword each question in the terminal")],
     "finetune": [
         ("--status", "print the state of this run's job, its events and checkpoints"),
@@ -217,7 +221,11 @@ FORMS: dict[str, tuple[str, set[str]]] = {
     "job": ("finetune --status or --cancel", {"status", "cancel", "out", "student_base_url", "json", *SERVICE}),
 }
 """Forms of a step that use a few of its options only, by their module: all others are refused."""
-ALSO = {"evaluate": "; or rows to score (.jsonl, .csv, a run's folder)", "compare": "; or folders of finished runs"}
+ALSO = {
+    "probe": "",
+    "evaluate": "; or rows to score (.jsonl, .csv, a run's folder)",
+    "compare": "; or folders of finished runs",
+}
 """What else DOC may be; then --out is optional."""
 RESUMED = """\
 A folder that holds a run is resumed. Without DOC, the settings of that run are

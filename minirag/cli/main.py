@@ -115,6 +115,6 @@ def _module(options: Mapping[str, Any]) -> str:
         return "job"
     if name == "compare" and ("out" not in options or "html" in options):
         return "replicate"
-    if "out" not in options:
+    if "out" not in options and name != "probe":
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     return "run"

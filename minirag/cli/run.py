@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
 from minirag.batch import Batches
 from minirag.cli.check import training_table
-from minirag.cli.connect import connect, store_builder
+from minirag.cli.connect import OFFLINE, connect, store_builder
+from minirag.cli.probe import probe, why_closed
 from minirag.cli.review import review
 from minirag.cli.settings import changes, check_pages, check_settings, date_warnings, recorded_facts, settings_of
 from minirag.cli.terminal import Progress, say, show, show_json
@@ -44,6 +46,8 @@ SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
 
 def main(options: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
+    if options["command"] == "probe":
+        return _only_probe(options)
     useless = [name for name in JOB_OPTIONS if name in options]
     if "tuned" in options and useless:
         raise InputError(f"--tuned names a model that is trained already: leave out --{useless[0].replace('_', '-')}.")
@@ -51,13 +55,18 @@ def main(options: Mapping[str, Any]) -> int:
     with ExitStack() as stack:
         # 1. The run, with its services; whatever can be found wrong before a call is found here.
         run = _make(options, stack, progress)
+        check_pages(run.settings, run.corpus.pages)
         stack.enter_context(run.log).lock()
         _compare_with_last(run, is_resumed=not options.get("documents"))
         # 2. run.json, so that this run can be resumed.
         _record(run)
         for warning in date_warnings(run.settings, run.prices, options, date.today()):
             say(f"warning: {warning}")
-        # 3. The step.
+        # 3. What the models can do, before money is spent.
+        if options["command"] == "run" and "no_probe" not in options and run.service.name != OFFLINE:
+            probe(run)
+        run.closed = why_closed(run)
+        # 4. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
         if "review" in options:
             batches.run(lambda: review(run.corpus), batched=is_batched)
@@ -69,7 +78,7 @@ def main(options: Mapping[str, Any]) -> int:
             with suppress(MiniragError):  # the first error is the one to report
                 _record(run)
             raise
-        # 4. What it found.
+        # 5. What it found.
         summary = _summary(run, options["command"])
         if "tables" in options:
             summary["tables"] = [str(path) for path in write_tables(run.folder, options["tables"], run.results)]
@@ -98,8 +107,9 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
     prices, budget = load_prices(settings.prices), None
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
+        budget.require_prices(model for role in ROLES if (model := getattr(settings, role)))
     service, services = connect(options, stack, folder, offline=offline)
-    run = Run(
+    return Run(
         folder,
         settings,
         service,
@@ -112,8 +122,17 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
         say=say,
         progress=progress,
     )
-    check_pages(settings, run.corpus.pages)
-    return run
+
+
+def _only_probe(options: Mapping[str, Any]) -> int:
+    """Probe the models of the options, or of the run in a folder; no document is read."""
+    with ExitStack() as stack:
+        folder = options.get("out") or Path(stack.enter_context(TemporaryDirectory(prefix="minirag-probe-")))
+        nothing = [] if (folder / "run.json").exists() else ["nothing"]
+        run = _make({"documents": nothing, **options, "out": folder}, stack, Progress())
+        stack.enter_context(run.log).lock()
+        probe(run, is_new=True)
+    return 0
 
 
 def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:

@@ -39,6 +39,11 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self._changed = threading.Condition(threading.RLock())
         self.spent = sum(map(self._cost, log))
 
+    def require_prices(self, models: Iterable[str]) -> None:
+        """Raise InputError for a model without a price: what its calls can cost could not be known."""
+        for model in models:
+            _priced(self.prices.of(model).input, model)
+
     @property
     def reserved(self) -> float:
         """The most that the calls in flight and the training that was started can cost."""

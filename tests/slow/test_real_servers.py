@@ -1,0 +1,160 @@
+"""Servers that nobody here wrote, with the models that they really have: every outcome has a name.
+
+They are not installed with minirag. `MINIRAG_REAL_SERVERS` lists the folders with their programs (`python` with
+llama_cpp, `litellm`, `transformers`), `MINIRAG_REAL_GGUF` is a model for llama.cpp, and `MINIRAG_REAL_MODEL` a folder
+with one for transformers:
+
+    MINIRAG_REAL_SERVERS=/venvs/a/bin:/venvs/b/bin MINIRAG_REAL_GGUF=m.gguf pytest -s tests/slow/test_real_servers.py
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+import loopback_only
+import minirag
+from minirag import offline
+from minirag.cli.main import main
+from minirag.message_log import MessageLog
+from run_files import rows
+
+FACTS = [
+    "The Tarnwick tramway opened in 1904. Its trams are blue, and it carries 31,000 passengers a day.",
+    "The harbour was deepened in 1931. Sixty boats fish from it, most of them for herring and crab.",
+    "The glass works employs 220 people. It was founded by Ada Merrow, who came from Leeds in 1886.",
+    "The library holds 84,000 books. It is closed on Mondays, and lends telescopes as well.",
+]
+SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
+TWELVE = ["--train-questions", "12", "--eval-questions", "12"]
+SMALL = ["--train-questions", "2", "--eval-questions", "2", "--context-window", "1200", "--workers", "2"]
+
+
+def program(name: str) -> str:
+    """Return the path of a server's program, or skip."""
+    path = shutil.which(name, path=os.environ.get("MINIRAG_REAL_SERVERS", os.devnull))
+    if path is None:
+        pytest.skip(f"no {name} in MINIRAG_REAL_SERVERS")
+    return path
+
+
+def variable(name: str) -> str:
+    if name not in os.environ:
+        pytest.skip(f"{name} is not set")
+    return os.environ[name]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def started(command: Sequence[str], port: int, log: Path, **variables: str) -> Iterator[str]:
+    """Run a server until the block ends; yield its address once it answers."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", loopback_only.NOTES)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**clean, **variables})
+    address = f"http://127.0.0.1:{port}/v1"
+    try:
+        for _ in range(1200):
+            assert process.poll() is None, log.read_text("utf-8", "replace")[-2000:]
+            try:
+                if httpx.get(f"{address}/models", headers={"Authorization": "Bearer none"}).status_code < 500:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.25)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "town.txt"
+    path.write_text("\f".join(FACTS), "utf-8")
+    return path
+
+
+def outcomes(out: Path) -> list[str]:
+    """Return a line for each failed exchange and each unscored row; every one has a reason."""
+    with MessageLog(out / "messages.jsonl") as log:
+        lines = [f"{failed.stage}: {(failed.error or {})['message']}" for failed in log.failures()]
+    if (out / "scores.jsonl").exists():
+        unscored = [row for row in rows(out / "scores.jsonl") if row["value"] is None]
+        assert all(row["reason"] for row in unscored)
+        lines += [f"{row['arm']} {row['metric']}: unscored, {row['reason']}" for row in unscored]
+    return lines
+
+
+def ends_named(code: int, out: Path, said: str) -> None:
+    """Hold that a run ended in one of the ways that a person is told, and show it."""
+    print(said, *outcomes(out), sep="\n")
+    assert "Traceback" not in said
+    assert code in (0, 2, 3), said
+    if code == 0:
+        assert {row["arm"] for row in rows(out / "answers.jsonl")} == {"base", "teacher"}
+        assert json.loads((out / "comparison.json").read_text("utf-8"))["verdict"]
+    else:
+        assert said.splitlines()[-1].startswith("minirag: ")
+
+
+def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    litellm, port, out = program("litellm"), free_port(), tmp_path / "out"
+    key = f"sk-{secrets.token_hex(32)}"  # it does not start with a weak one
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with offline.serve() as server:
+        models = [f"offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
+        parameters = {"api_base": server.base_url, "api_key": "any"}
+        listed = [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **parameters}} for m in models]
+        (tmp_path / "config.yaml").write_text(json.dumps({"model_list": listed}))  # JSON is YAML
+        command = [litellm, "--config", str(tmp_path / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+        variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
+        with started(command, port, tmp_path / "litellm.log", **variables) as address:
+            names = [f"--{model.removeprefix('offline-')}={model}" for model in models]
+            run = ["run", str(SAMPLE), *names, "--base-url", address, *TWELVE, "--out", str(out)]
+            code = main(run)
+            said = capsys.readouterr().err
+            assert code == 0, said
+            ends_named(code, out, said)
+            assert main(run) == 0
+
+
+def local_run(address: str, model: str, document: Path, out: Path) -> int:
+    """Run with one small model as teacher, student under another name, and judge; the embedded server embeds."""
+    with offline.serve() as embedding:
+        places = ["--base-url", address, "--embedding-base-url", embedding.base_url, "--embedding=offline-embedding"]
+        names = [f"--teacher={model}", f"--student={model}-student", f"--judge={model}"]
+        return main(["run", str(document), *names, *places, *SMALL, "--out", str(out)])
+
+
+def test_llama_cpp_with_a_real_model_ends_with_every_outcome_named(
+    tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python, model, port = program("python"), variable("MINIRAG_REAL_GGUF"), free_port()
+    command = [python, "-m", "llama_cpp.server", "--model", model, "--n_ctx", "2048", "--port", str(port)]
+    with started(command, port, tmp_path / "llama.log") as address:
+        code = local_run(address, "smollm2-135m-instruct", document, tmp_path / "out")
+    ends_named(code, tmp_path / "out", capsys.readouterr().err)
+
+
+def test_transformers_serve_with_a_real_model_ends_with_every_outcome_named(
+    tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transformers, model, port = program("transformers"), variable("MINIRAG_REAL_MODEL"), free_port()
+    command = [transformers, "serve", model, "--host", "127.0.0.1", "--port", str(port)]
+    with started(command, port, tmp_path / "transformers.log", HF_HUB_OFFLINE="1") as address:
+        code = local_run(address, model, document, tmp_path / "out")
+    ends_named(code, tmp_path / "out", capsys.readouterr().err)
