@@ -25,7 +25,8 @@ from typing import Any
 
 from minirag.documents import Page
 from minirag.errors import InputError
-from minirag.text import Tokenizer, encoding, sentence_spans
+from minirag.text import sentence_spans
+from minirag.tokens import Tokenizer, encoding
 
 MIN_SIZE = 16
 LONGEST = 32

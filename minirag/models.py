@@ -14,7 +14,7 @@ from minirag.errors import BadReply, redact_json
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 from minirag.service import OPENAI_ADDRESS, Dialect, Service
-from minirag.text import Tokenizer, for_model
+from minirag.tokens import Tokenizer, for_model
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,8 @@ from minirag.errors import ServiceError, WindowTooSmall
 from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Excerpt, Message
-from minirag.text import BYTES, Tokenizer, sentence_spans
+from minirag.text import sentence_spans
+from minirag.tokens import BYTES, Tokenizer
 from minirag.vector_store import Hit, Store
 
 BYTES_PER_TOKEN = 6

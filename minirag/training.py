@@ -16,7 +16,8 @@ import numpy as np
 from minirag.errors import InputError
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
-from minirag.text import counted, example_limit, for_model
+from minirag.text import counted
+from minirag.tokens import example_limit, for_model
 
 FEWEST_EXAMPLES = 10
 """No service starts a job with fewer."""

@@ -22,7 +22,7 @@ from minirag.metrics.judge import reply_tokens
 from minirag.query import Window
 from minirag.questions import SPLITS, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES
-from minirag.text import for_model
+from minirag.tokens import for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""

@@ -19,7 +19,8 @@ from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.prompts import Prompt
 from minirag.service import Reader, Service
-from minirag.text import content, for_model, sentence_spans, words
+from minirag.text import content, sentence_spans, words
+from minirag.tokens import for_model
 
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."

@@ -15,7 +15,8 @@ from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.prompts import Message
 from minirag.questions import NEAR_DUPLICATE
-from minirag.text import example_limit, for_model, jaccard, words
+from minirag.text import jaccard, words
+from minirag.tokens import example_limit, for_model
 from minirag.training import FEWEST_EXAMPLES, Example
 
 MAX_FILE_BYTES = 512 << 20

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minirag import text as tokens
+from minirag import tokens
 from minirag.offline import embedding, judge, reader, student
 from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from minirag import text as tokens
+from minirag import tokens
 
 _CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _TOKEN = re.compile(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minirag.message_log import Exchange
 from minirag.prompts import Message
-from minirag.text import Tokenizer, for_model
+from minirag.tokens import Tokenizer, for_model
 
 
 def completion(text: str, finish_reason: str = "stop", model: str = "test", **usage: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from minirag import documents
 from minirag.chunker import _JOINT, Chunk, chunk
 from minirag.documents import Page
 from minirag.errors import InputError
-from minirag.text import ENCODINGS, encoding, sentence_spans
+from minirag.text import sentence_spans
+from minirag.tokens import ENCODINGS, encoding
 
 SHARED = Path(__file__).parents[3] / "shared"
 WORDS = ["the", " net", "Income", "'s ", " 2022", "3.5", ". ", "! ", "\n", "\n\n", "  ", "\t", "。", "、", "年度", "は"]

@@ -15,7 +15,7 @@ from faults import serve
 from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.cli.main import main
 from minirag.service import Service
-from minirag.text import for_model
+from minirag.tokens import for_model
 from run_files import contents, rows
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
