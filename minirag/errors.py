@@ -8,6 +8,7 @@
     │   ├── NotRecorded             2   a replay was asked for something that its log does not hold
     │   └── StoreError              2   an index is damaged or belongs to another model
     ├── ServiceError                3   a model service failed; a later attempt may succeed
+    │   ├── TextsRefused            3   some texts fail in every call to embed them, whatever is beside them
     │   ├── BadReply                3   it answered 200 with something that is no answer
     │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
     │       └── ServiceDown         3   it failed so often in a row that nothing more is sent for now
@@ -83,6 +84,15 @@ class ServiceError(MiniragError):
         """Return what the log keeps of a failure."""
         fields = {"type": type(self).__name__, "status": self.status, "code": self.code, "param": self.param}
         return {**fields, "message": str(self)}
+
+
+class TextsRefused(ServiceError):
+    """`reasons` holds why each of the texts cannot be embedded."""
+
+    def __init__(self, model: str, reasons: Mapping[str, ServiceError]) -> None:
+        text, reason = next(iter(reasons.items()))
+        super().__init__(f"{model} embeds none of {len(reasons)} texts; the first is {text!r:.60}: {reason}")
+        self.reasons = reasons
 
 
 class BadReply(ServiceError): ...

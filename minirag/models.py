@@ -14,7 +14,7 @@ from minirag.errors import BadReply, redact_json
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 from minirag.service import OPENAI_ADDRESS, Dialect, Service
-from minirag.tokens import Tokenizer, for_model
+from minirag.tokens import Tokenizer, for_model, is_cut
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,7 +187,15 @@ class ChatModel:
         request |= self.options
         call = Exchange(stage, "chat.completions", self.service.name, request, repeat=repeat, tags=tags or {})
         dialect = dialect_of(self.model, self.service, self.log)
-        return self.service.send(call, self.log, dialect=dialect, read=read_completion)
+        exchange = self.service.send(call, self.log, dialect=dialect, read=read_completion)
+        if is_cut(messages, exchange.usage.get("prompt_tokens")):
+            window = "--context-window" if stage in {"question", "draft", "refine"} else "--judge-window"
+            self.service.say_once(
+                f"warning: {self.model} is sent longer prompts than its server reads, which cuts them without a word; "
+                f"give the server a longer context (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx) or lower {window}, and "
+                "start again in a new folder"
+            )
+        return exchange
 
 
 def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,11 +24,9 @@ from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Excerpt, Message
 from minirag.text import sentence_spans
-from minirag.tokens import BYTES, Tokenizer
+from minirag.tokens import Tokenizer, is_cut
 from minirag.vector_store import Hit, Store
 
-BYTES_PER_TOKEN = 6
-"""A generous guess, used where a model's tokens are counted in bytes; a question with a longer reply fails."""
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
 RETRY_TOKENS = 80
@@ -75,11 +73,11 @@ class Window:
         """Return the room beside a prompt without context. Raise WindowTooSmall if no useful excerpt fits there."""
         room = self.room(messages, reply, schema)
         if self.size is not None and room < SMALLEST_EXCERPT:
-            hint = ", or name the model's vocabulary with --tokenizer (bytes are counted so far)"
+            hint = f", or give the model's vocabulary as --tokenizer FILE (counted so far: {self.tokenizer.label})"
             raise WindowTooSmall(
                 f"A window of {self.size} tokens is too small: this prompt and its reply need at least "
                 f"{self.size - room + SMALLEST_EXCERPT}; raise --context-window"
-                f"{hint if self.tokenizer.name == BYTES else ''}."
+                f"{'' if self.tokenizer.exact else hint}."
             )
         return room
 
@@ -160,10 +158,17 @@ class Answer:
         """True if the reply limit ended the text."""
         return self.drafts[-1].exchange.finish_reason == "length"
 
+    @property
+    def prompt_cut(self) -> bool:
+        """True if the service has cut one of the prompts, so that the model never saw all excerpts."""
+        exchanges = [draft.exchange for draft in self.drafts]
+        return any(is_cut(one.request["messages"], one.usage.get("prompt_tokens")) for one in exchanges)
+
     def to_json(self, question_id: str, arm: str) -> dict[str, Any]:
-        """Return the answer as `answers.jsonl` holds it."""
+        """Return the answer as `answers.jsonl` holds it; `prompt_cut` is there only where it is true."""
         names = {"question_id": question_id, "arm": arm, "text": self.text}
-        return {**names, "contexts": [hit.chunk.id for hit in self.hits], "drafts": len(self.drafts)}
+        flags = {"prompt_cut": True} if self.prompt_cut else {}
+        return {**names, "contexts": [hit.chunk.id for hit in self.hits], "drafts": len(self.drafts), **flags}
 
 
 class QueryEngine:
@@ -213,9 +218,8 @@ class QueryEngine:
 
     def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
         """Draft and refine over the text of `hits`; the last draft's text is the answer."""
-        # a refine request also holds the answer so far: it needs room for two replies, counted as this window counts
-        longest_answer = self.reply_tokens * (1 if self.window.tokenizer.exact else BYTES_PER_TOKEN)
-        empty_refine, reserved = self._prompt(question, "", []), self.reply_tokens + longest_answer
+        # a refine request also holds the answer so far: it needs room for two replies
+        empty_refine, reserved = self._prompt(question, "", []), 2 * self.reply_tokens
         room = min(
             self.window.require(self._prompt(question, None, []), self.reply_tokens),
             max(self.window.room(empty_refine, reserved), SMALLEST_EXCERPT),
@@ -224,10 +228,11 @@ class QueryEngine:
         units = self.window.units([Excerpt(text, chunk.page) for chunk, text in parts], room - SMALLEST_EXCERPT // 2)
 
         drafts: list[Draft] = []
+        excess = 0  # tokens that an upper bound counts of the answer beyond what the service says it has
         while units or not drafts:
             answer = drafts[-1].text if drafts else None
             prompt = partial(self._prompt, question, answer)
-            count = self.window.take(units, prompt, self.reply_tokens)
+            count = self.window.take(units, prompt, self.reply_tokens - excess)
             if not drafts and count < len(units):
                 self.window.require(empty_refine, reserved)  # before the draft is paid for
             if drafts and count == 0:  # the model wrote more than it was allowed to
@@ -244,6 +249,9 @@ class QueryEngine:
             )
             # a model with nothing to add may reply with nothing: the answer stands
             drafts.append(Draft(exchange.text.strip() or answer or "", tuple(context), exchange))
+            written = exchange.usage.get("completion_tokens")
+            if exchange.text.strip() and isinstance(written, int) and written and not self.window.tokenizer.exact:
+                excess = max(0, self.window.tokenizer.count(exchange.text) - written)
             units = units[count:]
         return drafts
 

@@ -302,4 +302,4 @@ def _public_address(base_url: str) -> str:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise BadReply(f"The service sent {name} where a number belongs: the model computed none from this input.")

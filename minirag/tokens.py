@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minirag.errors import InputError
 
@@ -164,6 +164,15 @@ def example_limit(model: str) -> int:
     (65536, 16385)
     """
     return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
+
+
+def is_cut(messages: Iterable[Mapping[str, str]], prompt_tokens: Any) -> bool:
+    """Return True if a service has read far fewer tokens of a prompt than any family's vocabulary makes of it.
+
+    The smallest counts measured are those of Gemma, 0.83 of o200k_base in Japanese.
+    """
+    counted = encoding("o200k_base").count_messages(messages)
+    return isinstance(prompt_tokens, int) and 0 < prompt_tokens < 0.75 * counted
 
 
 def ranks(name: str) -> Mapping[bytes, int]:

@@ -116,7 +116,7 @@ SETTINGS: dict[str, list[Row]] = {
     "models and their services": [
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
-        ("--tokenizer NAME", "tiktoken vocabulary for models that it does not know"),
+        ("--tokenizer FILE", "tokenizer.json (or encoding) of the models that are not OpenAI's"),
         *((f"--{role}-base-url URL", f"service of --{role}, with its key in {ROLE_KEYS[role]}") for role in ROLES),
         *((f"--{role}-option KEY=VALUE", f"field of each request to --{role}; repeatable") for role in ROLES),
         ("--insecure-http", "allow http:// to another machine"),

@@ -12,7 +12,6 @@ from typing import Any
 from minirag import prompts
 from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
-from minirag.embeddings import INPUTS_PER_CALL
 from minirag.errors import BadReply, InputError, ServiceError
 from minirag.finetune import read_object
 from minirag.message_log import Exchange
@@ -51,7 +50,7 @@ def probe(run: Run, *, is_new: bool = False) -> None:
     try:
         vectors = run.embed.embed(TEXTS, stage=STAGE)
         rows.append(["embedding", _cut(run.embed.model), "", "yes", "", "", ""])
-        lines.append(f"embedding: {vectors.shape[1]:,} dimensions, at most {INPUTS_PER_CALL} texts a call")
+        lines.append(f"embedding: {vectors.shape[1]:,} dimensions, at most {run.embed.inputs_per_call} texts a call")
     except ServiceError as error:
         rows.append(["embedding", _cut(run.embed.model), "", "no", "", "", ""])
         failures.append(f"embedding {run.embed.model}: {error}")

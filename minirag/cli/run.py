@@ -15,7 +15,15 @@ from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.probe import probe, why_closed
 from minirag.cli.review import review
-from minirag.cli.settings import changes, check_pages, check_settings, date_warnings, recorded_facts, settings_of
+from minirag.cli.settings import (
+    changes,
+    check_pages,
+    check_settings,
+    counting_notes,
+    date_warnings,
+    recorded_facts,
+    settings_of,
+)
 from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import Budget, load_prices
 from minirag.errors import InputError, MiniragError, Unfinished
@@ -62,6 +70,8 @@ def main(options: Mapping[str, Any]) -> int:
         _record(run)
         for warning in date_warnings(run.settings, run.prices, options, date.today()):
             say(f"warning: {warning}")
+        for note in counting_notes(run.settings):
+            say(note)
         # 3. What the models can do, before money is spent.
         if options["command"] == "run" and "no_probe" not in options and run.service.name != OFFLINE:
             probe(run)

@@ -19,10 +19,11 @@ from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.judge import reply_tokens
+from minirag.prompts import Excerpt
 from minirag.query import Window
-from minirag.questions import SPLITS, read_questions, split_pages
+from minirag.questions import SPLITS, TOKENS_PER_QUESTION, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES
-from minirag.tokens import for_model
+from minirag.tokens import ENCODINGS, for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""
@@ -32,8 +33,8 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
     """Return the settings of this command, and True if it uses the embedded models. Raises InputError."""
     names = {field.name for field in fields(Settings)}
     settings = {name: value for name, value in options.items() if name in names}
-    for name in ("train_questions", "eval_questions", "prices"):
-        if isinstance(settings.get(name), str) and settings[name] not in OLDER_TABLES:
+    for name in ("train_questions", "eval_questions", "prices", "tokenizer"):
+        if isinstance(settings.get(name), str) and settings[name] not in (*OLDER_TABLES, *ENCODINGS):
             settings[name] = str(Path(settings[name]).absolute())  # a run may be resumed from another folder
     is_offline = "offline" in options
     if documents := settings.get("documents"):
@@ -109,7 +110,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
         raise InputError("--tuned names the untrained student itself; name the tuned model.")
     if settings.teacher == settings.student:
         raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
-    # each question of a file, and a request without any context, has to fit its window
+    # each question of a file, and each kind of request without any context, has to fit its window
     sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
     files = [read_questions(Path(source), split) for split, source in sources.items() if isinstance(source, str)]
     system = prompts.CONTROL_SYSTEM if settings.control else prompts.ANSWER_SYSTEM  # the longer one, if it is used
@@ -118,9 +119,21 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
         if model is not None:
             window = Window(for_model(model, settings.tokenizer), settings.context_window)
             for text in texts:
-                window.require(prompts.draft(text, [], system), settings.reply_tokens)
+                room = window.require(prompts.draft(text, [], system), settings.reply_tokens)
+                if room < settings.top_k * settings.chunk_size:  # the rest of the chunks goes into refine requests
+                    window.require(prompts.refine(text, "", [], system), 2 * settings.reply_tokens)
+    teacher = Window(for_model(settings.teacher, settings.tokenizer), settings.context_window)
+    teacher.require(prompts.questions(Excerpt(""), 2), 3 * TOKENS_PER_QUESTION, prompts.QUESTIONS_SCHEMA)
     judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
     judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
+
+
+def counting_notes(settings: Settings) -> list[str]:
+    """Return how the tokens of each chat model are counted whose vocabulary is not in the package, in words."""
+    models = dict.fromkeys(filter(None, (settings.teacher, settings.student, settings.judge, settings.tuned)))
+    tokenizers = [for_model(model, settings.tokenizer) for model in models]
+    hint = "" if settings.tokenizer else "; --tokenizer FILE counts with the model's own tokenizer.json"
+    return [f"tokens: counted in {tokenizer.label}{hint}" for tokenizer in tokenizers if not tokenizer.exact]
 
 
 def date_warnings(settings: Settings, prices: Prices, options: Mapping[str, Any], today: date) -> list[str]:

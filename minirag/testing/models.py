@@ -31,12 +31,16 @@ def completion(text: str, finish_reason: str = "stop", model: str = "test", **us
 
 
 class FunctionChat:
-    """A chat model that answers with `reply(messages)`; `asked` keeps every request."""
+    """A chat model that answers with `reply(messages)`; `asked` keeps every request.
+
+    `usage` has fields of the replies' usage that are not to be as counted.
+    """
 
     def __init__(self, reply: Callable[[Sequence[Message]], str], model: str = "gpt-4o") -> None:
         self.reply = reply
         self.model = model
         self.finish_reason = "stop"
+        self.usage: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
 
     @property
@@ -57,7 +61,8 @@ class FunctionChat:
         """Return the exchange that a `ChatModel` would return."""
         self.asked.append({"messages": messages, "stage": stage, "tags": tags, "max_tokens": max_tokens})
         request = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens}
-        response = completion(self.reply(messages), self.finish_reason, self.model)
+        usage = {"prompt_tokens": self.tokenizer.count_messages(messages), **self.usage}
+        response = completion(self.reply(messages), self.finish_reason, self.model, **usage)
         return Exchange(stage, "chat.completions", "test", request, response, None, repeat, tags or {})
 
 

@@ -162,7 +162,7 @@ def test_a_call_of_an_old_log_that_kept_no_vectors_is_sent_again(tmp_path: Path,
         embeddings([1.0], [1.0]),
         embeddings("not base64!"),
         embeddings(["x"]),
-        {"data": [{"embedding": [1.0]}]},
+        {"data": [{"index": 1, "embedding": [1.0]}]},
         {},
     ],
 )

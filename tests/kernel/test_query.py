@@ -106,7 +106,7 @@ class OneHotByRow(OneHot):
     [
         ("gpt-4o", {"context_window": 200, "reply_tokens": 100}, "raise --context-window"),
         ("gpt-4o", {"context_window": 460, "reply_tokens": 160}, "raise --context-window"),  # enough for a draft alone
-        ("llama3", {"context_window": 2048}, "--tokenizer"),  # its vocabulary is not known, so bytes are counted
+        ("in-house-7b", {"context_window": 1024}, "--tokenizer FILE"),  # its vocabulary is not known: bytes
     ],
 )
 def test_a_window_too_small_is_found_before_anything_is_sent(
@@ -116,6 +116,27 @@ def test_a_window_too_small_is_found_before_anything_is_sent(
     with pytest.raises(WindowTooSmall, match=error):
         QueryEngine(store, chat, OneHot(), **options).query("What about 3?")
     assert chat.asked == []
+
+
+@pytest.mark.parametrize("model", ["llama3.2", "qwen3:8b", "smollm2", "in-house-7b"])
+def test_any_model_works_in_the_default_window_and_its_long_answer_costs_no_room(
+    store: VectorStore, model: str
+) -> None:
+    long = " ".join(["Bezugsgrößenverschiebungen"] * 100)  # bytes count it eight times as long as it is
+    chat = FunctionChat(lambda _: long, model=model)
+    chat.usage = {"completion_tokens": 250}
+    answer = QueryEngine(store, chat, OneHot()).query("What about 3?")
+    sentences = re.findall(r"Fact \d-\d+ ", " ".join(given_text(chat)))
+    assert sentences == [s for hit in answer.hits for s in re.findall(r"Fact \d-\d+ ", hit.chunk.text)]
+
+
+def test_answers_from_prompts_that_a_server_has_cut_are_marked(store: VectorStore) -> None:
+    for read, is_cut in ((512, True), (None, False), (2000, False)):
+        chat = FunctionChat(lambda _: "the answer")
+        chat.usage = {"prompt_tokens": read}
+        answer = QueryEngine(store, chat, OneHot()).query("What about 3?")
+        assert answer.prompt_cut is is_cut
+        assert ("prompt_cut" in answer.to_json("e001", "base")) is is_cut
 
 
 # -- the window itself -------------------------------------------------------------------------------------

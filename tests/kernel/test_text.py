@@ -1,13 +1,7 @@
 """Sentences end where readers see it."""
 
 import pytest
-<<<<<<< HEAD
-import tiktoken
 from hypothesis import given, strategies as st
-=======
-from hypothesis import given
-from hypothesis import strategies as st
->>>>>>> 390dec5 (Count the usual families of models by a measured upper bound)
 
 from minirag.text import sentence_spans
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiktoken
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minirag import tokens
 from minirag.errors import InputError

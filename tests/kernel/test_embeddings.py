@@ -1,0 +1,206 @@
+"""Embedding models find out how many texts a call takes, name texts that always fail, and pay for nothing twice."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import Clock, Script
+from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
+from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
+from minirag.message_log import MessageLog
+from minirag.retry import Retry
+from minirag.service import Service
+from minirag.tokens import encoding
+
+Rule = Callable[[list[str]], tuple[int, str] | None]
+
+
+class Embedder(Script):
+    """A service that embeds a text as its length and first character, unless a rule refuses the inputs of a call."""
+
+    def __init__(self, rule: Rule = lambda _: None, usage: dict[str, int] | None = None) -> None:
+        super().__init__((200, {}, self.reply))
+        self.rule, self.usage = rule, usage or {}
+
+    def status(self, seen: dict[str, Any]) -> int:
+        refused = self.rule(seen["body"]["input"])
+        return refused[0] if refused else 0
+
+    def reply(self, seen: dict[str, Any]) -> Any:
+        texts = seen["body"]["input"]
+        if refused := self.rule(texts):
+            return refused[1].encode() if refused[0] == 200 else {"error": {"message": refused[1]}}
+        data = [{"embedding": [float(len(text)), float(ord(text[0]))], "index": i} for i, text in enumerate(texts)]
+        return {"data": data, "model": "e", "usage": self.usage}
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many texts each call had."""
+        return [len(request["body"]["input"]) for request in self.requests]
+
+
+@pytest.fixture
+def model() -> Iterator[Callable[..., EmbeddingModel]]:
+    clock = Clock()
+    with ExitStack() as stack:
+
+        def make(script: Script, said: list[str] | None = None, **options: Any) -> EmbeddingModel:
+            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+            say = (lambda _: None) if said is None else said.append
+            service = stack.enter_context(Service(script.url, "none", retry=retry, say=say))
+            return EmbeddingModel("e", service=service, workers=1, **options)
+
+        yield make
+
+
+TEXTS = [f"{chr(97 + i % 26)}{'x' * i}" for i in range(100)]
+EXPECTED = [[float(len(text)), float(ord(text[0]))] for text in TEXTS]
+
+
+def at_most(count: int) -> Rule:
+    return lambda texts: (
+        (422, f"batch size {len(texts)} > maximum allowed batch size {count}") if len(texts) > count else None
+    )
+
+
+def guilty(status: int, *names: str) -> Rule:
+    return lambda texts: (status, "NaN") if any(text in names for text in texts) else None
+
+
+@pytest.mark.parametrize("limit", [1, 10, 32, 64])
+def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path: Path, model: Any, limit: int) -> None:
+    with Embedder(at_most(limit)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        said: list[str] = []
+        embed = model(script, said, log=log)
+        assert embed.embed(TEXTS).tolist() == EXPECTED
+        power = 1 << limit.bit_length() - 1
+        assert embed.inputs_per_call == power
+        assert said == [f"e: {power} texts a call, more are refused"]
+        asked = len(script.sizes)
+        embed.embed([text.upper() for text in TEXTS])
+        assert max(script.sizes[asked:]) == power  # nothing is tried again
+
+        asked = len(script.sizes)
+        again = model(script, log=MessageLog(log.path))
+        assert again.inputs_per_call == power
+        assert again.embed(TEXTS).tolist() == EXPECTED
+        assert len(script.sizes) == asked
+
+
+def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path: Path, model: Any) -> None:
+    def rule(texts: list[str]) -> tuple[int, str] | None:
+        return (400, "too many tokens") if sum(map(len, texts)) > 1500 else None
+
+    with Embedder(rule) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
+        asked = len(script.sizes)
+        assert model(script, log=MessageLog(log.path)).embed(TEXTS).tolist() == EXPECTED
+        assert len(script.sizes) == asked
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize("places", [(0,), (57,), (99,), (12, 80)])
+def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
+    tmp_path: Path, model: Any, status: int, places: tuple[int, ...]
+) -> None:
+    names = [TEXTS[place] for place in places]
+    with Embedder(guilty(status, *names)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = model(script, log=log)
+        with pytest.raises(TextsRefused, match="e embeds none of") as refused:
+            embed.embed(TEXTS)
+        assert [*refused.value.reasons] == names
+        assert embed.inputs_per_call == INPUTS_PER_CALL  # that was no limit
+        asked = len(script.sizes)
+        rest = [text for text in TEXTS if text not in names]
+        assert embed.embed(rest).tolist() == [EXPECTED[TEXTS.index(text)] for text in rest]
+        assert len(script.sizes) == asked
+
+        log.close()
+        again = model(script, log=MessageLog(log.path))
+        with pytest.raises(TextsRefused):
+            again.embed(TEXTS)
+        assert {*script.sizes[asked:]} == {1}  # only the guilty ones are asked for again
+
+
+def test_what_every_call_gets_ends_at_once(model: Any) -> None:
+    with Embedder(lambda _: (403, "no embeddings for this key")) as script:
+        with pytest.raises(ServiceError, match="no embeddings for this key"):
+            model(script).embed(TEXTS)
+        assert len(script.sizes) <= 3
+    with Embedder(lambda _: (503, "overloaded")) as script:
+        with pytest.raises(ServiceError, match="overloaded"):
+            model(script).embed(TEXTS)
+        assert len(script.sizes) <= 24
+
+
+@pytest.mark.parametrize("status", [400, 413, 500])
+def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model: Any, status: int) -> None:
+    count = encoding("o200k_base").count
+    texts = [f"Sentence {n} of a long chunk about many things. " * 90 for n in range(5)]
+
+    def rule(batch: list[str]) -> tuple[int, str] | None:
+        return (status, "maximum context length is 512 tokens") if max(map(count, batch)) > 512 else None
+
+    with Embedder(rule) as script, pytest.raises(InputError, match=r"takes no text of \d+ tokens .*512 tokens") as long:
+        model(script).embed(texts)
+    assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
+
+
+def test_a_number_that_is_none_is_called_so(model: Any) -> None:
+    with (
+        Embedder(lambda _: (200, '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}')) as script,
+        pytest.raises(BadReply, match="sent NaN where a number belongs"),
+    ):
+        model(script).embed(["a"])
+
+
+def test_the_order_of_the_list_counts_where_a_service_gives_no_index() -> None:
+    rows = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]]
+    for indices in ([None] * 3, [0, 0, 0], [None, 1, 2], [0, 1, 2]):
+        data = [
+            {"embedding": row, **({} if index is None else {"index": index})}
+            for row, index in zip(rows, indices, strict=True)
+        ]
+        assert vectors({"data": data}, 3).tolist() == rows
+    with pytest.raises(BadReply):
+        vectors({"data": [{"index": i, "embedding": [1.0]} for i in (0, 1, 1)]}, 3)
+
+
+def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model: Any) -> None:
+    texts = ["မြန်မာဘာသာစကားသည် " * 60 for _ in range(300)]
+    with Embedder() as script:
+        model(script).embed(texts)
+    count = encoding("cl100k_base").count
+    assert max(sum(map(count, request["body"]["input"])) for request in script.requests) <= 300_000
+
+
+def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(tmp_path: Path, model: Any) -> None:
+    with Embedder() as script, MessageLog(tmp_path / "log.jsonl") as log:
+        model(script, log=log).embed(["a"])
+        model(script, log=log, prefix="query: ").embed(["a"])
+        assert [request["body"]["input"] for request in script.requests] == [["a"], ["query: a"]]
+        assert len({exchange.id for exchange in log}) == 2
+
+
+def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model: Any) -> None:
+    said: list[str] = []
+    with Embedder(usage={"prompt_tokens": 40}) as script:
+        embed = model(script, said)
+        embed.embed(["word " * 200])
+        embed.embed(["words " * 200])
+    assert len(said) == 1
+    assert "--chunk-size" in said[0]
+    assert "OLLAMA_CONTEXT_LENGTH" in said[0]
+
+
+def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path: Path, model: Any) -> None:
+    with Embedder() as script:
+        script.rule = lambda _: (503, "later") if len(script.requests) == 1 else None
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
+        assert script.sizes == [100, 100]
+        assert model(script, log=MessageLog(tmp_path / "log.jsonl")).inputs_per_call == INPUTS_PER_CALL
