@@ -33,124 +33,71 @@ class Refusal(NamedTuple):
     code: str | None = None
 
 
-TOO_LONG = Refusal(400, "This model's maximum context length was passed by a text of {n} tokens")
+NOT_FOUND = Refusal(404, "Not Found")
 
 
-# -- error bodies ---------------------------------------------------------------------------------------------------
+def error_body(kind: str, no: Refusal) -> Any:
+    """Return what a service of this kind says of a refusal."""
+    detail: Any = no.message
+    if no.param:
+        detail = [{"type": "extra_forbidden", "loc": ["body", no.param], "msg": no.message}]
+    refused = "invalid_request_error" if no.status < 500 else "server_error"
+    match kind:
+        case "flat":  # [vllm 12199; 1Panel MaxKB 2912]
+            return {"object": "error", "message": no.message, "type": "BadRequestError", "code": no.status}
+        case "number":  # [llama.cpp, tools/server/README]
+            return {"error": {"code": no.status, "message": no.message, "type": refused}}
+        case "text":  # [lmstudio-bug-tracker 618]
+            return {"error": no.message}
+        case "list":  # [gemini-cli 12823]
+            return [{"error": {"code": no.status, "message": no.message, "status": "INVALID_ARGUMENT"}}]
+        case "detail":  # FastAPI's own
+            return {"detail": detail}
+        case "mistral":  # [eca 231]
+            return {"object": "error", "message": {"detail": detail}, "type": refused, "param": None, "code": None}
+        case "litellm":  # [litellm 13825]
+            message = f"litellm.BadRequestError: OpenAIException - {no.message}. Received Model Group=m"
+            return {"error": {"message": message, "type": None, "param": None, "code": str(no.status)}}
+        case "moderated":  # [big-AGI 352]
+            return {"error": {"message": no.message, "code": no.status, "metadata": {"reasons": ["violence"]}}}
+        case "tei":  # [page-assist 371]
+            return {"message": no.message, "code": no.status, "type": "Validation"}
+    return {"error": {"message": no.message, "type": refused, "param": no.param, "code": no.code}}
 
 
-def openai_error(no: Refusal) -> Any:
-    kind = "invalid_request_error" if no.status < 500 else "server_error"
-    return {"error": {"message": no.message, "type": kind, "param": no.param, "code": no.code}}
+def usage_of(kind: str, prompt: int, cached: int, reply: int, thought: int) -> Json:
+    """Return a usage object: of `prompt` tokens `cached` were cached; `reply` are visible, `thought` are not."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": reply + thought, "total_tokens": prompt + reply + thought}
+    in_prompt, in_reply = {"cached_tokens": cached}, {"reasoning_tokens": thought}
+    details: Json = {"prompt_tokens_details": in_prompt, "completion_tokens_details": in_reply}
+    match kind:
+        case "bare":
+            return usage
+        case "total":  # only the total tells of the thinking [promptfoo PR 9507]
+            return {**usage, "completion_tokens": reply}
+        case "beside":  # thinking stands beside the completion [inspect_ai 5528; vercel/ai PR 12425]
+            return {**usage, **details, "completion_tokens": reply}
+        case "moonshot":  # [CountBot 61]
+            return {**usage, "cached_tokens": cached}
+        case "deepseek":  # [litellm 7580]
+            return {**usage, "prompt_cache_hit_tokens": cached, "prompt_cache_miss_tokens": prompt - cached}
+        case "writing":  # a quarter of the prompt was written to the cache [OpenAI's guide to prompt caching]
+            return {**usage, **details, "prompt_tokens_details": {**in_prompt, "cache_write_tokens": prompt // 4}}
+    return {**usage, **details}
 
 
-def flat_error(no: Refusal) -> Any:  # [vllm 12199; 1Panel MaxKB 2912]
-    return {"object": "error", "message": no.message, "type": "BadRequestError", "param": None, "code": no.status}
-
-
-def numbered_error(no: Refusal) -> Any:  # [llama.cpp tools/server README]
-    return {"error": {"code": no.status, "message": no.message, "type": "invalid_request_error"}}
-
-
-def text_error(no: Refusal) -> Any:  # [lmstudio-bug-tracker 618]
-    return {"error": no.message}
-
-
-def list_error(no: Refusal) -> Any:  # [gemini-cli 12823]
-    return [{"error": {"code": no.status, "message": no.message, "status": "INVALID_ARGUMENT"}}]
-
-
-def detail_error(no: Refusal) -> Any:  # FastAPI's own; [nebius/token-factory-cookbook]
-    return {
-        "detail": [{"type": "extra_forbidden", "loc": ["body", no.param], "msg": no.message}]
-        if no.param
-        else no.message
-    }
-
-
-def mistral_error(no: Refusal) -> Any:  # [editor-code-assistant eca 231: the detail is inside the message]
-    message: Any = detail_error(no) if no.param else no.message
-    return {"object": "error", "message": message, "type": "invalid_request_error", "param": None, "code": None}
-
-
-def wrapped_error(no: Refusal) -> Any:  # [BerriAI litellm 13825]
-    message = f"litellm.BadRequestError: OpenAIException - {no.message}. Received Model Group=offline"
-    return {"error": {"message": message, "type": None, "param": None, "code": str(no.status)}}
-
-
-def moderated_error(no: Refusal) -> Any:  # [big-AGI 352]
-    return {"error": {"message": no.message, "code": no.status, "metadata": {"reasons": ["violence"]}}}
-
-
-# -- usage: of `prompt` tokens `cached` were cached; `reply` are visible, `thought` are not ----------------------------
-
-
-def openai_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": reply + thought,
-        "total_tokens": prompt + reply + thought,
-        "prompt_tokens_details": {"cached_tokens": cached},
-        "completion_tokens_details": {"reasoning_tokens": thought},
-    }
-
-
-def writing_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    """OpenAI from gpt-5.6 on: a quarter of the prompt was written to the cache [OpenAI's guide to prompt caching]."""
-    details = {"cached_tokens": cached, "cache_write_tokens": prompt // 4}
-    return {**openai_usage(prompt, cached, reply, thought), "prompt_tokens_details": details}
-
-
-def bare_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": reply + thought,
-        "total_tokens": prompt + reply + thought,
-    }
-
-
-def beside_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    """Thinking stands beside `completion_tokens` [inspect_ai 5528; vercel/ai PR 12425]."""
-    return {**openai_usage(prompt, cached, reply, thought), "completion_tokens": reply}
-
-
-def total_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    """Only the total tells of the thinking [Gemini's compatible address; promptfoo PR 9507]."""
-    return {**bare_usage(prompt, cached, reply, thought), "completion_tokens": reply}
-
-
-def moonshot_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    return {**bare_usage(prompt, cached, reply, thought), "cached_tokens": cached}  # [CountBot 61]
-
-
-def deepseek_usage(prompt: int, cached: int, reply: int, thought: int) -> Json:
-    hits = {"prompt_cache_hit_tokens": cached, "prompt_cache_miss_tokens": prompt - cached}  # [litellm 7580]
-    return {**bare_usage(prompt, cached, reply, thought), **hits}
-
-
-# -- how thinking shows in a message ----------------------------------------------------------------------------------
-
-
-def hidden(message: Json, is_cut: bool) -> None:
-    pass
-
-
-def in_tags(message: Json, is_cut: bool) -> None:  # [local-deep-researcher PR 88; lm-evaluation-harness 2682]
-    message["content"] = f"<think>\n{THOUGHT}\n" + ("" if is_cut else f"</think>\n\n{message['content']}")
-
-
-def in_parts(message: Json, is_cut: bool) -> None:  # [hermes-agent PR 4748; agent-framework 6978]
-    visible = [] if is_cut else [{"type": "text", "text": message["content"]}]
-    message["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, *visible]
-
-
-def in_field(message: Json, is_cut: bool) -> None:  # [DeepSeek: reasoning model guide]
-    message["reasoning_content"] = THOUGHT
-
-
-def without_content(message: Json, is_cut: bool) -> None:  # [Gemini's compatible address: proto fields are left out]
-    if is_cut:
-        del message["content"]
+def show_thinking(kind: str, message: Json, *, is_cut: bool) -> None:
+    """Put a model's thinking into its message, as a service of this kind does."""
+    match kind:
+        case "tags":  # [local-deep-researcher PR 88; lm-evaluation-harness 2682]
+            message["content"] = f"<think>\n{THOUGHT}\n" + ("" if is_cut else f"</think>\n\n{message['content']}")
+        case "parts":  # [hermes-agent PR 4748; agent-framework 6978]
+            visible = [] if is_cut else [{"type": "text", "text": message["content"]}]
+            message["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, *visible]
+        case "field":  # [DeepSeek's guide to its reasoning model]
+            message["reasoning_content"] = THOUGHT
+        case "no content" if is_cut:  # [Gemini's compatible address: what is empty is left out]
+            del message["content"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,43 +105,45 @@ class Dialect:
     """What differs from plain OpenAI. The defaults are no difference.
 
     `path` comes before `/chat/completions` (a * in it is the model), with `query` behind. A request that holds one of
-    `refuses` is refused, what it holds of `ignores` has no effect; `error` shapes the body of every error. A chat
-    thinks `thinks` tokens of its limit, which `shows` puts into the message; `chat` changes the reply further. At most
-    `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`. `untrained` is the reply to all
-    that has to do with training, `is_top_level` wants hyperparameters there, drops metadata, and serves only deployed
-    models. `per_second` is the rate limit, `slots` how many chats run at once; `faults` are rules of the gateway.
-
-    `usd` is the hand-computed price of `usage(1000, 400, 50, 200)` at 1, 0.10 and 10 dollars a million tokens of new
-    input, cached input and output, `options` are what a user adds to the command, and `says` is what he must read.
+    `refuses` is refused, what it holds of `ignores` has no effect; `error`, `usage` and `shows` are the kinds of those
+    functions. A chat thinks `thinks` tokens of its limit; `chat` changes the reply further. A prompt is cut to
+    `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`, none that
+    holds `poison`; `vectors` changes the reply. `untrained` is the reply to all that has to do with training,
+    `is_top_level` wants hyperparameters there, drops metadata, and serves only models that a person has deployed.
+    `per_second` is the rate limit, `slots` how many chats run at once; `faults` are rules of the gateway before it.
+    `options` are what a user adds to the command, and `says` is what he reads beside what follows from the rest.
     """
 
     path: str = "/v1"
     query: str = ""
     refuses: Mapping[str, Refusal] = field(default_factory=dict)
     ignores: frozenset[str] = frozenset()
-    error: Callable[[Refusal], Any] = openai_error
+    error: str = "openai"
+    usage: str = "openai"
     thinks: int = 0
-    shows: Callable[[Json, bool], None] = hidden
+    shows: str = "hidden"
     chat: Callable[[Json, Json, int], None] = lambda *_: None
     finish: str | None = "stop"
-    usage: Callable[[int, int, int, int], Json] = openai_usage
-    is_cached: bool = False
-    context: int | None = None
+    context: int = 1 << 30
     inputs: int = 2048
     too_many: str = ""
-    text_tokens: int | None = None
-    too_long: Refusal = TOO_LONG
-    poison: tuple[str, Refusal] | None = None
+    text_tokens: int = 1 << 30
+    too_long: str = ""
+    poison: tuple[str, str] = ("", "")
     vectors: Callable[[Json], None] = lambda _: None
-    untrained: Refusal | None = None
+    untrained: Refusal | None = NOT_FOUND
     is_top_level: bool = False
     tuned_name: tuple[str, str] = ("", "")
-    per_second: float | None = None
+    per_second: float = 1e9
     slots: int = 64
     faults: Sequence[Rule] = ()
-    usd: float = 0.00314
     options: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether half of each prompt is cached: where the usage can tell."""
+        return self.usage not in {"bare", "total"}
 
 
 class Speaker:
@@ -219,21 +168,20 @@ class Speaker:
         return reply
 
     def _limited(self, request: Request) -> Reply:
-        if self.dialect.per_second is not None:
-            with self._lock:
-                now = time.monotonic()
-                if now < self._next:
-                    wait = {"retry-after-ms": str(round(1000 * (self._next - now)) + 1)}
-                    words = Refusal(429, "Rate limit reached", code="rate_limit_exceeded")
-                    return self._refused(words)._replace(headers=wait)
-                self._next = now + 1 / self.dialect.per_second
-        return self._routed(request)
+        with self._lock:
+            now = time.monotonic()
+            wait, self._next = self._next - now, max(self._next, now + 1 / self.dialect.per_second)
+        if wait <= 0:
+            return self._routed(request)
+        no = Refusal(429, "Rate limit reached", code="rate_limit_exceeded")
+        return self._refused(no)._replace(headers={"retry-after-ms": str(round(1000 * wait) + 1)})
 
     def _routed(self, request: Request) -> Reply:
         prefix = re.escape(self.dialect.path).replace(r"\*", "(?P<model>[^/]+)")
         match = re.fullmatch(f"{prefix}(?P<rest>/.*)", request.path)
-        if match is None or (self.dialect.query and dict([self.dialect.query.split("=")]) != dict(request.query)):
-            return self._refused(Refusal(404, "Resource not found", code="404"))
+        name, _, value = self.dialect.query.partition("=")
+        if match is None or request.query.get(name, "") != value:
+            return self._refused(NOT_FOUND)
         request = request._replace(path=f"/v1{match['rest']}")
         if not request.path.endswith(("/chat/completions", "/embeddings")):
             return self._train(request)
@@ -245,7 +193,7 @@ class Speaker:
         return self._chat(request, body) if "messages" in body else self._embed(request, body)
 
     def _refused(self, no: Refusal) -> Reply:
-        return Reply(no.status, json.dumps(self.dialect.error(no)).encode())
+        return Reply(no.status, json.dumps(error_body(self.dialect.error, no)).encode())
 
     def _plain(self, request: Request, body: Json | None) -> tuple[Json, Reply | None]:
         """Return the embedded server's reply, or its refusal in this dialect's words."""
@@ -276,29 +224,29 @@ class Speaker:
         elif choice["finish_reason"] == "stop":
             choice["finish_reason"] = dialect.finish
         if dialect.thinks:
-            dialect.shows(message, is_cut)
+            show_thinking(dialect.shows, message, is_cut=bool(is_cut))
         thought = min(dialect.thinks, limit or dialect.thinks)
-        prompt = min(reply["usage"]["prompt_tokens"], dialect.context or 1 << 40)
+        prompt = min(reply["usage"]["prompt_tokens"], dialect.context)
         cached, shown = (prompt // 2 if dialect.is_cached else 0), reply["usage"]["completion_tokens"]
         shown = 0 if is_cut else shown
-        reply["usage"], reply["model"] = dialect.usage(prompt, cached, shown, thought), asked
+        reply["usage"], reply["model"] = usage_of(dialect.usage, prompt, cached, shown, thought), asked
         dialect.chat(body, reply, number)
         if reply.get("usage"):
-            written = prompt // 4 if dialect.usage is writing_usage else 0
+            written = prompt // 4 if dialect.usage == "writing" else 0
             self._bill(asked, prompt - cached - written, cached, shown + thought, written)
         return Reply(200, json.dumps(reply).encode())
 
     def _embed(self, request: Request, body: Json) -> Reply:
         dialect, texts = self.dialect, body["input"]
-        if dialect.inputs == 0:
-            return self._refused(Refusal(404, "Unknown request URL: POST /embeddings", code="unknown_url"))
-        if len(texts) > dialect.inputs:
-            return self._refused(Refusal(400 if dialect.inputs != 32 else 422, dialect.too_many.format(n=len(texts))))
         longest = max(for_model(EMBEDDING).count(text) for text in texts)
-        if dialect.text_tokens is not None and longest > dialect.text_tokens:
-            return self._refused(dialect.too_long._replace(message=dialect.too_long.message.format(n=longest)))
-        if dialect.poison and any(dialect.poison[0] in text for text in texts):
-            return self._refused(dialect.poison[1])
+        if dialect.inputs == 0:
+            return self._refused(NOT_FOUND)
+        if len(texts) > dialect.inputs:
+            return self._refused(Refusal(400, dialect.too_many.format(n=len(texts))))
+        if longest > dialect.text_tokens:
+            return self._refused(Refusal(413, dialect.too_long.format(n=longest)))
+        if dialect.poison[0] and any(dialect.poison[0] in text for text in texts):
+            return self._refused(Refusal(500, dialect.poison[1]))
         reply, refused = self._plain(request, body)
         if refused:
             return refused
@@ -351,8 +299,6 @@ def _holds(body: Json, name: str) -> bool:
             return _holds(body, "json_object") and "json" not in text.casefold()
         case "system":
             return any(message["role"] == "system" for message in body.get("messages", ()))
-        case _ if name.startswith("input "):
-            return name.removeprefix("input ") in json.dumps(body.get("messages", ""))
     return name in body
 
 
@@ -411,83 +357,54 @@ def address(server: Server, dialect: Dialect, model: str = "") -> str:
 # -- the dialects -----------------------------------------------------------------------------------------------------
 
 
-def _nowhere(status: int = 404, message: str = "Not Found") -> Refusal:
-    return Refusal(status, message)
-
-
 def _error_in_choice(body: Json, reply: Json, number: int) -> None:
     if number % 10 == 3:
-        error = {"code": 502, "message": "Provider returned error", "metadata": {"provider_name": "Somewhere"}}
-        reply["choices"][0].update(error=error, finish_reason="error")
+        reply["choices"][0].update(error={"code": 502, "message": "Provider returned error"}, finish_reason="error")
         reply["choices"][0]["message"]["content"] = ""
-        del reply["usage"]
+        reply["usage"] = {}
 
 
 def _refuses_a_fifth(body: Json, reply: Json, number: int) -> None:
     if sha256(json.dumps(body["messages"]).encode()).digest()[0] % 5 == 0:
-        if number % 2:
-            reply["choices"][0]["message"].update(content=None, refusal="I'm sorry, I can't help with that.")
-        else:
-            reply["choices"][0]["message"]["content"] = None
-            reply["choices"][0]["finish_reason"] = "content_filter"
+        refusal = "I'm sorry, I can't help with that."
+        reply["choices"][0]["message"].update(content=None, refusal=refusal if number % 2 else None)
+        reply["choices"][0]["finish_reason"] = "stop" if number % 2 else "content_filter"
 
 
 def _as_prose(body: Json, reply: Json, number: int) -> None:
-    """A service that ignores formats adds a sentence with brackets before the JSON."""
     message = reply["choices"][0]["message"]
-    if message.get("content", "").startswith("{"):
+    if (message["content"] or "").startswith("{"):
         message["content"] = f"Here is the result [as asked]:\n```json\n{message['content']}\n```\nAnything else?"
 
 
 def _without_zeros(reply: Json) -> None:
-    for item in reply["data"]:
-        if item["index"] == 0:
-            del item["index"]
+    reply["data"][0].pop("index")
     del reply["usage"]
 
 
-def _always_zero(reply: Json) -> None:
-    for item in reply["data"]:
-        item["index"] = 0
+def _is_no_field(name: str, status: int = 422) -> dict[str, Refusal]:
+    return {name: Refusal(status, "Extra inputs are not permitted", name)}
 
 
-_UNSUPPORTED = "Unsupported parameter: '{0}' is not supported with this model."
-_THINKING_REFUSES = {
-    "max_tokens": Refusal(
-        400,
-        _UNSUPPORTED.format("max_tokens") + " Use 'max_completion_tokens' instead.",
-        "max_tokens",
-        "unsupported_parameter",
-    ),
-    "temperature": Refusal(
-        400,
-        "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported.",
-        "temperature",
-        "unsupported_value",
-    ),
+_NO_TEMPERATURE = (
+    "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
+)
+_NO_MAX_TOKENS = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+)
+_THINKING = {
+    "max_tokens": Refusal(400, _NO_MAX_TOKENS, "max_tokens", "unsupported_parameter"),
+    "temperature": Refusal(400, _NO_TEMPERATURE, "temperature", "unsupported_value"),
 }
-_NO_EMBEDDINGS = {"inputs": 0, "options": ("--embedding-base-url", "{embedding}")}
-_NO_TEMPERATURE, _NO_SCHEMA, _NO_TRAINING = "temperature", "json_schema", "train"
+_ROLES = ("teacher", "student", "judge", "embedding")
+_NO_EMBEDDINGS: Any = {"inputs": 0, "options": ("--embedding-base-url", "{embedding}")}
 
 DIALECTS: dict[str, Dialect] = {
-    "openai": Dialect(is_cached=True, usd=0.00314),
+    "openai": Dialect(untrained=None),
     # [openapi; covan PR 112; CoursIA PR 3663]
-    "openai-thinking": Dialect(
-        refuses=_THINKING_REFUSES,
-        thinks=600,
-        is_cached=True,
-        usd=0.00314,
-        says=(_NO_TEMPERATURE, "max_completion_tokens"),
-    ),
-    # [OpenAI: prompt caching, "cache writes cost 1.25 times the uncached input rate"]
-    "openai-5.6": Dialect(
-        refuses=_THINKING_REFUSES,
-        thinks=64,
-        is_cached=True,
-        usage=writing_usage,
-        usd=0.0032025,
-        says=(_NO_TEMPERATURE,),
-    ),
+    "openai-thinking": Dialect(refuses=_THINKING, thinks=600, untrained=None, says=("max_completion_tokens",)),
+    # [OpenAI's guide to prompt caching: writes cost 1.25 times the uncached input]
+    "openai-5.6": Dialect(refuses=_THINKING, thinks=64, usage="writing", untrained=None),
     # [hermes-agent PR 8766; hindsight PR 735]
     "azure-old": Dialect(
         path="/openai/deployments/*",
@@ -496,247 +413,168 @@ DIALECTS: dict[str, Dialect] = {
             "json_schema": Refusal(
                 400,
                 "response_format value as json_schema is enabled only for api versions 2024-08-01-preview and later",
-                code="BadRequest",
             )
         },
-        untrained=_nowhere(404, "Resource not found"),
-        options=(
-            "--teacher-base-url",
-            "{teacher}",
-            "--student-base-url",
-            "{student}",
-            "--judge-base-url",
-            "{judge}",
-            "--embedding-base-url",
-            "{embedding}",
-        ),
-        says=(_NO_SCHEMA, _NO_TRAINING),
+        options=tuple(word for role in _ROLES for word in (f"--{role}-base-url", f"{{{role}}}")),
     ),
     # [azure-ai-docs: fine-tuning-oai-sdk; ragas 649]
-    "azure-v1": Dialect(path="/openai/v1", is_cached=True, tuned_name=("ft:offline-student:", "offline-student.ft-")),
-    # [vllm 18372; local-deep-researcher PR 88; docs.vllm.ai: OpenAI-compatible server]
+    "azure-v1": Dialect(path="/openai/v1", tuned_name=("ft:offline-student:", "offline-student.ft-"), untrained=None),
+    # [vllm 18372; local-deep-researcher PR 88]
     "vllm": Dialect(
-        refuses={"dimensions": Refusal(400, 'Model "m" does not support matryoshka representation')},
-        error=flat_error,
+        refuses={"dimensions": Refusal(400, "Model m does not support matryoshka representation")},
+        error="flat",
+        usage="bare",
         thinks=300,
-        shows=in_tags,
-        usage=bare_usage,
-        untrained=_nowhere(),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
+        shows="tags",
     ),
     # [ollama 15582, 17889; seCall 5; TradingAgents 168]
     "ollama": Dialect(
         ignores=frozenset({"n", "max_completion_tokens", "encoding_format"}),
-        usage=bare_usage,
-        context=900,
-        poison=("Lowest tide", Refusal(500, "failed to encode response: json: unsupported value: NaN")),
-        untrained=_nowhere(404, "404 page not found"),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
+        usage="bare",
+        context=400,
+        poison=("Lowest tide", "failed to encode response: json: unsupported value: NaN"),
+        untrained=Refusal(404, "404 page not found"),
     ),
-    # [llama.cpp tools/server README]
+    # [llama.cpp, tools/server/README]
     "llama.cpp": Dialect(
-        error=numbered_error,
+        error="number",
         refuses={"n": Refusal(400, "Only one completion choice is allowed")},
-        usage=bare_usage,
+        usage="bare",
         text_tokens=512,
-        too_long=Refusal(500, "input ({n} tokens) is too large to process. increase the physical batch size"),
-        untrained=_nowhere(404, "File Not Found"),
+        too_long="input ({n} tokens) is too large to process. increase the physical batch size",
+        untrained=Refusal(404, "File Not Found"),
         slots=1,
-        usd=0.0035,
-        says=(_NO_TRAINING,),
+    ),
+    # [llama-cpp-python 0.3: seen from its own server]
+    "llama-cpp-python": Dialect(
+        error="number",
+        refuses={
+            "json_schema": Refusal(
+                500,
+                "1 validation error: 'loc': ('body', 'response_format', 'type'), 'msg': Input should be 'json_object'",
+            )
+        },
+        usage="bare",
+        slots=1,
     ),
     # [lmstudio-bug-tracker 618, 1323: a route that is not there answers 200]
     "lmstudio": Dialect(
-        error=text_error,
+        error="text",
         refuses={"json_object": Refusal(400, "'response_format.type' must be 'json_schema' or 'text'")},
-        usage=bare_usage,
-        untrained=_nowhere(200, "Unexpected endpoint or method. (GET /v1/fine_tuning/jobs)"),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
+        usage="bare",
+        untrained=Refusal(200, "Unexpected endpoint or method. (GET /v1/fine_tuning/jobs)"),
     ),
     # [page-assist 371]; only embeddings come from here
     "tei": Dialect(
         refuses={"encoding_format": Refusal(422, "encoding_format: unknown variant `base64`, expected `float`")},
-        error=lambda no: {"message": no.message, "code": no.status, "type": "Validation"},
+        error="tei",
         inputs=32,
         too_many="batch size {n} > maximum allowed batch size 32",
         text_tokens=512,
-        too_long=Refusal(413, "`inputs` must have less than 512 tokens. Given: {n}"),
+        too_long="`inputs` must have less than 512 tokens. Given: {n}",
+        untrained=None,
     ),
     # [MemMachine 864; gemini-cli 12823; promptfoo PR 9507]
     "gemini": Dialect(
         path="/v1beta/openai",
-        error=list_error,
+        error="list",
+        usage="total",
         thinks=400,
-        shows=without_content,
-        usage=total_usage,
+        shows="no content",
         inputs=100,
         too_many="* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch",
         vectors=_without_zeros,
-        untrained=_nowhere(404, ""),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
     ),
-    # [snow-app 42; Anthropic: OpenAI SDK compatibility, strict and response_format are ignored]
+    # [snow-app 42; Anthropic's page on OpenAI SDK compatibility: formats are ignored]
     "claude": Dialect(
-        refuses={
-            "temperature": Refusal(
-                400, "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode."
-            )
-        },
+        refuses={"temperature": Refusal(400, "`temperature` may only be set to 1 when thinking is enabled.")},
         ignores=frozenset({"response_format", "seed"}),
+        usage="bare",
         thinks=350,
         chat=_as_prose,
-        usage=bare_usage,
         finish="end_turn",
-        untrained=_nowhere(404, "not_found_error"),
-        usd=0.0035,
-        says=(_NO_TEMPERATURE, _NO_TRAINING),
         **_NO_EMBEDDINGS,
     ),
-    # [vercel/ai 7808; Groq: structured outputs]
+    # [vercel/ai 7808; Groq's page on structured outputs]
     "groq": Dialect(
         path="/openai/v1",
         refuses={
-            "json_schema": Refusal(
-                400,
-                "This model does not support response format `json_schema`. See supported models in the documentation",
-            )
+            "json_schema": Refusal(400, "This model does not support response format `json_schema`. See the docs.")
         },
-        is_cached=True,
-        untrained=_nowhere(404, "Unknown request URL: GET /openai/v1/fine_tuning/jobs"),
-        says=(_NO_SCHEMA, _NO_TRAINING),
+        untrained=Refusal(404, "Unknown request URL: GET /openai/v1/fine_tuning/jobs"),
         **_NO_EMBEDDINGS,
     ),
     # [llm-exe 662; Vane 969; litellm 7580]
     "deepseek": Dialect(
-        refuses={
-            "json_schema": Refusal(400, "This response_format type is unavailable now", code="invalid_request_error")
-        },
+        refuses={"json_schema": Refusal(400, "This response_format type is unavailable now")},
+        usage="deepseek",
         thinks=300,
-        shows=in_field,
-        usage=deepseek_usage,
-        is_cached=True,
-        untrained=_nowhere(404, ""),
-        says=(_NO_SCHEMA, _NO_TRAINING),
+        shows="field",
         **_NO_EMBEDDINGS,
     ),
     # [CountBot 61; VideoAdGuard 34]
     "kimi": Dialect(
         refuses={"temperature": Refusal(400, "invalid temperature: only 1 is allowed for this model")},
+        usage="moonshot",
         thinks=200,
-        shows=in_field,
-        usage=moonshot_usage,
-        is_cached=True,
-        untrained=_nowhere(404, "url.not_found"),
-        says=(_NO_TEMPERATURE, _NO_TRAINING),
+        shows="field",
         **_NO_EMBEDDINGS,
     ),
-    # [gel 9032; Model Studio: JSON mode]
+    # [gel 9032; Model Studio's page on JSON mode]
     "dashscope": Dialect(
         path="/compatible-mode/v1",
         refuses={
             "json_schema": Refusal(
-                400,
-                "<400> InternalError.Algo.InvalidParameter: 'response_format.type' json_schema",
-                code="invalid_parameter_error",
+                400, "<400> InternalError.Algo.InvalidParameter: 'response_format.type' json_schema"
             ),
             "json_object without the word": Refusal(
                 400,
-                "<400> InternalError.Algo.InvalidParameter: 'messages' must contain the word 'json' in some form, to "
-                "use 'response_format' of type 'json_object'.",
+                "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
             ),
         },
         inputs=10,
-        too_many="<400> InternalError.Algo.InvalidParameter: Value error, batch size is invalid, it should not be "
-        "larger than 10.: input.contents",
-        untrained=_nowhere(404, ""),
-        says=(_NO_SCHEMA, _NO_TRAINING),
+        too_many="<400> InternalError.Algo.InvalidParameter: batch size is invalid, it should not be larger than 10.",
     ),
-    # [eca 231; hermes-agent PR 4748; Mistral: fine-tuning jobs take `training_files`]
+    # [eca 231; hermes-agent PR 4748]
     "mistral": Dialect(
-        error=mistral_error,
+        error="mistral",
         refuses={
-            "max_completion_tokens": Refusal(422, "Extra inputs are not permitted", "max_completion_tokens"),
-            "dimensions": Refusal(422, "Extra inputs are not permitted", "dimensions"),
-            "encoding_format": Refusal(422, "Extra inputs are not permitted", "encoding_format"),
-            "prompt_cache_key": Refusal(422, "Extra inputs are not permitted", "prompt_cache_key"),
+            **_is_no_field("max_completion_tokens"),
+            **_is_no_field("dimensions"),
+            **_is_no_field("encoding_format"),
         },
+        usage="bare",
         thinks=250,
-        shows=in_parts,
-        usage=bare_usage,
-        untrained=_nowhere(403, "Fine-tuning is not enabled for this workspace"),
-        usd=0.0035,
-        says=(_NO_TRAINING, "not enabled for this workspace"),
+        shows="parts",
+        untrained=Refusal(403, "Fine-tuning is not enabled for this workspace"),
+        says=("not enabled for this workspace",),
     ),
     # [big-AGI 352]
-    "openrouter": Dialect(
-        path="/api/v1",
-        error=moderated_error,
-        chat=_error_in_choice,
-        is_cached=True,
-        untrained=_nowhere(404, "Not Found"),
-        says=(_NO_TRAINING,),
-        **_NO_EMBEDDINGS,
-    ),
+    "openrouter": Dialect(path="/api/v1", error="moderated", chat=_error_in_choice, **_NO_EMBEDDINGS),
     # [litellm 37359, 13825; its documentation: fine-tuning is in the paid edition]
     "litellm": Dialect(
-        error=wrapped_error,
-        refuses={
-            "temperature": Refusal(
-                400,
-                "litellm.UnsupportedParamsError: openai does not support parameters: ['temperature'], for model=m. To "
-                "drop these, set `litellm.drop_params=True`",
-            )
-        },
-        untrained=_nowhere(500, "You must be a LiteLLM Enterprise user to use this feature."),
-        says=(_NO_TEMPERATURE, _NO_TRAINING),
+        error="litellm",
+        refuses={"temperature": Refusal(400, "openai does not support parameters: ['temperature'], for model=m")},
+        untrained=Refusal(500, "You must be a LiteLLM Enterprise user to use this feature"),
+        says=("LiteLLM Enterprise",),
     ),
-    # [inspect_ai 5528; vercel/ai PR 12425; docs.x.ai: prompt caching]
-    "xai": Dialect(
-        thinks=220,
-        usage=beside_usage,
-        is_cached=True,
-        untrained=_nowhere(404, "The requested resource was not found."),
-        says=(_NO_TRAINING,),
-        **_NO_EMBEDDINGS,
-    ),
+    # [inspect_ai 5528; vercel/ai PR 12425; docs.x.ai on prompt caching]
+    "xai": Dialect(thinks=220, usage="beside", **_NO_EMBEDDINGS),
     # [openai-dotnet PR 267; ragas 1548; docs.together.ai: fine-tuning has an API of its own]
-    "together": Dialect(
-        finish="eos", usage=bare_usage, untrained=_nowhere(404, "Not Found"), usd=0.0035, says=(_NO_TRAINING,)
-    ),
-    # [docs.fireworks.ai: OpenAI compatibility; Kiln PR 51]
-    "fireworks": Dialect(
-        path="/inference/v1",
-        finish=None,
-        usage=bare_usage,
-        error=lambda no: {"error": {"object": "error", "code": "invalid_request_error", "message": no.message}},
-        untrained=_nowhere(404, "Path not found"),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
-    ),
+    "together": Dialect(finish="eos", usage="bare"),
+    # [docs.fireworks.ai on OpenAI compatibility; Kiln PR 51]
+    "fireworks": Dialect(path="/inference/v1", finish=None, usage="bare", untrained=Refusal(404, "Path not found")),
     # [nebius/token-factory-cookbook]
-    "nebius": Dialect(error=detail_error, is_top_level=True, usage=bare_usage, usd=0.0035, says=("deploy", "--tuned")),
+    "nebius": Dialect(error="detail", is_top_level=True, usage="bare", untrained=None, says=("deploy", "--tuned")),
     # [chat templates of Gemma on the hub]
-    "gemma": Dialect(
-        error=numbered_error,
-        refuses={"system": Refusal(400, "System role not supported")},
-        usage=bare_usage,
-        untrained=_nowhere(),
-        usd=0.0035,
-        says=(_NO_TRAINING,),
-    ),
+    "gemma": Dialect(error="number", refuses={"system": Refusal(400, "System role not supported")}, usage="bare"),
     # a gateway whose machines restart
     "gateway": Dialect(
         faults=[Rule(share=0.1, seed=5, status=502, body="<html><head><title>502 Bad Gateway</title></head></html>")],
-        is_cached=True,
+        untrained=None,
     ),
     # one call a second, thirty times as fast
-    "rate-limit": Dialect(per_second=30.0, is_cached=True),
+    "rate-limit": Dialect(per_second=30.0, untrained=None),
     # refusals and filters, by content
-    "refusing": Dialect(
-        chat=_refuses_a_fifth, is_cached=True, options=("--train-questions", "16"), says=("refused", "content")
-    ),
+    "refusing": Dialect(chat=_refuses_a_fifth, untrained=None, options=("--train-questions", "16"), says=("refused",)),
 }
