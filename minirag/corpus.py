@@ -32,7 +32,7 @@ class Settings:
     """The settings of a run, all of them in `run.json`. Models have no default.
 
     `train_questions` and `eval_questions` are a number to generate or a file with a question a line; `tuned` names a
-    model that was trained elsewhere; `options` has further fields of the requests of a role (of `service.ROLES`);
+    model that was trained elsewhere; `options` has further fields of a role's requests (`service.ROLES`, "training");
     `control` also judges the untrained student with a better prompt; `judge_window=None` is `context_window`.
     """
 

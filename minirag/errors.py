@@ -13,7 +13,7 @@
     │   └── ServiceRefused          2   key, quota, model or address: fails until the user changes something
     │       └── ServiceDown         3   it failed so often in a row that nothing more is sent for now
     ├── JobError                    2   the fine-tuning job failed, was cancelled, or has no model
-    │   ├── TrainingNotAvailable    2   the service no longer trains models for this account
+    │   ├── TrainingNotAvailable    2   the service does not train, or does not serve what it trained
     │   └── JobUnfinished           3   the job has not ended or cannot start now; a later run may have its model
     ├── Unfinished                  3   part of the work is done and kept; run again to resume
     ├── Waiting                     3   the reply comes with a batch; ask again after it

@@ -1,88 +1,36 @@
 """One fine-tuning attempt at an OpenAI-protocol service: created once, found again if it exists, waited for.
 
-Every call is logged, so a job is found again after a crash. What creates something is sent once; polls are retried.
+Every call is logged, so a job is found again after a crash. Services differ in the words for a job's states, in where
+hyperparameters stand, in whether they keep metadata, and in whether they serve what they have trained.
 """
 
 import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from minirag import errors
-from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, ServiceRefused
-from minirag.message_log import Exchange, MessageLog, canonical, write_json
+from minirag.endpoints import (
+    FIRST_WAIT,
+    LONGEST_OUTAGE,
+    LONGEST_WAIT,
+    is_passing,
+    listed,
+    outlast,
+    send,
+    state_of,
+    upload,
+)
+from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
+from minirag.message_log import MessageLog, canonical, write_json
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
-FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
-"""Seconds between two polls, growing by half each time."""
-CLOSED = (
-    "{address} no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts "
-    "sooner): train on {file} elsewhere, then run again with --tuned MODEL --tuned-base-url URL."
-)
-
-
-def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
-    if "id" not in reply and "data" not in reply:
-        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
-    return reply
-
-
-def send(
-    service: Service,
-    log: MessageLog | None,
-    stage: str,
-    endpoint: str,
-    request: Mapping[str, Any],
-    *,
-    tags: Mapping[str, Any] | None = None,
-    repeat: int = 0,
-    arguments: Mapping[str, Any] | None = None,
-) -> Mapping[str, Any]:
-    """Return the reply of one call. Polls are sent each time and retried; all else is sent once."""
-    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
-    is_poll = stage == "poll"
-    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=is_poll, reuse=False)
-    return exchange.response or {}
-
-
-def listed(
-    service: Service, log: MessageLog | None, endpoint: str, request: Mapping[str, Any] | None = None, repeat: int = 0
-) -> Iterator[Mapping[str, Any]]:
-    """Yield the items of a list at the service, newest first; nothing if it has no such list."""
-    request = {**(request or {}), "limit": 100}
-    while True:
-        try:
-            page = send(service, log, "poll", endpoint, request, repeat=repeat)
-        except ServiceError as error:
-            if isinstance(error, BadReply) or error.status in {404, 405, 501}:
-                return
-            raise
-        items = page.get("data") or []
-        yield from items
-        last = items[-1].get("id") if items else None
-        if last is None or not page.get("has_more") or last == request.get("after"):
-            return
-        request = {**request, "after": last}
-
-
-def retrieve(service: Service, log: MessageLog | None, id: str, repeat: int = 0) -> Mapping[str, Any]:
-    """Return the state of a job."""
-    return send(service, log, "poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": id}, repeat=repeat)
-
-
-def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
-    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
-    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
-    for exchange in log or ():
-        is_upload = exchange.endpoint == "files" and exchange.error is None and exchange.service == service.name
-        if is_upload and exchange.request == request:
-            return str((exchange.response or {})["id"])
-    arguments = {"file": (name, data), "purpose": purpose}
-    return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
+CLOSED = "no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts sooner)"
+Json = Mapping[str, Any]
+_UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
 
 
 class FineTuningJob:
@@ -97,6 +45,7 @@ class FineTuningJob:
     ) -> None:
         self._service, self._log, self._path = service, log, path
         self._polls = 0
+        self._checkpoint: Json = {}
         self._update(state)
 
     @classmethod
@@ -109,41 +58,49 @@ class FineTuningJob:
         service: Service | None = None,
         validation_file: str | os.PathLike[str] | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         suffix: str | None = None,
         seed: int | None = None,
         path: Path | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> Self:
-        """Upload the files and start a job, or find the one that exists.
+        """Upload the files and start a job, or find the one that exists, in its last known state.
 
-        `hyperparameters` are named as the API does: `{"n_epochs": 3}`. `suffix` (1–64 characters) goes into the tuned
-        model's name; the job's last state is written to `path`. `before` is called when a job is about to be started,
-        and may raise. Raises InputError for an unreadable file, TrainingNotAvailable if the service no longer trains,
-        JobUnfinished if it cannot now, JobError if it refuses this job, ServiceError if it fails.
+        `hyperparameters` are named as the API does: `{"n_epochs": 3}`; `options` are further fields of the request.
+        `suffix` (1–64 characters) goes into the tuned model's name; the job's last state is written to `path`.
+        `before` is called when a job is about to be started, and may raise. Raises InputError for an unreadable file,
+        TrainingNotAvailable if the service does not train, JobUnfinished if it cannot now, JobError if it refuses this.
         """
-        service = service or Service()
+        service, chosen, options = service or Service(), dict(hyperparameters or {}), dict(options or {})
         paths = [Path(file) for file in (training_file, validation_file) if file is not None]
         try:
             files = [file.read_bytes() for file in paths]
         except OSError as error:
             raise InputError(f"Cannot read the training file {error.filename}: {error.strerror}.") from error
         digests = [hashlib.sha256(data).hexdigest() for data in files]
-        chosen = dict(hyperparameters or {})
-        identity = hashlib.sha256(canonical([*digests, base, chosen, suffix, seed]).encode()).hexdigest()[:32]
-        state = _existing(service, log, identity)
-        if state is None:
-            before()
-            names = (f"{p.stem}-{digest[:16]}{p.suffix}" for p, digest in zip(paths, digests, strict=True))
-            ids = [upload(service, log, name, data, "fine-tune") for name, data in zip(names, files, strict=True)]
-            request: dict[str, Any] = {
-                "model": base,
-                "training_file": ids[0],
-                "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
-                "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
-            }
-            options = {"validation_file": ids[1] if len(ids) > 1 else None, "suffix": suffix, "seed": seed}
-            request |= {name: value for name, value in options.items() if value is not None}
-            state = _start(service, log, request, identity, paths[0])
+        names = [f"{p.stem}-{digest[:16]}{p.suffix}" for p, digest in zip(paths, digests, strict=True)]
+        parts = [*digests, base, chosen, suffix, seed, *([options] if options else [])]
+        identity = hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
+        request: dict[str, Any] = {
+            "model": base,
+            "training_file": names[0],  # the ids come with the upload
+            "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
+            "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
+            "validation_file": names[-1] if len(names) > 1 else None,
+            "suffix": suffix,
+            "seed": seed,
+        }
+        request = {name: value for name, value in request.items() if value is not None}
+        uploaded: dict[str, str] = {}
+        try:
+            state = _in_log(service, log, identity) or _at_service(service, log, request, chosen)
+            if state is None:
+                before()
+                for field, name, data in zip(("training_file", "validation_file"), names, files, strict=False):
+                    uploaded[field] = upload(service, log, name, data, "fine-tune")
+                state = _start(service, log, request | uploaded, chosen, options)
+        except ServiceError as error:
+            raise _outcome(error, service.address, base, paths[0], is_uploaded=bool(uploaded)) from error
         return cls(service, state, log=log, path=path)
 
     def cancel(self) -> str:
@@ -162,34 +119,41 @@ class FineTuningJob:
     @property
     def status(self) -> str:
         """`validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed`, `cancelled`, or a newer one."""
-        return str(self.state.get("status"))
+        return state_of(self.state)
 
     @property
     def failure(self) -> str:
         """`: reason` of a job that failed; empty for any other."""
         if self.status != "failed":
             return ""
-        error = self.state.get("error") or {}  # an object, an empty one, or null
-        reason = str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
-        remedy = "; ask for more --train-questions" if error.get("code") == "invalid_n_examples" else ""
+        error = self.state.get("error")  # an object, an empty one, a text, or null
+        fields = error if isinstance(error, Mapping) else {"message": error}
+        reason = str(fields.get("message") or fields.get("code") or "the service gives no reason").rstrip(".")
+        remedy = "; ask for more --train-questions" if fields.get("code") == "invalid_n_examples" else ""
         return f": {reason}{remedy}"
 
     @property
     def model(self) -> str:
         """The tuned model's name. Raises JobError that says what is missing as long as there is none."""
-        name = self.state.get("fine_tuned_model")
-        if self.status == "succeeded" and name:
-            return str(name)
         if self.status == "failed":
             raise JobError(f"Fine-tuning job {self.id} failed{self.failure}.")
         if self.status == "cancelled":
             raise JobError(f"Fine-tuning job {self.id} was cancelled; run again to start a new one.")
-        raise JobUnfinished(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); wait for it.")
+        if self.status != "succeeded":
+            raise JobUnfinished(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); wait for it.")
+        if name := self.state.get("fine_tuned_model"):
+            return str(name)
+        name = self._checkpoint.get("fine_tuned_model_checkpoint") or self._checkpoint.get("id") or self.id
+        text = f"Fine-tuning job {self.id} is trained, but {self._service.address} does not serve its model by itself"
+        remedy = f"deploy checkpoint {name} (`finetune --download` fetches its files), then run again with --tuned NAME"
+        raise TrainingNotAvailable(f"{text}: {remedy}.")
 
     def refresh(self) -> str:
         """Ask the service for the job's state; return the status."""
         self._polls += 1
-        self._update(retrieve(self._service, self._log, self.id, self._polls))
+        request = {"fine_tuning_job_id": self.id}
+        call = (self._service, self._log, "poll", "fine_tuning.jobs.retrieve", request)
+        self._update(send(*call, repeat=self._polls))
         return self.status
 
     def wait(
@@ -201,9 +165,15 @@ class FineTuningJob:
     ) -> Self:
         """Poll until the job has ended; `progress` hears each change. Raises JobUnfinished after `timeout` seconds.
 
-        A paused job and unknown states are waited for like any other: somebody may resume the job.
+        Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach.
         """
         waited, pause, last = 0.0, FIRST_WAIT, ""
+
+        def rest(seconds: float) -> None:
+            nonlocal waited
+            sleep(seconds)
+            waited += seconds
+
         while self.status not in FINAL:
             if (now := self._progress()) != last:
                 progress(now)
@@ -211,29 +181,37 @@ class FineTuningJob:
             if timeout is not None and waited >= timeout:
                 state = f"is still {self.status} after {timeout:.0f} s"
                 raise JobUnfinished(f"Fine-tuning job {self.id} {state}; run again to wait on.")
-            sleep(pause)
-            waited += pause
+            rest(pause)
             pause = min(LONGEST_WAIT, pause * 1.5)
-            self.refresh()
+            try:
+                longest = LONGEST_OUTAGE if timeout is None else min(LONGEST_OUTAGE, timeout - waited)
+                outlast(self.refresh, rest, longest)
+            except ServiceError as error:
+                text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
+                raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
-        if self._polls:  # the log keeps the events of a job that was waited for: the report draws its losses
-            list(self.pages("events", self._polls))
+        with suppress(ServiceError):
+            if self._polls:  # the log keeps the events of a job that was waited for: the report draws its losses
+                list(self.pages("events", repeat=self._polls))
+            if self.status == "succeeded" and not self.state.get("fine_tuned_model"):
+                self._checkpoint = next(self.pages("checkpoints", reuse=True), {})
         return self
 
     def _progress(self) -> str:
         """Return the status, and while the job runs, step and loss of the newest event that has them."""
-        for event in self.pages("events", self._polls) if self.status == "running" else ():
-            data = event.get("data") or {}
-            if "step" in data:
-                steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
-                loss = f", loss {data['train_loss']:.3f}" if data.get("train_loss") is not None else ""
-                return f"{self.status}, step {data['step']}{steps}{loss}"
+        with suppress(ServiceError):
+            for event in self.pages("events", repeat=self._polls) if self.status == "running" else ():
+                data = event.get("data")
+                if isinstance(data, Mapping) and "step" in data:
+                    steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
+                    loss = f", loss {data['train_loss']:.3f}" if isinstance(data.get("train_loss"), float) else ""
+                    return f"{self.status}, step {data['step']}{steps}{loss}"
         return self.status
 
-    def pages(self, kind: str, repeat: int = 0) -> Iterator[Mapping[str, Any]]:
-        """Yield the job's "events" or "checkpoints", newest first."""
+    def pages(self, kind: str, *, repeat: int = 0, reuse: bool = False) -> Iterator[Mapping[str, Any]]:
+        """Yield the job's "events" or "checkpoints", newest first; with `reuse` the log may answer."""
         request = {"fine_tuning_job_id": self.id}
-        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat)
+        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat=repeat, reuse=reuse)
 
     def _update(self, state: Mapping[str, Any]) -> None:
         self.state: Mapping[str, Any] = state
@@ -241,57 +219,79 @@ class FineTuningJob:
             write_json(self._path, state)
 
 
-def _existing(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
-    """Return the job of this identity, unless it failed or was cancelled.
-
-    It is looked for in the log, then at the service: the reply to its creation may have been lost.
-    """
+def _in_log(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
+    """Return the newest state in the log of the job of this identity, unless it failed or was cancelled."""
     state: Mapping[str, Any] | None = None
     for exchange in log or ():
         if exchange.endpoint.startswith("fine_tuning") and exchange.error is None and exchange.service == service.name:
             reply = exchange.response or {}
             if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
                 state = reply
-    if state is None or state.get("status") in {"failed", "cancelled"}:
-        return _at_service(service, log, identity)
-    return state if state.get("status") == "succeeded" else retrieve(service, log, str(state["id"]))
+    return None if state is None or state_of(state) in {"failed", "cancelled"} else state
 
 
-def _at_service(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
-    """Return the job of this identity that the service lists, retrieved by its id so that the log can bill it."""
+def _at_service(service: Service, log: MessageLog | None, request: Json, chosen: Json) -> Json | None:
+    """Return the job of this request that the service lists, retrieved by its id so that the log can bill it.
+
+    Where the service keeps no metadata, its training file has our name, with its hash, and its settings are the same.
+    """
+    ids: set[Any] | None = None
     for job in listed(service, log, "fine_tuning.jobs.list"):
-        is_same = (job.get("metadata") or {}).get("minirag") == identity
-        if is_same and job.get("status") not in {"failed", "cancelled"}:
-            return retrieve(service, log, str(job.get("id")))
+        metadata, shown = job.get("metadata"), job.get("hyperparameters")
+        if isinstance(metadata, Mapping) and metadata:
+            is_same = metadata.get("minirag") == request["metadata"]["minirag"]
+        else:
+            shown = shown if isinstance(shown, Mapping) else {}
+            is_same = all(shown.get(name, value) == value for name, value in chosen.items())
+            if is_same and job.get("model") == request["model"]:
+                files = listed(service, log, "files.list") if ids is None else ()
+                ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
+            is_same = is_same and job.get("training_file") in (ids or ())
+        if is_same and state_of(job) not in {"failed", "cancelled"}:
+            identity = {"fine_tuning_job_id": str(job.get("id"))}
+            return send(service, log, "poll", "fine_tuning.jobs.retrieve", identity)
     return None
 
 
-def _start(
-    service: Service, log: MessageLog | None, request: Mapping[str, Any], identity: str, file: Path
-) -> Mapping[str, Any]:
-    """Create the job once. Only a file that is not ready is waited for; after a lost reply the job is looked for."""
-    for attempt in range(20):  # about seven minutes
+def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json, options: Json) -> Json:
+    """Create the job once: a refused request is made plainer, and after a lost reply the job is looked for."""
+    tags = {"identity": request["metadata"]["minirag"]}
+    sent, pause = dict(request), FIRST_WAIT
+    if isinstance(options.get("hyperparameters"), Mapping):
+        del sent["method"]
+        options = {**options, "hyperparameters": {**chosen, **options["hyperparameters"]}}
+    for attempt in range(20):  # about seven minutes for a file that is not ready
         try:
-            return send(service, log, "train", "fine_tuning.jobs", request, tags={"identity": identity}, repeat=attempt)
+            return send(service, log, "train", "fine_tuning.jobs", {**sent, **options}, tags=tags, repeat=attempt)
         except ServiceError as error:
-            if error.status != 400 or "not ready" not in str(error):
-                outcome = _outcome(error, service.address, str(request["model"]), file)
-                if outcome is error and error.transient and (state := _at_service(service, log, identity)) is not None:
-                    return state  # only the reply was lost
-                raise outcome from error
-            service.retry.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2**attempt))
-    raise JobUnfinished(f"{service.address} is still processing {file.name}; run again later.")
+            words, extras = f"{error.param} {error}", [name for name in ("method", "metadata", "seed") if name in sent]
+            if error.status == 400 and "not ready" in words:
+                service.retry.sleep(min(LONGEST_WAIT, pause))
+                pause *= 2
+            elif error.status in {400, 422} and error.code not in _UNKNOWN_MODEL and extras:
+                # without what the refusal names, or else without all that only some services know
+                for name in [name for name in extras if name in words] or extras:
+                    del sent[name]
+                if "method" not in sent and chosen:
+                    sent["hyperparameters"] = chosen
+            elif is_passing(error) and (state := _at_service(service, log, request, chosen)) is not None:
+                return state  # only the reply was lost
+            else:
+                raise
+    raise JobUnfinished(f"{service.address} is still processing the training file; run again later.")
 
 
-def _outcome(error: ServiceError, address: str, base: str, file: Path) -> Exception:
-    """Return what a refusal to create a job means for the user."""
+def _outcome(error: ServiceError, address: str, base: str, file: Path, *, is_uploaded: bool) -> JobError:
+    """Return what a refusal to find or create a job means for the user."""
     words = str(error).rstrip(".")
-    if error.code == "training_not_available":
-        return errors.TrainingNotAvailable(CLOSED.format(address=address, file=file.name))
-    if error.status == 429 and not isinstance(error, ServiceRefused):
+    if error.status == 429 and error.transient:
         return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {words}.")
-    if error.code in {"model_not_available", "model_not_found"} or error.status == 404:
+    if is_passing(error) and not isinstance(error, BadReply):
+        return JobUnfinished(f"No job can start at {address} now, run again later: {words}.")
+    if error.code in _UNKNOWN_MODEL:
         return JobError(f"{base} cannot be tuned at {address}, name another --student: {words}.")
-    if error.status in {400, 422}:
+    if error.status in {402, 429} or (error.status in {400, 422} and is_uploaded):
         return JobError(f"The service refuses this job: {words}.")
-    return error
+    reason = CLOSED if error.code == "training_not_available" else f"does not train models for this account ({words})"
+    remedy = f"train on {file.name} elsewhere, then run again with --tuned MODEL --tuned-base-url URL"
+    return TrainingNotAvailable(f"{address} {reason}: {remedy}.")

@@ -173,6 +173,7 @@ class Run:
             service=self.trainer,
             validation_file=self._validation_file,
             hyperparameters=settings.hyperparameters,
+            options=settings.options.get("training"),
             suffix=settings.suffix,
             seed=settings.seed,
             path=self.folder / "job.json",

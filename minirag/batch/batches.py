@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results, unix_time
 from minirag.embeddings import read_embeddings
+from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, upload
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
-from minirag.finetune import FIRST_WAIT, LONGEST_WAIT, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS
@@ -206,9 +207,10 @@ class Batches:
     def _at_service(self, name: str, since: float) -> Mapping[str, Any] | None:
         """Return the batch of that name, if the service lists it among those of the day before `since` and later."""
         for state in listed(self._service, self._log, "batches.list"):
-            if (state.get("metadata") or {}).get("minirag") == name:
+            metadata, created = state.get("metadata"), unix_time(state.get("created_at"))
+            if isinstance(metadata, Mapping) and metadata.get("minirag") == name:
                 return state
-            if int(state.get("created_at") or 0) < since - DAY:
+            if 0 < created < since - DAY:
                 break
         return None
 
@@ -219,13 +221,14 @@ class Batches:
             pause, poll = FIRST_WAIT, 0
             while batch.status not in ENDED:
                 poll += 1
-                counts = batch.state.get("request_counts") or {}
-                done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
+                counts = batch.state.get("request_counts")
+                numbers = [counts.get(name) for name in ("completed", "failed")] if isinstance(counts, Mapping) else []
+                done = sum(number for number in numbers if isinstance(number, int))
                 self._progress(f"batch ({batch.status})", done, len(batch.calls))
                 self._service.retry.sleep(pause)
                 pause = min(LONGEST_WAIT, pause * 1.5)
-                request = {"batch_id": batch.id}
-                batch.state = send(self._service, self._log, "poll", "batches.retrieve", request, repeat=poll)
+                look = partial(send, self._service, self._log, "poll", "batches.retrieve", {"batch_id": batch.id})
+                batch.state = outlast(partial(look, repeat=poll), self._service.retry.sleep)
             failures |= self._log_results(batch)
             self._path(batch.name).unlink()
         if cancelled := [batch.id for batch in batches if batch.status == "cancelled"]:
@@ -272,16 +275,12 @@ class Batches:
         """Return the content of a batch's output or error file; nothing if there is none (any more)."""
         if not batch.state.get(name):
             return b""
-        request = {"file_id": str(batch.state[name])}
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                seconds = self._service.timeout + BYTES / TRANSFER_RATE
-                return bytes(self._service.raw("files.content", request, seconds).content)
-            except ServiceError as error:
-                if error.status == 404:
-                    self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
-                    return b""
-                if not self._service.retry.again(attempt, error):
-                    raise
+        request, seconds = {"file_id": str(batch.state[name])}, self._service.timeout + BYTES / TRANSFER_RATE
+        try:
+            download = partial(self._service.raw, "files.content", request, seconds)
+            return bytes(outlast(download, self._service.retry.sleep).content)
+        except ServiceError as error:
+            if error.status == 404:
+                self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
+                return b""
+            raise

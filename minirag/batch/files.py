@@ -118,7 +118,7 @@ class Submission:
     @property
     def status(self) -> str:
         """`in_progress` or the like, one of `ENDED`, or a newer one."""
-        return str(self.state.get("status"))
+        return str(self.state.get("status")).lower()
 
     def __str__(self) -> str:
         return f"{counted(len(self.calls), 'request')} in {self.id}"
@@ -127,15 +127,16 @@ class Submission:
     def errors(self) -> list[Mapping[str, Any]]:
         """Why the service refused the whole file, if it did: `{"code", "message", "line"}` each."""
         errors = self.state.get("errors") if self.status == "failed" else None
-        return [error for error in (errors or {}).get("data") or () if isinstance(error, Mapping)]
+        data = errors.get("data") if isinstance(errors, Mapping) else errors
+        return [error for error in data if isinstance(error, Mapping)] if isinstance(data, list) else []
 
     @property
     def times(self) -> dict[str, Any]:
         """`started` and `seconds` for the log: those of the batch, since its requests have none of their own."""
-        start = int(self.state.get("created_at") or 0)
-        end = next((int(self.state[f"{name}_at"]) for name in ENDED if self.state.get(f"{name}_at")), start)
+        start = int(unix_time(self.state.get("created_at")))
+        end = max(int(unix_time(self.state.get(f"{name}_at"))) for name in ENDED)
         started = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"started": started, "seconds": float(max(0, end - start))}
+        return {"started": started, "seconds": float(max(0, end - start)) if start else 0.0}
 
     def missing(self, number: int) -> ServiceError:
         """Return the error of the request in line `number` (from 1) that is in neither result file.
@@ -146,6 +147,20 @@ class Submission:
         error = own or next(iter(self.errors), None)
         text = f"Batch {self.id} is {self.status} without a reply to this request"
         return ServiceError(f"{text}: {reason_of(error)}." if error else f"{text}.", transient=own is None)
+
+
+def unix_time(value: Any) -> float:
+    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
+
+    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
+    (1755206615.0, 1755206615.0, 0.0, 0.0)
+    """
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        if isinstance(value, str) and "-" in value:
+            moment = datetime.fromisoformat(value)
+            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return datetime.fromtimestamp(float(value), UTC).timestamp()
+    return 0.0
 
 
 def reason_of(error: Mapping[str, Any]) -> str:

@@ -140,6 +140,7 @@ SETTINGS: dict[str, list[Row]] = {
         ("--epochs N", "1 to 50 (default: the service's choice)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: the service's choice)", number(int, 1, 256)),
         ("--learning-rate-multiplier X", "default: the service's choice", number(float, 1e-6)),
+        ("--training-option KEY=VALUE", "field of the fine-tuning job's request; repeatable"),
     ],
     "judging and money": [
         ("--judge-window N", "tokens of a request to the judge (default: --context-window)"),
@@ -188,6 +189,7 @@ OPTIONS: dict[str, list[Row]] = {
     "finetune": [
         ("--status", "print the state of this run's job, its events and checkpoints"),
         ("--cancel", "cancel this run's job"),
+        ("--download", "write the job's result files into DIR/results"),
     ],
     "compare": [("--html FILE", "write a report of the several runs", Path)],
     "report": [("--format {csv,md}", "write scores and comparison as tables, too")],
@@ -218,7 +220,10 @@ FORMS: dict[str, tuple[str, set[str]]] = {
         | {"out", "workers", "batch", "json", *SERVICE},
     ),
     "replicate": ("compare with folders of runs", {"html", "json"}),
-    "job": ("finetune --status or --cancel", {"status", "cancel", "out", "student_base_url", "json", *SERVICE}),
+    "job": (
+        "finetune --status, --cancel or --download",
+        {"status", "cancel", "download", "out", "student_base_url", "json", *SERVICE},
+    ),
 }
 """Forms of a step that use a few of its options only, by their module: all others are refused."""
 ALSO = {

@@ -1,23 +1,28 @@
-"""`minirag finetune --status` and `--cancel`: the state of a run's job; nothing is computed or started."""
+"""`minirag finetune --status`, `--cancel`, `--download`: a run's job and its files; nothing is computed or started."""
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minirag.batch.files import unix_time
 from minirag.cli.connect import OFFLINE, connect
 from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
+from minirag.endpoints import send
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
-from minirag.message_log import MessageLog
+from minirag.message_log import MessageLog, write_atomically
+from minirag.service import TRANSFER_RATE, Service
 
 
 def main(options: Mapping[str, Any]) -> int:
     """Print state, events and checkpoints of the newest job in the folder's log, after cancelling it with `--cancel`.
 
-    Another process may be waiting for the job meanwhile. Raises JobError if the log knows no job.
+    `--download` writes the job's result files into the folder. Another process may be waiting for the job meanwhile.
+    Raises JobError if the log knows no job, or the job has no files.
     """
     folder: Path = options["out"]
     with ExitStack() as stack:
@@ -48,11 +53,30 @@ def main(options: Mapping[str, Any]) -> int:
         else:
             job.refresh()
         events, checkpoints = (list(job.pages(kind))[::-1] for kind in ("events", "checkpoints"))
+        files = _download(service, job, checkpoints, folder / "results") if "download" in options else []
         if options.get("json"):
-            show_json({"job": job.state, "events": events, "checkpoints": checkpoints})
+            show_json({"job": job.state, "events": events, "checkpoints": checkpoints, "files": files})
         else:
-            show("\n".join(_lines(job, events, checkpoints)))
+            show("\n".join([*_lines(job, events, checkpoints), *(f"file: {file}" for file in files)]))
     return 0
+
+
+def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], folder: Path) -> list[str]:
+    """Write the result files of a job, and of its last checkpoint, into a folder; return their paths."""
+    owners = [job.state, *checkpoints[-1:]]
+    lists = [owner.get("result_files") for owner in owners]
+    ids = dict.fromkeys(str(id) for ids in lists if isinstance(ids, list) for id in ids)
+    if not ids:
+        raise JobError(f"Fine-tuning job {job.id} ({job.status}) has no result files at {service.address}.")
+    paths = []
+    for id in ids:
+        facts = send(service, None, "poll", "files.retrieve", {"file_id": id})
+        size = facts.get("bytes")
+        seconds = service.timeout + (size / TRANSFER_RATE if isinstance(size, int) else 3600.0)
+        name = re.sub(r"[^\w.-]", "_", str(facts.get("filename") or id)).lstrip(".")  # no path of another's choice
+        write_atomically(folder / (name or id), service.raw("files.content", {"file_id": id}, seconds).content)
+        paths.append(str(folder / (name or id)))
+    return paths
 
 
 def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
@@ -62,13 +86,12 @@ def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> lis
     if checkpoints:
         lines.append("checkpoints:")
     for point in checkpoints:
-        metrics = ", ".join(f"{name} {value}" for name, value in (point.get("metrics") or {}).items())
+        values = point.get("metrics")
+        metrics = ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, Mapping) else ""
         lines.append(cut(f"step {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}, {metrics}"))
     return lines
 
 
-def _time(seconds: Any) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "?"
+def _time(value: Any) -> str:
+    seconds = unix_time(value)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if seconds else "?"

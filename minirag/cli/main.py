@@ -111,7 +111,7 @@ def _module(options: Mapping[str, Any]) -> str:
             return "rows"
         if rows:
             raise InputError("Rows are scored one file at a time, without documents beside it.")
-    if "cancel" in options or "status" in options:
+    if options.keys() & {"cancel", "download", "status"}:
         return "job"
     if name == "compare" and ("out" not in options or "html" in options):
         return "replicate"

@@ -26,7 +26,7 @@ from minirag.cli.settings import (
 )
 from minirag.cli.terminal import Progress, say, show, show_json
 from minirag.costs import Budget, load_prices
-from minirag.errors import InputError, MiniragError, Unfinished
+from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json
 from minirag.pipeline import Run
 from minirag.report import FILES, write_tables
@@ -46,7 +46,7 @@ STEPS: Mapping[str, Callable[[Run], Any]] = {
 """What a command computes."""
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FILES)
 """The files that depend on all settings; the log gives them again for free."""
-JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes")
+JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes", "training_option")
 """Options that only a fine-tuning job uses."""
 SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
@@ -97,7 +97,9 @@ def main(options: Mapping[str, Any]) -> int:
         if run.log.reused:
             say(f"calls: {run.log.added:,} sent, {len(run.log.reused):,} taken from the log of earlier runs")
         if run.untrained is not None:
-            raise run.untrained
+            if options["command"] == "finetune" or not isinstance(run.untrained, TrainingNotAvailable):
+                raise run.untrained
+            say(f"minirag: {run.untrained}")  # everything that this service allows is done
         if run.failures:
             first = run.failures[0].rstrip(".")
             text = f"{len(run.failures)} calls failed, the first for {first}; everything else is done"

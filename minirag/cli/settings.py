@@ -52,7 +52,8 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
     for name in ("documents", "metrics"):  # lists in JSON and on the command line
         if name in settings:
             settings[name] = tuple(settings[name])
-    given = {role: dict(options[f"{role}_option"]) for role in ROLES if f"{role}_option" in options}
+    roles = (*ROLES, "training")
+    given = {role: dict(options[f"{role}_option"]) for role in roles if f"{role}_option" in options}
     settings["options"] = {**settings.get("options", {}), **given}
     return Settings(**settings), is_offline
 

@@ -11,6 +11,7 @@ import pytest
 import batch_faults
 from doubles import Script
 from faults import Faults, FaultyHandler, Rule
+from job_faults import Clock, outage
 from minirag import offline
 from minirag.batch import Batches
 from minirag.batch.files import Submission
@@ -54,11 +55,12 @@ class Batching:
         return reply
 
     @contextmanager
-    def client(self) -> Iterator[Service]:
+    def client(self, clock: Clock | None = None) -> Iterator[Service]:
         """A client that waits for nothing between two looks."""
+        retry = Retry(sleep=clock.sleep, clock=lambda: clock.now) if clock else Retry(sleep=nothing)
         with (
             Server(self.faulty, handler=FaultyHandler) as server,
-            Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing)) as found,
+            Service(server.base_url, "k", name="s", retry=retry) as found,
         ):
             yield found
 
@@ -222,6 +224,18 @@ def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and
         Batches(service, log).run(step(service, log))
         assert all("temperature" not in e.request for e in answered(log))
     assert said == [f"{TEACHER_MODEL} does not support temperature: left out"]
+
+
+def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_any_shape(tmp_path: Path) -> None:
+    odd = {"created_at": "2026-11-26T10:00:00Z", "completed_at": "2026-11-26T10:02:00+00:00", "request_counts": "all"}
+    odd |= {"errors": "none", "failed_at": "soon", "expired_at": {}, "metadata": "none"}
+    clock = Clock()
+    batching = Batching(outage(clock, 1900, "/batches/", status=503), batch_faults.batch_shows(1, **odd))
+    with batching.client(clock) as service, MessageLog(tmp_path / "log.jsonl") as log:
+        assert len(Batches(service, log).run(step(service, log, QUESTIONS[:3]))) == 6
+        assert 1900 < clock.now < 2200
+        replies = [exchange for exchange in log if "batch" in exchange.tags]
+        assert {(e.started, e.seconds) for e in replies} == {("2026-11-26T10:00:00Z", 120.0)}
 
 
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(

@@ -1,7 +1,9 @@
 """The job: created once, found again, clear about why there is no model."""
 
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import httpx
 import pytest
 
 import job_faults
+import services
 from faults import Rule, serve
+from job_faults import Clock
 from minirag import FineTuningJob, MessageLog, offline, prompts
-from minirag.errors import JobError, JobUnfinished, ServiceError, TrainingNotAvailable
+from minirag.errors import JobError, JobUnfinished, TrainingNotAvailable
 from minirag.models import ChatModel
 from minirag.prompts import Excerpt
 from minirag.retry import Retry
@@ -103,13 +107,16 @@ def jobs_of(server: offline.Server) -> list[dict[str, Any]]:
     return data
 
 
-def attempt(server: offline.Server, folder: Path, **more: Any) -> FineTuningJob:
+def attempt(
+    server: offline.Server, folder: Path, timeout: float | None = 600, clock: Clock | None = None, **more: Any
+) -> FineTuningJob:
     """A job on this server from start to end, without real waiting."""
-    retry = Retry(sleep=lambda _: None)
+    clock = clock or Clock()
+    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now)
     with Service(server.base_url, "k", name="offline", retry=retry) as service, MessageLog(folder / "log.jsonl") as log:
         file = training_file(folder)
         job = FineTuningJob.create(file, base="offline-student", log=log, service=service, **more)
-        return job.wait(sleep=lambda _: None, timeout=600)
+        return job.wait(sleep=clock.sleep, timeout=timeout)
 
 
 def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> None:
@@ -133,10 +140,21 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Pa
 @pytest.mark.parametrize(
     ("rule", "kind", "says"),
     [
-        (Rule(path="/fine_tuning/jobs", status=500, error={"message": "sorry"}), ServiceError, "sorry"),
+        (
+            Rule(path="/fine_tuning/jobs", status=500, error={"message": "sorry"}),
+            JobUnfinished,
+            "run again later: .*sorry",
+        ),
         (job_faults.active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
         (job_faults.training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
         (job_faults.job_shows(2, status="failed", error=None), JobError, "failed: the service gives no reason"),
+        (job_faults.job_shows(2, status="FAILED_VALIDATION", error="Line 3."), JobError, r"failed: Line 3\.$"),
+        (job_faults.job_shows(2, status="Cancelled"), JobError, "was cancelled"),
+        (
+            job_faults.job_shows(2, status="SUCCESS", fine_tuned_model=None),
+            TrainingNotAvailable,
+            r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME",
+        ),
         (
             job_faults.job_shows(2, status="failed", error={"code": "invalid_n_examples", "message": "has 4"}),
             JobError,
@@ -153,6 +171,69 @@ def test_each_outcome_without_a_model_has_its_sentence(
             _ = attempt(server, tmp_path).model
         assert server.requests["POST", "/v1/fine_tuning/jobs"] <= 1
         assert server.requests["POST", "/v1/files"] <= 1
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [Rule(path="/(files|jobs)$", status=404, error={"message": "Not Found"})],
+        [Rule(path="/(files|jobs)$", status=401, error={"message": "Missing scopes: api.files.write"})],
+        [Rule(path="/(files|jobs)$", status=400, error={"message": "Unknown route"})],
+        [Rule(path="/(files|jobs)$", body="<html>Welcome</html>")],
+        [Rule(path="/(files|jobs)$", body={"error": "Unexpected endpoint"})],
+        [Rule(method="GET", path="/jobs$", status=400), Rule(method="POST", path="/files$", status=405)],
+        [Rule(method="POST", path="/jobs$", status=403, error={"message": "Your plan has no fine-tuning."})],
+    ],
+)
+def test_a_service_that_does_not_train_is_named_with_what_else_can_be_done(tmp_path: Path, rules: list[Rule]) -> None:
+    with serve(faults=rules) as server, pytest.raises(TrainingNotAvailable) as raised:
+        attempt(server, tmp_path)
+    assert "127.0.0.1" in str(raised.value)
+    assert "train on training.jsonl elsewhere, then run again with --tuned MODEL" in str(raised.value)
+
+
+def test_a_service_that_wants_other_fields_keeps_no_metadata_and_deploys_nothing_is_served(tmp_path: Path) -> None:
+    server, _ = services.serve(services.DIALECTS["nebius"])
+    more: dict[str, Any] = {"hyperparameters": {"n_epochs": 2}, "seed": 3}
+    with server:
+        job = attempt(server, tmp_path, **more, options={"packing": True})
+        with pytest.raises(TrainingNotAvailable, match="deploy checkpoint"):
+            _ = job.model
+        with MessageLog(tmp_path / "log.jsonl") as log:
+            [sent] = [exchange.request for exchange in log if exchange.stage == "train" and exchange.error is None]
+        assert (sent["hyperparameters"], sent["packing"]) == ({"n_epochs": 2}, True)
+        assert sent.keys() == {"model", "training_file", "hyperparameters", "packing", "metadata", "seed"}
+        assert attempt(server, tmp_path / "lost log", **more).id == job.id
+        assert attempt(server, tmp_path / "other", hyperparameters={"n_epochs": 3}).id != job.id
+        options = {"hyperparameters": {"lora": True}}
+        other = attempt(server, tmp_path / "lora", hyperparameters={"n_epochs": 4}, options=options)
+        with MessageLog(tmp_path / "lora" / "log.jsonl") as log:
+            [sent] = [exchange.request for exchange in log if exchange.stage == "train"]
+        assert (sent["hyperparameters"], other.status) == ({"n_epochs": 4, "lora": True}, "succeeded")
+
+
+def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported_if_that_fails(tmp_path: Path) -> None:
+    refused = Rule(method="POST", path="/jobs$", status=400, error={"message": "Bad request"})
+    with serve(faults=[replace(refused, last=1)]) as server:
+        assert attempt(server, tmp_path, seed=3).model
+        assert server.requests["POST", "/v1/fine_tuning/jobs"] == 2
+    with serve(faults=[refused]) as server, pytest.raises(JobError, match=r"refuses this job: .*Bad request"):
+        attempt(server, tmp_path / "other", seed=3)
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"cut": 0}, {"status": 429}, {"body": "<html>502</html>"}])
+def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_the_user(
+    tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    with serve(faults=[job_faults.outage(clock := Clock(), 1900, "/fine_tuning/jobs/", **fault)]) as server:
+        assert attempt(server, tmp_path, None, clock).model
+        assert 1900 < clock.now < 2000
+    for timeout, least, most in ((600, 500, 800), (None, 7000, 9000)):
+        rule = job_faults.outage(clock := Clock(), math.inf, "/fine_tuning/jobs/", **fault)
+        with serve(faults=[rule]) as server:
+            with pytest.raises(JobUnfinished, match=r"is not known: .*; run again to wait on"):
+                attempt(server, tmp_path / str(timeout), timeout, clock)
+            assert least < clock.now < most
 
 
 def test_a_model_that_cannot_be_tuned_is_named(tmp_path: Path, service: Service) -> None:
@@ -175,7 +256,7 @@ def test_a_restart_in_each_state_goes_on_with_the_same_job(tmp_path: Path, serve
         with Service(server.base_url, "k", name="offline") as service, MessageLog(tmp_path / "log.jsonl") as log:
             job = FineTuningJob.create(training_file(tmp_path), base="offline-student", log=log, service=service)
             ids.add(job.id)
-            states.append(job.status)
+            states.append(job.status if not states else job.refresh())
     assert len(ids) == 1
     assert states == ["validating_files", "queued", "running", "succeeded", "succeeded", "succeeded"]
     assert len(jobs_of(server)) == 1

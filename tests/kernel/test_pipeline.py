@@ -196,7 +196,7 @@ def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_els
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serve(faults=[job_faults.training_not_available()]) as server:
-        assert main(served(server, tmp_path / "out")) == 2
+        assert main(served(server, tmp_path / "out")) == 0
         said = capsys.readouterr().err.splitlines()[-1]
         assert "no longer trains" in said
         assert "2027-01-06" in said
@@ -242,12 +242,13 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
 
 
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with serve(faults=[job_faults.job_shows(1, last=3, status="running")]) as server:
+    files = job_faults.job_shows(1)
+    with serve(faults=[job_faults.job_shows(1, last=3, status="running"), files]) as server:
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
         assert main(["collect", *finetune[1:]]) == 0
         before = (tmp_path / "out" / "run.json").read_bytes()
         assert main([*finetune, "--cancel", "--epochs", "7"]) == 2
-        assert "--cancel does not use --" in capsys.readouterr().err
+        assert "--download does not use --" in capsys.readouterr().err
         cancel = ["finetune", "--base-url", server.base_url, "--out", str(tmp_path / "out"), "--cancel"]
         assert main(cancel) == 2
         assert "knows of no job" in capsys.readouterr().err
@@ -261,6 +262,16 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
         assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
         assert "cancellation" in told["events"][-1]["message"]
         assert main(finetune) == 0  # a cancelled job is not taken up again: a new one is started
+        assert main([*cancel[:-1], "--status"]) == 0
+        assert "The job has successfully completed" in capsys.readouterr().out
+        assert main([*cancel[:-1], "--download"]) == 2
+        assert "has no result files" in capsys.readouterr().err
+        with MessageLog(tmp_path / "out" / "messages.jsonl") as log:
+            [file] = [(exchange.response or {})["id"] for exchange in log if exchange.stage == "upload"]
+        vars(files)["fields"] = {"result_files": [file]}
+        assert main([*cancel[:-1], "--download", "--json"]) == 0
+        [path] = json.loads(capsys.readouterr().out)["files"]
+        assert Path(path).read_bytes() == (tmp_path / "out" / "training.jsonl").read_bytes()
         assert main([*cancel[:-1], "--status"]) == 0
         assert "The job has successfully completed" in (out := capsys.readouterr().out)
         assert all(len(line) < 80 for line in out.splitlines() if line.startswith("20"))

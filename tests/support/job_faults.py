@@ -4,6 +4,27 @@ from typing import Any
 
 from faults import Rule
 
+
+class Clock:
+    """A time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def outage(clock: Clock, seconds: float, path: str, **fault: Any) -> Rule:
+    """All looks at a job or batch but the first fail, until so much time has passed."""
+
+    class Outage(Rule):
+        def is_due(self, number: int, *_: Any) -> bool:
+            return number > 1 and clock.now < seconds
+
+    return Outage(method="GET", path=path, **fault)
+
+
 _CREATE: Any = {"method": "POST", "path": "/fine_tuning/jobs$"}
 
 

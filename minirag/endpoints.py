@@ -1,0 +1,117 @@
+"""Files, jobs and batches at a service: calls that are no model's, logged like those and polled for hours.
+
+What creates something is sent once; polls are retried, and a wait outlives an outage of the service.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from minirag.errors import BadReply, ServiceDown, ServiceError
+from minirag.message_log import Exchange, MessageLog
+from minirag.service import Service
+
+T = TypeVar("T")
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+"""Seconds between two polls, growing by half each time."""
+LONGEST_OUTAGE = 2 * 3600.0
+"""Seconds for which polls may fail before a wait ends."""
+_ENDS = {
+    "succeeded": "succeeded|success|completed?|finished|done",
+    "failed": "failed|failure|error|expired|rejected",
+    "cancelled": "cancell?ed|stopped|aborted",
+}
+
+
+def state_of(job: Mapping[str, Any]) -> str:
+    """Return the state of a job in OpenAI's words, however the service calls its end.
+
+    >>> [state_of({"status": word}) for word in ("SUCCESS", "FAILED_VALIDATION", "QUEUED")]
+    ['succeeded', 'failed', 'queued']
+    """
+    state = str(job.get("status")).lower()
+    return next((end for end, words in _ENDS.items() if re.search(f"(^|_)({words})(_|$)", state)), state)
+
+
+def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
+    if "id" not in reply and "data" not in reply:
+        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
+    return reply
+
+
+def send(
+    service: Service,
+    log: MessageLog | None,
+    stage: str,
+    endpoint: str,
+    request: Mapping[str, Any],
+    *,
+    tags: Mapping[str, Any] | None = None,
+    repeat: int = 0,
+    arguments: Mapping[str, Any] | None = None,
+    reuse: bool = False,
+) -> Mapping[str, Any]:
+    """Return the reply of one call. Polls are sent each time, unless `reuse`, and retried; all else is sent once."""
+    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
+    is_poll = stage == "poll"
+    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=is_poll, reuse=reuse)
+    return exchange.response or {}
+
+
+def is_passing(error: ServiceError) -> bool:
+    """Return True if the same call may succeed later."""
+    return error.transient or isinstance(error, ServiceDown)
+
+
+def outlast(poll: Callable[[], T], sleep: Callable[[float], None], longest: float = LONGEST_OUTAGE) -> T:
+    """Return what a poll returns, after an outage of the service of at most `longest` seconds."""
+    waited = 0.0
+    while True:
+        try:
+            return poll()
+        except ServiceError as error:
+            if not is_passing(error) or waited >= longest:
+                raise
+        sleep(LONGEST_WAIT)
+        waited += LONGEST_WAIT
+
+
+def listed(
+    service: Service,
+    log: MessageLog | None,
+    endpoint: str,
+    request: Mapping[str, Any] | None = None,
+    *,
+    repeat: int = 0,
+    reuse: bool = False,
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the items of a list at the service, newest first; nothing if it refuses to list them."""
+    request = {**(request or {}), "limit": 100}
+    while True:
+        try:
+            page = send(service, log, "poll", endpoint, request, repeat=repeat, reuse=reuse)
+        except ServiceError as error:
+            if is_passing(error) and not isinstance(error, BadReply):
+                raise
+            return
+        data = page.get("data")
+        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
+        yield from items
+        last = items[-1].get("id") if items else None
+        if last is None or not page.get("has_more") or last == request.get("after"):
+            return
+        request = {**request, "after": last}
+
+
+def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
+    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
+    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
+    for exchange in log or ():
+        is_upload = exchange.endpoint == "files" and exchange.error is None and exchange.service == service.name
+        if is_upload and exchange.request == request:
+            return str((exchange.response or {})["id"])
+    arguments = {"file": (name, data), "purpose": purpose}
+    return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
