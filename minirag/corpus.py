@@ -59,6 +59,7 @@ class Settings:
     control: bool = False
     rounds: int = 1
     margin: float | None = None
+    primary: str | None = None
     use_eval_pages: bool = False
     keep_all: bool = False
     abstain_share: float = 0.0

@@ -243,6 +243,7 @@ class Run:
             scores=self.scores,
             kinds=statistics.question_kinds(questions, self.answers, corpus.page_of, curation.abstains),
             margin=settings.margin,
+            primary=settings.primary,
         )
         conflicts = statistics.conflicts(
             settings.teacher, settings.student, settings.judge, statistics.models_served(self.log)
@@ -250,8 +251,13 @@ class Run:
         comparison = statistics.comparison_of(
             evaluation,
             labels=statistics.read_labels(self.folder),
-            warnings=[*conflicts, *statistics.cut_off(self.answers)],
+            warnings=[
+                *conflicts,
+                *statistics.cut_off(self.answers),
+                *statistics.repeated(self.log, [question.text for question in questions]),
+            ],
             untrained=self.closed if self.untrained is None else str(self.untrained),
+            usd_per_question=self.costs["usd_per_question"],
         )
         for warning in comparison["in_words"]["warnings"]:
             self.say(f"warning: {warning}")

@@ -71,6 +71,17 @@ def field(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def score_range(text: str) -> tuple[float, float]:
+    """Return the least and the most that a score can be."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers like 1,5")
+    return low, high
+
+
 def count_or_file(text: str) -> Any:
     """Return a number of questions, or the path of a file with questions."""
     return number(int, 1)(text) if re.fullmatch(r"[+-]?\d+", text) else text
@@ -148,6 +159,7 @@ SETTINGS: dict[str, list[Row]] = {
         ("--rounds N", "how often each answer is judged (default 1)"),
         ("--metrics A,B", "default: faithfulness,answer_relevancy"),
         ("--margin X", "smallest difference that matters to you"),
+        ("--primary METRIC[:ARM,ARM]", "what counts (default faithfulness:tuned,base)"),
         PRICES,
     ],
 }
@@ -191,7 +203,11 @@ OPTIONS: dict[str, list[Row]] = {
         ("--cancel", "cancel this run's job"),
         ("--download", "write the job's result files into DIR/results"),
     ],
-    "compare": [("--html FILE", "write a report of the several runs", Path)],
+    "compare": [
+        ("--html FILE", "write a report of the several runs", Path),
+        ("--range LOW,HIGH", "of the scores in two files (default 0,1)", score_range),
+        ("--cluster COLUMN", "of two files: what questions share, like a page"),
+    ],
     "report": [("--format {csv,md}", "write scores and comparison as tables, too")],
     "plan": [("--out DIR", "folder of a run, for its settings"), BATCH, JSON],
     "costs": [PRICES, JSON],
@@ -220,6 +236,10 @@ FORMS: dict[str, tuple[str, set[str]]] = {
         | {"out", "workers", "batch", "json", *SERVICE},
     ),
     "replicate": ("compare with folders of runs", {"html", "json"}),
+    "score_files": (
+        "compare with two files of scores",
+        {"cluster", "range", "metrics", "margin", "primary", "json"},
+    ),
     "job": (
         "finetune --status, --cancel or --download",
         {"status", "cancel", "download", "out", "student_base_url", "json", *SERVICE},
@@ -229,7 +249,7 @@ FORMS: dict[str, tuple[str, set[str]]] = {
 ALSO = {
     "probe": "",
     "evaluate": "; or rows to score (.jsonl, .csv, a run's folder)",
-    "compare": "; or folders of finished runs",
+    "compare": "; or finished runs, or two files of scores",
 }
 """What else DOC may be; then --out is optional."""
 RESUMED = """\

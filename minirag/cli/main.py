@@ -114,7 +114,8 @@ def _module(options: Mapping[str, Any]) -> str:
     if options.keys() & {"cancel", "download", "status"}:
         return "job"
     if name == "compare" and ("out" not in options or "html" in options):
-        return "replicate"
+        is_scores = len(documents) == 2 and all(path.is_file() for path in documents)
+        return "score_files" if is_scores else "replicate"
     if "out" not in options and name != "probe":
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
     return "run"

@@ -18,6 +18,7 @@ from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import Pages, load
+from minirag.metrics.comparison import FEWEST_CLUSTERS
 from minirag.pipeline import Run
 from minirag.statistics.power import plan_detectable
 from minirag.training import FEWEST_EXAMPLES, default_epochs
@@ -121,7 +122,7 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     ]
     if examples < FEWEST_EXAMPLES:
         lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
-    difference = "no difference: that takes two pages"
+    difference = f"no difference: a verdict takes {FEWEST_CLUSTERS} pages"
     if detectable is not None:
         difference = f"a difference of about {number(detectable, 2)}"
     evaluated = f"{facts['eval_questions']} questions from {pages} page{'' if pages == 1 else 's'}"

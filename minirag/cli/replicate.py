@@ -1,4 +1,4 @@
-"""`minirag compare DIR_A DIR_B …`: whether what one run found holds in the others."""
+"""`minirag compare DIR_A DIR_B …`: does what one run found differ in the others?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,11 +17,12 @@ def main(options: Mapping[str, Any]) -> int:
     folders = [Path(name) for name in options.get("documents", ())]
     if len(folders) < 2:
         raise InputError(
-            "Name the run's folder with --out DIR, or the folders of two or more finished runs to compare."
+            "Name the run's folder with --out DIR, or two or more to compare: folders of finished runs, or two files "
+            "of scores."
         )
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder} is no folder; name the folders of finished runs.")
+            raise InputError(f"{folder} is no folder; name the folders of finished runs, or two files of scores.")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("One run is named twice; a run does not replicate itself.")
     page: Path | None = options.get("html")
@@ -36,6 +37,10 @@ def main(options: Mapping[str, Any]) -> int:
         facts = {name: run.facts for name, run in zip(names, runs, strict=True)}
         write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
         say(f"report: {page}")
+    for name, run in list(zip(names, runs, strict=True))[1:]:
+        texts = [{question.text for question in each.questions if question.split == "eval"} for each in (runs[0], run)]
+        if shared := len(texts[0] & texts[1]):
+            say(f"{name} is another look at {shared} questions of {names[0]}, not fresh evidence.")
     if options.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
     else:
@@ -50,7 +55,13 @@ def _table(one: Replication, names: Sequence[str]) -> str:
         if run is None:
             rows.append([name, "not compared", "–", "–", "–"])
         else:
-            figures = ["–" if (value := run[key]) is None else f"{value:+.3f}" for key in ("difference", "low", "high")]
-            rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *figures])
+            rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *_figures(run)])
+    for name, shift in zip(names[1:], one.shifts, strict=True):
+        if shift is not None:
+            rows.append([f"{name} minus {names[0]}", "", *_figures(shift)])
     title = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
     return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
+
+
+def _figures(one: Mapping[str, Any]) -> list[str]:
+    return ["–" if (value := one[key]) is None else f"{value:+.3f}" for key in ("difference", "low", "high")]

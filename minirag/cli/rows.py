@@ -113,6 +113,12 @@ def _table_of(means: Mapping[str, Any]) -> str:
 
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a `.jsonl` or `.csv` file, or the judged answers of a run folder. Raises InputError."""
+    fields = read_fields(path)
+    return [as_row({name: _cell(name, value) for name, value in row.items()}, n) for n, row in enumerate(fields, 1)]
+
+
+def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
+    """Return the fields of each row, as the file or the run folder has them. Raises InputError."""
     if path.exists() and not path.is_dir() and not path.is_file():
         raise InputError(f"{path} is no ordinary file; name a .jsonl or .csv file, or the folder of a run.")
     try:
@@ -130,7 +136,7 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not fields:
         raise InputError(f"{path} holds no rows; give one JSON object a line, or a CSV file with a header.")
-    return [as_row({name: _cell(name, value) for name, value in row.items()}, n) for n, row in enumerate(fields, 1)]
+    return fields
 
 
 def judged_answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:

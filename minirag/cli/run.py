@@ -48,7 +48,7 @@ RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FI
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes", "training_option")
 """Options that only a fine-tuning job uses."""
-SHOWN = ("several metrics", "the teacher's lead", "a person's labels")
+SHOWN = ("several comparisons", "the teacher's lead", "a person's labels")
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
 
 
@@ -211,4 +211,5 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
             lines += [f"{subject}:", *(f"  {sentence}" for sentence in sentences)]
     if "report" in summary:
         lines.append(f"report: {summary['report']}")
-    return lines + [f"table: {path}" for path in summary.get("tables", ())]
+    lines += [f"table: {path}" for path in summary.get("tables", ())]
+    return [*lines, comparison["answer"]]

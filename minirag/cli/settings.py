@@ -17,12 +17,14 @@ from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
 from minirag.documents import Page
 from minirag.errors import InputError
+from minirag.metrics.comparison import COMPARED
 from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.judge import reply_tokens
 from minirag.prompts import Excerpt
 from minirag.query import Window
 from minirag.questions import SPLITS, TOKENS_PER_QUESTION, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES
+from minirag.statistics import primary_of
 from minirag.tokens import ENCODINGS, for_model
 
 MODELS = ROLES[:4]
@@ -101,6 +103,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
         raise InputError("The suffix of a tuned model has 1 to 64 characters.")
     check_metrics(settings.metrics)
+    primary_of(settings.primary, settings.metrics, [arm for arm in COMPARED if arm != "control" or settings.control])
     if "context_recall" in settings.metrics:
         raise InputError(
             "context_recall needs reference answers, which a run has not: minirag evaluate FILE takes them."

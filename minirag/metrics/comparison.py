@@ -7,10 +7,11 @@ is taken between pages, and the interval holds for few and uneven pages too.
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import compress
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,13 @@ ARMS = ("base", "control", "tuned", "teacher")
 student after training, and the model that it learned from."""
 COMPARED = ("base", "teacher", "control")
 """The arms that the tuned model is compared with."""
+SCALE = (0.0, 1.0)
 MOST_UNSCORED = 0.05
 FEWEST_CLUSTERS = 6
 """With fewer, chance alone gives every cluster's difference the same sign in more than 5 % of evaluations: 2 × 0.5⁵."""
+LARGE_LOSS = 0.5
 LEVEL = 0.95
-ROUNDING = 1e-12  # a standard error below this is rounding: the values are the same in every cluster
+ROUNDING = 1e-9  # what a score or its standard error may be off by computing
 MOST_DEGREES = 1e6  # above which Student's t is the normal distribution
 Floats = NDArray[np.float64]
 Value = float | Score | None
@@ -40,10 +43,11 @@ _gauss_legendre = cache(partial(np.polynomial.legendre.leggauss, 200))
 class Comparison:
     """The mean paired difference (second arm − first), its 95 % interval, and what it allows to say.
 
-    `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies inside the margin) or `cannot tell`;
-    `why` adds the reason where there is one. `n` questions were scored in both arms, `n_unscored` were not; `unscored`
-    counts the missing scores by arm and reason, and had they been judged the difference would lie between `worst` and
-    `best`. `error` is the difference's standard error, `degrees` its degrees of freedom.
+    `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies within the `margin`) or `cannot tell`;
+    `why` adds the reason where there is one. `n` questions were scored in both arms, and the means are theirs;
+    `n_unscored` were not, and had they been judged the difference would lie between `worst` and `best`; `unscored`
+    counts the missing scores by arm and reason. `error` is the difference's standard error, `degrees` its degrees of
+    freedom; `p_value` is None where no verdict can be given. `large_losses` questions lost more than half the scale.
     """
 
     base_mean: float | None = None
@@ -62,6 +66,9 @@ class Comparison:
     unscored: Mapping[str, Mapping[str, int]]
     worst: float | None
     best: float | None
+    large_losses: int = 0
+    margin: float | None
+    scale: tuple[float, float]
 
 
 def compare(
@@ -71,42 +78,54 @@ def compare(
     clusters: Clusters | None = None,
     margin: float | None = None,
     arms: tuple[str, str] = ("base", "tuned"),
+    scale: tuple[float, float] = SCALE,
 ) -> Comparison:
     """Compare two arms' scores of the same questions in the same order: numbers, Scores, or None for unscored.
 
     `clusters` names the source page of each question (default: each its own). `margin` is the smallest difference
-    that would matter to you. `arms` are the names used in reasons. Raises InputError for sequences of different
-    length and for a score that is no finite number.
+    that would matter to you. `arms` are the names used in reasons, `scale` the least and the most that a score can be.
+    Raises InputError for sequences of different length, for a score outside the scale and for a negative margin.
 
-    >>> result = compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6])
+    >>> result = compare([0.5, 0.6, 0.4, 0.5, 0.6, 0.4], [0.7, 0.9, 0.7, 0.6, 0.8, 0.7])
     >>> round(result.difference, 3), result.verdict
-    (0.225, 'better')
+    (0.233, 'better')
     """
-    pages = cluster_names(base, tuned, clusters)
-    first, second = numbers(base), numbers(tuned)
-    holes = np.isnan(first), np.isnan(second)
-    both = ~(holes[0] | holes[1])
-    # each missing score as the 0 or 1 that lowers or raises the difference most (Horowitz and Manski 2000)
-    worst, best = (
-        float(np.mean(np.where(holes[1], low, second) - np.where(holes[0], 1 - low, first))) if len(both) else None
-        for low in (0.0, 1.0)
-    )
-    nothing = Comparison(
-        verdict="cannot tell",
-        why="nothing was scored in both",
-        n=0,
-        n_unscored=int(np.count_nonzero(~both)),
-        n_clusters=0,
-        unscored={arms[0]: unscored_reasons(base), arms[1]: unscored_reasons(tuned)},
-        worst=worst,
-        best=best,
-    )
+    pages = range(len(base)) if clusters is None else clusters
+    if not len(base) == len(tuned) == len(pages):
+        raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
+    first, second = numbers(base, scale), numbers(tuned, scale)
+    if margin is not None and not 0 <= margin < math.inf:
+        raise InputError(f"The margin is {margin}; give a difference that matters, from 0 upwards.")
+    both = ~np.isnan(second - first)
+    # each missing score as the end of the scale that lowers or raises the difference most (Horowitz and Manski 2000)
+    bounds = [np.nan_to_num(second, nan=a) - np.nan_to_num(first, nan=b) for a, b in (scale, scale[::-1])]
+    worst, best = (float(np.mean(bound)) if len(both) else None for bound in bounds)
+    facts: dict[str, Any] = {
+        "n_unscored": int(np.count_nonzero(~both)),
+        "unscored": {arms[0]: unscored_reasons(base), arms[1]: unscored_reasons(tuned)},
+        "worst": worst,
+        "best": best,
+        "margin": margin,
+        "scale": scale,
+    }
     if not both.any():
-        return nothing
-    mean = clustered_mean((second - first)[both], list(compress(pages, both)))
-    verdict, why = _verdict(mean, too_many_unscored(*holes, arms), margin)
-    return replace(
-        nothing,
+        return Comparison(verdict="cannot tell", why="nothing was scored in both", n=0, n_clusters=0, **facts)
+    differences = (second - first)[both]
+    differences[np.abs(differences) < ROUNDING] = 0.0
+    mean = clustered_mean(differences, list(compress(pages, both)))
+    verdict, why, p_value = "cannot tell", _obstacle(mean, len(both), arms), None
+    if not why and mean.low is not None and mean.high is not None:
+        verdict, p_value = _outcome(mean.low, mean.high, margin), mean.p_value
+        low, high = (clustered_mean(bound, pages) for bound in bounds)
+        ends = min(mean.low, low.low or 0.0), max(mean.high, high.high or 0.0)
+        if not both.all() and verdict != _outcome(*ends, margin):
+            verdict, p_value = "cannot tell", None
+            why = f"the unscored could turn it, as far as [{ends[0]:+.3f}, {ends[1]:+.3f}]"
+        elif mean.error == 0:
+            why = "the same in every question" if np.ptp(differences) < ROUNDING else "the same on every page"
+        elif verdict == "no meaningful difference":
+            why = f"within ±{margin:g}: two one-sided tests at 2.5 % each"
+    return Comparison(
         base_mean=float(np.mean(first[both])),
         tuned_mean=float(np.mean(second[both])),
         difference=mean.value,
@@ -118,40 +137,41 @@ def compare(
         n_clusters=mean.n_clusters,
         error=mean.error,
         degrees=mean.degrees,
-        p_value=mean.p_value,
+        p_value=p_value,
+        large_losses=int(np.count_nonzero(differences < -LARGE_LOSS * (scale[1] - scale[0]) - ROUNDING)),
+        **facts,
     )
 
 
-def _verdict(mean: "Estimate", unscored: str, margin: float | None) -> tuple[str, str]:
-    """Return the verdict, and its reason if there is more to say."""
-    if mean.low is None or mean.high is None:
-        return "cannot tell", "all questions are about one page"
-    if unscored:
-        return "cannot tell", unscored
-    same = "the same in every question" if mean.error == 0 else ""
-    if margin is not None and -margin <= mean.low and mean.high <= margin:
-        return "no meaningful difference", same
-    if mean.low <= 0 <= mean.high:
-        return "cannot tell", same
-    if same and mean.n_clusters < FEWEST_CLUSTERS:
-        return "cannot tell", f"{same}, and there are too few"
-    return ("better" if mean.low > 0 else "worse"), same
+def _outcome(low: float, high: float, margin: float | None) -> str:
+    """Return what an interval of the difference says."""
+    if margin is not None and -margin <= low and high <= margin:
+        return "no meaningful difference"
+    return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
 
 
-def cluster_names(base: Sequence[Value], tuned: Sequence[Value], clusters: Clusters | None) -> Clusters:
-    """Return the clusters, or each question its own. Raises InputError where the lengths differ."""
-    names: Clusters = clusters if clusters is not None else range(len(base))
-    if not len(base) == len(tuned) == len(names):
-        raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
-    return names
+def _obstacle(mean: "Estimate", n: int, arms: tuple[str, str]) -> str:
+    """Return why the scored of `n` questions allow no verdict at all, or ""."""
+    if mean.n_clusters < FEWEST_CLUSTERS:
+        clusters = "questions" if mean.n_clusters == mean.n else "pages or groups of questions"
+        return f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}"
+    if n - mean.n > MOST_UNSCORED * n:
+        return f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}"
+    return ""
 
 
-def numbers(values: Sequence[Value]) -> Floats:
-    """Return scores as numbers (n,), nan for unscored. Raises InputError for a score that is no finite number."""
+def numbers(values: Sequence[Value], scale: tuple[float, float] = SCALE) -> Floats:
+    """Return scores as numbers (n,), nan for unscored. Raises InputError for a score that is not on the scale."""
+    low, high = scale
+    if not -math.inf < low < high < math.inf:
+        raise InputError(f"The scale {low:g} to {high:g} is none; give the least and the most that a score can be.")
     scores = [value.value if isinstance(value, Score) else value for value in values]
     for score in scores:
-        if score is not None and not math.isfinite(score):
-            raise InputError(f"A score is {score}; give None for an answer that was not scored.")
+        if score is not None and not low - ROUNDING <= score <= high + ROUNDING:
+            raise InputError(
+                f"A score is {score}, not from {low:g} to {high:g}; give None for an answer that was not scored, and "
+                "the scores' scale if it is another (scale=(1, 5), or --range 1,5)."
+            )
     return np.array([math.nan if score is None else score for score in scores], dtype=np.float64)
 
 
@@ -161,33 +181,14 @@ def unscored_reasons(values: Sequence[Value]) -> dict[str, int]:
     return dict(Counter(s.reason or "no reason given" for s in scores if s.value is None).most_common())
 
 
-def too_many_unscored(first: NDArray[np.bool_], second: NDArray[np.bool_], arms: tuple[str, str]) -> str:
-    """Return why the unscored answers (marked True) of two arms forbid a verdict, or "".
-
-    Either more than 5 % of an arm are unscored, or one arm has so many more than the other that chance would do so in
-    less than 5 % of evaluations (exact McNemar test on the questions that are unscored in one arm only).
-    """
-    for arm, holes in zip(arms, (first, second), strict=True):
-        count = int(np.count_nonzero(holes))
-        if count > MOST_UNSCORED * len(holes):
-            return f"{count} of {len(holes)} answers of {arm} are unscored"
-    only = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(second & ~first))
-    tail = sum(math.comb(sum(only), k) for k in range(min(only) + 1))
-    if 2 * tail / (1 << sum(only)) < 1 - LEVEL:
-        counts = f"{np.count_nonzero(first)} of {arms[0]}, {np.count_nonzero(second)} of {arms[1]}"
-        return f"unscored answers are unevenly spread: {counts}"
-    return ""
-
-
 # -- means of clustered values -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % interval, from `n` values in `n_clusters` clusters.
+    """A figure, its 95 % interval, standard error and degrees of freedom, from `n` values in `n_clusters` clusters.
 
-    `error` is the standard error and `degrees` the degrees of freedom of Student's t. With one cluster nothing is
-    known of the spread: `low`, `high` and `error` are None.
+    With one cluster nothing is known of the spread: `low`, `high` and `error` are None.
     """
 
     value: float
@@ -200,8 +201,10 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided, against a value of 0; None where nothing is known of the spread, or nothing varies."""
-        return two_sided_p(self.value / self.error, self.degrees) if self.error else None
+        """Two-sided, against a value of 0; where nothing varies that of sign flips. None with one cluster."""
+        if self.error == 0:
+            return 1.0 if self.value == 0 else 2 * 0.5**self.n_clusters
+        return None if self.error is None else two_sided_p(self.value / self.error, self.degrees)
 
 
 def estimate(value: float, error: float | None, degrees: float, n: int, n_clusters: int) -> Estimate:
@@ -214,8 +217,8 @@ def estimate(value: float, error: float | None, degrees: float, n: int, n_cluste
 
 def cluster_numbers(clusters: Clusters) -> NDArray[np.intp]:
     """Number clusters from 0 in the order of their first appearance."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=np.intp)
+    order = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    return np.array([order[name] for name in clusters], dtype=np.intp)
 
 
 def clustered_mean(values: Floats, clusters: Clusters) -> Estimate:
@@ -291,10 +294,7 @@ def t_quantile(probability: float, degrees: float) -> float:
     if degrees > MOST_DEGREES:
         return t
     log_scale = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(degrees * math.pi) / 2
-    for _ in range(200):
+    for _ in range(40):  # one degree of freedom and a probability of 0.999 take 12
         density = math.exp(log_scale - (degrees + 1) / 2 * math.log1p(t * t / degrees))
-        step = (probability - 1 + two_sided_p(t, degrees) / 2) / density
-        t += step
-        if abs(step) <= 1e-13 * max(1.0, t):
-            break
+        t += (probability - 1 + two_sided_p(t, degrees) / 2) / density
     return t

@@ -10,7 +10,8 @@ from minirag.report.verdict import most_moved, scores_chart
 
 CAUTION = {
     "warnings": "The models",
-    "several metrics": "Several metrics",
+    "several comparisons": "Several comparisons",
+    "large losses": "Large losses",
     "the teacher's lead": "How much of the teacher's lead was closed",
     "unscored answers": "What unscored answers could hide",
     "flagged questions": "Without the flagged questions",

@@ -26,17 +26,19 @@ def _numbers(results: Results) -> str:
     """Return the table of verdicts: a row a metric, a column for each arm that the tuned model is compared with."""
     if not results.against:
         return ""
-    cells = {(metric, arm): _cell(row) for metric, arm, row in comparisons(results.comparison)}
-    metrics = [*results.metrics, *(["ragas_score"] if len(results.metrics) > 1 else [])]
-    rows = [[text(spaced(metric)), *(cells[metric, arm] for arm in results.against)] for metric in metrics]
+    primary = (results.comparison["primary"]["metric"], results.comparison["primary"]["against"])
+    rows = {(metric, arm): row for metric, arm, row in comparisons(results.comparison)}
+    cells = {key: _cell(row, is_primary=key == primary) for key, row in rows.items()}
+    lines = [[text(spaced(metric)), *(cells[metric, arm] for arm in results.against)] for metric in results.metrics]
     head = ["the tuned model against", *(DESCRIBED[arm] for arm in results.against)]
-    return table("Differences with 95 % intervals", head, rows, len(head))
+    return table("Differences with 95 % intervals", head, lines, len(head))
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def _cell(row: Mapping[str, Any], *, is_primary: bool) -> str:
     """Return a verdict with its difference and interval, the number of pairs, and the reason behind it."""
     outcome = tag("strong", text(row["verdict"]), class_={"better": "yes", "worse": "no"}.get(row["verdict"]))
-    notes = tag("small", text(f" {counted(row['n'], 'pair')}" + (f": {row['why']}" if row["why"] else "")))
+    pairs = f" {counted(row['n'], 'pair')}{', primary' if is_primary else ''}"
+    notes = tag("small", text(pairs + (f": {row['why']}" if row["why"] else "")))
     if row["difference"] is None:
         return outcome + notes
     return f"{outcome} {number(row['difference'], '+')} {interval(row['low'], row['high'])}{notes}"
@@ -85,7 +87,10 @@ def _means(results: Results) -> str:
     ]
     together = results.comparison["ragas_score"]
     rows.append(["ragas score (harmonic mean)", *(number(together[arm]) for arm in results.arms)])
-    return table("Means over the scored questions", ["metric", *results.arms], rows)
+    caption = "Means over each model's scored questions"
+    if any(one["n_unscored"] for _, _, one in comparisons(results.comparison)):
+        caption += "; the differences above are over those that both models have scores for"
+    return table(caption, ["metric", *results.arms], rows)
 
 
 def _mean(arm: Mapping[str, Any]) -> str:

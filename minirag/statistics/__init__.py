@@ -1,10 +1,10 @@
 """Adds what stands behind a verdict: `comparison_of` makes `comparison.json`, `replication` compares several runs."""
 
-from minirag.statistics.caution import conflicts, cut_off, models_served
-from minirag.statistics.findings import Evaluation, comparison_of
+from minirag.statistics.caution import conflicts, cut_off, models_served, repeated
+from minirag.statistics.findings import Evaluation, comparison_of, primary_of
 from minirag.statistics.labels import LABELS_FILE, read_labels
 from minirag.statistics.replication import Replication, replication
-from minirag.statistics.splits import question_kinds
+from minirag.statistics.sources import question_kinds
 
 __all__ = [
     "LABELS_FILE",
@@ -14,7 +14,9 @@ __all__ = [
     "conflicts",
     "cut_off",
     "models_served",
+    "primary_of",
     "question_kinds",
     "read_labels",
+    "repeated",
     "replication",
 ]

@@ -8,13 +8,15 @@ the answers), which is what lets a random sample of labelled statements correct 
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import compress
 
 import numpy as np
 
 from minirag.metrics.comparison import (
+    FEWEST_CLUSTERS,
     LEVEL,
+    ROUNDING,
     Estimate,
     Floats,
     cluster_numbers,
@@ -27,7 +29,9 @@ from minirag.metrics.score import Scores
 from minirag.statistics.labels import METRIC, Claim, Labels, claims
 
 FEWEST_LABELS = 10
-"""Labels from which a correction is worth printing."""
+"""Labels, of all arms and then of each, from which a correction is worth printing."""
+FEWEST_EACH = 5
+"""Labels of either kind, yes and no, from which an arm's labels are many enough for a normal interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,31 @@ def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable], against
     if len(labelled) < FEWEST_LABELS:
         return None
     by_judge, by_person = [claim.supported > 0.5 for claim in labelled], [bool(labels[c.key]) for c in labelled]
-    means = {}
-    for arm in dict.fromkeys(claim.arm for claim in judged):
-        means[arm] = _corrected([claim for claim in judged if claim.arm == arm], labels, pages, lowest=0.0)
-    differences = {}
+    means = {arm: _corrected(judged, arm, labels, pages) for arm in dict.fromkeys(claim.arm for claim in judged)}
+    differences: dict[str, Corrected | None] = {}
     for arm in against:
         questions = [{claim.question_id for claim in judged if claim.arm == name} for name in (arm, "tuned")]
-        paired = [claim for claim in claims(scores, questions[0] & questions[1]) if claim.arm in (arm, "tuned")]
-        signed = [replace(claim, weight=-claim.weight) if claim.arm == arm else claim for claim in paired]
-        differences[arm] = _corrected(signed, labels, pages, lowest=-1.0)
+        paired = claims(scores, questions[0] & questions[1])
+        first, second = (_corrected(paired, name, labels, pages) for name in (arm, "tuned"))
+        differences[arm] = None
+        if first and second:
+            columns = zip(astuple(first), astuple(second), strict=True)
+            differences[arm] = Corrected(*(_minus(Estimate(*two), Estimate(*one)) for one, two in columns))
     return Audit(agreement(by_judge, by_person, [pages[c.question_id] for c in labelled]), means, differences)
+
+
+def _minus(one: Estimate, other: Estimate) -> Estimate:
+    """Return the difference of two arms' figures, each with an interval of any shape (Zou and Donner 2008).
+
+    The arms count as independent, which makes the interval no shorter where their questions are alike.
+    """
+    value, n, clusters = one.value - other.value, one.n + other.n, min(one.n_clusters, other.n_clusters)
+    if None in (one.low, one.high, other.low, other.high):
+        return Estimate(value, None, None, None, 0.0, n, clusters)
+    down = math.hypot(one.value - (one.low or 0.0), (other.high or 0.0) - other.value)
+    up = math.hypot((one.high or 0.0) - one.value, other.value - (other.low or 0.0))
+    error = math.hypot(one.error or 0.0, other.error or 0.0)
+    return Estimate(value, value - down, value + up, error, min(one.degrees, other.degrees), n, clusters)
 
 
 def agreement(judge: Sequence[bool], person: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Agreement:
@@ -116,33 +135,57 @@ def _kappa(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Estim
     if spread.error is None:
         return kappa
     if spread.error == 0 or abs(value) == 1:  # nothing varies, which proves little
-        half = _missed(spread.n_clusters) / (1 - chance)
+        half = exact_interval(0, spread.n_clusters)[1] / (1 - chance)
         return replace(kappa, low=max(-1.0, value - half), high=min(1.0, value + half))
     half = t_quantile((1 + LEVEL) / 2, spread.degrees) * spread.error / (1 - value**2)
     return replace(kappa, low=math.tanh(math.atanh(value) - half), high=math.tanh(math.atanh(value) + half))
 
 
-def _missed(n: int) -> float:
-    """Return the share of disagreements that `n` labels without any may have missed (Clopper and Pearson 1934)."""
-    return float(1 - ((1 - LEVEL) / 2) ** (1 / n))
+def exact_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a probability that gave so many successes in `n` (Clopper and Pearson 1934).
+
+    >>> [round(end, 3) for end in exact_interval(3, 3)]
+    [0.292, 1.0]
+    """
+
+    def low(successes: int) -> float:
+        ends = [0.0, 1.0]  # the chance of as many successes rises from one to the other
+        for _ in range(60 if successes else 0):
+            p = sum(ends) / 2
+            chance = math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(successes, n + 1))
+            ends[chance > (1 - LEVEL) / 2] = p
+        return ends[0]
+
+    return low(successes), 1 - low(n - successes)
 
 
-def _corrected(
-    statements: Sequence[Claim], labels: Labels, pages: Mapping[str, Hashable], *, lowest: float
-) -> Corrected | None:
-    """Return the corrected sum of weight × supported, from `lowest` to 1; None with fewer than two labels."""
-    # times their number, the weighted verdicts have that sum as their mean
-    scale = len(statements) * np.array([claim.weight for claim in statements])
-    judge = np.array([claim.supported for claim in statements])
+def _corrected(judged: Sequence[Claim], arm: str, labels: Labels, pages: Mapping[str, Hashable]) -> Corrected | None:
+    """Return an arm's corrected mean faithfulness; None with too few labels of that arm."""
+    statements = [claim for claim in judged if claim.arm == arm]
     person = np.array([labels.get(claim.key) for claim in statements], dtype=np.float64)  # None becomes nan
+    labelled = ~np.isnan(person)
+    if np.count_nonzero(labelled) < FEWEST_LABELS:
+        return None
+    judge, weights = (np.array([getattr(claim, name) for claim in statements]) for name in ("supported", "weight"))
+    # times their number, the weighted verdicts have that sum as their mean
+    scale = len(statements) * weights
     result = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
     if result is None or result.corrected.low is None or result.corrected.high is None:
         return result
-    # where person and judge never disagree there is no spread to go by: widen the interval by what may be missed
-    agree = np.all(np.isnan(person) | (person == judge))
-    widening = _missed(result.person.n) * float(np.mean(np.abs(scale))) if agree else 0.0
-    ends = [result.corrected.value, result.corrected.low - widening, result.corrected.high + widening]
-    value, low, high = np.clip(ends, lowest, 1.0).tolist()
+    value, low, high = result.corrected.value, result.corrected.low, result.corrected.high
+    yes = int(np.count_nonzero(person == 1))
+    if min(yes, result.person.n - yes) < FEWEST_EACH:
+        # the exact interval of the labels alone, of which uneven weights leave fewer (Kish 1965)
+        weights = weights[labelled] / weights[labelled].sum()
+        value, n = float(weights @ person[labelled]), 1 / float(weights @ weights)
+        count = math.floor(n + ROUNDING)
+        low = exact_interval(math.floor(value * count + ROUNDING), count)[0]
+        high = exact_interval(math.ceil(value * count - ROUNDING), count)[1]
+    elif np.all(person[labelled] == judge[labelled]):
+        # where person and judge never disagree there is no spread to go by: widen by what may be missed
+        widening = exact_interval(0, result.person.n)[1] * float(np.mean(scale))
+        low, high = low - widening, high + widening
+    value, low, high = np.clip([value, low, high], 0.0, 1.0).tolist()
     return replace(result, corrected=replace(result.corrected, value=value, low=low, high=high))
 
 
@@ -197,10 +240,13 @@ def audit_in_words(result: Audit) -> list[str]:
                 f"{METRIC} of {arm}, corrected by {mean.person.n} labels: {_figure(mean.corrected)} "
                 f"(the judge alone {mean.judge.value:.3f})"
             )
+        else:
+            sentences.append(f"{METRIC} of {arm}: fewer than {FEWEST_LABELS} labels, which correct nothing")
     for arm, difference in result.differences.items():
         if difference is not None:
             figure = difference.corrected
-            cannot_tell = figure.low is None or figure.high is None or figure.low <= 0 <= figure.high
+            too_few = figure.low is None or figure.high is None or figure.n_clusters < FEWEST_CLUSTERS
+            cannot_tell = too_few or (figure.low or 0.0) <= 0 <= (figure.high or 0.0)
             verdict = "cannot tell" if cannot_tell else "better" if figure.value > 0 else "worse"
             sentences.append(
                 f"{METRIC}, tuned against {arm}, corrected by {difference.person.n} labels: {_figure(figure, '+')}: "

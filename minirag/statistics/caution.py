@@ -1,9 +1,12 @@
-"""Reasons to doubt a verdict whatever its numbers: a judge with a stake, a model that changed, answers cut off."""
+"""Reasons to doubt a verdict whatever its numbers: a judge with a stake, a model that changed, answers cut off, and
+questions that were evaluated before."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from minirag import prompts
 from minirag.message_log import Exchange
 from minirag.query import Answer
 
@@ -54,3 +57,26 @@ def models_served(log: Iterable[Exchange]) -> dict[str, list[str]]:
         if exchange.error is None and exchange.endpoint in {"chat.completions", "embeddings"}:
             served.setdefault(exchange.model, set()).add(exchange.served_model)
     return {model: sorted(names) for model, names in sorted(served.items())}
+
+
+def repeated(log: Iterable[Exchange], questions: Iterable[str]) -> list[str]:
+    """Return a sentence if the log holds several evaluations of the same questions, given as texts.
+
+    Each evaluation with other settings or models asks an arm for another first draft to some question. Whoever
+    evaluates until a result pleases has more chances of a false alarm than one interval tells.
+    """
+    texts = {" ".join(question.split()) for question in questions}
+    drafts: dict[tuple[str, str], set[str]] = {}
+    for exchange in log:
+        if exchange.stage == "draft" and exchange.error is None and exchange.tags.get("split") == "eval":
+            prompt = prompts.parse(exchange.request["messages"])
+            if prompt is not None and " ".join(prompt.question.split()) in texts:
+                request = json.dumps([exchange.service, exchange.request], sort_keys=True)
+                drafts.setdefault((str(exchange.tags.get("arm")), prompt.question), set()).add(request)
+    number = max((len(requests) for requests in drafts.values()), default=0)
+    if number < 2:
+        return []
+    return [
+        f"This is evaluation number {number} of these questions: the log holds answers with other settings or models. "
+        "Choosing among several finds differences by chance; confirm a verdict on fresh questions."
+    ]

@@ -1,4 +1,4 @@
-"""A person's labels of single statements, and which statements they are asked about: a random sample over all arms."""
+"""A person's labels of single statements, and which statements they are asked about: a random sample of each arm."""
 
 import hashlib
 import json
@@ -79,9 +79,13 @@ def claims(scores: Scores, questions: Collection[str] | None = None) -> list[Cla
 
 
 def sample(statements: Sequence[Claim], size: int, seed: int = 0) -> list[Claim]:
-    """Return `size` statements at random over all arms, in random order; larger samples begin with smaller ones."""
+    """Return `size` statements, as many of each arm as there are, each at random; larger samples begin with smaller."""
 
     def draw(claim: Claim) -> bytes:
         return hashlib.sha256("\0".join((str(seed), *claim.key)).encode()).digest()
 
-    return sorted(statements, key=draw)[:size]
+    rank, drawn = Counter[str](), []
+    for claim in sorted(statements, key=draw):
+        drawn.append((rank[claim.arm], draw(claim), claim))
+        rank[claim.arm] += 1
+    return [claim for _, _, claim in sorted(drawn, key=lambda each: each[:2])][:size]

@@ -1,4 +1,4 @@
-"""What a comparison could have shown, and how many questions it would take: a comparison in words and as JSON."""
+"""A comparison in words and as JSON: its figures, its verdict, and what so many fresh questions could detect."""
 
 import math
 from bisect import bisect_left
@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from minirag.metrics.comparison import COMPARED, LEVEL, Comparison, t_quantile
+from minirag.metrics.comparison import COMPARED, FEWEST_CLUSTERS, LEVEL, Comparison, t_quantile
 
 POWER = 0.8
 """The share of evaluations that should show a difference that is there."""
+TARGETS = (0.05, 0.1)
+"""The differences that an evaluation without a margin is measured by, as shares of the scale."""
 
 
 def detectable(error: float, degrees: float) -> float:
@@ -35,48 +37,76 @@ def plan_detectable(questions: int, per_page: float, *, spread: float, correlati
     """Return the smallest difference that so many questions can show, before anything is judged.
 
     `spread` is the assumed standard deviation of a question's paired difference, `correlation` that of two
-    differences on one page, 0 to 1 (Kish's design effect). None with fewer than two pages.
+    differences on one page, 0 to 1 (Kish's design effect). None with too few pages for any verdict.
 
     >>> round(plan_detectable(40, 5, spread=0.25, correlation=0.3), 3)
     0.191
     """
     pages = questions / per_page
-    if pages < 2:
+    if pages < FEWEST_CLUSTERS:
         return None
     return detectable(spread * math.sqrt((1 + (per_page - 1) * correlation) / questions), pages - 1)
 
 
 def to_json(result: Comparison) -> dict[str, Any]:
-    """Return a comparison as `comparison.json` holds it, with `detectable` and `n_needed` (None: not known)."""
-    facts = {**asdict(result), "n_needed": None, "detectable": None}
-    if result.difference is not None and result.error is not None:
-        facts["n_needed"] = n_needed(result.difference, result.error, result.degrees, result.n)
-        facts["detectable"] = detectable(result.error, result.degrees)
-        if result.verdict == "cannot tell" and not result.why and facts["n_needed"]:
-            facts["why"] = f"about {facts['n_needed']:,} questions could"
+    """Return a comparison as `comparison.json` holds it, with `detectable` and `fresh_questions` (None: not known).
+
+    The latter says how many new questions could detect the margin, or 0.05 and 0.1 of the scale. It does not start from
+    the observed difference, which is mostly chance where the verdict is `cannot tell` (Hoenig and Heisey 2001).
+    """
+    facts = {**asdict(result), "detectable": None, "fresh_questions": {}}
+    if result.error is None or result.n_clusters < FEWEST_CLUSTERS:
+        return facts
+    facts["detectable"] = detectable(result.error, result.degrees)
+    low, high = result.scale
+    for target in [result.margin] if result.margin else [share * (high - low) for share in TARGETS]:
+        needed = n_needed(target, result.error, result.degrees, result.n) if result.error else None
+        facts["fresh_questions"][f"{target:g}"] = needed
+    if result.verdict == "cannot tell" and not result.why:
+        facts["why"] = _questions_in_words(facts["fresh_questions"], result.n)
     return facts
+
+
+def _questions_in_words(needed: Mapping[str, int | None], n: int) -> str:
+    """Return what fresh questions could detect, from their numbers by the difference to detect.
+
+    >>> _questions_in_words({"0.05": 223, "0.1": 56}, 36)
+    'about 223 fresh questions could detect 0.05, about 56 could detect 0.1'
+    >>> _questions_in_words({"0.05": 30, "0.1": 8}, 36)
+    'about 36 fresh questions could detect 0.05'
+    """
+    clauses: list[str] = []
+    for target, questions in needed.items():
+        count = f"not even {100 * n:,}" if questions is None else f"about {max(questions, n):,}"
+        clauses.append(f"{count}{'' if clauses else ' fresh questions'} could detect {target}")
+        if questions is not None and questions <= n:
+            break
+    return ", ".join(clauses)
 
 
 def in_words(comparison: Mapping[str, Any]) -> str:
     """Return a comparison (as JSON) as one clause, with the reason for its verdict.
 
     >>> from minirag import compare
-    >>> in_words(to_json(compare([0.5, 0.6, 0.4, 0.5], [0.7, 0.9, 0.7, 0.6])))
-    '+0.225 [+0.073, +0.377]: better'
+    >>> in_words(to_json(compare([0.5, 0.6, 0.4, 0.5, 0.6, 0.4], [0.7, 0.9, 0.7, 0.6, 0.8, 0.7])))
+    '+0.233 [+0.148, +0.319]: better'
     """
-    difference, low, high = (comparison[name] for name in ("difference", "low", "high"))
-    interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-    figures = "" if difference is None else f"{difference:+.3f}{interval}: "
     why = f" ({comparison['why']})" if comparison["why"] else ""
+    figures = "" if comparison["difference"] is None else f"{figures_of(comparison)}: "
     return f"{figures}{comparison['verdict']}{why}"
 
 
-def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def figures_of(comparison: Mapping[str, Any]) -> str:
+    """Return a difference with its interval, if it has one; neither shows a sign before 0."""
+    numbers = [comparison[name] for name in ("difference", "low", "high")]
+    difference, *interval = ("" if value is None else f"{round(value, 9) + 0.0:+.3f}" for value in numbers)
+    return f"{difference} [{', '.join(interval)}]" if all(interval) else difference
+
+
+def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (metric, arm, the tuned model's comparison with it) of all that a `comparison.json` holds."""
     for metric, one in comparison["metrics"].items():
         yield metric, "base", one
         for arm in COMPARED[1:]:
             if f"tuned_against_{arm}" in one:
                 yield metric, arm, one[f"tuned_against_{arm}"]
-    for name, one in comparison["ragas_score_compared"].items():
-        yield "ragas_score", name.removeprefix("tuned_against_"), one

@@ -1,47 +1,66 @@
-"""Several runs side by side: does what one found hold in the others?"""
+"""Several runs side by side: does what the first found differ from what the others found?
 
+Two verdicts that differ do not say so: "better" and "cannot tell" often stand on nearly the same difference (Gelman and
+Stern 2006). So the runs' differences are compared, and that has an interval of its own.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minirag.metrics.comparison import FEWEST_CLUSTERS, estimate
 from minirag.statistics.power import comparisons
+
+Shift = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """One comparison in each of the `runs` (None: not made there), and the `outcome`, what they say of each other."""
+    """One comparison in each of the `runs` (None: not made there).
+
+    `shifts` has for each run after the first how much larger its difference is than the first one's, as `difference`,
+    `low` and `high` (None: not known); `outcome` is what they say: `differ`, `no difference shown` or `cannot tell`.
+    """
 
     metric: str
     against: str
     runs: Sequence[Mapping[str, Any] | None]
+    shifts: Sequence[Shift | None]
     outcome: str
 
 
 def replication(runs: Sequence[Mapping[str, Any]]) -> list[Replication]:
     """Return every comparison that one of the runs has, given as `comparison.json`, in the order of the first."""
     compared = [{(metric, arm): one for metric, arm, one in comparisons(comparison)} for comparison in runs]
-    return [
-        Replication(
-            *key,
-            runs=[each.get(key) for each in compared],
-            outcome=outcome([str(each[key]["verdict"]) for each in compared if key in each]),
-        )
-        for key in dict.fromkeys(key for each in compared for key in each)
-    ]
+    found = []
+    for key in dict.fromkeys(key for each in compared for key in each):
+        first, *others = [each.get(key) for each in compared]
+        shifts = [shift(first, other) for other in others]
+        found.append(Replication(*key, runs=[first, *others], shifts=shifts, outcome=_outcome(shifts)))
+    return found
 
 
-def outcome(verdicts: Sequence[str]) -> str:
-    """Return what verdicts say of each other.
+def shift(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> Shift | None:
+    """Return the second run's difference minus the first one's, with its 95 % interval (Welch 1947).
 
-    `replicates`: at least two, and all the same. `contradicts`: some say different things. `not shown`: some say the
-    same, others cannot tell or were not made. `undecided`: none says anything.
-
-    >>> outcome(["better", "better"]), outcome(["better", "worse"]), outcome(["better", "cannot tell"])
-    ('replicates', 'contradicts', 'not shown')
+    The runs count as independent; where both asked the same questions the interval is no shorter for it. None where
+    a run has too few pages, or comes from a version that did not keep the standard error.
     """
-    clear = [verdict for verdict in verdicts if verdict != "cannot tell"]
-    if len(set(clear)) > 1:
-        return "contradicts"
-    if not clear:
-        return "undecided"
-    return "replicates" if len(clear) == len(verdicts) > 1 else "not shown"
+    if first is None or second is None:
+        return None
+    if not (first.get("degrees") and second.get("degrees") and first["error"] is not None is not second["error"]):
+        return None
+    if min(first["n_clusters"], second["n_clusters"]) < FEWEST_CLUSTERS:
+        return None
+    variances = [one["error"] ** 2 for one in (first, second)]
+    weights = sum(v**2 / one["degrees"] for v, one in zip(variances, (first, second), strict=True))
+    degrees = sum(variances) ** 2 / weights if weights else first["degrees"]
+    between = estimate(second["difference"] - first["difference"], math.sqrt(sum(variances)), degrees, 0, 0)
+    return {"difference": between.value, "low": between.low or 0.0, "high": between.high or 0.0}
+
+
+def _outcome(shifts: Sequence[Shift | None]) -> str:
+    if any(each is not None and (each["low"] > 0 or each["high"] < 0) for each in shifts):
+        return "differ"
+    return "cannot tell" if None in shifts else "no difference shown"

@@ -1,7 +1,10 @@
 """The comparison: means, intervals and verdicts against scipy and matrices written out, and unscored answers."""
 
 import math
+import random
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,6 @@ from minirag.metrics.comparison import (
     clustered_mean,
     compare,
     t_quantile,
-    too_many_unscored,
     two_sided_p,
     variance_components,
 )
@@ -56,24 +58,139 @@ def test_unscored_rows_are_left_out_and_counted() -> None:
     assert (result.worst, result.best) == pytest.approx((-0.0875, 0.4125))
 
 
+BASE, HALVES = [0.5] * 40, [0.9] * 20
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "options", "words"),
+    [
+        ([0.5] * 2, [0.6] * 2, {}, "cannot tell (too few questions: 2, and a verdict takes 6)"),
+        ([0.5] * 2, [0.6, 0.6001], {}, "cannot tell (too few questions: 2, and a verdict takes 6)"),
+        ([0.0] * 3, [1, 1, 0.99], {}, "cannot tell (too few questions: 3, and a verdict takes 6)"),
+        ([0.5] * 5, [0.6] * 5, {"margin": 0.2}, "cannot tell (too few questions: 5, and a verdict takes 6)"),
+        ([0.5], [0.9], {"clusters": ["p"]}, "cannot tell (too few questions: 1, and a verdict takes 6)"),
+        (
+            BASE,
+            BASE,
+            {"margin": 0.1, "clusters": [i % 2 for i in range(40)]},
+            "cannot tell (too few pages or groups of questions: 2, and a verdict takes 6)",
+        ),
+        (BASE, [0.2, 0.8] * 19 + [0.2, 0.8 + 1.2e-6], {}, "cannot tell"),
+        ([0.1 + 0.2] * 8, [0.3] * 8, {}, "cannot tell (the same in every question)"),
+        ([0.5] * 6, [0.6] * 6, {}, "better (the same in every question)"),
+        ([0.5] * 12, [0.5, 0.7] * 6, {"clusters": [i // 2 for i in range(12)]}, "better (the same on every page)"),
+        # one of twenty unscored in each of two disjoint halves: a tenth of the pairs is lost
+        (BASE, [None, *HALVES[1:]] * 2, {}, "better"),
+        (
+            [None, None, *BASE[2:]],
+            [*BASE[:20], None, None, *BASE[22:]],
+            {},
+            "cannot tell (4 of 40 questions lack a score of base or tuned)",
+        ),
+        # too few to forbid a verdict, but they could turn it
+        (
+            BASE,
+            [0.502, 0.501] * 19 + [0.502, None],
+            {},
+            "cannot tell (the unscored could turn it, as far as [",
+        ),
+        (
+            BASE,
+            [0.502, 0.498] * 19 + [0.502, None],
+            {"margin": 0.01},
+            "cannot tell (the unscored could turn it, as far as [",
+        ),
+        (BASE, [0.51, 0.49] * 20, {"margin": 0.05}, "no meaningful difference (within ±0.05: two one-sided tests"),
+        ([1] * 8, [4, 5] * 4, {"scale": (1, 5)}, "better"),
+    ],
+)
+def test_no_verdict_is_given_that_the_questions_do_not_carry(
+    base: list[float | None], tuned: list[float | None], options: dict[str, Any], words: str
+) -> None:
+    result = compare(base, tuned, **options)
+    assert said(result).partition(": ")[2].startswith(words)
+    if not words.startswith("cannot tell"):
+        assert result.verdict == words.partition(" (")[0]
+    mirrored = compare(tuned, base, **options)
+    assert mirrored.verdict == {"better": "worse", "worse": "better"}.get(result.verdict, result.verdict)
+
+
+@pytest.mark.parametrize("margin", [-0.1, math.nan, math.inf])
+def test_a_margin_that_is_no_difference_is_refused(margin: float) -> None:
+    with pytest.raises(InputError, match="give a difference that matters, from 0 upwards"):
+        compare([0.5] * 8, [0.6] * 8, margin=margin)
+
+
+def test_scores_on_another_scale_are_refused_until_it_is_named_and_then_bound_the_difference() -> None:
+    stars = [1, 5, 3, None, 4, 2, 5, 1] * 3
+    with pytest.raises(InputError, match=r"not from 0 to 1; .* \(scale=\(1, 5\), or --range 1,5\)"):
+        compare(stars, stars)
+    result = compare(stars, [5] * 24, scale=(1, 5))
+    assert (result.worst, result.best) == ((40 - 21 - 5) / 8, (40 - 21 - 1) / 8)  # the gap as a 5, and as a 1
+    with pytest.raises(InputError, match="The scale 5 to 1 is none"):
+        compare(stars, stars, scale=(5, 1))
+
+
+def test_rare_large_losses_are_counted_by_themselves() -> None:
+    result = compare([0.9] * 40, [0.95] * 37 + [0.4, 0.3, 0.0])
+    assert result.large_losses == 2  # a loss of exactly half the scale is none
+    assert compare([5] * 8, [3] * 7 + [1], scale=(1, 5)).large_losses == 1
+
+
+ROWS = st.lists(
+    st.tuples(*[st.none() | st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)] * 2, st.integers(0, 9)), max_size=24
+)
+JITTER = st.sampled_from([0.0, 1e-15, 1e-12, 1e-6, 1e-3])
+
+
+@settings(max_examples=150)
+@given(ROWS, JITTER, st.none() | st.floats(0, 0.5), st.randoms(use_true_random=False))
+def test_whatever_the_scores_there_is_an_honest_verdict(
+    rows: list[tuple[float | None, float | None, int]], jitter: float, margin: float | None, chance: random.Random
+) -> None:
+    """Ties, jitter, missing rows and clusters of any size: the mirrored, shifted and shuffled rows say the same."""
+    rows = [(a, None if b is None else min(1.0, b + jitter * i / 24), page) for i, (a, b, page) in enumerate(rows)]
+
+    def compared(rows: Sequence[tuple[float | None, float | None, int]], scale: tuple[float, float]) -> Comparison:
+        base, tuned, pages = ([row[i] for row in rows] for i in range(3))
+        return compare(base, tuned, clusters=pages, margin=margin, scale=scale)
+
+    result = compared(rows, (0, 1))
+    assert said(result)
+    if result.n_clusters < 6 or result.n_unscored > 0.05 * len(rows):
+        assert (result.verdict, result.p_value) == ("cannot tell", None)
+    if result.verdict == "better":
+        assert result.worst > 0
+        assert result.p_value < 0.05
+    mirrored = compared([(b, a, page) for a, b, page in rows], (0, 1))
+    assert mirrored.verdict == {"better": "worse", "worse": "better"}.get(result.verdict, result.verdict)
+    shuffled = compared(chance.sample(rows, len(rows)), (0, 1))
+    moved = compared([(a, None if b is None else b + 0.25, page) for a, b, page in rows], (0, 2))
+    if result.low is not None and result.high is not None:
+        assert (shuffled.low, shuffled.high) == pytest.approx((result.low, result.high), abs=1e-9)
+        assert (moved.low, moved.high) == pytest.approx((result.low + 0.25, result.high + 0.25), abs=1e-7)
+        assert (mirrored.low, mirrored.high) == pytest.approx((-result.high, -result.low), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("tuned", "margin", "verdict"),
     [
-        ([0.9, 0.8, 0.9, 0.85], None, "better"),
-        ([0.1, 0.2, 0.1, 0.15], None, "worse"),
-        ([0.9, 0.1, 0.6, 0.4], None, "cannot tell"),
-        ([0.51, 0.49, 0.5, 0.5], 0.05, "no meaningful difference"),
-        ([0.51, 0.49, 0.5, 0.5], None, "cannot tell"),
+        ([0.9, 0.8, 0.9, 0.85] * 2, None, "better"),
+        ([0.1, 0.2, 0.1, 0.15] * 2, None, "worse"),
+        ([0.9, 0.1, 0.6, 0.4] * 2, None, "cannot tell"),
+        ([0.51, 0.49, 0.5, 0.5] * 2, 0.05, "no meaningful difference"),
+        ([0.51, 0.49, 0.5, 0.5] * 2, None, "cannot tell"),
     ],
 )
 def test_the_verdict_follows_from_the_interval(tuned: list[float], margin: float | None, verdict: str) -> None:
-    assert compare([0.5] * 4, tuned, margin=margin).verdict == verdict
+    assert compare([0.5] * 8, tuned, margin=margin).verdict == verdict
 
 
 def test_an_arm_that_loses_its_bad_answers_gets_no_verdict() -> None:
     tuned = [None if number % 10 == 0 else 0.9 for number in range(100)]
     result = compare([0.5] * 50 + [0.6] * 50, tuned, arms=("teacher", "student"))
-    assert said(result) == "+0.350 [+0.339, +0.361]: cannot tell (10 of 100 answers of student are unscored)"
+    words = "+0.350 [+0.339, +0.361]: cannot tell (10 of 100 questions lack a score of teacher or student)"
+    assert said(result) == words
     assert (result.low > 0, result.worst < result.difference) == (True, True)
 
 
@@ -82,19 +199,7 @@ def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
     assert compare([None], [0.5]).n_unscored == 1
     one_page = compare([0.1, 0.2], [0.9, 0.8], clusters=["p", "p"])
     assert (one_page.low, one_page.n_clusters) == (None, 1)
-    assert said(one_page) == "+0.700: cannot tell (all questions are about one page)"
-
-
-@pytest.mark.parametrize(
-    ("n", "tuned", "words"),
-    [
-        (3, 0.5, "+0.000 [+0.000, +0.000]: cannot tell (the same in every question)"),
-        (5, 0.6, "+0.100 [+0.100, +0.100]: cannot tell (the same in every question, and there are too few)"),
-        (6, 0.6, "+0.100 [+0.100, +0.100]: better (the same in every question)"),
-    ],
-)
-def test_without_any_spread_it_takes_six_clusters_to_tell(n: int, tuned: float, words: str) -> None:
-    assert said(compare([0.5] * n, [tuned] * n)) == words
+    assert said(one_page).startswith("+0.700: cannot tell (too few pages or groups of questions: 1")
 
 
 def test_scores_that_cannot_be_paired_are_refused() -> None:
@@ -110,18 +215,9 @@ def test_scores_that_cannot_be_paired_are_refused() -> None:
 def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) -> None:
     result = compare(article["base_faithfulness"], article["ft_faithfulness"])
     assert (round(result.base_mean, 4), round(result.tuned_mean, 4)) == (0.8356, 0.8847)
-    assert said(result) == "+0.049 [-0.039, +0.137]: cannot tell (about 223 questions could)"
+    words = "cannot tell (about 215 fresh questions could detect 0.05, about 56 could detect 0.1)"
+    assert said(result) == f"+0.049 [-0.039, +0.137]: {words}"
     assert (result.n, round(to_json(result)["detectable"], 3)) == (36, 0.125)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=40))
-def test_swapping_the_arms_mirrors_the_interval(rows: list[tuple[float, float, int]]) -> None:
-    base, tuned, clusters = ([row[i] for row in rows] for i in range(3))
-    there, back = compare(base, tuned, clusters=clusters), compare(tuned, base, clusters=clusters)
-    assert there.difference == pytest.approx(-back.difference, abs=1e-12)
-    if there.low is not None:
-        assert there.low == pytest.approx(-back.high, abs=1e-9)
 
 
 # -- unscored answers --------------------------------------------------------------------------------------
@@ -141,28 +237,6 @@ def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows: list[
         differences.append(np.mean(full[len(rows) :]) - np.mean(full[: len(rows)]))
     result = compare(base, tuned)
     assert (result.worst, result.best) == pytest.approx((min(differences), max(differences)), abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "why"),
-    [
-        (2, 0, ""),
-        (3, 0, "3 of 40 answers of base are unscored"),
-        (0, 3, "3 of 40 answers of student are unscored"),
-    ],
-)
-def test_more_than_five_in_a_hundred_of_an_arm_are_too_many(first: int, second: int, why: str) -> None:
-    holes = [np.arange(40) < count for count in (first, second)]
-    assert too_many_unscored(*holes, ("base", "student")) == why
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 5), (0, 6), (2, 10), (4, 10), (1, 8)])
-def test_unequal_between_arms_is_mcnemar_s_exact_test(first: int, second: int) -> None:
-    numbers = np.arange(300)
-    why = too_many_unscored(numbers < first, numbers >= 300 - second, ("base", "tuned"))
-    uneven = stats.binomtest(first, first + second).pvalue < 0.05
-    assert why == (f"unscored answers are unevenly spread: {first} of base, {second} of tuned" if uneven else "")
-    assert too_many_unscored(numbers < second, numbers < second, ("base", "tuned")) == ""
 
 
 # -- means of clustered values, and Student's t ------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_an_opened_run_gives_its_files_and_writes_nothing(tmp_path: Path) -> Non
     assert run.answers["tuned", "e0"] == "Why? More of tuned."
     assert [row.score.value for row in run.scores] == [row.score.value for row in results.scores]
     assert run.facts["minirag"] == "0"
-    assert run._repr_html_().count("<tr>") == 1 + 6
+    assert run._repr_html_().count("<tr>") == 1 + 4
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

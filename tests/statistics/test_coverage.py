@@ -4,16 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from simulated import (
-    coverage,
-    even,
-    lead_coverage,
-    ragas_coverage,
-    uneven,
-)
+from simulated import coverage, even, label_coverage, lead_coverage, missing_coverage, uneven
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(20, even), (100, uneven)])
+@pytest.mark.parametrize(("n", "sizes"), [(30, even), (100, uneven)])
 def test_the_interval_holds_the_truth_where_a_plain_t_test_gives_false_alarms(
     n: int, sizes: Callable[[int], list[int]]
 ) -> None:
@@ -23,8 +17,15 @@ def test_the_interval_holds_the_truth_where_a_plain_t_test_gives_false_alarms(
     assert result.plain_alarms > 0.13
 
 
-def test_the_interval_of_ragas_score_holds_the_truth() -> None:
-    assert 0.92 <= ragas_coverage(50, runs=200) <= 0.99
+def test_unscored_answers_that_are_the_bad_ones_raise_no_false_alarms() -> None:
+    assert missing_coverage(50, runs=200)[0] <= 0.05
+    alarms, better = missing_coverage(200, runs=100, difference=0.2)
+    assert (alarms, better > 0.9) == (0.0, True)
+
+
+def test_means_and_differences_corrected_by_a_few_labels_hold_the_truth() -> None:
+    means, differences = label_coverage(50, runs=40)
+    assert (means >= 0.93, differences >= 0.93) == (True, True)
 
 
 def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_right() -> None:

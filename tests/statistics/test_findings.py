@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from made_results import made
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.metrics import Score
-from minirag.metrics.comparison import ARMS, compare
+from minirag.metrics.comparison import ARMS
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
 from minirag.statistics import Evaluation, comparison_of, read_labels
-from minirag.statistics.caution import conflicts, cut_off, family
-from minirag.statistics.holm import holm
-from minirag.statistics.power import to_json
+from minirag.statistics.caution import conflicts, cut_off, family, repeated
+from minirag.statistics.findings import holm, primary_of
+from minirag.statistics.power import comparisons
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 
@@ -55,14 +54,14 @@ def test_the_comparison_holds_every_pair_with_all_that_tells_how_far_to_trust_it
     for metric in found["metrics"].values():
         assert set(metric["arms"]) == {"base", "control", "tuned", "teacher"}
         for one in (metric, metric["tuned_against_teacher"], metric["tuned_against_control"]):
-            assert {"p_value", "n_needed", "detectable", "worst", "best", "verdict", "why"} <= set(one)
-        assert metric["p_holm"] is None or metric["p_holm"] >= metric["p_value"]
+            assert {"p_value", "p_holm", "fresh_questions", "detectable", "worst", "best", "verdict", "why"} <= set(one)
+            assert one["p_holm"] is None or one["p_holm"] >= one["p_value"]
         assert metric["tuned_against_teacher"]["difference"] == 0.0
         assert set(metric["without_flagged"]) == {f"tuned_against_{arm}" for arm in ("base", "teacher", "control")}
         assert metric["noise"]["flips"] == 0.0
-        assert set(metric["breakdown"]["splits"]) == {"source page", "calls", "abstention"}
+        assert set(metric["splits"]) == {"source page", "calls", "abstention"}
     assert found["verdict_against_control"].startswith("tuned against control: faithfulness")
-    assert set(found["ragas_score_compared"]) == {f"tuned_against_{arm}" for arm in ("base", "teacher", "control")}
+    assert found["primary"] == {"metric": "faithfulness", "against": "base"}
 
 
 def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
@@ -104,7 +103,7 @@ def test_a_judge_with_a_stake_and_a_model_that_changed_are_named() -> None:
 
 def label(folder: Path, typed: str, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    return main(["label", str(folder), "--sample", "24", *more])
+    return main(["label", str(folder), "--sample", "60", *more])
 
 
 def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
@@ -112,7 +111,7 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
 ) -> None:
     assert label(folder, "y\nn\na\ns\n", monkeypatch) == 0
     shown = capsys.readouterr()
-    assert "3 of 24 statements judged; run again" in shown.err
+    assert "3 of 60 statements judged; run again" in shown.err
     assert "at least 10 labels" in shown.err
     assert max(map(len, shown.err.replace(": ", ":\n").splitlines())) < 80
     assert list(read_labels(folder).values()) == [True, False, None]
@@ -120,9 +119,9 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
     reasons = [item["reason"] for row in rows for item in row["evidence"] if item.get("reason")]
     assert reasons
     assert not any(reason in shown.err for reason in reasons)  # a person judges without the judge's opinion
-    assert label(folder, "n\n" + "y\n" * 40, monkeypatch) == 0
+    assert label(folder, "n\n" + "y\n" * 60, monkeypatch) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("judge against person on 23 statements: 21 alike, kappa ")
+    assert printed[0].startswith("judge against person on 59 statements: 57 alike, kappa ")
     assert any(line.startswith("faithfulness, tuned against base, corrected by") for line in printed)
     assert main(["report", "--out", str(folder)]) == 0
     assert comparison(folder)["in_words"]["a person's labels"] == printed
@@ -168,29 +167,91 @@ HIGHER = [0.9, 0.8, 0.9, 0.9, 0.9, 0.8, 0.9, 0.9]
 MIXED = [0.9, 0.3, 0.9, 0.4, 0.9, 0.3, 0.9, 0.8]
 
 
-def test_several_metrics_are_corrected_together_and_the_risk_is_said() -> None:
+def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_arm() -> None:
     values = {
         "faithfulness": {"base": RISING, "tuned": HIGHER, "teacher": HIGHER},
         "answer_relevancy": {"base": RISING, "tuned": MIXED, "teacher": HIGHER},
     }
     found = comparison_of(scored(values))
-    p_values = {metric: one["p_value"] for metric, one in found["metrics"].items()}
-    assert {metric: one["p_holm"] for metric, one in found["metrics"].items()} == holm(p_values)
-    assert found["in_words"]["several metrics"] == [
-        "2 metrics: chance alone makes one look different in up to 10 % of evaluations; "
-        "after Holm's correction: faithfulness"
+    rows = [one for _, _, one in comparisons(found)]
+    assert [one["p_holm"] for one in rows] == holm([one["p_value"] for one in rows])
+    assert found["in_words"]["several comparisons"] == [
+        "primary: faithfulness, tuned against base; the other 3 are secondary",
+        "4 allow a verdict: chance alone makes one look different in up to 20 % of evaluations",
+        "1 better or worse; after Holm's correction for all 4: faithfulness, tuned against base (better)",
+    ]
+    assert found["verdict"].startswith("tuned against base: faithfulness (primary) +")
+    assert "(primary)" not in found["verdict_against_teacher"]
+
+
+def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_is_not_in_the_family() -> None:
+    values = {
+        "faithfulness": {"base": [0.5] * 40, "tuned": [0.6] * 40, "teacher": [0.6] * 40},
+        "answer_relevancy": {"base": [0.5] * 40, "tuned": [0.9] * 36 + [None] * 4, "teacher": [0.5] * 40},
+    }
+    found = comparison_of(scored(values))
+    assert found["metrics"]["answer_relevancy"]["p_holm"] is None
+    assert found["in_words"]["several comparisons"][1:] == [
+        "2 allow a verdict: chance alone makes one look different in up to 10 % of evaluations",
+        "1 better or worse; after Holm's correction for all 2: faithfulness, tuned against base (better)",
     ]
 
 
-def test_flagged_questions_count_and_the_comparison_without_them_stands_beside() -> None:
+@pytest.mark.parametrize(
+    ("name", "primary"),
+    [
+        (None, ("faithfulness", "base")),
+        ("answer_relevancy", ("answer_relevancy", "base")),
+        ("faithfulness:tuned,teacher", ("faithfulness", "teacher")),
+        ("faithfulness:teacher,tuned", ("faithfulness", "teacher")),
+    ],
+)
+def test_the_primary_comparison_is_named_by_metric_and_arms(name: str | None, primary: tuple[str, str]) -> None:
+    assert primary_of(name, ["faithfulness", "answer_relevancy"], ["base", "teacher"]) == primary
+
+
+@pytest.mark.parametrize("name", ["bleu", "faithfulness:base,teacher", "faithfulness:tuned,control", "faithfulness:x"])
+def test_a_primary_comparison_that_is_not_made_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", SAMPLE, "--offline", "--primary", name, "--out", "/nowhere"]) == 2
+    assert f"--primary {name}: name one of the metrics faithfulness, answer_relevancy" in capsys.readouterr().err
+
+
+def test_flagged_questions_count_and_the_verdicts_without_them_stand_beside() -> None:
     values = {"faithfulness": {"base": [0.0, *RISING[1:]], "tuned": [1.0, *HIGHER[1:]], "teacher": HIGHER}}
     found = comparison_of(scored(values, flagged=[0]))
     one = found["metrics"]["faithfulness"]
     assert found["questions"] == {"n": 8, "flagged": 1}
     assert (one["n"], one["without_flagged"]["tuned_against_base"]["n"]) == (8, 7)
-    assert found["in_words"]["flagged questions"][0].startswith(
-        "faithfulness, tuned against base, without 1 of 8 questions: +0.271 ["
+    assert found["in_words"]["flagged questions"] == ["without 1 of 8 questions every verdict is the same"]
+    (sentence,) = comparison_of(scored(values, flagged=[0, 1, 2]))["in_words"]["flagged questions"]
+    assert sentence.startswith("without 3 of 8 questions faithfulness, tuned against base: +0.300 [")
+    assert sentence.endswith("cannot tell (too few questions: 5, and a verdict takes 6); with them better")
+
+
+def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed() -> None:
+    values = {"faithfulness": {"base": [0.9] * 40, "tuned": [0.95] * 39 + [0.0], "teacher": [0.9] * 40}}
+    assert comparison_of(scored(values))["in_words"]["large losses"][0] == (
+        "faithfulness, tuned against base: 1 of 40 questions (2 %) lost more than 0.5; a mean does not speak of rare "
+        "disasters, read these answers"
     )
+    values["faithfulness"]["tuned"] = [0.95] * 40
+    (sentence,) = comparison_of(scored(values))["in_words"]["large losses"]
+    assert "none of 40 questions lost more than 0.5, which leaves up to 7 % possible" in sentence  # 1 − 0.05^(1/40)
+
+
+def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
+    run = ["run", SAMPLE, *options, "--out", str(tmp_path)]
+    for more, number in (([], 1), ([], 1), (["--top-k", "1"], 2), (["--top-k", "3"], 3)):
+        assert main([*run, *more]) == 0
+        warnings = comparison(tmp_path)["in_words"]["warnings"]
+        assert any("This is evaluation number" in warning for warning in warnings) == (number > 1)
+        assert (f"This is evaluation number {number} of these questions" in capsys.readouterr().err) == (number > 1)
+    assert main(["verify", str(tmp_path)]) == 0
+    log = MessageLog(tmp_path / "messages.jsonl")
+    assert repeated(log, ["Another question?"]) == []
 
 
 def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide() -> None:
@@ -198,8 +259,8 @@ def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hid
     found = comparison_of(scored(values))
     assert found["metrics"]["faithfulness"]["unscored"] == {"base": {}, "tuned": {"cut off": 1}}
     assert found["metrics"]["faithfulness"]["verdict"] == "cannot tell"
-    (told,) = found["in_words"]["unscored answers"]
-    assert told.startswith("faithfulness: 1 questions lack a score of base or tuned; had they been judged")
+    told, _ = found["in_words"]["unscored answers"]
+    assert told.startswith("faithfulness, tuned against base: 1 of 8 questions lack a score; had they been judged")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -207,19 +268,7 @@ def test_it_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
     """A metric's p-value is the largest Bonferroni p-value of all the sets of metrics that it belongs to."""
     numbers = range(len(p_values))
     sets = [chosen for size in range(1, len(p_values) + 1) for chosen in combinations(numbers, size)]
-    expected = {
-        str(i): max(min(1.0, len(chosen) * min(p_values[j] for j in chosen)) for chosen in sets if i in chosen)
-        for i in numbers
-    }
-    assert holm({str(i): p for i, p in enumerate(p_values)}) == expected
-
-
-def test_each_kind_of_question_gets_the_comparison_of_its_own_questions() -> None:
-    values = {"faithfulness": {"base": RISING, "tuned": MIXED, "teacher": HIGHER}}
-    calls = ["refine" if i % 2 == 0 else "one call" for i in range(8)]
-    found = comparison_of(replace(scored(values), kinds={"calls": calls}))
-    parts = found["metrics"]["faithfulness"]["breakdown"]["splits"]["calls"]
-    assert list(parts) == ["refine", "one call"]
-    assert parts["refine"] == to_json(compare(RISING[::2], MIXED[::2]))
-    (told,) = found["in_words"]["where the change comes from"]
-    assert told.startswith("faithfulness by calls: refine (4) +0.325 [")
+    expected = [
+        max(min(1.0, len(chosen) * min(p_values[j] for j in chosen)) for chosen in sets if i in chosen) for i in numbers
+    ]
+    assert holm(p_values) == expected

@@ -8,7 +8,7 @@ from scipy import stats
 
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
-from minirag.statistics.audit import agreement, audit, corrected_mean
+from minirag.statistics.audit import agreement, audit, audit_in_words, corrected_mean, exact_interval
 from minirag.statistics.labels import claims, sample
 
 Verdicts = dict[tuple[str, str], list[bool]]
@@ -50,13 +50,13 @@ def test_a_statement_that_two_rounds_make_is_one_claim() -> None:
     assert (claim.supported, claim.weight) == (0.5, 1.0)
 
 
-def test_a_sample_is_random_over_the_arms_and_begins_with_the_smaller_one() -> None:
+def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_one() -> None:
     known = claims(judged({(arm, f"q{i}"): [True] * 3 for arm in ("base", "tuned", "teacher") for i in range(40)}))
     drawn = sample(known, 90)
     assert drawn[:30] == sample(known, 30)
     assert sample(known, 30, seed=1) != drawn[:30]
     shares = [sum(claim.arm == arm for claim in drawn) for arm in ("base", "tuned", "teacher")]
-    assert min(shares) > 15
+    assert shares == [30, 30, 30]
 
 
 def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
@@ -84,7 +84,7 @@ def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_int
         biased.append(difference.judge.value - (means[1] - means[0]))
         wide.append((difference.corrected.error or 0.0) / (difference.person.error or 1.0))
     assert np.mean(biased) > 0.05
-    assert 0.92 <= np.mean(covered) <= 0.99
+    assert np.mean(covered) >= 0.92
     assert np.mean(wide) < 0.7
 
 
@@ -98,7 +98,28 @@ def test_a_few_labels_that_all_agree_with_the_judge_do_not_prove_it_right() -> N
     assert difference is not None
     assert base.corrected.low == pytest.approx(0.025 ** (1 / base.person.n))
     assert base.corrected.high == 1.0
-    assert difference.corrected.high == pytest.approx(2 * (1 - 0.025 ** (1 / 20)))
+    assert difference.corrected.high == pytest.approx(1 - base.corrected.low)
+
+
+def test_the_exact_interval_is_clopper_and_pearson_s() -> None:
+    for n, successes in ((3, 3), (10, 0), (10, 1), (25, 24), (40, 17)):
+        oracle = stats.binomtest(successes, n).proportion_ci(0.95, "exact")
+        assert exact_interval(successes, n) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
+
+
+def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing() -> None:
+    """The judge errs now and then, the person says yes throughout."""
+    said = [[True, False], *[[True, True]] * 29]
+    scores = judged({(arm, f"q{i}"): said[i] for arm in ("base", "tuned") for i in range(30)})
+    mine = {arm: [claim.key for claim in claims(scores) if claim.arm == arm] for arm in ("base", "tuned")}
+    labels = dict.fromkeys([*mine["base"][:12], *mine["tuned"][:9]], True)
+    found = audit(scores, labels, {f"q{i}": i for i in range(30)}, ["base"])
+    assert (found.arms["base"].corrected.low, found.arms["base"].corrected.high) == (
+        pytest.approx(0.025 ** (1 / 12)),
+        1.0,
+    )
+    assert (found.arms["tuned"], found.differences["base"]) == (None, None)
+    assert "faithfulness of tuned: fewer than 10 labels, which correct nothing" in audit_in_words(found)
 
 
 # -- accuracy and kappa -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ PAGES = [i // 4 for i in range(40)]
 
 def arms(lead: float, share: float = 0.6, seed: int = 0) -> tuple[list[float], list[float], list[float]]:
     random = np.random.default_rng(seed)
-    base, tuned, teacher = random.normal(0, 0.1, (3, 40)) + np.array([[0.0], [share * lead], [lead]])
+    base, tuned, teacher = random.uniform(-0.2, 0.2, (3, 40)) + np.array([[0.5], [0.5 + share * lead], [0.5 + lead]])
     return list(base), list(tuned), list(teacher)
 
 
@@ -42,7 +42,18 @@ def test_without_a_lead_there_is_no_share(lead: float, why: str) -> None:
 
 
 def test_only_questions_scored_in_all_three_arms_count() -> None:
-    closed = lead_closed([0.5, 0.5, None, 0.4], [0.6, 0.7, 0.7, 0.5], [0.8, 0.81, 0.9, None])
-    assert (closed.n, closed.share) == (2, pytest.approx(0.3 / 0.61))
+    base, tuned, teacher = arms(0.3)
+    some = [None, *tuned[1:39], None]
+    closed = lead_closed(base, some, teacher)
+    gains, leads = (np.subtract(one[1:39], base[1:39]).mean() for one in (tuned, teacher))
+    assert (closed.n, closed.share) == (38, pytest.approx(gains / leads))
+    assert lead_in_words(closed).endswith("closed, over 38 questions")
+
+
+def test_too_many_unscored_answers_or_too_few_questions_give_no_share() -> None:
+    base, tuned, teacher = arms(0.3)
+    assert lead_closed(base, [*[None] * 15, *tuned[15:]], teacher).why == (
+        "15 of 40 questions lack a score of base, tuned or teacher"
+    )
     assert lead_closed([None], [0.5], [0.5]).why == "nothing was scored in all three arms"
-    assert lead_closed([0.5], [0.5], [0.6]).why == "all questions are about one page"
+    assert lead_closed([0.5], [0.5], [0.6]).why == "too few questions: 1, and a verdict takes 6"

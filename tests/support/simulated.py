@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.metrics.comparison import compare, two_sided_p
-from minirag.statistics.audit import agreement, corrected_mean
-from minirag.statistics.composite import compare_ragas_score
+from minirag.metrics.score import Score, ScoredRow, Scores
+from minirag.statistics.audit import agreement, audit, corrected_mean
+from minirag.statistics.labels import claims, sample
 from minirag.statistics.teacher_lead import lead_closed
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,6 @@ class Steps(NamedTuple):
 
 TIED = Steps((-1.4, -1.0, 1.0, 1.4), (-0.5, -0.25, 0.0, 0.25, 0.5))
 SKEWED = Steps((-1.28, 1.0), (-0.25, 0.0, 0.5))
-FAITHFULNESS = Steps((-1.6, -1.1, -0.6), (0.0, 0.5, 0.75, 1.0))
 SHAPES: dict[str, tuple[Callable[[Floats], Floats], float]] = {
     "normal": (lambda z: SPREAD * z, 0.0),
     "two thirds tied": (TIED.of, TIED.mean),
@@ -86,7 +86,7 @@ def coverage(sizes: Sequence[int], shape: str, runs: int) -> Coverage:
     rows = []
     for _ in range(runs):
         differences = make(latent(random, pages)) - truth
-        result = compare([0.0] * len(pages), list(differences), clusters=list(pages))
+        result = compare([0.0] * len(pages), list(differences), clusters=list(pages), scale=(-9, 9))
         holds = result.low is not None and result.high is not None and result.low <= 0 <= result.high
         error = differences.std(ddof=1) / math.sqrt(len(differences))
         plain = error > 0 and two_sided_p(float(differences.mean() / error), len(differences) - 1) < 0.05
@@ -94,19 +94,20 @@ def coverage(sizes: Sequence[int], shape: str, runs: int) -> Coverage:
     return Coverage(*np.mean(rows, axis=0))
 
 
-def ragas_coverage(n: int, runs: int) -> float:
-    """Return how often the interval of ragas_score's difference holds the truth: one tied metric, one continuous."""
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    truth = [2 / (1 / FAITHFULNESS.mean + 1 / relevancy) for relevancy in (0.85, 0.9)]
-    hits = []
+def missing_coverage(n: int, runs: int, *, difference: float = 0.0) -> tuple[float, float]:
+    """Return the shares of false alarms and of verdicts where up to 4 % of low answers of one arm are unscored.
+
+    A false alarm says `better` where the second arm is not, or `worse` where it is not worse.
+    """
+    random, pages, rows = np.random.default_rng(0), pages_of(even(n)), []
     for _ in range(runs):
-        question = latent(random, pages)
-        own = [(question + latent(random, pages)) / math.sqrt(2) for _ in range(2)]
-        relevancy = [level + 0.05 * (z + latent(random, pages)) for z, level in zip(own, (0.85, 0.9), strict=True)]
-        scores = {"faithfulness": tuple(map(FAITHFULNESS.of, own)), "answer_relevancy": tuple(relevancy)}
-        result = compare_ragas_score(scores, clusters=list(pages))
-        hits.append(result.low <= truth[1] - truth[0] <= result.high)
-    return float(np.mean(hits))
+        base, tuned = (np.clip(0.7 + SPREAD * latent(random, pages) + shift, 0, 1) for shift in (0.0, difference))
+        lost = np.argsort(tuned)[: int(0.04 * n)]
+        scores = [None if i in lost else value for i, value in enumerate(tuned)]
+        verdict = compare(list(base), scores, clusters=list(pages)).verdict
+        rows.append((verdict in {"better", "worse"} and (difference == 0 or verdict == "worse"), verdict == "better"))
+    alarms, better = np.mean(rows, axis=0)
+    return float(alarms), float(better)
 
 
 def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
@@ -115,7 +116,8 @@ def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
     hits = []
     for _ in range(runs):
         question = latent(random, pages)
-        scores = [level + SPREAD / math.sqrt(2) * (question + latent(random, pages)) for level in (0, 0.6 * lead, lead)]
+        levels = [0.5 + share * lead for share in (0.0, 0.6, 1.0)]
+        scores = [np.clip(level + 0.1 * (question + latent(random, pages)), 0, 1) for level in levels]
         closed = lead_closed(*map(list, scores), clusters=list(pages))
         if closed.share is not None:
             hits.append(closed.low <= 0.6 <= closed.high)
@@ -156,3 +158,34 @@ def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tup
         widths.append([estimate.high - estimate.low for estimate in (result.corrected, result.person)])
     corrected, alone = np.mean(widths, axis=0)
     return float(np.mean(hits)), float(corrected / alone)
+
+
+def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float = 0.92) -> tuple[float, float]:
+    """Return how often the corrected means hold the true share of supported statements, and the differences 0.
+
+    Three arms answer 40 questions, 5 a page, in 1 to 5 statements; the judge is right in `right` of its verdicts; a
+    person labels so many statements of all arms.
+    """
+    random, arms, pages = np.random.default_rng(0), ("base", "tuned", "teacher"), pages_of(even(40))
+    cut = NormalDist().inv_cdf(truth)
+    means, differences = list[bool](), list[bool]()
+    for seed in range(runs):
+        real, rows = dict[tuple[str, str, str], bool | None](), Scores()
+        for arm in arms:
+            shared = latent(random, pages)
+            for number in range(40):
+                size = int(random.integers(1, 6))
+                z = math.sqrt(CORRELATION) * shared[number] + math.sqrt(1 - CORRELATION) * random.normal(size=size)
+                supported = z < cut
+                judged = supported ^ (random.random(size) > right)
+                evidence = tuple({"statement": f"{i}", "supported": bool(said)} for i, said in enumerate(judged))
+                real |= {(f"q{number}", arm, f"{i}"): bool(true) for i, true in enumerate(supported)}
+                score = Score(float(judged.mean()), "", evidence)
+                rows.append(ScoredRow(f"q{number}", arm, "faithfulness", 0, score))
+        chosen = {claim.key: real[claim.key] for claim in sample(claims(rows), labels, seed)}
+        found = audit(rows, chosen, {f"q{i}": int(page) for i, page in enumerate(pages)}, ["base", "teacher"])
+        figures = [one.corrected for one in found.arms.values() if one is not None]
+        means += [figure.low <= truth <= figure.high for figure in figures]
+        figures = [one.corrected for one in found.differences.values() if one is not None]
+        differences += [figure.low <= 0 <= figure.high for figure in figures]
+    return float(np.mean(means)), float(np.mean(differences))

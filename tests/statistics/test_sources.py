@@ -1,4 +1,4 @@
-"""Rounds: the split of the spread against an analysis of variance."""
+"""Where a difference comes from: kinds of questions, and the split of the spread against an analysis of variance."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import stats
 
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
-from minirag.statistics.noise import judge_noise
+from minirag.statistics.sources import judge_noise, splits, splits_in_words
 
 
 def judged(base: list[list[float | None]], tuned: list[list[float | None]]) -> Scores:
@@ -47,3 +47,10 @@ def test_a_round_that_left_an_answer_unscored_is_left_out_of_that_question_only(
 @pytest.mark.parametrize("rounds", [[[0.5, 0.6]], [[0.5], [0.6]], []])
 def test_one_round_or_one_question_shows_nothing_of_the_noise(rounds: list[list[float | None]]) -> None:
     assert judge_noise(judged(rounds, rounds), "f") is None
+
+
+def test_each_kind_of_question_gets_the_mean_of_its_own_differences_and_no_verdict() -> None:
+    base, tuned = [0.5, 0.5, 0.5, 0.5, None], [0.9, 0.5, 0.7, 0.4, 0.9]
+    parts = splits(base, tuned, {"calls": ["refine", "one call", "refine", "one call", "refine"]})
+    assert parts["calls"]["refine"] == {"difference": pytest.approx(0.3), "n": 2}
+    assert splits_in_words(parts) == ["by calls, a description: refine (2) +0.300, one call (2) -0.050"]

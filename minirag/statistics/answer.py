@@ -1,0 +1,86 @@
+"""The answer to the title's question in one sentence: can the tuned model replace the teacher, and at what price?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minirag.metrics.comparison import LEVEL
+from minirag.statistics.power import TARGETS, comparisons, figures_of
+
+SHARES = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 8: "an eighth", 10: "a tenth"}
+
+
+def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float | None]) -> str:
+    """Return the sentence, from a `comparison.json` with a tuned model and from what an answer costs by arm.
+
+    Its form follows from the primary metric, the first of these that holds: tuning did harm; a better prompt does as
+    well; there can be no verdict; the tuned model is worse than the teacher, better, as good within the margin, or
+    cannot be told from it; there are too few questions to say. Of the other metrics it names where the tuned model is
+    worse than the teacher, and where it beats the untrained one even after Holm's correction.
+    """
+    metric = comparison["primary"]["metric"]
+    by_arm = {arm: one for name, arm, one in comparisons(comparison) if name == metric}
+    figures = {arm: f"{metric.replace('_', ' ')} {figures_of(one)}" for arm, one in by_arm.items()}
+    rest = _rest(comparison, metric)
+    if by_arm["base"]["verdict"] == "worse":
+        return f"Do not use this tuned model: tuning made it worse than the untrained one ({figures['base']})."
+    if "control" in by_arm and by_arm["control"]["verdict"] in {"worse", "no meaningful difference"}:
+        return f"Do not tune: a better prompt does as well (tuned against it, {figures['control']})."
+    one = by_arm["teacher"]
+    if one["p_value"] is None:
+        return f"No answer yet: {one['why']}{rest}."
+    verdict, start = one["verdict"], f"On these {one['n']:,} questions the tuned model"
+    doubt = f", which does not rule out {one['margin']:g}" if verdict == "cannot tell" and one["margin"] else ""
+    end = f"({figures['teacher']}{doubt}){_cost(usd_per_question.get('teacher'), usd_per_question.get('tuned'))}{rest}."
+    if verdict in {"better", "worse"}:
+        return f"{start} is {verdict} than the teacher {end}"
+    if verdict == "no meaningful difference":
+        return f"{start} is as good as the teacher within {one['margin']:g} {end}"
+    # no verdict: could these questions have shown the difference that matters?
+    matters = one["margin"] or TARGETS[-1] * (one["scale"][1] - one["scale"][0])
+    if one["detectable"] <= matters:
+        return f"{start} cannot be told from the teacher {end}"
+    needed = one["fresh_questions"][f"{matters:g}"]
+    enough = f"about {needed:,} fresh ones" if needed else f"more than {100 * one['n']:,}"
+    return (
+        f"{one['n']:,} questions are too few to say whether the tuned model is as good as the teacher "
+        f"({figures['teacher']}); {enough} would do to tell within {matters:g}{rest}."
+    )
+
+
+def _rest(comparison: Mapping[str, Any], primary: str) -> str:
+    """Return what else has to be known: where it is worse than the teacher, and what the training gave."""
+    worse, gained = [], []
+    for metric, arm, one in comparisons(comparison):
+        is_primary = comparison["primary"] == {"metric": metric, "against": arm}
+        if (arm, one["verdict"]) == ("teacher", "worse") and metric != primary:
+            worse.append(metric.replace("_", " "))
+        if (arm, one["verdict"]) == ("base", "better") and (is_primary or one["p_holm"] < 1 - LEVEL):
+            gained.append(metric.replace("_", " "))
+    loss = f"; it is worse than the teacher in {_listed(worse)}" if worse else ""
+    gain = f"beats the untrained one in {_listed(gained)}" if gained else "is not shown to beat the untrained one"
+    return f"{loss}; it {gain}"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _cost(teacher: float | None, tuned: float | None) -> str:
+    """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars.
+
+    >>> _cost(0.008, 0.001), _cost(1.0, 1.5), _cost(0.0, 0.0)
+    (' and costs an eighth', ' and costs 1.5 times as much', ', and both cost nothing here')
+    """
+    if teacher is None or tuned is None:
+        return ", and its cost is not known"
+    if not teacher or not tuned:
+        return ", and both cost nothing here" if teacher == tuned else ", and one of them costs nothing here"
+    times = teacher / tuned
+    nearest = min(SHARES, key=lambda share: abs(share - times))
+    if 0.95 <= times <= 1.05:
+        return " and costs as much"
+    if times < 1:
+        return f" and costs {1 / times:.1f} times as much"
+    if abs(nearest - times) <= 0.1 * times:
+        return f" and costs {'' if abs(nearest - times) < 0.01 else 'about '}{SHARES[nearest]}"
+    return f" and costs {100 / times:.0f} % of it" if times < 50 else f" and costs 1/{times:.0f} of it"

@@ -1,0 +1,151 @@
+"""`minirag compare A B` on two files of scores: known columns, pairs, clusters, and what cannot be compared."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from minirag import compare
+from minirag.cli.main import main
+
+QUESTIONS = [f"Why {n}?" for n in range(12)]
+FIRST = [0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 0.0, 0.5, 0.75, 1.0, 0.5, 0.25]
+SECOND = [0.75, 0.5, 1.0, 1.0, 0.75, 0.75, 0.25, 0.5, 1.0, 1.0, 1.0, 0.5]
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> str:
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def result_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["compare", *arguments, "--json"]) == 0
+    return dict(json.loads(capsys.readouterr().out))
+
+
+SHAPES = {
+    "ours": lambda q, s: {"question_id": q, "arm": "a", "metric": "faithfulness", "round": 0, "value": s},
+    "ragas": lambda q, s: {"user_input": q, "response": "x", "retrieved_contexts": ["y"], "faithfulness": s},
+    "deepeval": lambda q, s: {"input": q, "success": True, "metrics_data": [{"name": "Faithfulness", "score": s}]},
+    "promptfoo": lambda q, s: {
+        "vars": {"topic": q},
+        "success": True,
+        "latencyMs": 9,
+        "namedScores": {"Faithfulness": s},
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_tool_s_rows_are_paired_by_question_whatever_their_order(
+    shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = [SHAPES[shape](question, score) for question, score in zip(QUESTIONS, FIRST, strict=True)]
+    second = [SHAPES[shape](question, score) for question, score in zip(QUESTIONS, SECOND, strict=True)]
+    paths = written(tmp_path / "a.jsonl", first), written(tmp_path / "b.jsonl", second[::-1])
+    found = result_of(capsys, *paths)["metrics"]["faithfulness"]
+    oracle = stats.ttest_rel(SECOND, FIRST)
+    interval = oracle.confidence_interval(0.95)
+    assert found["difference"] == pytest.approx(2.75 / 12)  # by hand
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), abs=1e-9)
+    assert (found["p_value"], found["verdict"]) == (pytest.approx(oracle.pvalue), "better")
+
+
+def test_the_article_s_scores_in_two_csv_files_cannot_be_told_apart(
+    article: dict[str, list[float]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for arm in ("base", "ft"):
+        columns = zip(article["idx"], article[f"{arm}_faithfulness"], article[f"{arm}_answer_relevancy"], strict=True)
+        rows = [{"idx": i, "question": f"q{i:.0f}", "faithfulness": f, "answer_relevancy": r} for i, f, r in columns]
+        paths.append(written(tmp_path / f"{arm}.csv", rows))
+    assert main(["compare", *paths]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    words = "cannot tell (about 215 fresh questions could detect 0.05, about 56 could detect 0.1)"
+    assert f"faithfulness (primary) +0.049 [-0.039, +0.137]: {words}" in printed
+    assert any(line.startswith("answer relevancy -0.003 [") for line in printed)
+
+
+def test_questions_of_one_page_are_clustered_and_one_without_a_page_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = ["1", "1", "2", "2", "3", "3", "4", "4", "5", "5", "", ""]
+    files = [
+        written(
+            tmp_path / name,
+            [{"question": q, "f": s, "Page": p} for q, s, p in zip(QUESTIONS, scores, pages, strict=True)],
+        )
+        for name, scores in (("a.csv", FIRST), ("b.csv", SECOND))
+    ]
+    found = result_of(capsys, *files, "--cluster", "page")["metrics"]
+    oracle = compare(FIRST, SECOND, clusters=[*pages[:10], "x", "y"])
+    assert list(found) == ["f"]
+    assert (found["f"]["n_clusters"], found["f"]["low"]) == (7, pytest.approx(oracle.low))
+    assert main(["compare", *files, "--cluster", "chapter"]) == 2
+    assert "No row has a chapter" in capsys.readouterr().err
+
+
+def test_missing_questions_and_scores_are_counted_and_repeated_ones_are_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = [{"question": q, "f": s} for q, s in zip(QUESTIONS, FIRST, strict=True)]
+    second = [{"question": q, "f": s} for q, s in zip(QUESTIONS, SECOND, strict=True)]
+    second = [*second[:10], {**second[10], "f": float("nan")}, {**second[0], "f": 0.25}]
+    files = written(tmp_path / "a.jsonl", first), written(tmp_path / "b.csv", second)
+    found = result_of(capsys, *files)["metrics"]["f"]
+    assert (found["n"], found["n_unscored"]) == (10, 2)
+    assert found["unscored"]["b.csv"] == {"no score": 1, "not in b.csv": 1}
+    assert found["tuned_mean"] == pytest.approx(np.mean([0.5, *SECOND[1:10]]))
+    assert found["why"] == "2 of 12 questions lack a score of a.jsonl or b.csv"
+
+
+def test_a_scale_is_named_or_it_is_an_error_and_no_column_disappears_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [
+        written(
+            tmp_path / name,
+            [{"question": q, "stars": 1 + 4 * s, "f": s} for q, s in zip(QUESTIONS, scores, strict=True)],
+        )
+        for name, scores in (("a.csv", FIRST), ("b.csv", SECOND))
+    ]
+    assert main(["compare", *files, "--metrics", "stars"]) == 2
+    assert "not from 0 to 1: give the scores' range, as in --range 1,5" in capsys.readouterr().err
+    assert main(["compare", *files, "--json"]) == 0
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)["metrics"]) == ["f"]
+    assert "so it is left out; if it is a score, give its range, as in --range 1,5 --metrics stars" in told.err
+    found = result_of(capsys, *files, "--metrics", "stars", "--range", "1,5")["metrics"]["stars"]
+    assert (found["difference"], found["scale"]) == (pytest.approx(11 / 12), [1.0, 5.0])
+    assert list(found["fresh_questions"]) == ["0.2", "0.4"]  # a twentieth and a tenth of the scale
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ([{"question": "a", "f": 1}], [{"question": "b", "f": 1}], "no question in common"),
+        ([{"question": "a", "f": 1}], [{"question": "a", "g": 1}], "share no such column of numbers"),
+        ([{"question": "a", "f": "good"}], [{"question": "a", "f": "bad"}], "share no such column of numbers"),
+        ([{"f": 1}], [{"f": 1}], "share no column that names the question"),
+        ([SHAPES["ours"]("a", 1), {**SHAPES["ours"]("a", 1), "arm": "b"}], [{"question_id": "a"}], "of 2 models"),
+    ],
+)
+def test_files_that_cannot_be_compared_are_one_sentence(
+    first: list[dict[str, Any]],
+    second: list[dict[str, Any]],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", written(tmp_path / "a.jsonl", first), written(tmp_path / "b.jsonl", second)]) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""The sentence on top of the report: one form for each verdict, from comparisons made by hand."""
+
+from typing import Any
+
+import pytest
+
+from minirag.metrics.comparison import compare
+from minirag.statistics.answer import answer
+from minirag.statistics.power import to_json
+
+BASE, SPREAD = [0.5] * 40, [-0.1, 0.1] * 20
+USD = {"teacher": 0.008, "tuned": 0.001}
+
+
+def moved(by: float, spread: float = 0.1) -> list[float]:
+    """The scores of 40 questions that are so much better or worse than 0.5 in the mean."""
+    return [0.5 + by + (spread if i % 2 else -spread) for i in range(40)]
+
+
+def comparison(
+    teacher: float,
+    base: float = -0.2,
+    control: float | None = None,
+    *,
+    relevancy: tuple[float, float] = (0.0, -0.2),
+    margin: float | None = None,
+    spread: float = 0.1,
+    n: int = 40,
+) -> dict[str, Any]:
+    """A `comparison.json` in which the other arms' faithfulness is so much above the tuned model's 0.5.
+
+    `relevancy` is how far teacher and base are above it in answer relevancy.
+    """
+
+    def against(by: float) -> dict[str, Any]:
+        return {**to_json(compare(moved(by, spread)[:n], BASE[:n], margin=margin)), "p_holm": 0.01}
+
+    faithfulness, other = against(base), against(relevancy[1])
+    for arm, by in (("teacher", teacher), ("control", control)):
+        if by is not None:
+            faithfulness[f"tuned_against_{arm}"] = against(by)
+    other["tuned_against_teacher"] = against(relevancy[0])
+    return {
+        "primary": {"metric": "faithfulness", "against": "base"},
+        "metrics": {"faithfulness": faithfulness, "answer_relevancy": other},
+        "questions": {"n": n, "flagged": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        (
+            {"teacher": 0.01},
+            "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.010 [-0.042, "
+            "+0.022]) and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+        ),
+        (
+            {"teacher": 0.01, "margin": 0.05},
+            "On these 40 questions the tuned model is as good as the teacher within 0.05 (faithfulness -0.010 [-0.042, "
+            "+0.022]) and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+        ),
+        (
+            {"teacher": 0.2},
+            "On these 40 questions the tuned model is worse than the teacher (faithfulness -0.200 [-0.232, -0.168]) "
+            "and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+        ),
+        (
+            {"teacher": -0.2, "relevancy": (0.2, 0.0)},
+            "On these 40 questions the tuned model is better than the teacher (faithfulness +0.200 [+0.168, +0.232]) "
+            "and costs an eighth; it is worse than the teacher in answer relevancy; it beats the untrained one in "
+            "faithfulness.",
+        ),
+        (
+            {"teacher": 0.0, "base": 0.1},
+            "Do not use this tuned model: tuning made it worse than the untrained one (faithfulness -0.100 [-0.132, "
+            "-0.068]).",
+        ),
+        (
+            {"teacher": 0.0, "control": 0.1},
+            "Do not tune: a better prompt does as well (tuned against it, faithfulness -0.100 [-0.132, -0.068]).",
+        ),
+        (
+            {"teacher": 0.0, "base": 0.0, "spread": 0.4, "relevancy": (0.0, 0.0)},
+            "40 questions are too few to say whether the tuned model is as good as the teacher (faithfulness +0.000 "
+            "[-0.130, +0.130]); about 131 fresh ones would do to tell within 0.1; it is not shown to beat the "
+            "untrained one.",
+        ),
+        (
+            {"teacher": 0.0, "base": 0.0, "n": 5, "relevancy": (0.0, 0.0)},
+            "No answer yet: too few questions: 5, and a verdict takes 6; it is not shown to beat the untrained one.",
+        ),
+        (
+            {"teacher": 0.03, "margin": 0.05, "base": 0.0, "relevancy": (0.0, 0.0)},
+            "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.030 [-0.062, "
+            "+0.002], which does not rule out 0.05) and costs an eighth; it is not shown to beat the untrained one.",
+        ),
+    ],
+)
+def test_each_verdict_has_its_sentence(facts: dict[str, Any], sentence: str) -> None:
+    assert answer(comparison(**facts), USD) == sentence
+
+
+@pytest.mark.parametrize(
+    ("teacher", "tuned", "words"),
+    [
+        (0.01, 0.005, " and costs half"),
+        (0.01, 0.0033, " and costs about a third"),
+        (0.01, 0.0004, " and costs 4 % of it"),
+        (0.01, 0.0099, " and costs as much"),
+        (0.01, 0.02, " and costs 2.0 times as much"),
+        (0.0, 0.0, ", and both cost nothing here"),
+        (None, 0.01, ", and its cost is not known"),
+    ],
+)
+def test_the_price_is_said_beside_the_teacher_s(teacher: float | None, tuned: float, words: str) -> None:
+    assert f"]){words}; it beats" in answer(comparison(0.0), {"teacher": teacher, "tuned": tuned})
+
+
+def test_a_secondary_gain_that_holm_takes_away_is_not_claimed() -> None:
+    facts = comparison(0.0)
+    facts["metrics"]["answer_relevancy"]["p_holm"] = 0.06
+    assert answer(facts, USD).endswith("it beats the untrained one in faithfulness.")
