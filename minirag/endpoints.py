@@ -6,6 +6,8 @@ What creates something is sent once; polls are retried, and a wait outlives an o
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from minirag.errors import BadReply, ServiceDown, ServiceError
@@ -115,3 +117,17 @@ def upload(service: Service, log: MessageLog | None, name: str, data: bytes, pur
             return str((exchange.response or {})["id"])
     arguments = {"file": (name, data), "purpose": purpose}
     return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
+
+
+def unix_time(value: Any) -> float:
+    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
+
+    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
+    (1755206615.0, 1755206615.0, 0.0, 0.0)
+    """
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        if isinstance(value, str) and "-" in value:
+            moment = datetime.fromisoformat(value)
+            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return datetime.fromtimestamp(float(value), UTC).timestamp()
+    return 0.0

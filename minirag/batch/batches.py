@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results, unix_time
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results
 from minirag.embeddings import read_embeddings
-from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, upload
+from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, unix_time, upload
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minirag.endpoints import unix_time
 from minirag.errors import BadReply, LogError, ServiceError, refusal
 from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
@@ -147,20 +148,6 @@ class Submission:
         error = own or next(iter(self.errors), None)
         text = f"Batch {self.id} is {self.status} without a reply to this request"
         return ServiceError(f"{text}: {reason_of(error)}." if error else f"{text}.", transient=own is None)
-
-
-def unix_time(value: Any) -> float:
-    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
-
-    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
-    (1755206615.0, 1755206615.0, 0.0, 0.0)
-    """
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        if isinstance(value, str) and "-" in value:
-            moment = datetime.fromisoformat(value)
-            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return datetime.fromtimestamp(float(value), UTC).timestamp()
-    return 0.0
 
 
 def reason_of(error: Mapping[str, Any]) -> str:

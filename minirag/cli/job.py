@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.batch.files import unix_time
 from minirag.cli.connect import OFFLINE, connect
 from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import cut, show, show_json
-from minirag.endpoints import send
+from minirag.endpoints import send, unix_time
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog, write_atomically
