@@ -10,7 +10,7 @@ from minirag.metrics.answer_relevancy import answer_relevancy
 from minirag.metrics.context import context_precision, context_recall, context_relevancy
 from minirag.metrics.faithfulness import faithfulness
 from minirag.metrics.judge import Judge
-from minirag.metrics.score import Score, ScoredRow, Scores
+from minirag.metrics.score import Score, ScoredRow, Scores, Unscored
 from minirag.models import Chat, Embedder
 from minirag.retry import in_order
 
@@ -37,9 +37,11 @@ class Row:
     arm: str = ""
 
     @property
-    def judged(self) -> tuple[str, str, tuple[str, ...]]:
-        """The arguments that every metric takes."""
-        return self.question, self.answer, self.contexts or ()
+    def whole(self) -> tuple[str, str, tuple[str, ...]]:
+        """Question, answer and contexts. Raises Unscored if the contexts are not known."""
+        if self.contexts is None:
+            raise Unscored("the row names no contexts")
+        return self.question, self.answer, self.contexts
 
 
 def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
@@ -67,11 +69,11 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
 
 
 METRICS: Mapping[str, Callable[[Row, Judge, Any], Score]] = {
-    "faithfulness": lambda row, judge, _: faithfulness(*row.judged, judge=judge),
-    "answer_relevancy": lambda row, judge, embed: answer_relevancy(*row.judged, judge=judge, embed=embed),
-    "context_relevancy": lambda row, judge, _: context_relevancy(*row.judged, judge=judge),
-    "context_precision": lambda row, judge, _: context_precision(*row.judged, judge=judge, reference=row.reference),
-    "context_recall": lambda row, judge, _: context_recall(*row.judged, judge=judge, reference=row.reference),
+    "faithfulness": lambda row, judge, _: faithfulness(*row.whole, judge=judge),
+    "answer_relevancy": lambda row, judge, embed: answer_relevancy(row.question, row.answer, judge=judge, embed=embed),
+    "context_relevancy": lambda row, judge, _: context_relevancy(*row.whole, judge=judge),
+    "context_precision": lambda row, judge, _: context_precision(*row.whole, judge=judge, reference=row.reference),
+    "context_recall": lambda row, judge, _: context_recall(*row.whole, judge=judge, reference=row.reference),
 }
 """Every metric by its name, applied to a row."""
 
@@ -121,17 +123,14 @@ def evaluate(
     def score(task: tuple[Row, str, int]) -> ScoredRow:
         row, metric, number = task
         tags = {"question": row.question_id, "arm": row.arm, "metric": metric}
-        failed = False
-        if row.contexts is None and metric != "answer_relevancy":
-            result = Score(None, "the row names no contexts")
-        else:
-            try:
-                result = METRICS[metric](row, Judge(judge, window, tags, number), embed)
-            except ServiceRefused:
-                raise
-            except ServiceError as error:
-                result, failed = Score(None, str(error)), True
-        return ScoredRow(row.question_id, row.arm, metric, number, result, failed)
+        try:
+            result = METRICS[metric](row, Judge(judge, window, tags, number), embed)
+        except ServiceRefused:
+            raise
+        except (Unscored, ServiceError) as error:
+            failed = isinstance(error, ServiceError)
+            return ScoredRow(row.question_id, row.arm, metric, number, Score(None, str(error)), failed)
+        return ScoredRow(row.question_id, row.arm, metric, number, result)
 
     scores = Scores()
     for done, scored in enumerate(in_order(score, tasks, workers), 1):

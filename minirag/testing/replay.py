@@ -72,17 +72,17 @@ class Replay(Service):
 
     def _explain(self, call: Exchange) -> str:
         """Return what is missing, and how it differs from the nearest recorded request of its stage."""
+
+        def lines_of(exchange: Exchange) -> list[str]:
+            """Return a request as lines to compare: its text as it reads, everything else as JSON."""
+            text = json.dumps(exchange.request, ensure_ascii=False, indent=1, sort_keys=True)
+            return text.replace("\\n", "\n").split("\n")
+
         head = f"{self.log.path} holds no reply of {self.name} to this {call.stage} request, and nothing is sent"
-        wanted = _lines(call.request)
-        others = (_lines(e.request) for e in self.log if e.stage == call.stage and e.service == self.name)
+        wanted = lines_of(call)
+        others = (lines_of(e) for e in self.log if e.stage == call.stage and e.service == self.name)
         nearest = max(others, key=lambda lines: sum((Counter(wanted) & Counter(lines)).values()), default=None)
         if nearest is None:
             return f"{head}; it holds no {call.stage} request at all."
         diff = list(difflib.unified_diff(nearest, wanted, "recorded", "asked", lineterm="", n=1))[:LINES_SHOWN]
         return "\n".join([f"{head}; the nearest that it holds differs so:", *diff])
-
-
-def _lines(request: Mapping[str, Any]) -> list[str]:
-    """Return a request as lines to compare: its text as it reads, everything else as JSON."""
-    text = json.dumps(request, ensure_ascii=False, indent=1, sort_keys=True)
-    return [line for part in text.splitlines() for line in part.replace("\\n", "\n").split("\n")]
