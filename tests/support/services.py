@@ -297,6 +297,8 @@ def _holds(body: Json, name: str) -> bool:
         case "json_object without the word":
             text = json.dumps(body.get("messages", ""))
             return _holds(body, "json_object") and "json" not in text.casefold()
+        case "base64":
+            return body.get("encoding_format") == name
         case "system":
             return any(message["role"] == "system" for message in body.get("messages", ()))
     return name in body
@@ -431,9 +433,10 @@ DIALECTS: dict[str, Dialect] = {
     "ollama": Dialect(
         ignores=frozenset({"n", "max_completion_tokens", "encoding_format"}),
         usage="bare",
-        context=400,
-        poison=("Lowest tide", "failed to encode response: json: unsupported value: NaN"),
+        context=150,
+        poison=("port of Kaldvik in Norway", "failed to encode response: json: unsupported value: NaN"),
         untrained=Refusal(404, "404 page not found"),
+        says=("OLLAMA_CONTEXT_LENGTH", "Kaldvik"),
     ),
     # [llama.cpp, tools/server/README]
     "llama.cpp": Dialect(
@@ -466,7 +469,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     # [page-assist 371]; only embeddings come from here
     "tei": Dialect(
-        refuses={"encoding_format": Refusal(422, "encoding_format: unknown variant `base64`, expected `float`")},
+        refuses={"base64": Refusal(422, "encoding_format: unknown variant `base64`, expected `float`")},
         error="tei",
         inputs=32,
         too_many="batch size {n} > maximum allowed batch size 32",
