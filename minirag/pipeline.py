@@ -37,7 +37,7 @@ class Run:
     `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
     tuned model if no other does), judge, embedding, tuned. `build_store` builds an index outside the folder; `budget`
     caps the money. `say` gets one line a step, `progress` gets (step, done, total). `failures` lists missing answers
-    and scores, `untrained` says why no model was tuned; `closed` says why there is no use in trying.
+    and scores, `untrained` says why no model was or can be tuned.
     """
 
     folder: Path
@@ -55,7 +55,6 @@ class Run:
     fewest_examples: int = FEWEST_EXAMPLES
     failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
-    closed: str | None = None
     job_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -135,12 +134,11 @@ class Run:
         """The tuned model's name: that in the settings, or that of the finished job; None if it gives no model."""
         if self.settings.tuned is not None:
             return self.settings.tuned
-        if self.closed is not None:
-            _ = self.training_file  # to be trained on elsewhere
-            self.say(f"finetune: {self.closed}")
-            return None
-        self.training_file.require(self.fewest_examples)
+        file = self.training_file  # it can be trained on elsewhere
         try:
+            if self.untrained is not None:
+                raise self.untrained
+            file.require(self.fewest_examples)
             job = self._create_job()
             self.job_id = job.id
             job.wait(
@@ -148,15 +146,14 @@ class Run:
                 progress=lambda state: self.progress(f"finetune ({state})", 0, 0),
                 sleep=self.trainer.retry.sleep,
             )
-            model = job.model
+            self.say(f"finetune: job {job.id} {job.status}, model {job.model}")
+            return job.model
         except JobError as error:
             if self.budget is not None and not isinstance(error, JobUnfinished):
                 self.budget.release_training()
             self.untrained = error
             self.say(f"finetune: {error}")
             return None
-        self.say(f"finetune: job {job.id} {job.status}, model {model}")
-        return model
 
     def _create_job(self) -> FineTuningJob:
         """Create the job of this training file, or find it again; its price is reserved until it has ended."""
@@ -256,7 +253,7 @@ class Run:
                 *statistics.cut_off(self.answers),
                 *statistics.repeated(self.log, [question.text for question in questions]),
             ],
-            untrained=self.closed if self.untrained is None else str(self.untrained),
+            untrained=None if self.untrained is None else str(self.untrained),
             usd_per_question=self.costs["usd_per_question"],
         )
         for warning in comparison["in_words"]["warnings"]:

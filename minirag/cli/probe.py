@@ -13,7 +13,7 @@ from minirag import prompts
 from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
 from minirag.endpoints import read_object
-from minirag.errors import BadReply, InputError, ServiceError
+from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
 from minirag.message_log import Exchange
 from minirag.metrics.judge import reply_tokens
 from minirag.pipeline import Run
@@ -126,15 +126,16 @@ def _look_at_training(run: Run, *, is_new: bool) -> str:
     return f"training: {why_closed(run) or f'{run.trainer.address} takes jobs'}"
 
 
-def why_closed(run: Run) -> str | None:
+def why_closed(run: Run) -> TrainingNotAvailable | None:
     """Return why the service of the student trains no models, as a probe of this folder found; None if it may."""
     call = _training_call(run)
     failed = [exchange.error or {} for exchange in run.log.failures() if exchange.id == call.id]
     if not failed or run.log.find(call.id) is not None:
         return None
     status, words = failed[-1].get("status"), str(failed[-1].get("message")).rstrip(".")
+    words = words.removeprefix(f"{run.trainer.address} answered {status}: ")
     if status in MAY_PASS or (status is None and failed[-1].get("type") != BadReply.__name__):
         return None
     why = "it has no endpoint for jobs" if status in {404, 405} else words
     remedy = "train on training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL"
-    return f"{run.trainer.address} trains no models ({why}): {remedy}."
+    return TrainingNotAvailable(f"{run.trainer.address} trains no models ({why}): {remedy}.")

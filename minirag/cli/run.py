@@ -75,7 +75,7 @@ def main(options: Mapping[str, Any]) -> int:
         # 3. What the models can do, before money is spent.
         if options["command"] == "run" and "no_probe" not in options and run.service.name != OFFLINE:
             probe(run)
-        run.closed = why_closed(run)
+        run.untrained = why_closed(run)
         # 4. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
         if "review" in options:

@@ -73,7 +73,7 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
         return None
     if cached + written > prompt:
         return None
-    if output:  # an embedding has none
+    if "completion_tokens" in usage:  # an embedding has none; a reply cut off in its thinking may have 0
         output = max(output, total - prompt)
     return Tokens(prompt - cached - written, cached, output, written)
 

@@ -21,7 +21,7 @@ from minirag.server.wire import Json, Reply, Request
 from minirag.tokens import for_model
 
 TEACHER, STUDENT, JUDGE, EMBEDDING = (f"offline-{role}" for role in ("teacher", "student", "judge", "embedding"))
-DEPLOYED = "deployed-student"
+DEPLOYED = "offline-student-deployed"
 """The name under which a service serves the newest tuned model that had to be deployed by hand."""
 THOUGHT = 'Let me see. A first sketch would be {"statements": ["a sketch"]} or ["one"], but that is not final.'
 
