@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from minirag import curation, prompts
 from minirag.chunker import Chunk, chunk
 from minirag.documents import Pages, load
-from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError
+from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError, TextsRefused
 from minirag.message_log import write_jsonl
 from minirag.models import Chat, Embedder
 from minirag.query import Answer, QueryEngine
@@ -23,6 +23,7 @@ from minirag.retry import in_order
 from minirag.text import counted
 from minirag.vector_store import Store, VectorStore
 
+S = TypeVar("S", bound=Store)
 StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
 """Builds an index outside the run's folder from the chunks, the embedding model and that model's name."""
 
@@ -48,6 +49,8 @@ class Settings:
     reply_tokens: int = 256
     chunk_size: int = 1024
     chunk_overlap: int = 128
+    query_prefix: str = ""
+    passage_prefix: str = ""
     temperature: float | None = 0.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
@@ -82,13 +85,14 @@ class Settings:
 class Corpus:
     """The documents of a run: ask for `pages`, `chunks`, `store` or `questions`, and the steps before are done.
 
-    `index_name` names the embedding model and its service, since two services may use one name for different models.
-    `say` gets one line a step.
+    `embed` embeds questions, `passages` chunks. `index_name` names the embedding model and its service, since two
+    services may use one name for different models. `say` gets one line a step, `failures` what is left out.
     """
 
     folder: Path
     settings: Settings
     embed: Embedder
+    passages: Embedder
     teacher: Chat
     index_name: str
     workers: int = 8
@@ -122,20 +126,36 @@ class Corpus:
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; those of an earlier run if they have the same chunks and model."""
         if self.build_store is not None:
-            store = self.build_store(self.chunks, self.embed, self.index_name)
-            write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
+            build_store = self.build_store
+            store, chunks = self._index(lambda chunks: build_store(chunks, self.passages, self.index_name))
+            write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in chunks))
         else:
             with suppress(StoreError):
-                store = VectorStore.open(self.folder, model=self.index_name)
-                if list(store.chunks) == self.chunks:
-                    self.say(f"index: {counted(len(store), 'chunk')}, {store.dimensions} dimensions, as before")
-                    return store
-            store = VectorStore.build(self.chunks, self.embed)
-            store.model = self.index_name
-            store.save(self.folder)
+                before = VectorStore.open(self.folder, model=self.index_name)
+                if list(before.chunks) == self.chunks:
+                    self.say(f"index: {counted(len(before), 'chunk')}, {before.dimensions} dimensions, as before")
+                    return before
+            built, _ = self._index(partial(VectorStore.build, embed=self.passages))
+            built.model = self.index_name
+            built.save(self.folder)
+            store = built
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return store
+
+    def _index(self, build: Callable[[Sequence[Chunk]], S]) -> tuple[S, Sequence[Chunk]]:
+        """Return the index of the chunks, and these: all but those whose text always fails, listed in `failures`."""
+        chunks: Sequence[Chunk] = self.chunks
+        while True:
+            try:
+                return build(chunks), chunks
+            except TextsRefused as refused:
+                for chunk in chunks:
+                    if reason := refused.reasons.get(chunk.text):
+                        name = f"{Path(chunk.source).name} page {chunk.page}, chunk {chunk.id}"
+                        self.failures.append(f"the index of {name}, which is left out: {reason}")
+                        self.say(f"warning: {name} is not in the index: {reason}")
+                chunks = [chunk for chunk in chunks if chunk.text not in refused.reasons]
 
     @cached_property
     def _unflagged(self) -> list[Question]:
@@ -162,15 +182,19 @@ class Corpus:
     @cached_property
     def question_vectors(self) -> dict[str, NDArray[np.float32]]:
         """The embedding of each question, by its id."""
-        texts = [question.text for question in self._unflagged]
-        rows = self.embed.embed(texts, tags={"for": "questions"})
+        try:
+            rows = self.embed.embed([question.text for question in self._unflagged], tags={"for": "questions"})
+        except TextsRefused as refused:
+            self.failures += [f"the question {text!r}, left out: {why}" for text, why in refused.reasons.items()]
+            self._unflagged = [question for question in self._unflagged if question.text not in refused.reasons]
+            rows = self.embed.embed([question.text for question in self._unflagged])
         return {question.id: row for question, row in zip(self._unflagged, rows, strict=True)}
 
     @cached_property
     def questions(self) -> list[Question]:
         """`questions.jsonl`: train questions, then eval questions, each with flags for what speaks against it."""
-        questions = self._unflagged
         nearest = self.store.search(np.stack([*self.question_vectors.values()]), self.settings.top_k)
+        questions = self._unflagged  # as the vectors have left it
         retrieved = {
             question.id: {(hit.chunk.source, hit.chunk.page) for hit in hits}
             for question, hits in zip(questions, nearest, strict=True)
@@ -240,7 +264,8 @@ class Corpus:
             except ServiceError as error:
                 return error
 
-        tasks = [(arm, question) for arm in engines for question in self.of_split(split)]
+        # the arms of one question follow each other: their prompts begin alike, and services cache that
+        tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
         answers: dict[tuple[str, str], Answer] = {}
         for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
             arm, question = tasks[done - 1]
@@ -251,7 +276,7 @@ class Corpus:
             self.progress("ask", done, len(tasks))
         calls = sum(len(answer.drafts) for answer in answers.values())
         self.say(f"ask: {len(answers)} answers by {', '.join(engines)}, {calls - len(answers)} of {calls} calls refine")
-        return answers
+        return {key: answer for arm in engines for key, answer in answers.items() if key[0] == arm}
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of all that went in, by people's hands too, and what was left out of the pages."""

@@ -155,6 +155,7 @@ class ChatModel:
         self.model = model
         self.temperature = temperature
         self.options = options or {}
+        self.cut_prompts: set[str] = set()  # ids of the calls of which the server has read only a part
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
         self._tokenizer = tokenizer
@@ -188,7 +189,8 @@ class ChatModel:
         call = Exchange(stage, "chat.completions", self.service.name, request, repeat=repeat, tags=tags or {})
         dialect = dialect_of(self.model, self.service, self.log)
         exchange = self.service.send(call, self.log, dialect=dialect, read=read_completion)
-        if is_cut(messages, exchange.usage.get("prompt_tokens")):
+        if is_cut(messages, exchange.usage):
+            self.cut_prompts.add(exchange.id)
             window = "--context-window" if stage in {"question", "draft", "refine"} else "--judge-window"
             self.service.say_once(
                 f"warning: {self.model} is sent longer prompts than its server reads, which cuts them without a word; "

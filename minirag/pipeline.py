@@ -63,14 +63,21 @@ class Run:
             for service in {self.service, *self.services.values()}:
                 service.gates.append(self.budget)
         self.trainer = self.services.get("student", self.service)  # it also serves the student
-        self.teacher = self.chat("teacher")
-        service, extra = self.services.get("embedding", self.service), self.settings.options.get("embedding")
-        self.embed = EmbeddingModel(
-            self.settings.embedding, workers=self.workers, options=extra, log=self.log, service=service
+        self.teacher, self.judge = self.chat("teacher"), self.chat("judge")
+        settings, service = self.settings, self.services.get("embedding", self.service)
+        extra = settings.options.get("embedding")
+        embed = partial(
+            EmbeddingModel, settings.embedding, workers=self.workers, options=extra, log=self.log, service=service
         )
-        index = f"{self.settings.embedding} at {service.name}"  # services may use one name for different models
+        self.embed = embed(prefix=settings.query_prefix)
+        passages = self.embed
+        index = f"{settings.embedding} at {service.name}"  # services may use one name for different models
+        if settings.passage_prefix != settings.query_prefix:
+            passages = embed(prefix=settings.passage_prefix)
+        if settings.passage_prefix:
+            index += f", passages after {settings.passage_prefix!r}"
         options = (self.workers, self.build_store, self.say, self.progress, self.failures)
-        self.corpus = Corpus(self.folder, self.settings, self.embed, self.teacher, index, *options)
+        self.corpus = Corpus(self.folder, settings, self.embed, passages, self.teacher, index, *options)
 
     def chat(self, role: str, model: str | None = None) -> ChatModel:
         """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
@@ -214,7 +221,7 @@ class Run:
         scores = evaluate(
             rows,
             self.settings.metrics,
-            self.chat("judge"),
+            self.judge,
             self.embed,
             rounds=self.settings.rounds,
             workers=self.workers,
@@ -250,7 +257,7 @@ class Run:
             labels=statistics.read_labels(self.folder),
             warnings=[
                 *conflicts,
-                *statistics.cut_off(self.answers),
+                *statistics.cut_off(self.answers, len(self.judge.cut_prompts)),
                 *statistics.repeated(self.log, [question.text for question in questions]),
             ],
             untrained=None if self.untrained is None else str(self.untrained),

@@ -161,8 +161,7 @@ class Answer:
     @property
     def prompt_cut(self) -> bool:
         """True if the service has cut one of the prompts, so that the model never saw all excerpts."""
-        exchanges = [draft.exchange for draft in self.drafts]
-        return any(is_cut(one.request["messages"], one.usage.get("prompt_tokens")) for one in exchanges)
+        return any(is_cut(draft.exchange.request["messages"], draft.exchange.usage) for draft in self.drafts)
 
     def to_json(self, question_id: str, arm: str) -> dict[str, Any]:
         """Return the answer as `answers.jsonl` holds it; `prompt_cut` is there only where it is true."""

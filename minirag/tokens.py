@@ -166,13 +166,17 @@ def example_limit(model: str) -> int:
     return 16_385 if _PREFIX.sub("", model, count=1).startswith(("gpt-3.5", "gpt-35")) else 65_536
 
 
-def is_cut(messages: Iterable[Mapping[str, str]], prompt_tokens: Any) -> bool:
+def is_cut(messages: Iterable[Mapping[str, str]], usage: Mapping[str, Any]) -> bool:
     """Return True if a service has read far fewer tokens of a prompt than any family's vocabulary makes of it.
 
-    The smallest counts measured are those of Gemma, 0.83 of o200k_base in Japanese.
+    The smallest counts measured are those of Gemma, 0.83 of o200k_base in Japanese. Tokens from a cache have been read;
+    no context is as short as 256 tokens, so a smaller number is just wrong.
     """
-    counted = encoding("o200k_base").count_messages(messages)
-    return isinstance(prompt_tokens, int) and 0 < prompt_tokens < 0.75 * counted
+    read, details = usage.get("prompt_tokens"), usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
+    if not isinstance(read, int) or read < 256:
+        return False
+    return read + (cached or 0) < 0.75 * encoding("o200k_base").count_messages(messages)
 
 
 def ranks(name: str) -> Mapping[bytes, int]:

@@ -128,6 +128,8 @@ SETTINGS: dict[str, list[Row]] = {
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
         ("--tokenizer FILE", "tokenizer.json (or encoding) of the models that are not OpenAI's"),
+        ("--query-prefix TEXT", "put before each question that is embedded, such as 'query: '"),
+        ("--passage-prefix TEXT", "put before each chunk that is embedded, such as 'passage: '"),
         *((f"--{role}-base-url URL", f"service of --{role}, with its key in {ROLE_KEYS[role]}") for role in ROLES),
         *((f"--{role}-option KEY=VALUE", f"field of each request to --{role}; repeatable") for role in ROLES),
         ("--insecure-http", "allow http:// to another machine"),
@@ -232,7 +234,7 @@ FORMS: dict[str, tuple[str, set[str]]] = {
     "rows": (
         "evaluate FILE",
         {"judge", "judge_base_url", "judge_option", "embedding", "embedding_base_url", "embedding_option"}
-        | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost"}
+        | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost", "query_prefix"}
         | {"out", "workers", "batch", "json", *SERVICE},
     ),
     "replicate": ("compare with folders of runs", {"html", "json"}),

@@ -56,6 +56,7 @@ def main(options: Mapping[str, Any]) -> int:
         )
         embed = EmbeddingModel(
             options.get("embedding", "offline-embedding"),
+            prefix=options.get("query_prefix", ""),
             options=dict(options.get("embedding_option", ())),
             log=log,
             service=services.get("embedding", service),

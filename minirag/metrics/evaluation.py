@@ -119,9 +119,12 @@ def evaluate(
         seen[key := (row.arm, row.question_id)] += 1
         checked.append(row if seen[key] == 1 else replace(row, question_id=f"{row.question_id}#{seen[key]}"))
     tasks = [(row, metric, number) for row in checked for metric in metrics for number in range(rounds)]
+    # the calls about one question follow each other: their prompts share excerpts, and services cache that
+    places = {id: place for place, id in enumerate(dict.fromkeys(row.question_id for row in checked))}
+    order = sorted(range(len(tasks)), key=lambda i: (places[tasks[i][0].question_id], metrics.index(tasks[i][1])))
 
-    def score(task: tuple[Row, str, int]) -> ScoredRow:
-        row, metric, number = task
+    def score(number_of_task: int) -> ScoredRow:
+        row, metric, number = tasks[number_of_task]
         tags = {"question": row.question_id, "arm": row.arm, "metric": metric}
         try:
             result = METRICS[metric](row, Judge(judge, window, tags, number), embed)
@@ -132,8 +135,8 @@ def evaluate(
             return ScoredRow(row.question_id, row.arm, metric, number, Score(None, str(error)), failed)
         return ScoredRow(row.question_id, row.arm, metric, number, result)
 
-    scores = Scores()
-    for done, scored in enumerate(in_order(score, tasks, workers), 1):
-        scores.append(scored)
+    scores: dict[int, ScoredRow] = {}
+    for done, scored in enumerate(in_order(score, order, workers), 1):
+        scores[order[done - 1]] = scored
         progress(done, len(tasks))
-    return scores
+    return Scores(scores[i] for i in range(len(tasks)))

@@ -74,6 +74,7 @@ def _details(results: Results, question: Question) -> str:
         base = answers.get("base") if arm == "tuned" else None
         notes = ["1 call" if len(answer.drafts) == 1 else f"{len(answer.drafts)} calls"]
         notes += ["cut off at the reply's limit"] if answer.cut_off else []
+        notes += ["the server cut its prompt"] if answer.prompt_cut else []
         notes += ["changes against base are marked"] if base is not None else []
         quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
         parts += [

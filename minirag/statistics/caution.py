@@ -40,13 +40,25 @@ def conflicts(teacher: str, student: str, judge: str, served: Mapping[str, Seque
     return reasons
 
 
-def cut_off(answers: Mapping[tuple[str, str], Answer]) -> list[str]:
-    """Return one sentence for each arm with answers, by (arm, question id), that end at the reply's token limit."""
+def cut_off(answers: Mapping[tuple[str, str], Answer], prompts_of_judge: int = 0) -> list[str]:
+    """Return a sentence for each arm with answers, by (arm, question id), whose reply or whose prompt was cut.
+
+    `prompts_of_judge` is the number of the judge's prompts that its server has cut.
+    """
     all_of = Counter(arm for arm, _ in answers)
-    cut = Counter(arm for (arm, _), answer in answers.items() if answer.cut_off)
+    ended = Counter(arm for (arm, _), answer in answers.items() if answer.cut_off)
+    cut = Counter(arm for (arm, _), answer in answers.items() if answer.prompt_cut)
+    remedy = "give it a longer context and run in a new folder"
     return [
-        f"{count} of {all_of[arm]} answers of {arm} end at the reply's limit of tokens, and were judged as they are."
-        for arm, count in cut.items()
+        *(
+            f"{n} of {all_of[arm]} answers of {arm} end at the reply's limit of tokens, and were judged as they are."
+            for arm, n in ended.items()
+        ),
+        *(
+            f"{n} of {all_of[arm]} answers of {arm} rest on prompts that the server has cut; {remedy}."
+            for arm, n in cut.items()
+        ),
+        *([f"{prompts_of_judge} prompts of the judge were cut by its server; {remedy}."] if prompts_of_judge else []),
     ]
 
 

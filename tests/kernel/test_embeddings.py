@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from doubles import Clock, Script
+from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
 from minirag.message_log import MessageLog
 from minirag.retry import Retry
 from minirag.service import Service
+from minirag.testing import FunctionChat, ScriptedChat
 from minirag.tokens import encoding
 
 Rule = Callable[[list[str]], tuple[int, str] | None]
@@ -204,3 +206,53 @@ def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path: Path, m
             assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
         assert script.sizes == [100, 100]
         assert model(script, log=MessageLog(tmp_path / "log.jsonl")).inputs_per_call == INPUTS_PER_CALL
+
+
+# -- in a run ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Callable[..., Corpus]]:
+    (tmp_path / "notes.txt").write_text("\f".join(f"Tram {n} runs to the {n}th stop of the line." for n in range(6)))
+    (tmp_path / "questions.txt").write_text("Where does tram 1 run?\nWhere does tram 3 run?\n")
+
+    def make(embed: Any, passages: Any) -> Corpus:
+        settings = Settings(
+            (str(tmp_path / "notes.txt"),), "t", "s", "j", "e", train_questions=1, chunk_size=16, chunk_overlap=0,
+            eval_questions=str(tmp_path / "questions.txt"), top_k=1,
+        )  # fmt: skip
+        teacher = ScriptedChat({"questions": ["Which line does tram 5 belong to?", "What stop is the sixth?"]})
+        return Corpus(tmp_path / "out", settings, embed, passages, teacher, "e", workers=1)
+
+    return make
+
+
+def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(corpus: Any, model: Any) -> None:
+    def rule(texts: list[str]) -> tuple[int, str] | None:
+        return (500, "NaN") if any("3" in text for text in texts) else None
+
+    with Embedder(rule) as script:
+        made = corpus(model(script), model(script))
+        assert len(made.chunks) == 6
+        assert [chunk.page for chunk in made.store.chunks] == [1, 2, 3, 5, 6]
+        assert re.search(r"notes.txt page 4, chunk p4-\w+, which is left out: .* answered 500: NaN", made.failures[0])
+
+
+def test_questions_and_passages_have_prefixes_of_their_own(corpus: Any, model: Any) -> None:
+    with Embedder() as script:
+        made = corpus(model(script, prefix="query: "), model(script, prefix="passage: "))
+        assert len(made.questions) == 3
+        sent = [text for request in script.requests for text in request["body"]["input"]]
+        assert {text.split(": ")[0] for text in sent if "stop of" in text} == {"passage"}
+        assert {text.split(": ")[0] for text in sent if text.endswith("?")} == {"query"}
+
+
+def test_the_arms_of_one_question_follow_each_other_and_the_answers_stay_in_the_order_of_arms(
+    corpus: Any, model: Any
+) -> None:
+    with Embedder() as script:
+        made, asked = corpus(model(script), model(script)), []
+        chats = {arm: FunctionChat(lambda _, arm=arm: asked.append(arm) or "yes") for arm in ("base", "teacher")}
+        answers = made.ask({arm: made.engine(chat) for arm, chat in chats.items()}, "eval")
+        assert asked == ["base", "teacher"] * 2
+        assert [arm for arm, _ in answers] == ["base", "base", "teacher", "teacher"]

@@ -60,3 +60,16 @@ def test_the_article_s_scores_have_its_ragas_score(article: dict[str, list[float
     for arm, expected in (("base", 0.8947), ("ft", 0.9207)):
         means = [fmean(article[f"{arm}_{metric}"]) for metric in ("faithfulness", "answer_relevancy")]
         assert round(ragas_score(means), 4) == expected
+
+
+def test_the_calls_about_one_question_follow_each_other_and_the_scores_keep_their_order() -> None:
+    asked: list[str] = []
+
+    def reply(messages: Any) -> str:
+        asked.append("Who?" if "Who?" in messages[-1]["content"] else "Why?")
+        return json.dumps(NEEDED)
+
+    rows = [{**ROW, "question": q, "question_id": q, "arm": arm} for arm in ("base", "tuned") for q in ("Who?", "Why?")]
+    scores = evaluate(rows, ["context_relevancy"], FunctionChat(reply), workers=1)
+    assert asked == ["Who?", "Who?", "Why?", "Why?"]
+    assert [(s.arm, s.question_id) for s in scores] == [(row["arm"], row["question_id"]) for row in rows]
