@@ -28,7 +28,7 @@ _DATE = re.compile(
 _NUMBER = r"(?:about |approximately |around |nearly |over |more than |some |up to |at least )?"
 _COUNT = re.compile(
     _NUMBER + r"(?:\d[\d,.]*(?: million| billion)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) "
-    r"((?:[a-z][\w-]* ){0,2}[a-z][\w-]*s)\b"
+    r"((?:[a-z][\w-]* ){0,2}(?!as\b|is\b|was\b|thirds\b|quarters\b)[a-z][\w-]*s)\b"
 )
 _AMOUNT = re.compile(_NUMBER + r"(?:[$€£¥]|US\$|EUR )?\d[\d,.]*(?: ?%| percent| million| billion|\b)")
 _REASON = re.compile(r",? (?:because of|because|due to|as a result of|owing to|in order to)\b")
@@ -36,11 +36,12 @@ _CONDITION = re.compile(
     r",? (?:only if|only when|if|when|unless|provided that)\b(?! any\b| applicable| necessary| not\b)"
 )
 _PARTICIPLE = re.compile(
-    r"(?:\w+ly |not )?(\w+ed|\w+en|built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
+    r"(?:\w+ly |not )?(\w+ed|\w+en|(?:re)?built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
 )
-_MEANS = re.compile(r"(?:by|using|based on|through|at|in accordance with|over|as|under|via|with|on|in)\b")
+_MEANS = re.compile(r"(?:by|using|based on|through|in accordance with|via)\b")
 _CUT = re.compile(
-    r"[,;:]| – | — | whereby | which | who | and (?:is|are|was|were|has|have|will|may|later|then|subsequently)\b"
+    r"[;:(\[]|,(?!\d)| – | ?— ?| whereby | which | who "
+    r"| and (?:is|are|was|were|has|have|will|may|later|then|subsequently)\b"
 )
 
 
@@ -49,7 +50,11 @@ def specificity(question: str) -> float:
     return min(sum(weight(word) for word in set(content_words(question))), 5.0) / 5
 
 
-_BORDERS = frozenset("for to with in on at from by and".split())
+_PAST = frozenset("was were had did".split())
+_BORDERS = frozenset("for to with in on at from by".split())
+
+
+_HANGING = frozenset("once while but although since whereas so than".split())
 
 
 class Frame:
@@ -79,6 +84,16 @@ class Frame:
         if len(words) > 14:
             borders = [i for i in range(4, 14) if words[i] in _BORDERS]
             words = words[: borders[-1]] if borders else []
+        if any(word in BE and i for i, word in enumerate(words)) or re.search(r"\b(?:1\d|20)\d\d\b", " ".join(words)):
+            return None
+        joined = [
+            i
+            for i in range(2, len(words))
+            if words[i - 1] == "and" and words[i] in VERB_FORMS and words[i] not in ALSO_NOUNS
+        ]
+        words = words[: joined[0] - 1] if joined else words
+        if not _HANGING.isdisjoint(words) or not all(word[-1].isalnum() or word[-1] in "%’'\")" for word in words):
+            return None
         is_whole = len(words) > 1 or self.auxiliary in BE or self.verb in MOVES
         return " ".join(words) if words and is_whole else None
 
@@ -91,7 +106,9 @@ class Frame:
 
 def _why(f: Frame) -> str | None:
     reason = _REASON.search(f.object)
-    return f.ask("Why", f.tail(reason.start()), f.when) if reason and reason.start() else None
+    if not reason or not reason.start() or f.verb in {"have", "detail", "range"}:
+        return None
+    return f.ask("Why", f.tail(reason.start()), f.when)
 
 
 def _how_many(f: Frame) -> str | None:
@@ -102,27 +119,34 @@ def _how_many(f: Frame) -> str | None:
     if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
         return f.ask("By how much", f.verb, f.when)
     if f.auxiliary in BE and (amount := _AMOUNT.match(f.object)) and not _COUNT.match(f.object):
-        return f"What {f.auxiliary} {f.subject}{f.when}?" if len(amount.group()) > 1 else None
+        is_clear = len(amount.group()) > 1 and not f.when.startswith(" from") and "fiscal year" not in f.subject
+        return f"What {f.auxiliary} {f.subject}{f.when}?" if is_clear else None
     return None
 
 
 def _when(f: Frame) -> str | None:
     if not f.date or not f.clause.past or not f.date.lower().startswith(("in ", "on ", "during ")):
         return None
-    return f.ask("When", f.tail()) if not f.object.startswith("not ") else None
+    if f.object.startswith("not ") or (f.auxiliary in BE and not f.verb and not _PARTICIPLE.match(f.object)):
+        return None
+    _, dated, after = f.object.partition(f.date)
+    is_last = not dated or re.match(r"$|,|;| (?:and|at|with|to|by|after|before) ", after)
+    return f.ask("When", f.tail()) if is_last else None
 
 
 def _under(f: Frame) -> str | None:
     lead = f.clause.lead
     if re.match(r"(?:If|When) (?:the|an?|any|all|each|no|[A-Z]\w+|\w+s)\b", lead):
-        return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 18 else None
+        is_past = re.search(r"\b(?:was|were|had|did)\b|[a-z]ed\b(?! by| to| in| with)", lead)
+        return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 14 and not is_past else None
     condition = _CONDITION.search(f.object)
-    return f.ask("Under what conditions", f.tail(condition.start())) if condition and condition.start() else None
+    if not condition or not condition.start() or f.auxiliary in _PAST:
+        return None
+    is_state = f.auxiliary in BE and not re.match(r"(?:\w+ly |not )?(?:\w+ed|\w+en)\b", f.object)
+    return None if is_state else f.ask("Under what conditions", f.tail(condition.start()))
 
 
-_PLACED = frozenset(
-    "located based headquartered situated held stored kept included reflected recorded presented".split()
-)
+_PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
 
 
 def _how(f: Frame) -> str | None:
@@ -133,13 +157,13 @@ def _how(f: Frame) -> str | None:
         return None
     rest = f.object[done.end() :].strip()
     done_so = f.object[: done.end()]
-    if done[1] in _PLACED and rest.startswith(("in ", "at ", "on ", "within ")):
+    if done[1] in _PLACED and rest.startswith(("in ", "at ", "within ")):
         return f.ask("Where", done_so)
     if done[1] in {"used", "intended", "designed", "required", "expected"} and rest.startswith(("to ", "for ")):
         return f.ask("What", done_so, " for" if rest.startswith("for") or done[1] == "used" else " to do")
-    if re.match(r"by (?:the )?[A-Z]", rest):
+    if re.match(r"by (?:the )?[A-Z][a-z]+ [A-Z]", rest):
         return f.ask("By whom", done_so, f.when)
-    return f.ask("How", done_so) if _MEANS.match(rest) and not re.match(r"(?:on|in) (?:the|an?|\d)", rest) else None
+    return f.ask("How", done_so) if _MEANS.match(rest) and not re.match(r"by (?:a|an|one) ", rest) else None
 
 
 _ATTACHED = re.compile(
@@ -147,8 +171,11 @@ _ATTACHED = re.compile(
     r"|(?:responsible|known|eligible|available|important|famous) for|(?:composed|made|comprised|part) of|based on"
     r"|dependent on|committed to|known as|named after|divided into|aimed at|required by|home to)\b"
 )
-_PERSON = re.compile(r"an? (?:[\w-]+,? ){0,5}?(?:\w{3,}(?:er|or|ist|ian)|king|queen|president|(?:wo)?man)\b")
-_SCENE = re.compile(r" ((?:in|at|during) (?:the )?[A-Z]\w+(?: (?:of |the )?[A-Z]\w+){0,5})")
+_PEOPLE = (
+    r"(?:\w{3,}(?:er|or|ist|ian|eer)|king|queen|president|(?:wo)?man|mother|father|chief|captain|official|director)"
+)
+PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b(?! than)")
+_WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)")
 
 
 def _acts(rest: str) -> bool:
@@ -157,6 +184,21 @@ def _acts(rest: str) -> bool:
     return first == "be" or (VERB_FORMS.get(first) == first and first not in ALSO_NOUNS)
 
 
+_TRANSITIVE = frozenset(
+    "accept achieve acquire address adopt allow analyze announce appoint approve assess attack attend avoid build "
+    "buy calculate celebrate combine complete comprise conduct consider construct contain control convert cover "
+    "create damage declare defeat defend define deliver deny deploy describe design destroy detect determine "
+    "develop disclose discover display dispute divide employ enable encourage endorse enforce ensure establish "
+    "estimate examine exceed exclude expand expect explain explore export express fabricate finance fund generate "
+    "govern handle help hire identify illustrate impair impose improve include incorporate increase indicate "
+    "inspect install introduce invent investigate involve launch limit list maintain manage manufacture measure "
+    "modify monitor negotiate obtain offer open operate oppose order outline own permit plan prepare prevent "
+    "produce prohibit promise promote propose protect prove provide publish purchase receive recommend record "
+    "reduce reflect regulate reject release remove replace represent require reserve restore restrict reveal "
+    "review sell separate sign specify store study submit supply support suspend target teach test track train "
+    "transfer unveil use validate visit win write".split()
+)
+"""Verbs whose object can be asked for alone; of the others many need more than an object."""
 _THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
 
 
@@ -164,19 +206,77 @@ def _what(f: Frame) -> str | None:
     if f.auxiliary in BE and not f.verb:
         if attached := _ATTACHED.match(f.object):
             acts = attached.group().endswith(" to") and _acts(f.object[attached.end() :])
+            if attached.group().endswith(("able to", "committed to")) and not acts:
+                return None
             return f.ask("What", attached.group(), " do" if acts else "")
-        who = "Who" if _PERSON.match(f.object) and all(word[0].isupper() for word in f.subject.split()) else "What"
-        return f"{who} {f.auxiliary} {f.subject}?" if re.match(r"(?:an?|the|one of)\b", f.object) else None
+        words = f.subject.split()
+        is_name = len(words) > 1 and all(word[0].isupper() for word in words)
+        if is_name and f.auxiliary in {"is", "was"} and not PERSON.match(f.object):
+            return None  # a person or a thing: the list of nouns does not tell
+        is_definition = re.match(r"(?:an?|one of) (?!\w+(?:er|or) than)", f.object) and not f.subject.startswith("a ")
+        who = "Who" if PERSON.match(f.object) and is_name else "What"
+        return f"{who} {f.auxiliary} {f.subject}?" if is_definition else None
     verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
-    if not thing or (verb not in VERB_FORMS and f.verb != "have") or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
+    if not thing or VERB_FORMS.get(verb) not in _TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
         return None
     purpose = re.search(r" (to [a-z]+ [^,;]{3,60}?)(?=,|;| and |$)", thing)
-    after = f" {purpose[1]}" if purpose and verb in {"use", "require", "employ", "need"} else f.when
-    if not after and (scene := _SCENE.search(_CUT.split(thing, maxsplit=1)[0])):
-        after = f" {scene[1]}"
+    after = f" {purpose[1]}" if purpose and verb in {"use", "employ"} else f.when
+    if f.clause.past and not re.match(r"(?:an?|the|its|their|his|her|all|any|both|more|several|[A-Z$\d])", thing):
+        return None  # perhaps no verb, but a participle
     question = f.ask("What", verb, after)
     named = len(content_words(f.subject)) > 1 or (after and f.subject != "the company")
     return question if question and (named or specificity(question) >= 0.3) else None
+
+
+_HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|about|against|between|under|who|which|and|or)\b")
+_NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
+_UNTOLD = frozenset("company authors speaker default size result rest number following".split())
+"""Kinds of which nobody would ask "which"."""
+_CLEAN = re.compile(r"[\w ,.’'%$€£/&-]+")
+
+
+def _which(f: Frame) -> str | None:
+    """Ask for the subject, if what is said of it is telling: who did it, which one of its kind, or what."""
+    verb = f.clause.verb
+    words = _CUT.split(f.clause.rest, maxsplit=1)[0].split()
+    if len(words) > 12:
+        borders = [i for i in range(5, 12) if words[i] in _BORDERS]
+        words = words[: borders[-1]] if borders else []
+    said = " ".join(words)
+    is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5 and _CLEAN.fullmatch(said)
+    if not is_telling or not _HANGING.isdisjoint(words) or words[0] == "that" or f.clause.base in _NOT_ASKED_BY_WHO:
+        return None
+    is_cut = re.search(r"\b(?:with respect|in accordance|the \d{4})$", said)
+    if is_cut or words[-1] != VERB_FORMS.get(words[-1], words[-1]):
+        return None
+    finite = [i for i, word in enumerate(words) if word in BE | HAVE | MODAL or word in {"when", "if"}]
+    if finite and (finite[0] or verb not in MODAL):  # another clause follows
+        return None
+    names = f.subject.split()
+    is_name = f.subject[0].isupper() and all(word[0].isupper() or word in {"of", "the"} for word in names)
+    if (
+        is_name
+        and len(names) == 1
+        and re.search("[^aeiou]s$", f.subject)
+        and not re.search("(?:an|er|ist)s$", f.subject)
+    ):
+        return None
+    if not words or (verb in BE and words[0].endswith("ing")):
+        return None
+    is_identity = verb in BE and words[0] in {"the", "a", "an", "to", "one"}
+    if is_name:
+        who = "What" if is_identity and not PERSON.match(said) else "Who"
+        return f"{who} {third_person(verb)} {said}?"
+    determiner, _, kind = f.subject.partition(" ")
+    kind = _HEAD_ENDS.split(kind, maxsplit=1)[0]
+    if determiner not in {"the", "a", "an"} or kind in _UNTOLD or not kind.islower() or is_identity:
+        return None
+    if (verb in BE and not _PARTICIPLE.match(said)) or re.search(r"\b(?:his|her|their)\b", said):
+        return None
+    if kind.isalpha() and not re.search("(?:al|ive|ous|ic)$", kind):
+        return f"Which {kind} {verb} {said}?"
+    who = "Who" if _WHO.fullmatch(kind) else "What"
+    return f"{who} {verb} {said}?" if third_person(verb) == verb else None
 
 
 FORMS: list[tuple[float, Callable[[Frame], str | None]]] = [
@@ -186,4 +286,5 @@ FORMS: list[tuple[float, Callable[[Frame], str | None]]] = [
     (4.0, _under),
     (4.0, _how),
     (3.0, _what),
+    (2.0, _which),
 ]

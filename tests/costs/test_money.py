@@ -139,7 +139,7 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
     assert main(["plan", str(tmp_path / "velm.md"), *options]) == 0
     printed = capsys.readouterr().out
     assert "warning: a job needs at least 10 examples; ask for more --train-questions." in printed
-    assert "evaluation: 1 questions from 1 page can show no difference: that takes two pages" in printed
+    assert "evaluation: 1 questions from 1 page can show no difference: a verdict takes 6 pages" in printed
 
 
 # -- the cap -----------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
     dear.write_text(PRICED.replace("training = 0.2", "training = 20"))
     with serve(faults=[job_faults.training_not_available()]) as server:
         run = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *SMALL, "--prices", str(dear)]
-        assert main([*run, "--max-cost", "1.65", "--out", str(tmp_path / "out")]) == 0
+        assert main([*run, "--max-cost", "2.2", "--out", str(tmp_path / "out")]) == 0
     assert "no longer trains" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.html").exists()
     assert main(["verify", str(tmp_path / "out")]) == 0

@@ -48,7 +48,7 @@ class Interrupts:
 def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minirag.models.INPUTS_PER_CALL", 2)
+    monkeypatch.setattr("minirag.embeddings.INPUTS_PER_CALL", 2)
     chunks = [Chunk(f"c{n}", "a.txt", 1, n, n + 1, 1, f"word{n} tram") for n in range(10)]
     with offline.serve() as server, Service(server.base_url, "k") as service:
         for calls in (2, 1, 9):

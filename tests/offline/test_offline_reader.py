@@ -1,6 +1,7 @@
 """The offline reader answers with the sentences that fit the question, and reads the prompts of other programs too."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -72,7 +73,7 @@ texts = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.lists(texts, max_size=3), texts, texts, st.sampled_from([TEACHER, BASE]))
+@given(st.lists(texts, max_size=3), texts, texts, st.sampled_from([TEACHER, replace(BASE, rounds=0.0)]))
 def test_any_answer_is_made_of_what_was_given(pages: list[str], question: str, existing: str, weights: Weights) -> None:
     task = "refine" if existing else "draft"
     reply = answer(Prompt(task, [Excerpt(page) for page in pages], question, existing), weights)
@@ -129,3 +130,16 @@ def test_prompts_of_the_article_are_read_with_their_context_and_question() -> No
 def test_a_plain_chat_is_its_last_user_message() -> None:
     chat = [("user", "Hello"), ("assistant", "Hello!"), ("user", " Who are you? ")]
     assert parse([{"role": role, "content": text} for role, text in chat]) == Prompt("chat", [], "Who are you?")
+
+
+def test_the_untuned_student_rounds_figures_but_no_years_dates_or_names() -> None:
+    page = "On 18 May 2026 the 12 works of Bern served 412,000 people with COVID-19 rules and 9.7 litres each."
+    rounded = (
+        page.replace("18 May", "20 May")
+        .replace("12 works", "10 works")
+        .replace("412,000", "400,000")
+        .replace("9.7", "10")
+    )
+    prompt = Prompt("draft", [Excerpt(page)], "How many people did the works of Bern serve?", "")
+    assert answer(prompt, BASE) == rounded
+    assert answer(prompt, TEACHER) == page
