@@ -39,19 +39,20 @@ def main(options: Mapping[str, Any]) -> int:
     if not set(files[0]) & set(files[1]):
         raise InputError(f"The files have no {question} in common, so nothing can be paired.")
     clusters = _clusters(tables, question, questions, options.get("cluster"))
+    names = tuple(path.name if first.name != second.name else str(path) for path in paths)
     primary = options.get("primary", "faithfulness" if "faithfulness" in metrics else metrics[0])
     if primary not in metrics:
         raise InputError(f"--primary {primary}: the files share the metrics {', '.join(metrics)}.")
     results = {}
     for metric in metrics:
         columns = [
-            [_score(file, key, metric, path) for key in questions] for file, path in zip(files, paths, strict=True)
+            [_score(file, key, metric, name) for key in questions] for file, name in zip(files, names, strict=True)
         ]
         result = compare(
             *columns,
             clusters=clusters,
             margin=options.get("margin"),
-            arms=(first.name, second.name),
+            arms=(names[0], names[1]),
             scale=options.get("range", SCALE),
         )
         results[metric] = to_json(result)
@@ -63,7 +64,7 @@ def main(options: Mapping[str, Any]) -> int:
     say(f"{len(questions)} questions, paired by {question}; the difference is {second} minus {first}")
     family = [(spaced(metric), one) for metric, one in results.items()]
     rows = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family]
-    lines = [table(["mean over pairs", first.name, second.name, "pairs"], rows)]
+    lines = [table(["mean over pairs", *names, "pairs"], rows)]
     lines += [f"{name}{' (primary)' * (name == spaced(primary))} {in_words(one)}" for name, one in family]
     lines += [losses_in_words(name, one) for name, one in family if one["n"] and one["large_losses"]]
     show("\n".join([*lines, *several_in_words(spaced(primary), family)]))
@@ -81,7 +82,7 @@ def _flat(row: Row) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     for name in METRIC_LISTS:  # {"name": score}, as text in a CSV file, or [{"name", "score"}]
         nested = columns.pop(name, None)
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, RecursionError):
             nested = json.loads(nested)
         if isinstance(nested, list):
             nested = {str(one.get("name")): one.get("score") for one in nested if isinstance(one, dict)}
@@ -126,7 +127,7 @@ def _metrics(
     """Return the columns to compare: those of --metrics, or all of numbers that both files have. Raises InputError."""
     columns = []
     for rows in tables:
-        models = {row.get("arm") for row in rows if row.get("arm")}
+        models = {str(row["arm"]) for row in rows if row.get("arm")}
         if len(models) > 1:
             raise InputError(f"A file holds the scores of {len(models)} models; give each model a file of its own.")
         names = [name for name in _names(rows) if name not in NOT_SCORES | others]
@@ -162,10 +163,10 @@ def _by_question(rows: Sequence[Row], question: str, metrics: Sequence[str]) -> 
     return scores
 
 
-def _score(file: Mapping[str, Mapping[str, list[float]]], key: str, metric: str, path: Path) -> Score:
+def _score(file: Mapping[str, Mapping[str, list[float]]], key: str, metric: str, name: str) -> Score:
     """Return the mean of a question's scores, or none with the reason."""
     if key not in file:
-        return Score(None, f"not in {path.name}")
+        return Score(None, f"not in {name}")
     values = file[key].get(metric)
     return Score(sum(values) / len(values)) if values else Score(None, "no score")
 

@@ -100,31 +100,17 @@ def compare(
     # each missing score as the end of the scale that lowers or raises the difference most (Horowitz and Manski 2000)
     bounds = [np.nan_to_num(second, nan=a) - np.nan_to_num(first, nan=b) for a, b in (scale, scale[::-1])]
     worst, best = (float(np.mean(bound)) if len(both) else None for bound in bounds)
-    facts: dict[str, Any] = {
-        "n_unscored": int(np.count_nonzero(~both)),
-        "unscored": {arms[0]: unscored_reasons(base), arms[1]: unscored_reasons(tuned)},
-        "worst": worst,
-        "best": best,
-        "margin": margin,
-        "scale": scale,
-    }
+    unscored = {arm: unscored_reasons(values) for arm, values in zip(arms, (base, tuned), strict=True)}
+    facts: dict[str, Any] = {"unscored": unscored, "worst": worst, "best": best, "margin": margin, "scale": scale}
+    facts["n_unscored"] = int(np.count_nonzero(~both))
     if not both.any():
         return Comparison(verdict="cannot tell", why="nothing was scored in both", n=0, n_clusters=0, **facts)
     differences = (second - first)[both]
     differences[np.abs(differences) < ROUNDING] = 0.0
     mean = clustered_mean(differences, list(compress(pages, both)))
-    verdict, why, p_value = "cannot tell", _obstacle(mean, len(both), arms), None
-    if not why and mean.low is not None and mean.high is not None:
-        verdict, p_value = _outcome(mean.low, mean.high, margin), mean.p_value
-        low, high = (clustered_mean(bound, pages) for bound in bounds)
-        ends = min(mean.low, low.low or 0.0), max(mean.high, high.high or 0.0)
-        if not both.all() and verdict != _outcome(*ends, margin):
-            verdict, p_value = "cannot tell", None
-            why = f"the unscored could turn it, as far as [{ends[0]:+.3f}, {ends[1]:+.3f}]"
-        elif mean.error == 0:
-            why = "the same in every question" if np.ptp(differences) < ROUNDING else "the same on every page"
-        elif verdict == "no meaningful difference":
-            why = f"within ±{margin:g}: two one-sided tests at 2.5 % each"
+    same = "the same in every question" if np.ptp(differences) < ROUNDING else "the same on every page"
+    extremes = [clustered_mean(bound, pages) for bound in bounds]
+    verdict, why, p_value = _verdict(mean, extremes, "" if mean.error else same, margin, arms)
     return Comparison(
         base_mean=float(np.mean(first[both])),
         tuned_mean=float(np.mean(second[both])),
@@ -143,21 +129,34 @@ def compare(
     )
 
 
+def _verdict(
+    mean: "Estimate", extremes: Sequence["Estimate"], same: str, margin: float | None, arms: tuple[str, str]
+) -> tuple[str, str, float | None]:
+    """Return what the mean difference allows to say, why, and its p-value, None where no verdict can be given.
+
+    `extremes` are the least and the most that it would be had all questions been scored.
+    """
+    n = extremes[0].n
+    if mean.n_clusters < FEWEST_CLUSTERS or mean.low is None or mean.high is None:
+        clusters = "questions" if mean.n_clusters == mean.n else "pages or groups of questions"
+        return "cannot tell", f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}", None
+    if n - mean.n > MOST_UNSCORED * n:
+        return "cannot tell", f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}", None
+    verdict = _outcome(mean.low, mean.high, margin)
+    if mean.n < n:
+        low, high = min(mean.low, extremes[0].low or 0.0), max(mean.high, extremes[1].high or 0.0)
+        if verdict != _outcome(low, high, margin):
+            return "cannot tell", f"the unscored could turn it, as far as [{low:+.3f}, {high:+.3f}]", None
+    if verdict == "no meaningful difference" and not same:
+        return verdict, f"within ±{margin:g}: two one-sided tests at 2.5 % each", mean.p_value
+    return verdict, same, mean.p_value
+
+
 def _outcome(low: float, high: float, margin: float | None) -> str:
     """Return what an interval of the difference says."""
     if margin is not None and -margin <= low and high <= margin:
         return "no meaningful difference"
     return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
-
-
-def _obstacle(mean: "Estimate", n: int, arms: tuple[str, str]) -> str:
-    """Return why the scored of `n` questions allow no verdict at all, or ""."""
-    if mean.n_clusters < FEWEST_CLUSTERS:
-        clusters = "questions" if mean.n_clusters == mean.n else "pages or groups of questions"
-        return f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}"
-    if n - mean.n > MOST_UNSCORED * n:
-        return f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}"
-    return ""
 
 
 def numbers(values: Sequence[Value], scale: tuple[float, float] = SCALE) -> Floats:

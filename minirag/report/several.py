@@ -10,11 +10,16 @@ def several_html(facts: Mapping[str, Mapping[str, Any]], comparisons: Sequence[M
     """Return the page as one HTML document.
 
     `facts` are the content of each run's `run.json` by the run's name; `comparisons` name a metric, the arm that the
-    tuned model stands `against`, the `outcome`, and in `runs` each run's comparison, None if it made none.
+    tuned model stands `against`, the `outcome`, in `runs` each run's comparison, None if it made none, and in `shifts`
+    how much larger each further run's difference is than the first one's, None if that is not known.
     """
-    rows = []
+    names, rows = list(facts), []
     for one in comparisons:
         outcome = tag("strong", text(one["outcome"]))
+        for name, shift in zip(names[1:], one["shifts"], strict=True):
+            if shift is not None:
+                figures = f"{number(shift['difference'], '+')} {interval(shift['low'], shift['high'])}"
+                outcome += tag("small", f" {text(name)} minus {text(names[0])}: {figures}")
         rows.append([text(spaced(one["metric"])), text(one["against"]), outcome, *map(_cell, one["runs"])])
     head = ["metric", "tuned against", "outcome", *facts]
     side_by_side = table("Tuned minus the other arm, with 95 % intervals", head, rows, len(head))

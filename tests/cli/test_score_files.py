@@ -52,7 +52,8 @@ def test_every_tool_s_rows_are_paired_by_question_whatever_their_order(
 ) -> None:
     first = [SHAPES[shape](question, score) for question, score in zip(QUESTIONS, FIRST, strict=True)]
     second = [SHAPES[shape](question, score) for question, score in zip(QUESTIONS, SECOND, strict=True)]
-    paths = written(tmp_path / "a.jsonl", first), written(tmp_path / "b.jsonl", second[::-1])
+    (tmp_path / "other").mkdir()
+    paths = written(tmp_path / "a.jsonl", first), written(tmp_path / "other" / "a.jsonl", second[::-1])
     found = result_of(capsys, *paths)["metrics"]["faithfulness"]
     oracle = stats.ttest_rel(SECOND, FIRST)
     interval = oracle.confidence_interval(0.95)

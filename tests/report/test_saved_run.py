@@ -53,6 +53,8 @@ def test_the_page_of_several_runs_shows_their_comparisons_and_where_they_differ(
             for pair in (metric, metric["tuned_against_teacher"]):
                 figures = f"{pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}], {pair['n']} questions"
                 assert f"{pair['verdict']} <small>{figures}</small>" in page
+    (shift,) = [one.shifts[0] for one in compared if (one.metric, one.against) == ("faithfulness", "teacher")]
+    assert f"b minus a: {shift['difference']:+.3f} [{shift['low']:+.3f}, {shift['high']:+.3f}]" in page
     assert "<td>suffix</td><td>&lt;i&gt;</td><td>other</td>" in page
     assert "<i>" not in page
     assert "<b>" not in page
