@@ -207,7 +207,7 @@ OPTIONS: dict[str, list[Row]] = {
     ],
     "compare": [
         ("--html FILE", "write a report of the several runs", Path),
-        ("--range LOW,HIGH", "of the scores in two files (default 0,1)", score_range),
+        ("--range LOW,HIGH", "of scores in two files (default 0,1; or =-1,1)", score_range),
         ("--cluster COLUMN", "of two files: what questions share, like a page"),
     ],
     "report": [("--format {csv,md}", "write scores and comparison as tables, too")],
