@@ -328,7 +328,7 @@ def settings_of_file(path: Path) -> dict[str, Any]:
     words = []
     for name, value in table.items():
         for item in value if isinstance(value, list) else [value]:
-            if item is not False:
+            if item is not False and item != "":
                 words.append(f"--{name}" if item is True else f"--{name}={item}")
     reader = _Parser(prog=str(path), usage=argparse.SUPPRESS, argument_default=argparse.SUPPRESS, allow_abbrev=False)
     for rows in (FIRST, *SETTINGS.values(), RUN):

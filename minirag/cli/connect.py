@@ -41,7 +41,7 @@ def connect(
     places: dict[tuple[str, str], Service] = {}
     services: dict[str, Service] = {}
     main: Service | None = None
-    if offline or not set(roles) <= set(own):
+    if offline or "base_url" in options or not set(roles) <= set(own):
         if offline:
             main = Embedded(folder / "offline")
         elif "base_url" in options.get("from_file", ()):

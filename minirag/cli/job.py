@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minirag.cli.arguments import FORMS
 from minirag.cli.connect import OFFLINE, connect
-from minirag.cli.settings import recorded_facts
+from minirag.cli.settings import completed, recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.endpoints import send, unix_time
 from minirag.errors import InputError, JobError, LogError
@@ -23,6 +24,7 @@ def main(options: Mapping[str, Any]) -> int:
     `--download` writes the job's result files into the folder. Another process may be waiting for the job meanwhile.
     Raises JobError if the log knows no job, or the job has no files.
     """
+    options = completed(options, FORMS["job"][1])
     folder: Path = options["out"]
     with ExitStack() as stack:
         facts = recorded_facts(folder)

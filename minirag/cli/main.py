@@ -11,12 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from minirag.cli.arguments import FORMS, STEPS, parser, settings_of_file
+from minirag.cli.arguments import FORMS, parser
 from minirag.cli.terminal import say
 from minirag.errors import InputError, MiniragError, keep_out, redact
-from minirag.service import FILE_KEY, OPENAI_KEY, ROLE_KEYS, ROLES
+from minirag.service import FILE_KEY, OPENAI_KEY, ROLE_KEYS
 
-SETTINGS_FILE = Path("minirag.toml")
 ROWS = {".jsonl", ".csv"}
 """Extensions of files of rows to score."""
 
@@ -37,12 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_out(os.environ.get(name, ""))
     try:
         argv = sys.argv[1:] if argv is None else argv
-        options = vars(parser(show_all="--help-all" in argv).parse_args(argv))
+        completes = "_ARGCOMPLETE" in os.environ  # set by a shell with `eval "$(register-python-argcomplete minirag)"`
+        commands = parser(show_all=completes or "--help-all" in argv)
+        if completes:
+            import_module("argcomplete").autocomplete(commands)
+        options = vars(commands.parse_args(argv))
         if "offline" in options and "base_url" in options:
             raise InputError("--offline and --base-url exclude each other; give one of them.")
         name = _module(options)
+        form, used = FORMS.get(name, ("", options.keys()))
+        if unused := sorted(options.keys() - used - {"command", "documents"}):
+            raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
         # loaded by name, so that help needs no numpy, and no command the modules of another
-        return int(import_module(f"minirag.cli.{name}").main(_completed(options, name)))
+        return int(import_module(f"minirag.cli.{name}").main(options))
     except MiniragError as error:
         say(f"minirag: {error}")
         return error.exit_code
@@ -72,30 +78,6 @@ def run() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
-
-
-def _completed(options: Mapping[str, Any], module: str) -> Mapping[str, Any]:
-    """Return the options of a command, with those of ./minirag.toml that are not among them.
-
-    Raises InputError for an option that this form of the command does not use.
-    """
-    form, used = FORMS.get(module, ("", set()))
-    unused = sorted(options.keys() - used - {"command", "documents"}) if form else ()
-    if unused:
-        raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
-    if options["command"] not in {*STEPS, "plan"} or not SETTINGS_FILE.is_file():
-        return options
-    settings = settings_of_file(SETTINGS_FILE)
-    if "offline" in options:  # the embedded models then, not those of the file
-        settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
-    if not options.get("documents"):  # a run is resumed as it was; only its services have to be named again
-        again = {"insecure_http", "store", "workers", "batch"}
-        settings = {name: value for name, value in settings.items() if name.endswith("base_url") or name in again}
-    settings = {name: value for name, value in settings.items() if not form or name in used}
-    settings = {name: value for name, value in settings.items() if name not in options}
-    if settings:
-        say(f"{SETTINGS_FILE}: {', '.join(name.replace('_', '-') for name in settings)}")
-    return {**settings, **options, "from_file": set(settings)}
 
 
 def _module(options: Mapping[str, Any]) -> str:

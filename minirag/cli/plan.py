@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
-from minirag.cli.settings import check_pages, check_settings, date_warnings, settings_of
+from minirag.cli.settings import check_pages, check_settings, completed, date_warnings, settings_of
 from minirag.cli.terminal import number, say, show, show_json, table
 from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, total, training_cost
@@ -33,6 +33,7 @@ CORRELATION = 0.3
 
 def main(options: Mapping[str, Any]) -> int:
     """Rehearse the run and print what it would take; nothing is sent, but documents may be downloaded."""
+    options = completed(options)
     settings, offline = settings_of(options, options.get("out", Path()))
     check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
     if offline:

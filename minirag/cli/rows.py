@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minirag.batch import Batches
+from minirag.cli.arguments import FORMS
 from minirag.cli.connect import connect
+from minirag.cli.settings import completed
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.costs import Budget, load_prices
 from minirag.embeddings import EmbeddingModel
@@ -26,55 +28,15 @@ csv.field_size_limit(1 << 28)
 
 def main(options: Mapping[str, Any]) -> int:
     """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
+    options = completed(options, FORMS["rows"][1])
     path = Path(options["documents"][0])
     rows = read_rows(path)
-    metrics = options.get("metrics", ("faithfulness", "answer_relevancy"))
-    is_offline = "offline" in options
-    roles = ("judge", "embedding") if "answer_relevancy" in metrics else ("judge",)
-    for role in roles:
-        if role not in options and not is_offline:
-            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
     folder = options.get("out", Path(f"{path.name}-scores"))
     if (folder / "scores.jsonl").resolve() == path.resolve():
         raise InputError(f"The scores would replace {path}; give another folder with --out.")
-    progress = Progress()
     with ExitStack() as stack:
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        service, services = connect(options, stack, folder, offline=is_offline, roles=roles)
-        if "max_cost" in options:
-            prices, tokenizer = load_prices(options.get("prices")), options.get("tokenizer")
-            budget = Budget(options["max_cost"], prices, log, tokenizer)
-            for used in {service, *services.values()}:
-                used.gates.append(budget)
-        judge = ChatModel(
-            options.get("judge", "offline-judge"),
-            temperature=options.get("temperature", 0.0),
-            tokenizer=options.get("tokenizer"),
-            options=dict(options.get("judge_option", ())),
-            log=log,
-            service=services.get("judge", service),
-        )
-        embed = EmbeddingModel(
-            options.get("embedding", "offline-embedding"),
-            prefix=options.get("query_prefix", ""),
-            options=dict(options.get("embedding_option", ())),
-            log=log,
-            service=services.get("embedding", service),
-        )
-
-        def scored() -> Scores:
-            return evaluate(
-                rows,
-                metrics,
-                judge,
-                embed,
-                rounds=options.get("rounds", 1),
-                workers=1 if "batch" in options else options.get("workers", 8),
-                window=options.get("judge_window"),
-                progress=lambda done, total: progress("evaluate", done, total),
-            )
-
-        scores = Batches(service, log, say=say, progress=progress).run(scored, batched="batch" in options)
+        scores = _scored(rows, options, folder, log, stack)
         write_jsonl(folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {folder / 'scores.jsonl'}")
     means = summary(scores)
@@ -82,6 +44,52 @@ def main(options: Mapping[str, Any]) -> int:
     if failed := [row for row in scores if row.failed]:
         raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
     return 0
+
+
+def _scored(rows: Sequence[Row], options: Mapping[str, Any], folder: Path, log: MessageLog, stack: ExitStack) -> Scores:
+    """Return the scores of the rows, judged by the models that the options name."""
+    metrics, is_offline = options.get("metrics", ("faithfulness", "answer_relevancy")), "offline" in options
+    roles = ("judge", "embedding") if "answer_relevancy" in metrics else ("judge",)
+    for role in roles:
+        if role not in options and not is_offline:
+            raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
+    service, services = connect(options, stack, folder, offline=is_offline, roles=roles)
+    tokenizer, progress = options.get("tokenizer"), Progress()
+    budget = None
+    if "max_cost" in options:
+        budget = Budget(options["max_cost"], load_prices(options.get("prices")), log, tokenizer)
+        for used in {service, *services.values()}:
+            used.gates.append(budget)
+    judge = ChatModel(
+        options.get("judge", "offline-judge"),
+        temperature=options.get("temperature", 0.0),
+        tokenizer=tokenizer,
+        options=dict(options.get("judge_option", ())),
+        log=log,
+        service=services.get("judge", service),
+    )
+    embed = EmbeddingModel(
+        options.get("embedding", "offline-embedding"),
+        prefix=options.get("query_prefix", ""),
+        options=dict(options.get("embedding_option", ())),
+        log=log,
+        service=services.get("embedding", service),
+    )
+
+    def scored() -> Scores:
+        return evaluate(
+            rows,
+            metrics,
+            judge,
+            embed,
+            rounds=options.get("rounds", 1),
+            workers=1 if "batch" in options else options.get("workers", 8),
+            window=options.get("judge_window"),
+            progress=lambda done, total: progress("evaluate", done, total),
+        )
+
+    batches = Batches(service, log, cap=budget, say=say, progress=progress)
+    return batches.run(scored, batched="batch" in options)
 
 
 def summary(scores: Scores) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from minirag.cli.settings import (
     changes,
     check_pages,
     check_settings,
+    completed,
     counting_notes,
     date_warnings,
     recorded_facts,
@@ -54,6 +55,7 @@ SHOWN = ("several comparisons", "the teacher's lead", "a person's labels")
 
 def main(options: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
+    options = completed(options)
     if options["command"] == "probe":
         return _only_probe(options)
     useless = [name for name in JOB_OPTIONS if name in options]

@@ -5,14 +5,16 @@ services are never taken from a folder: they must be given again.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from minirag import prompts
+from minirag.cli.arguments import settings_of_file
 from minirag.cli.connect import OFFLINE, address_of
+from minirag.cli.terminal import say
 from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
 from minirag.documents import Page
@@ -29,6 +31,27 @@ from minirag.tokens import ENCODINGS, for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""
+
+
+def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the options of a command, with those of ./minirag.toml that are not among them, and that it has `used`.
+
+    `from_file` lists the latter. A run that is resumed without documents takes its services from there, no settings;
+    `--offline` takes no models and no services. Raises InputError.
+    """
+    path = Path("minirag.toml")
+    settings = settings_of_file(path) if path.is_file() else {}
+    if "offline" in options:
+        settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
+    if not options.get("documents") and "out" in options:
+        facts = recorded_facts(options["out"])
+        again = {f"{role}_base_url" for role in ROLES if facts.get(f"{role}_service")}
+        again |= {"insecure_http", "store", "workers", "batch", *(() if facts["service"] == OFFLINE else ("base_url",))}
+        settings = {name: value for name, value in settings.items() if name in again}
+    names = [name for name in settings if name not in options and (used is None or name in used)]
+    if names:
+        say(f"{path}: {', '.join(name.replace('_', '-') for name in names)}")
+    return {**options, **{name: settings[name] for name in names}, "from_file": names}
 
 
 def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
