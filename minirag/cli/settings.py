@@ -43,7 +43,7 @@ def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -
     settings = settings_of_file(path) if path.is_file() else {}
     if "offline" in options:
         settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
-    if not options.get("documents") and "out" in options:
+    if not options.get("documents") and "out" in options and (options["out"] / "run.json").exists():
         facts = recorded_facts(options["out"])
         again = {f"{role}_base_url" for role in ROLES if facts.get(f"{role}_service")}
         again |= {"insecure_http", "store", "workers", "batch", *(() if facts["service"] == OFFLINE else ("base_url",))}

@@ -5,8 +5,9 @@ import re
 import subprocess
 import sys
 import time
-from argparse import SUPPRESS, _SubParsersAction
+from argparse import SUPPRESS, ArgumentTypeError, _SubParsersAction
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,22 @@ SETTINGS: dict[str, Any] = {
     "rounds": 2,
     "metrics": ["faithfulness"],
     "margin": 0.1,
+    "primary": "faithfulness:tuned,teacher",
     "prices": "2023-08",
     "max_cost": 5.0,
 }
 """Each setting of a run that an option changes, with a value that is not its default."""
 PLACES = {"offline", "base_url", "insecure_http", *(f"{role}_base_url" for role in ROLES)}
-HOW = {"out", "workers", "batch", "json", "store", "job_minutes", *(f"{role}_option" for role in ROLES)}
+HOW = {
+    "out",
+    "workers",
+    "batch",
+    "json",
+    "store",
+    "job_minutes",
+    "training_option",
+    *(f"{role}_option" for role in ROLES),
+}
 """The options of a run that are no settings; tested below and with their rooms."""
 
 
@@ -112,13 +123,13 @@ def shown(command: str) -> dict[str, Any]:
 
 
 def test_every_option_of_every_command_is_one_that_a_test_looks_at() -> None:
-    own = {"run": {"dry_run"}, "questions": {"review"}, "finetune": {"status", "cancel"}, "compare": {"html"}}
-    own |= {"report": {"tables"}, "plan": {"out", "batch", "json"}}
+    own = {"run": {"dry_run", "no_probe"}, "questions": {"review"}, "finetune": {"status", "cancel", "download"}}
+    own |= {"compare": {"html", "range", "cluster"}, "report": {"tables"}, "plan": {"out", "batch", "json"}}
     waits = {"finetune", "evaluate", "compare", "report", "run"}
     for command in STEPS:
         expected = {*SETTINGS, *PLACES, *HOW, *own.get(command, ())} - (set() if command in waits else {"job_minutes"})
         assert shown(command).keys() == expected, command
-    roles = {f"{role}_option" for role in ROLES}
+    roles = {f"{role}_option" for role in (*ROLES, "training")}
     assert shown("plan").keys() == {*SETTINGS, *PLACES, *roles, *own["plan"]}
     for command in OTHERS.keys() - {"plan"}:  # each of them has a test of its own
         names = {row[0].split()[0].removeprefix("--").replace("-", "_") for row in OPTIONS.get(command, ())}
@@ -158,20 +169,15 @@ def example_of(action: Any) -> list[str]:
     """An option with a value that it takes."""
     if action.nargs == 0:
         return [action.option_strings[0]]
-    texts = ("seed=3", "http://127.0.0.1:9/v1", "faithfulness", "2", "0.5", *(action.choices or ()))
-    value = next(text for text in texts[::-1] if _fits(action, text))
-    return [action.option_strings[0], value]
-
-
-def _fits(action: Any, text: str) -> bool:
-    try:
-        parser().parse_args(["run", "--out", "o", action.option_strings[0], text])
-    except SystemExit:
-        return False
-    return True
+    for text in (*(action.choices or ()), "0.5", "2", "1,5", "seed=3", "http://127.0.0.1:9/v1"):
+        with suppress(ArgumentTypeError):
+            assert action.type is None or action.type(text) is not None
+            return [action.option_strings[0], text]
+    raise AssertionError(f"no example of {action.option_strings[0]}")
 
 
 STARTS = {"rows": ["evaluate", "rows.jsonl"], "replicate": ["compare", "a", "b"], "job": ["finetune", "--status"]}
+STARTS["score_files"] = ["compare", "a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -180,14 +186,16 @@ def test_a_form_of_a_command_refuses_every_option_that_it_does_not_use(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = [*STARTS[form], *(["--out", "o"] if form == "job" else [])]
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("question,score\nWho?,1\n")
     refused = {name: action for name, action in shown(command[0]).items() if name not in FORMS[form][1]}
     assert refused.keys() >= {"teacher", "student", "top_k", "epochs", "teacher_base_url", "control"}
-    for name in refused.keys() - ({"out"} if form == "replicate" else set()):  # with --out it is a run
+    for name in refused.keys() - ({"out"} if command[0] == "compare" else set()):  # with --out it is a run
         flag, example = refused[name].option_strings[0], example_of(refused[name])
         capsys.readouterr()
         assert main([*command, *example]) == 2, name
         assert capsys.readouterr().err == f"minirag: {FORMS[form][0]} does not use {flag}: leave it out.\n"
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "b.csv"}
 
 
 ROW = '{"question": "Who?", "answer": "Ann did it. Bob did not.", "contexts": ["Ann did it."]}\n'
@@ -388,7 +396,7 @@ def test_help_shows_the_ten_options_that_matter_and_help_all_every_one(capsys: A
             main(["run", flag])
         texts.append(capsys.readouterr().out)
     ten = "--out --offline --teacher --student --judge --embedding --base-url --max-cost"
-    assert set(re.findall(r"^  (--\S+)", texts[0], re.MULTILINE)) - {"--help-all", "--dry-run"} == {
+    assert set(re.findall(r"^  (--\S+)", texts[0], re.MULTILINE)) - {"--help-all", "--dry-run", "--no-probe"} == {
         *ten.split(),
         "--train-questions",
         "--eval-questions",
