@@ -86,7 +86,8 @@ class Corpus:
     """The documents of a run: ask for `pages`, `chunks`, `store` or `questions`, and the steps before are done.
 
     `embed` embeds questions, `passages` chunks. `index_name` names the embedding model and its service, since two
-    services may use one name for different models. `say` gets one line a step, `failures` what is left out.
+    services may use one name for different models. `say` gets one line a step, `failures` what a later run may do, and
+    `left_out` the chunks and questions that no call embeds.
     """
 
     folder: Path
@@ -100,6 +101,7 @@ class Corpus:
     say: Callable[[str], None] = lambda _: None
     progress: Callable[[str, int, int], None] = lambda *_: None
     failures: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @cached_property
     def pages(self) -> Pages:
@@ -144,7 +146,7 @@ class Corpus:
         return store
 
     def _index(self, build: Callable[[Sequence[Chunk]], S]) -> tuple[S, Sequence[Chunk]]:
-        """Return the index of the chunks, and these: all but those whose text always fails, listed in `failures`."""
+        """Return the index of the chunks, and these: all but those whose text always fails, listed in `left_out`."""
         chunks: Sequence[Chunk] = self.chunks
         while True:
             try:
@@ -153,8 +155,8 @@ class Corpus:
                 for chunk in chunks:
                     if reason := refused.reasons.get(chunk.text):
                         name = f"{Path(chunk.source).name} page {chunk.page}, chunk {chunk.id}"
-                        self.failures.append(f"the index of {name}, which is left out: {reason}")
-                        self.say(f"warning: {name} is not in the index: {reason}")
+                        self.left_out.append(f"{name} is not in the index: {reason}")
+                        self.say(f"index: {self.left_out[-1]}")
                 chunks = [chunk for chunk in chunks if chunk.text not in refused.reasons]
 
     @cached_property
@@ -185,7 +187,7 @@ class Corpus:
         try:
             rows = self.embed.embed([question.text for question in self._unflagged], tags={"for": "questions"})
         except TextsRefused as refused:
-            self.failures += [f"the question {text!r}, left out: {why}" for text, why in refused.reasons.items()]
+            self.left_out += [f"The question {text!r} is left out: {why}" for text, why in refused.reasons.items()]
             self._unflagged = [question for question in self._unflagged if question.text not in refused.reasons]
             rows = self.embed.embed([question.text for question in self._unflagged])
         return {question.id: row for question, row in zip(self._unflagged, rows, strict=True)}

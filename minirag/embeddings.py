@@ -63,14 +63,15 @@ class EmbeddingModel:
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
         self.inputs_per_call = INPUTS_PER_CALL
-        self._too_large: set[str] = set()  # ids of calls that have failed in earlier runs
         self._longest = 0  # tokens of the longest text that has been embedded
         self._rescued: dict[str, NDArray[np.float32]] = {}  # vectors of texts that were embedded beside a refused one
+        self._too_large: set[str] = set()  # ids of calls with several texts that have failed in earlier runs
+        self._refused: dict[str, ServiceError] = {}  # why texts fail alone, by the id of that call
         self._read_log()
 
     def _read_log(self) -> None:
         """Learn from the failures of earlier runs what `_divide` would have to find out again."""
-        failures = []
+        failures: list[Exchange] = []
         for failed in () if self.log is None else self.log.failures():
             is_own = (failed.endpoint, failed.service, failed.model) == ("embeddings", self.service.name, self.model)
             error = failed.error or {}
@@ -79,13 +80,18 @@ class EmbeddingModel:
             )
             if is_own and not is_passing and self.log and self.log.find(failed.id) is None:
                 failures.append(failed)
-        alone = {failed.request["input"][0] for failed in failures if len(failed.request["input"]) == 1}
-        for failed in failures:
+        alone = {failed.request["input"][0]: failed for failed in failures if len(failed.request["input"]) == 1}
+        several = sorted((f for f in failures if len(f.request["input"]) > 1), key=lambda f: len(f.request["input"]))
+        for failed in several:
             inputs = failed.request["input"]
-            if len(inputs) > 1:
-                self._too_large.add(failed.id)
-                if alone.isdisjoint(inputs):
-                    self.inputs_per_call = min(self.inputs_per_call, _half(len(inputs)))
+            self._too_large.add(failed.id)
+            if alone.keys().isdisjoint(inputs):
+                self.inputs_per_call = min(self.inputs_per_call, _half(len(inputs)))
+        for text, failed in alone.items():  # it is the text's own fault where one beside it has succeeded alone
+            beside: list[str] = next((f.request["input"] for f in several if text in f.request["input"]), [])
+            if any(self._is_logged(self._call([other], {"stage": failed.stage})) for other in beside if other != text):
+                error = failed.error or {}
+                self._refused[failed.id] = ServiceError(str(error.get("message")), status=error.get("status"))
 
     def embed(
         self, texts: Sequence[str], *, stage: str = "embed", tags: Mapping[str, Any] | None = None
@@ -121,9 +127,12 @@ class EmbeddingModel:
         while pending:  # both halves of a part before their halves: a service that takes one of them is not down
             part = pending.popleft()
             call = self._call(batch[part.start : part.stop], about)
+            if len(part) == 1 and (known := self._refused.get(self._id(call))):
+                results[part.start] = known
+                continue
             if len(part) == 1 or len(part) <= limit or self._is_logged(call):
                 try:
-                    if call.id not in self._too_large:
+                    if self._id(call) not in self._too_large:
                         results[part.start : part.stop] = self._send(call)
                         continue
                 except ServiceError as error:
@@ -154,8 +163,11 @@ class EmbeddingModel:
         return results
 
     def _is_logged(self, call: Exchange) -> bool:
-        sent = dialect_of(self.model, self.service, self.log).adapt(call)
-        return self.log is not None and self.log.find(sent.id) is not None
+        return self.log is not None and self.log.find(self._id(call)) is not None
+
+    def _id(self, call: Exchange) -> str:
+        """Return the id of a call as it is sent."""
+        return dialect_of(self.model, self.service, self.log).adapt(call).id
 
     def _require_length(self, text: str, about: Mapping[str, Any], error: ServiceError) -> None:
         """Raise InputError if a text fails for its length: no text as long has succeeded, and all its pieces do."""

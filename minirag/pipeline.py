@@ -257,6 +257,7 @@ class Run:
             labels=statistics.read_labels(self.folder),
             warnings=[
                 *conflicts,
+                *corpus.left_out,
                 *statistics.cut_off(self.answers, len(self.judge.cut_prompts)),
                 *statistics.repeated(self.log, [question.text for question in questions]),
             ],

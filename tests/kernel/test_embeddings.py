@@ -125,7 +125,8 @@ def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
         again = model(script, log=MessageLog(log.path))
         with pytest.raises(TextsRefused):
             again.embed(TEXTS)
-        assert {*script.sizes[asked:]} == {1}  # only the guilty ones are asked for again
+        assert {*script.sizes[asked:]} <= {1}  # only a guilty one may be asked for again
+        assert len(places) > 1 or len(script.sizes) == asked
 
 
 def test_what_every_call_gets_ends_at_once(model: Any) -> None:
@@ -235,7 +236,7 @@ def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(
         made = corpus(model(script), model(script))
         assert len(made.chunks) == 6
         assert [chunk.page for chunk in made.store.chunks] == [1, 2, 3, 5, 6]
-        assert re.search(r"notes.txt page 4, chunk p4-\w+, which is left out: .* answered 500: NaN", made.failures[0])
+        assert re.search(r"notes.txt page 4, chunk p4-\w+ is not in the index: .* answered 500: NaN", made.left_out[0])
 
 
 def test_questions_and_passages_have_prefixes_of_their_own(corpus: Any, model: Any) -> None:
