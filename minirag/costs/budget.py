@@ -118,12 +118,13 @@ everything finished is kept, run again with a higher --max-cost to go on.
         reply, is_batched = exchange.response or {}, "batch" in exchange.tags
         if exchange.endpoint not in ENDPOINTS:
             # the state of a job costs what it trained, once
-            if not reply.get("trained_tokens") or reply.get("id") in self._jobs:
+            tokens = reply.get("trained_tokens")
+            if not isinstance(tokens, int) or not tokens or reply.get("id") in self._jobs:
                 return 0.0
             self._jobs.add(str(reply.get("id")))
             self.release_training()
             base = str(reply.get("model"))
-            return _priced(training_cost(self.prices, base, int(reply["trained_tokens"])), f"{base} in training")
+            return _priced(training_cost(self.prices, base, tokens), f"{base} in training")
         if exchange.error is not None and not exchange.usage:
             is_lost = exchange.error.get("status") is None and not (is_batched and exchange.response is None)
             return self._most(exchange, batched=is_batched) if is_lost else 0.0

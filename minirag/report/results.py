@@ -79,8 +79,10 @@ def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
     for exchange in log:
         if exchange.stage != "poll" or exchange.request.get("fine_tuning_job_id") != job_id:
             continue
-        for event in (exchange.response or {}).get("data") or ():
-            data = event.get("data") or {}
+        events = (exchange.response or {}).get("data")
+        for event in events if isinstance(events, list) else ():
+            data = event.get("data") if isinstance(event, Mapping) else None
+            data = data if isinstance(data, Mapping) else {}
             for name, key in (("training", "train_loss"), ("validation", "valid_loss")):
                 if isinstance(data.get(key), int | float) and isinstance(data.get("step"), int):
                     losses[name][data["step"]] = float(data[key])
