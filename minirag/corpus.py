@@ -16,6 +16,7 @@ from minirag.chunker import Chunk, chunk
 from minirag.documents import Pages, load
 from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError, TextsRefused
 from minirag.message_log import write_jsonl
+from minirag.metrics.comparison import FEWEST_CLUSTERS
 from minirag.models import Chat, Embedder
 from minirag.query import Answer, QueryEngine
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
@@ -217,6 +218,9 @@ class Corpus:
             purpose = "training" if split == "train" else "evaluation"
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
             self.say(text + (f", {flagged} flagged" if flagged else ""))
+            if split == "eval" and 0 < len(pages) < FEWEST_CLUSTERS and all(question.chunk_id for question in own):
+                few = f"warning: eval questions from {counted(len(pages), 'page')} allow no verdict"
+                self.say(f"{few}; that takes {FEWEST_CLUSTERS}: ask for fewer --train-questions, or add documents.")
         return questions
 
     def reconsider(self) -> None:
