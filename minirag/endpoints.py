@@ -89,16 +89,18 @@ def listed(
     *,
     repeat: int = 0,
     reuse: bool = False,
+    is_optional: bool = False,
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the items of a list at the service, newest first; nothing if it refuses to list them."""
+    """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
     request = {**(request or {}), "limit": 100}
     while True:
         try:
             page = send(service, log, "poll", endpoint, request, repeat=repeat, reuse=reuse)
         except ServiceError as error:
-            if is_passing(error) and not isinstance(error, BadReply):
-                raise
-            return
+            is_refused = is_optional and not is_passing(error)
+            if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
+                return
+            raise
         data = page.get("data")
         items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
         yield from items

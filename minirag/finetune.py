@@ -236,7 +236,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
     Where the service keeps no metadata, its training file has our name, with its hash, and its settings are the same.
     """
     ids: set[Any] | None = None
-    for job in listed(service, log, "fine_tuning.jobs.list"):
+    for job in listed(service, log, "fine_tuning.jobs.list", is_optional=True):
         metadata, shown = job.get("metadata"), job.get("hyperparameters")
         if isinstance(metadata, Mapping) and metadata:
             is_same = metadata.get("minirag") == request["metadata"]["minirag"]
@@ -244,7 +244,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
             shown = shown if isinstance(shown, Mapping) else {}
             is_same = all(shown.get(name, value) == value for name, value in chosen.items())
             if is_same and job.get("model") == request["model"]:
-                files = listed(service, log, "files.list") if ids is None else ()
+                files = listed(service, log, "files.list", is_optional=True) if ids is None else ()
                 ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
             is_same = is_same and job.get("training_file") in (ids or ())
         if is_same and state_of(job) not in {"failed", "cancelled"}:
