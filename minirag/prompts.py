@@ -162,7 +162,10 @@ def _extended(messages: Sequence[Message], instruction: str) -> list[Message]:
 
 
 def _fenced(shared: Sequence[str], *parts: tuple[str, str]) -> list[str]:
-    """Return each (tag with attributes, text) in a fence; the mark is a hash of `shared` that no text contains."""
+    """Return each (tag with attributes, text) in a fence; no text contains the mark.
+
+    It is a hash of `shared` alone, with which several prompts begin, so that they share that beginning to the letter.
+    """
     mark = "\0".join(shared)
     while True:
         mark = hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:6]

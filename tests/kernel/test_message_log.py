@@ -3,12 +3,13 @@
 import json
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from minirag.errors import LogError
-from minirag.message_log import Exchange, MessageLog, exchange_id
+from minirag.errors import LogError, Unfinished
+from minirag.message_log import Exchange, MessageLog, exchange_id, write_atomically, write_jsonl
 from minirag.testing import completion
 
 
@@ -138,3 +139,37 @@ def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path: Pat
     one.close()
     two.append(exchange("2"))  # behind what was written since it was opened
     assert list(MessageLog(one.path)) == list(two) == [exchange("1"), exchange("2")]
+
+
+# -- files written whole ---------------------------------------------------------------------------------------
+
+
+def test_bytes_and_a_writing_function_give_the_same_private_file(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "new" / "a", b"content")
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(b"content")
+
+    write_atomically(tmp_path / "b", write)
+    assert (tmp_path / "new" / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"content"
+    assert oct((tmp_path / "b").stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_writer_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a", b"old")
+
+    def fails(stream: BinaryIO) -> None:
+        stream.write(b"half of the n")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Unfinished, match="No space left"):
+        write_atomically(tmp_path / "a", fails)
+    with pytest.raises(Unfinished, match="Cannot write"):
+        write_atomically(tmp_path / "a" / "b", b"x")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_lone_surrogates_are_written_as_escapes(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a", [{"text": "bad \udc80"}])
+    assert (tmp_path / "a").read_text("utf-8") == '{"text": "bad \\udc80"}\n'
