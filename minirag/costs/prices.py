@@ -17,10 +17,8 @@ from minirag.message_log import Exchange
 
 OLDER_TABLES = ("2023-08",)
 """Older tables in the package, by month."""
-HIGHEST = 1e9
-"""A price above this, in US dollars per million tokens, is a mistake."""
-WRITE_FACTOR = 1.25
-"""What services charge that charge for writing to the cache, as a multiple of the price of input."""
+HIGHEST = 1e9  # a price above this, in US dollars per million tokens, is a mistake
+WRITE_FACTOR = 1.25  # what services charge for writing to the cache, as a multiple of the price of input
 SOON = timedelta(days=90)
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
 _TUNED = re.compile(r"ft:([^:]+).*|(.+)\.ft-.+")

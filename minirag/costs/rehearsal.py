@@ -47,12 +47,8 @@ class Rehearsal(Service):
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Exchange, ServiceError | None]:
         """Return the exchange that a call would have been; it never fails."""
-        return self.reply(call), None
-
-    def reply(self, call: Exchange) -> Exchange:
-        """Return the call with its reply."""
         invent = {"embeddings": self._vectors, "chat.completions": self._completion}.get(call.endpoint, _job)
-        return replace(call, response=invent(call.request))
+        return replace(call, response=invent(call.request)), None
 
     def _vectors(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return vectors with which texts that share words lie near each other."""

@@ -8,6 +8,8 @@ import time
 from argparse import SUPPRESS, ArgumentTypeError, _SubParsersAction
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from minirag import offline
 from minirag.cli.arguments import FORMS, OPTIONS, OTHERS, STEPS, parser, settings_of_file
 from minirag.cli.init import TEMPLATE
 from minirag.cli.main import main
+from minirag.cli.settings import date_warnings
 from minirag.corpus import Settings
 from minirag.costs import bill, load_prices, total
 from minirag.errors import InputError
@@ -312,6 +315,22 @@ def test_openai_s_key_does_not_go_to_openai_for_a_role_alone(
     command = ["index", str(document), *SAID, "--base-url", "http://127.0.0.1:9/v1", "--out", str(tmp_path / "o")]
     assert main([*command, "--judge-base-url", "https://api.openai.com/v1"]) == 2
     assert "set MINIRAG_JUDGE_API_KEY" in capsys.readouterr().err
+
+
+def test_every_role_at_openai_is_warned_of_the_day_on_which_its_model_goes_off() -> None:
+    models = {"teacher": "gpt-5", "student": "gpt-4.1-mini", "judge": "gpt-4.1", "embedding": "text-embedding-3-small"}
+    settings, prices, today = Settings(documents=(), **models), load_prices(), date(2026, 11, 26)
+    trains = "OpenAI accepts no new fine-tuning jobs on gpt-4.1-mini from 2027-01-06 on."
+    days = {"gpt-5": "2026-12-11", "gpt-4.1-mini": "2027-01-14", "gpt-4.1": "2027-01-14"}
+    off = {model: f"OpenAI switches {model} off on {day}." for model, day in days.items()}
+    assert date_warnings(settings, prices, {}, today) == [*off.values(), trains]
+    away = {"base_url": "https://host.openai.azure.com/openai/v1", "judge_base_url": "https://api.openai.com/v1/"}
+    assert date_warnings(settings, prices, away, today) == [off["gpt-4.1"]]
+    tuned = replace(settings, tuned="ft:gpt-4.1-nano:acme::1")
+    assert date_warnings(tuned, prices, {"judge_base_url": "http://localhost/v1"}, today) == [
+        off["gpt-5"], off["gpt-4.1-mini"], "OpenAI switched ft:gpt-4.1-nano:acme::1 off on 2026-10-23.",
+    ]  # fmt: skip
+    assert date_warnings(settings, prices, {"offline": True}, today) == []
 
 
 def test_options_of_a_role_are_in_its_requests_and_a_tuned_model_has_the_student_s() -> None:
