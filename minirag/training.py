@@ -21,6 +21,19 @@ from minirag.tokens import example_limit, for_model
 
 FEWEST_EXAMPLES = 10
 """No service starts a job with fewer."""
+CUT_OFF = {"length", "max_tokens", "model_length"}
+UNUSABLE = {
+    *CUT_OFF,
+    "content_filter",
+    "safety",
+    "refusal",
+    "error",
+    "abort",
+    "tool_calls",
+    "tool_use",
+    "function_call",
+}
+"""Finish reasons of replies that are no complete answer; any other (stop, eos, end_turn, none at all) is a good end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +89,13 @@ class TrainingFile:
     def require(self, fewest: int) -> None:
         """Raise InputError, with the reasons, if fewer than `fewest` examples are kept."""
         kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
-        cut_off = reasons["finish_reason length"] > kept
-        more = "ask for more --train-questions, or add documents"
-        remedy = "answers were cut off: raise --reply-tokens" if cut_off else more
         if kept < fewest:
-            raise InputError(
-                f"{counted(kept, 'training example')} can be kept (dropped: {dropped}), and a job needs "
-                f"at least {fewest}; {remedy}."
-            )
+            dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+            remedy = "ask for more --train-questions, or add documents"
+            if sum(reasons[f"finish_reason {reason}"] for reason in CUT_OFF) > kept:
+                remedy = "answers were cut off: raise --reply-tokens"
+            text = f"{counted(kept, 'training example')} can be kept (dropped: {dropped})"
+            raise InputError(f"{text}, and a job needs at least {fewest}; {remedy}.")
 
     def report(self, epochs: int | None = None) -> dict[str, Any]:
         """Return what `training_report.json` holds; `epochs` is the user's choice, None the service's default."""
@@ -108,7 +119,7 @@ class TrainingFile:
             "epochs": epochs,
             "tokens_billed": self.tokens * epochs,
             "examples": [
-                {**{name: getattr(e, name) for name in fields}, "dropped": e.dropped or None} for e in self.examples
+                {name: getattr(e, name) for name in fields} | {"dropped": e.dropped or None} for e in self.examples
             ],
         }
 
@@ -133,14 +144,13 @@ def write_training_file(
     if only is None:
         only = {e.id: str(e.tags.get("question", "")) for e in log if e.tags.get("split", "train") == "train"}
     answers = [e for e in log if e.id in only and e.stage in stages and e.error is None]
+    answers.sort(key=lambda exchange: (only[exchange.id], exchange.tags.get("draft", 1), exchange.id))
     examples = []
-    for exchange in sorted(
-        answers, key=lambda exchange: (only[exchange.id], exchange.tags.get("draft", 1), exchange.id)
-    ):
-        reply = exchange.text.strip()
+    for exchange in answers:
+        reply, reason = exchange.text.strip(), str(exchange.finish_reason).lower()
         dropped = "" if reply else "empty"
-        if exchange.finish_reason != "stop":
-            dropped = f"finish_reason {exchange.finish_reason}"
+        if reason in UNUSABLE:
+            dropped = f"finish_reason {reason}"
         messages = (*exchange.request["messages"], {"role": "assistant", "content": reply})
         chunks = tuple(exchange.tags.get("chunks", ()))
         examples.append(Example(messages, only[exchange.id], exchange.id, exchange.stage, chunks, dropped=dropped))
@@ -154,10 +164,7 @@ def write_training_file(
         examples[number] = replace(example, tokens=tokens, reply_tokens=reply_tokens, dropped=dropped)
 
     file = TrainingFile(Path(path), tuple(examples))
-    if not file.kept:
-        counts = Counter(example.dropped for example in examples)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "the log holds none"
-        raise InputError(f"None of {len(examples)} answers can be trained on ({reasons}); collect more answers.")
+    file.require(1)
     write_jsonl(file.path, ({"messages": example.messages} for example in file.kept))
     return file
 

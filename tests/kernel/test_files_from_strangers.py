@@ -71,7 +71,7 @@ def test_a_reply_of_another_shape_has_no_text_and_trains_nothing(tmp_path: Path,
     (tmp_path / "messages.jsonl").write_bytes(signed(response=response))
     with MessageLog(tmp_path / "messages.jsonl") as log:
         assert [(e.text, e.finish_reason) for e in log] == [("", None)]
-        with pytest.raises(InputError, match="can be trained on"):
+        with pytest.raises(InputError, match="can be kept"):
             write_training_file(log, tmp_path / "training.jsonl")
 
 

@@ -54,6 +54,20 @@ def test_only_what_no_service_would_train_on_is_dropped_without_a_review(log: Me
     assert {row["question"]: row["dropped"] for row in report["examples"]}["t3"] == "empty"
 
 
+@pytest.mark.parametrize(
+    ("reason", "is_kept"),
+    [(reason, True) for reason in ("stop", "eos", "end_turn", "STOP", "stop_sequence", None, "something new")]
+    + [(reason, False) for reason in ("length", "MAX_TOKENS", "content_filter", "error", "tool_calls", "safety")],
+)
+def test_only_the_finish_reasons_of_incomplete_answers_drop_them(
+    log: MessageLog, tmp_path: Path, reason: str | None, is_kept: bool
+) -> None:
+    log.append(answered("t1", "One."))
+    log.append(answered("t2", "Two.", finish=reason))
+    file = write_training_file(log, tmp_path / "t.jsonl")
+    assert [example.question for example in file.kept] == (["t1", "t2"] if is_kept else ["t1"])
+
+
 def test_a_review_may_drop_and_change_examples(log: MessageLog, tmp_path: Path) -> None:
     log.append(answered("t1", "One."))
     log.append(answered("t2", "Two."))
@@ -75,7 +89,7 @@ def test_stages_and_ids_narrow_the_choice(log: MessageLog, tmp_path: Path) -> No
 
 def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(log: MessageLog, tmp_path: Path) -> None:
     log.append(answered("t1", ""))
-    with pytest.raises(InputError, match="None of 1 answers can be trained on"):
+    with pytest.raises(InputError, match=r"0 training examples can be kept \(dropped: 1 empty\)"):
         write_training_file(log, tmp_path / "t.jsonl")
     assert not (tmp_path / "t.jsonl").exists()
 

@@ -108,7 +108,7 @@ def refusal(status: int, message: str = "no", **fields: Any) -> Reply:
 
 
 def answered(
-    question: str, text: str, *, draft: int = 1, finish: str = "stop", split: str = "train", **more: Any
+    question: str, text: str, *, draft: int = 1, finish: str | None = "stop", split: str = "train", **more: Any
 ) -> Exchange:
     """Return the exchange of one answer to a question, as a run logs it; further fields go into the usage."""
     stage = "draft" if draft == 1 else "refine"
