@@ -13,9 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -28,6 +26,9 @@ BLOCK = 3000
 """Characters of a page of a text that has no pages of its own, at most."""
 MAX_REDIRECTS = 5
 
+_WESTERN = set(
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿœ\u00a0\u00ad€£¥§©®™°·•¡¿«»‹›‘’‚“”„–—…ªº²³±×÷µ´½¼¾"
+)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
@@ -75,20 +76,18 @@ def load(
     cache: Source | bool | None = True,
     timeout: float = 60.0,
     max_bytes: int = 256 * 2**20,
-    executor: Executor | None = None,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
 
-    A PDF's pages are its own. Plain text and Markdown (UTF-8, or UTF-16 with its mark) have a page break at each
-    form feed; without any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a
-    paragraph, a line, a sentence or a word, the first of these that stands in the block's second half.
+    A PDF's pages are its own. Plain text and Markdown (see `decode_text`) have a page break at each form feed; without
+    any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a paragraph, a line, a
+    sentence or a word, the first of these that stands in the block's second half.
 
     An address may be in a private network, but a redirect may not lead from a public address into one.
 
-    `workers`    processes to read a PDF with; default one a core, or one if there is an executor
+    `workers`    processes to read a PDF with; default one a core
     `cache`      the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
     `timeout`, `max_bytes`  the seconds that an address may take; the size of a document
-    `executor`   of `concurrent.futures`; its `map` reads the documents
 
     Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
     """
@@ -100,11 +99,10 @@ def load(
     if cache is True:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minirag"
     folder = Path(cache).absolute() if cache else None
-    workers = 1 if workers is None and executor is not None else workers
-    read = partial(_read_document, timeout=timeout, max_bytes=max_bytes, workers=workers, cache=folder)
     pages = Pages()
     sources_by_hash: dict[str, str] = {}
-    for document in map(read, names) if executor is None else executor.map(read, names):
+    for name in names:
+        document = _read_document(name, timeout, max_bytes, workers, folder)
         [(source, digest)] = document.sha256.items()
         if digest in sources_by_hash:
             raise InputError(f"{sources_by_hash[digest]} and {source} are the same document; name it once.")
@@ -116,7 +114,7 @@ def load(
     return pages
 
 
-def _read_document(source: Source, *, timeout: float, max_bytes: int, workers: int | None, cache: Path | None) -> Pages:
+def _read_document(source: Source, timeout: float, max_bytes: int, workers: int | None, cache: Path | None) -> Pages:
     """Return the pages of one document."""
     name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()  # a name of broken bytes must be printable
     if isinstance(source, str) and _ADDRESS.match(source):
@@ -134,7 +132,7 @@ def _read_document(source: Source, *, timeout: float, max_bytes: int, workers: i
         texts, removed = clean_pages([page.text for page in raw])
         errors = {number: page.error for number, page in enumerate(raw, 1) if page.error}
     else:
-        text = _decode(name, data, charset or "utf-8")
+        text = decode_text(name, data, charset or "utf-8")
         if "\f" in text.strip():
             texts, removed = clean_pages(text.strip("\f").split("\f"))
         else:
@@ -169,16 +167,24 @@ def _read_file(path: Path, name: str, max_bytes: int) -> bytes:
     return data
 
 
-def _decode(name: str, data: bytes, encoding: str) -> str:
-    """Return the text of a document that is no PDF. Raises DocumentError if it is none, or in another encoding."""
+def decode_text(name: str, data: bytes, encoding: str = "utf-8") -> str:
+    """Return the text of a file that is no PDF: UTF-8, UTF-16 with its mark, or Windows-1252 in a western language.
+
+    Raises DocumentError if it is none of these: a wrong guess would change words without anybody's notice.
+    """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-        if text.count("\0") * 10 > len(text):
-            raise ValueError("a tenth of it is NUL characters")
+        text, reason = data.decode(encoding).removeprefix("\ufeff"), ""
     except (ValueError, LookupError) as error:
-        raise DocumentError(f"{name} is no PDF or {encoding} text ({error}); save it as PDF or as UTF-8.") from error
+        text, reason = data.decode("cp1252", "replace"), str(error)
+        letters = {character for character in text if not character.isascii()}
+        if encoding == "utf-8" and _WESTERN.issuperset(letters) and not re.search(r"[^\x00-\x7f–—…•·]{4}", text):
+            reason = ""  # four such characters in a row are a language of another alphabet
+    if text.count("\0") * 10 > len(text):
+        reason = reason or "a tenth of it is NUL characters"
+    if reason:
+        raise DocumentError(f"{name} is no PDF or {encoding} text ({reason}); save it as PDF or as UTF-8.")
     return text
 
 

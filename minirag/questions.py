@@ -14,6 +14,7 @@ from typing import Any
 
 from minirag import prompts
 from minirag.chunker import Chunk
+from minirag.documents import decode_text
 from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat, Embedder
 from minirag.query import Window, excerpts
@@ -241,14 +242,13 @@ def near_duplicate(text_words: Collection[str], others: Iterable[Collection[str]
 
 
 def read_questions(path: Path, split: str) -> list[Question]:
-    """Return the questions of a UTF-8 text file, one a line; blank lines are skipped. Raises InputError."""
+    """Return the questions of a text file, one a line; blank lines are skipped. Raises InputError."""
     if not path.is_file():
         raise InputError(f"There is no question file {path}.")
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"Cannot read the question file {path}: {reason}.") from None
+        lines = decode_text(str(path), path.read_bytes()).splitlines()
+    except OSError as error:
+        raise InputError(f"Cannot read the question file {path}: {error.strerror}.") from None
     texts = [text for line in lines if (text := " ".join(line.replace("\0", " ").split()))]
     if not texts:
         raise InputError(f"The question file {path} holds no question; write one a line.")

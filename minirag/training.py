@@ -22,17 +22,8 @@ from minirag.tokens import example_limit, for_model
 FEWEST_EXAMPLES = 10
 """No service starts a job with fewer."""
 CUT_OFF = {"length", "max_tokens", "model_length"}
-UNUSABLE = {
-    *CUT_OFF,
-    "content_filter",
-    "safety",
-    "refusal",
-    "error",
-    "abort",
-    "tool_calls",
-    "tool_use",
-    "function_call",
-}
+UNUSABLE = CUT_OFF | {"content_filter", "safety", "refusal", "error", "abort", "tool_calls", "tool_use"}
+UNUSABLE |= {"function_call"}
 """Finish reasons of replies that are no complete answer; any other (stop, eos, end_turn, none at all) is a good end."""
 
 

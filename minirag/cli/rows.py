@@ -4,6 +4,7 @@ import ast
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from minirag.cli.connect import connect
 from minirag.cli.settings import completed
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.costs import Budget, load_prices
+from minirag.documents import decode_text
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, Unfinished
 from minirag.message_log import MessageLog, write_jsonl
@@ -24,6 +26,8 @@ from minirag.models import ChatModel
 from minirag.statistics.findings import means_of
 
 csv.field_size_limit(1 << 28)
+_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+"""A text as Python writes it."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -134,14 +138,16 @@ def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
         if path.is_dir():
             fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]
         elif path.suffix.lower() == ".csv":
-            fields = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
+            text = decode_text(str(path), path.read_bytes())
+            delimiter = max(",;\t", key=text.partition("\n")[0].count)
+            fields = list(csv.DictReader(io.StringIO(text, newline=None), delimiter=delimiter))
         else:
             fields = list(_json_lines(path))
     except FileNotFoundError as error:
         raise InputError(f"There is no {error.filename}.") from None
     except (KeyError, TypeError) as error:
         raise InputError(f"The answers in {path} are not those of a run ({error}); run it again.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not fields:
         raise InputError(f"{path} holds no rows; give one JSON object a line, or a CSV file with a header.")
@@ -162,7 +168,7 @@ def judged_answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    for n, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
+    for n, line in enumerate(decode_text(str(path), path.read_bytes()).split("\n"), 1):
         if line.strip():
             try:
                 value = json.loads(line)
@@ -180,6 +186,8 @@ def _cell(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if name in FIELDS["contexts"] and value.lstrip().startswith("["):
+        if re.fullmatch(rf"\[\s*{_TEXT}(\s+{_TEXT})*\s*\]", value.strip(), re.DOTALL):  # as numpy prints an array
+            return _cell("", [ast.literal_eval(text) for text in re.findall(_TEXT, value, re.DOTALL)])
         for read in (json.loads, ast.literal_eval):
             with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 if isinstance(listed := read(value), list) and listed:

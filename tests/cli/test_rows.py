@@ -1,9 +1,11 @@
 """`minirag evaluate FILE`: rows from anywhere, scored; what has no score is counted and shown."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from minirag.cli.main import main
@@ -21,15 +23,34 @@ def write(path: Path, *rows: Any) -> Path:
 
 def test_jsonl_and_csv_give_the_same_rows(tmp_path: Path) -> None:
     jsonl = write(tmp_path / "rows.jsonl", {**ROW, "reference": 'She said "Ann, really".'})
-    csv = tmp_path / "rows.csv"
+    table = tmp_path / "rows.csv"
     contexts = json.dumps(ROW["contexts"]).replace('"', '""')
-    csv.write_text(f'question,answer,contexts,reference\nWho?,Ann.,"{contexts}","She said ""Ann, really""."\n')
+    table.write_text(f'question,answer,contexts,reference\nWho?,Ann.,"{contexts}","She said ""Ann, really""."\n')
     python = tmp_path / "python.csv"
     listed = str(ROW["contexts"])
     python.write_text(
         f'user_input,response,retrieved_contexts,reference\nWho?,Ann.,"{listed}","She said ""Ann, really""."\n'
     )
-    assert read_rows(jsonl) == read_rows(csv) == read_rows(python)
+    assert read_rows(jsonl) == read_rows(table) == read_rows(python)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "contexts",
+    [["a.", "b."], ['It\'s; [1] "so",\nand é.', "'b'", "c\\n"], ["one"], [f"Context {n}, " * 9 for n in range(30)]],
+)
+def test_a_table_of_any_program_gives_the_same_contexts(
+    tmp_path: Path, contexts: list[str], delimiter: str, encoding: str
+) -> None:
+    """As numpy, Python and JSON write a list, and as spreadsheets write a table."""
+    for number, cell in enumerate([str(np.array(contexts, dtype=object)), str(contexts), json.dumps(contexts)]):
+        path = tmp_path / f"{number}.csv"
+        with path.open("w", encoding=encoding, newline="") as file:
+            writer = csv.writer(file, delimiter=delimiter)
+            writer.writerows([["question", "answer", "contexts"], ["Who?", "Ann; Bob, and others.", cell]])
+        [row] = read_rows(path)
+        assert (row.answer, row.contexts) == ("Ann; Bob, and others.", tuple(contexts))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """Documents become pages, from files and from addresses, or are refused in one sentence."""
 
 import hashlib
-import multiprocessing
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -57,6 +55,15 @@ class TestText:
         assert expected == [character for page in pages for character in page.text if not character.isspace()]
         assert all(page.text.endswith("\n") and len(page.text) <= BLOCK for page in pages)
 
+    def test_windows_text_is_read_where_it_is_surely_western_and_refused_where_it_may_be_another_code(self, write):
+        western = "“Größe” – 5 € für das alte Café, un été à Besançon, mañana viene el niño, do coração de todos.\n"
+        assert load(write("a.txt", western.encode("cp1252")))[0].text == western
+        others = {"cp1251": "Мельница старая. ", "cp1250": "Książka i źródło, łąka. ", "shift_jis": "水車は古い。 "}
+        others |= {"cp1254": "Değirmen eskidir, ışık. ", "gb18030": "磨坊很旧。 ", "cp1253": "Ο παλιός μύλος. "}
+        for code, text in others.items():
+            with pytest.raises(DocumentError, match="save it as PDF or as UTF-8"):
+                load(write(f"{code}.txt", (text + "and some words of English, too, " * 9).encode(code)))
+
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
     def test_encodings_that_say_what_they_are_give_the_same_text(self, write, encoding):
         assert load(write("a.txt", "Müller 東京".encode(encoding)))[0].text == "Müller 東京\n"
@@ -71,11 +78,7 @@ class TestRefusals:
             ("short.pdf", make_pdf("One.")[:300], "is damaged or no PDF"),
             ("words.pdf", b"Only words.", "is damaged or no PDF"),
             ("scan.pdf", make_pdf("", ""), "holds no text; if it is scanned, run OCR on it first"),
-            (
-                "latin.txt",
-                "Größe".encode("latin-1"),
-                r"is no PDF or utf-8 text \(.*\); save it as PDF or as UTF-8",
-            ),
+            ("greek.txt", "Ωμέγα".encode("cp1253"), r"is no PDF or utf-8 text \(.*\); save it as PDF or as UTF-8"),
             ("junk.bin", bytes(range(256)) * 20, "is no PDF or utf-8 text"),
             ("zeros", bytes(5000), "is no PDF or utf-8 text"),
             ("page.html", b"<p>Hello", "is HTML; save it as PDF or plain text"),
@@ -234,11 +237,3 @@ class TestSample:
         assert Counter({"running header": 20, "page number": 20}) == pages.removed
         assert all(230 < len(page.text.split()) < 550 for page in pages)
         assert SAMPLE.stat().st_size < 60_000
-
-
-def test_an_executor_reads_the_same_pages(write):
-    paths = [write("a.txt", "One.\n\fTwo.\f\fFour."), write("b.pdf", make_pdf("Five.", ""))]
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
-        pages, expected = load(paths, cache=None, executor=executor), load(paths, cache=None)
-    assert (list(pages), vars(pages)) == (list(expected), vars(expected))
-    assert [page.number for page in pages.empty] == [3, 2]

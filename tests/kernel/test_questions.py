@@ -113,7 +113,7 @@ def test_a_file_is_taken_line_by_line_as_it_is(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"", "holds no question"),
-        (b"\xff\xfe\x00", "it is not UTF-8 text"),
+        (b"\xff\xfe\x00", "save it as PDF or as UTF-8"),
         (None, "There is no question file"),
     ],
 )
