@@ -87,11 +87,11 @@ def count_or_file(text: str) -> Any:
     return number(int, 1)(text) if re.fullmatch(r"[+-]?\d+", text) else text
 
 
-OWN_FIELDS = {"model", "messages", "input", "n", "stream", "response_format", "encoding_format"} | {
-    "max_tokens",
-    "max_completion_tokens",
+OWN_FIELDS = {
+    *("model", "messages", "input", "n", "stream", "response_format", "encoding_format"),
+    *("max_tokens", "max_completion_tokens", "extra_headers", "extra_query", "extra_body", "timeout"),
 }
-"""Fields of a request that no option may change: replies could not be read, or would not fit the window."""
+"""What no option may change: replies could not be read or would not fit the window, or it is no field of a request."""
 SEED, SHARE = number(int, 0, 2**31 - 1), number(float, 0, 0.99)
 TYPES: dict[str, Converter] = {
     "N": number(int, 1),

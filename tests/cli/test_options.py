@@ -337,7 +337,7 @@ def test_options_of_a_role_are_in_its_requests_and_a_tuned_model_has_the_student
     assert settings_words("--teacher-option=a=1", "--teacher-option=b=x y", "--judge-option={}=") == [
         ("a", 1), ("b", "x y"),
     ]  # fmt: skip
-    for wrong in ("novalue", "=3", "model=m", "stream=true", "max_tokens=3"):
+    for wrong in ("novalue", "=3", "model=m", "stream=true", "max_tokens=3", "extra_headers={}"):
         with pytest.raises(SystemExit):
             parser().parse_args(["run", "--out", "o", "--teacher-option", wrong])
 
