@@ -44,7 +44,7 @@ def main(options: Mapping[str, Any]) -> int:
     arms = {row.arm for row in rows}
     result = audit(scores, labels, pages, [arm for arm in COMPARED if {arm, "tuned"} <= arms])
     if result is None:
-        say(f"label: at least {FEWEST_LABELS} labels are needed to correct anything")
+        say(f"label: at least {FEWEST_LABELS} labels of a model are needed to correct its mean")
         return 0
     show_json(asdict(result)) if options.get("json") else show("\n".join(audit_in_words(result)))
     say(f"minirag report --out {folder} writes this into comparison.json and report.html")

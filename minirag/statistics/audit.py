@@ -150,10 +150,12 @@ def exact_interval(successes: int, n: int) -> tuple[float, float]:
 
     def low(successes: int) -> float:
         ends = [0.0, 1.0]  # the chance of as many successes rises from one to the other
+        is_few = 2 * successes <= n  # then the chance of fewer has the shorter sum
         for _ in range(60 if successes else 0):
             p = sum(ends) / 2
-            chance = math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(successes, n + 1))
-            ends[chance > (1 - LEVEL) / 2] = p
+            counts = range(successes) if is_few else range(successes, n + 1)
+            chance = math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in counts)
+            ends[(1 - chance if is_few else chance) > (1 - LEVEL) / 2] = p
         return ends[0]
 
     return low(successes), 1 - low(n - successes)
