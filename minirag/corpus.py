@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from minirag import curation, prompts
 from minirag.chunker import Chunk, chunk
+from minirag.dialect import MOST_THINKING
 from minirag.documents import Pages, load
 from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError, TextsRefused
 from minirag.message_log import write_jsonl
@@ -53,6 +54,7 @@ class Settings:
     query_prefix: str = ""
     passage_prefix: str = ""
     temperature: float | None = 0.0
+    thinking_tokens: int = MOST_THINKING
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     suffix: str | None = None

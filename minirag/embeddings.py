@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, TextsRefused
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.models import dialect_of
 from minirag.retry import in_order
 from minirag.service import Service

@@ -27,6 +27,13 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
+
+REFUSED, FILTERED, EMPTY, TOOLS, THINKING, TIMEOUT = (
+    "refusal", "content_filter", "empty_reply", "tool_calls", "thinking", "timeout"
+)  # fmt: skip
+"""Codes of outcomes that minirag names itself, whatever the service calls them."""
+FINAL = {REFUSED, FILTERED, EMPTY, TOOLS}
 
 
 class MiniragError(Exception):
@@ -80,10 +87,22 @@ class ServiceError(MiniragError):
         self.transient = transient
         self.wait = wait
 
+    @property
+    def final(self) -> bool:
+        """True if the service has decided on this very request, so that sending it again would change nothing."""
+        return self.code in FINAL
+
     def to_json(self) -> dict[str, Any]:
         """Return what the log keeps of a failure."""
         fields = {"type": type(self).__name__, "status": self.status, "code": self.code, "param": self.param}
         return {**fields, "message": str(self)}
+
+    @classmethod
+    def from_json(cls, error: Mapping[str, Any]) -> "ServiceError":
+        """Return the failure that the log keeps as `error`."""
+        kinds = {kind.__name__: kind for kind in (ServiceError, BadReply, ServiceRefused, ServiceDown)}
+        fields: dict[str, Any] = {name: error.get(name) for name in ("status", "code", "param")}
+        return kinds.get(str(error.get("type")), ServiceError)(str(error.get("message")), **fields)
 
 
 class TextsRefused(ServiceError):
@@ -171,28 +190,50 @@ def redact_json(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
 
 
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration as rate limit headers write it. Raises ValueError.
+
+    >>> seconds_of("7"), seconds_of("6m0.5s"), seconds_of("20ms")
+    (7.0, 360.5, 0.02)
+    """
+    parts = re.findall(r"([\d.]+)(ms|[dhms]?)", text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise ValueError(f"{text!r} is no duration")
+    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+    """Return the seconds a service asks to wait.
+
+    That is `retry-after-ms`, or `Retry-After` in seconds or as a date, or when a rate limit that is used up resets.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
+    >>> retry_after({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m30s"})
+    90.0
     """
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
+        if value := headers.get("retry-after", ""):
+            if value.replace(".", "", 1).isdigit():
+                return float(value)
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        resets = [
+            seconds_of(headers[f"x-ratelimit-reset-{kind}"])
+            for kind in ("requests", "tokens")
+            if headers.get(f"x-ratelimit-remaining-{kind}") == "0" and f"x-ratelimit-reset-{kind}" in headers
+        ]
+        return max(resets, default=None)
     except (ValueError, OverflowError):
         return None
 
 
 _REFUSALS = {
-    401: "{address} refuses the key; set OPENAI_API_KEY to a valid one.",
-    402: "The account at {address} has no quota left; add credit, then resume.",
-    403: "{address} does not allow this: {words}.",
-    404: "{address} does not know model {model!r} or this address: {words}.",
+    401: "{address} refuses the key, set {key_name} to a valid one: {words}.",
+    402: "The account at {address} has no quota left, add credit, then resume: {words}.",
+    404: "{address} does not know model {model!r} or this address{hint}: {words}.",
     **dict.fromkeys(range(300, 400), "{address} redirects elsewhere; give the final address as --base-url."),
 }
 _STATUS_OF = {
@@ -202,16 +243,52 @@ _STATUS_OF = {
     "unknown_model": 404,
 }
 """Codes that say more than the status they come with."""
+_FILTERED = re.compile(
+    r"(?i)content.?(filter|policy|management|exists risk)|responsible.?ai|moderation|flagged|inappropriate|inspection"
+)
+"""What services say where a text is against their rules."""
 
 
-def refusal(address: str, status: int, body: Any, headers: Mapping[str, str], model: str) -> ServiceError:
+def words_of(body: Any) -> str:
+    """Return what an error body of any shape says, as one line: objects in objects, lists, texts, a gateway's HTML.
+
+    >>> words_of([{"error": {"code": 400, "message": "no"}}]), words_of("<h1>502</h1> <p>Bad gateway</p>")
+    ('no', '502 Bad gateway')
+    >>> words_of({"detail": [{"loc": ["body", "seed"], "msg": "not permitted"}]})
+    'body.seed: not permitted'
+    """
+    if isinstance(body, Mapping):
+        place = ".".join(map(str, body["loc"])) + ": " if isinstance(body.get("loc"), list) else ""
+        names = ("message", "error", "detail", "msg", "title", "reason", "code")
+        words = next((words for name in names if (words := words_of(body.get(name)))), "")
+        return place + (words or (str(dict(body)) if body else ""))
+    if isinstance(body, list):
+        return "; ".join(filter(None, map(words_of, body[:3])))
+    text = "" if body is None else str(body)
+    if "<" in text:
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|</?[a-z!][^<>]*>", " ", text)
+    return " ".join(text.split())
+
+
+def refusal(
+    address: str, status: int, body: Any, headers: Mapping[str, str], model: str, *, key_name: str = "OPENAI_API_KEY"
+) -> ServiceError:
     """Return the error for a reply with this HTTP status, `error` object (`body`) and headers."""
-    error = redact_json(body) if isinstance(body, dict) else {}
-    code, param = (None if error.get(name) is None else str(error[name]) for name in ("code", "param"))
-    words = redact(str(error.get("message") or error or body or "no reason given")).strip().rstrip(".")[:300]
+    error = body[0] if isinstance(body, list) and body else body
+    error = error.get("error", error) if isinstance(error, Mapping) else {}
+    named = error if isinstance(error, Mapping) else {}
+    code, param, kind = (
+        redact(str(value)) if isinstance(value := named.get(name), str | int) else None
+        for name in ("code", "param", "type")
+    )
+    words = redact(words_of(body) or "no reason given").rstrip(".")[:300]
+    if status in {400, 403, 422} and _FILTERED.search(f"{code} {kind} {words}"):
+        code = FILTERED
     fields: dict[str, Any] = {"status": status, "code": code, "param": param}
-    if sentence := _REFUSALS.get(_STATUS_OF.get(code or "", status)):
-        return ServiceRefused(sentence.format(address=address, words=words, model=model), **fields)
+    if sentence := _REFUSALS.get(_STATUS_OF.get(code or "") or _STATUS_OF.get(kind or "") or status):
+        hint = "" if urlsplit(address).path else f" (is it {address}/v1?)"
+        text = sentence.format(address=address, words=words, model=model, key_name=key_name, hint=hint)
+        return ServiceRefused(text, **fields)
     transient = status in {408, 409, 425, 429} or status >= 500
     wait = retry_after(headers) if transient else None
     return ServiceError(f"{address} answered {status}: {words}.", transient=transient, wait=wait, **fields)

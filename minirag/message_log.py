@@ -5,7 +5,6 @@ its result is used, and ends with a checksum of itself. A last line cut short by
 log before the next append; any other bad line raises a `LogError` that names its number.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -14,15 +13,13 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minirag.errors import LogError, Unfinished
+from minirag.errors import FINAL, LogError, Unfinished
+from minirag.exchange import VERSION, Exchange
 from minirag.lock import lock
 
-VERSION = 1
-_LINE = "id stage tags endpoint service repeat request response error started seconds".split()
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
 
@@ -61,88 +58,6 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 def _private(path: str, flags: int) -> int:
     """Open a file that only its owner may read: the documents' text is in it."""
     return os.open(path, flags, 0o600)
-
-
-def canonical(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat: int = 0) -> str:
-    """Return the identity of a call: a versioned sha256 of its address, everything it sends, and its repeat number."""
-    text = canonical([VERSION, service, endpoint, request, repeat])
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One call to a model service, raw: `request` as sent, `response` as received.
-
-    A completed call has a response, an error, or both (a reply that was billed but cannot be used). A call that is
-    still to be sent has neither. Text, usage and model are read from these two and never stored a second time.
-    """
-
-    stage: str
-    endpoint: str
-    service: str
-    request: Mapping[str, Any]
-    response: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
-    repeat: int = 0
-    tags: Mapping[str, Any] = field(default_factory=dict)
-    started: str = ""
-    seconds: float = 0.0
-    id: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.id:
-            object.__setattr__(self, "id", exchange_id(self.service, self.endpoint, self.request, self.repeat))
-
-    @property
-    def _choice(self) -> Mapping[str, Any]:
-        choices = (self.response or {}).get("choices")
-        return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-
-    @property
-    def text(self) -> str:
-        """The reply's text; empty if there is none."""
-        message = self._choice.get("message")
-        return str(message.get("content") or "") if isinstance(message, Mapping) else ""
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the model stopped: `stop`, `length`, `content_filter`, …"""
-        reason = self._choice.get("finish_reason")
-        return None if reason is None else str(reason)
-
-    @property
-    def model(self) -> str:
-        """The model that was requested."""
-        return str(self.request.get("model", ""))
-
-    @property
-    def served_model(self) -> str:
-        """The model that answered, as the service names it."""
-        return str((self.response or {}).get("model") or self.model)
-
-    @property
-    def usage(self) -> Mapping[str, Any]:
-        """The tokens billed, as the service counts them; empty if it does not say."""
-        usage = (self.response or {}).get("usage")
-        return usage if isinstance(usage, Mapping) else {}
-
-    def to_line(self) -> bytes:
-        """Return the exchange as one line of the log, checksum and newline included."""
-        body = {"v": VERSION, **{name: getattr(self, name) for name in _LINE}}
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = text.encode("utf-8", "backslashreplace")[:-1]
-        return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
-
-    @classmethod
-    def from_line(cls, line: bytes) -> "Exchange":
-        """Return the exchange of a line that `to_line` wrote. Raises ValueError, KeyError or TypeError for another."""
-        body = json.loads(line)
-        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
 
 
 class MessageLog:
@@ -185,13 +100,13 @@ class MessageLog:
             if not head or not tail:
                 remedy = "restore the file from a copy, or remove that line to pay for its call again"
                 raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
-            self._index(head[2].decode(), len(line), failed=tail[1] is None)
+            self._index(head[2].decode(), len(line), None if tail[1] else json.loads(line)["error"])
         return b""
 
-    def _index(self, id: str, size: int, *, failed: bool) -> None:
-        if failed:
+    def _index(self, id: str, size: int, error: Mapping[str, Any] | None) -> None:
+        if error is not None:
             self._failed.append(self._end)
-        else:
+        if error is None or error.get("code") in FINAL:
             self._offsets[id] = self._end
         self._end += size
         self._count += 1
@@ -204,7 +119,7 @@ class MessageLog:
         return self._from(0) if self.path.exists() else iter(())
 
     def find(self, id: str) -> Exchange | None:
-        """Return the newest successful exchange with this id, if there is one."""
+        """Return the newest exchange with this id that succeeded, or failed for good; None if there is none."""
         offset = self._offsets.get(id)
         return None if offset is None else next(self._from(offset))
 
@@ -237,7 +152,7 @@ class MessageLog:
                 except OSError:
                     self._file.truncate(self._end)
                     raise
-                self._index(exchange.id, len(line), failed=exchange.error is not None)
+                self._index(exchange.id, len(line), exchange.error)
                 self.added += 1
             if self._sync:
                 os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads
@@ -274,14 +189,19 @@ class MessageLog:
             weakref.finalize(self, file.close)
 
     @contextmanager
-    def claim(self, id: str) -> Iterator[Exchange | None]:
-        """Yield the recorded exchange with this id, or None to the one thread that may make the call now."""
+    def claim(self, id: str, *variants: str) -> Iterator[Exchange | None]:
+        """Yield what `find` has of this call, or None to the one thread that may make the call now.
+
+        `variants` are the ids of the same call in other forms.
+        """
         with self._lock:  # others that claim this id wait for the end of the block, so that nothing is paid twice
             lock = self._claims.setdefault(id, threading.Lock())
         with lock:
-            if id in self._offsets and self._offsets[id] < self._end_at_opening:
-                self.reused.add(id)
-            yield self.find(id)
+            name = next((name for name in (id, *variants) if name in self._offsets), id)
+            recorded = self.find(name)
+            if recorded is not None and recorded.error is None and self._offsets[name] < self._end_at_opening:
+                self.reused.add(name)
+            yield recorded
 
     def close(self) -> None:
         """Close the file and give up its lock; a later append takes it again."""

@@ -4,16 +4,16 @@ Everything above takes a model as an argument, so a script or a test passes anot
 (`Chat` and `Embedder` say which; `minirag.testing` has some).
 """
 
-import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from minirag.errors import BadReply, redact_json
-from minirag.message_log import Exchange, MessageLog
-from minirag.prompts import Message, with_shape
-from minirag.service import OPENAI_ADDRESS, Dialect, Service
+from minirag.dialect import LIMITS, MOST_THINKING, Form, ModelDialect
+from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, redact, words_of
+from minirag.exchange import Exchange, visible
+from minirag.message_log import MessageLog
+from minirag.prompts import Message
+from minirag.service import OPENAI_ADDRESS, Service
 from minirag.tokens import Tokenizer, for_model, is_cut
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 REPLY_TOKENS = 512
-FORMATS = ("json_schema", "json_object", "text")
-LIMITS = ("max_tokens", "max_completion_tokens")
-_UNSUPPORTED = re.compile("(?i)unsupported|not (yet )?support|unknown|unrecogni[sz]ed|unexpected|not permitted|instead")
 
 
 class Chat(Protocol):
@@ -55,78 +52,17 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None) -> "NDArray[np.float32]": ...
 
 
-class ModelDialect:
-    """How one model at one service wants its requests: each 400 that names an unsupported parameter changes one thing.
-
-    A parameter is dropped or renamed once and for all, and reply formats fall back from json_schema to json_object to
-    plain text. Earlier runs' failures in the log teach the same, so that a resumed run sends what is already paid for.
-    """
-
-    def __init__(self, limit_name: str) -> None:
-        self.limit_name = limit_name
-        self.is_renamed = False
-        self.has_temperature = True
-        self.has_base64 = True
-        self.format = 0
-        self._lock = threading.Lock()
-
-    def adapt(self, call: Exchange) -> Exchange:
-        """Return the call with its request as the model wants it."""
-        request = dict(call.request)
-        if "max_tokens" in request and self.limit_name != "max_tokens":
-            request[self.limit_name] = request.pop("max_tokens")
-        if not self.has_temperature:
-            request.pop("temperature", None)
-        if not self.has_base64 and "encoding_format" in request:
-            request["encoding_format"] = "float"
-        if self.format and "response_format" in request:
-            schema = request.pop("response_format")["json_schema"]["schema"]
-            request["messages"] = with_shape(request["messages"], schema)
-            if FORMATS[self.format] == "json_object":
-                request["response_format"] = {"type": "json_object"}
-        return call if request == call.request else replace(call, request=request, id="")
-
-    def learn(self, failed: Exchange, say: Callable[[str], None] = lambda _: None) -> None:
-        """Change the one thing that a 400 does not support, and say so; nothing is ever changed back."""
-        error, request = failed.error or {}, failed.request
-        words = f"{error.get('param')} {error.get('code')} {error.get('message')}"
-        if error.get("status") not in (400, 422):
-            return
-        with self._lock:
-            sentence = self._change(request, words)
-        if sentence:
-            say(f"{failed.model} does not support {sentence}")
-
-    def _change(self, request: Mapping[str, Any], words: str) -> str:
-        if "encoding_format" in words and request.get("encoding_format") == "base64":
-            self.has_base64 = False
-            return "base64: asked for float instead"
-        if not _UNSUPPORTED.search(words):
-            return ""
-        kind = (request.get("response_format") or {}).get("type")
-        if "response_format" in words and kind in FORMATS:
-            if FORMATS.index(kind) < self.format:  # another thread has learned it before
-                return ""
-            self.format = FORMATS.index(kind) + 1
-            return f"{kind}: asked for {FORMATS[self.format]} instead"
-        if "temperature" in words and "temperature" in request:
-            self.has_temperature = False
-            return "temperature: left out"
-        limit = next((name for name in LIMITS if name in request and name in words), None)
-        if limit and not self.is_renamed:
-            self.limit_name, self.is_renamed = LIMITS[1 - LIMITS.index(limit)], True
-            return f"{limit}: sent as {self.limit_name}"
-        return ""
-
-
-def dialect_of(model: str, service: Service, log: MessageLog | None) -> Dialect:
+def dialect_of(
+    model: str, service: Service, log: MessageLog | None, most_thinking: int = MOST_THINKING
+) -> ModelDialect:
     """Return the one dialect of a model at a service, with what earlier runs in this log have learned."""
     key = (model, None if log is None else log.path)
     if key not in service.dialects:
-        dialect = ModelDialect("max_completion_tokens" if service.address == OPENAI_ADDRESS else "max_tokens")
-        for failed in () if log is None else log.failures():
-            if (failed.service, failed.model) == (service.name, model):
-                dialect.learn(failed)
+        limit = LIMITS[service.address == OPENAI_ADDRESS]
+        dialect = ModelDialect(model, Form(limit), most_thinking)
+        if log is not None:
+            dialect.recall(log, service.name)
+        dialect.say = service.say_once
         service.dialects.setdefault(key, dialect)
     return service.dialects[key]
 
@@ -136,7 +72,8 @@ class ChatModel:
 
     Where it is: `service`, or `base_url` and `api_key`, or an SDK `client` of your own; by default OpenAI or
     `OPENAI_BASE_URL`. `log=None` keeps nothing. `temperature=None` sends none. `tokenizer` names a vocabulary if
-    minirag does not know the model's own. `options` are further fields of each request.
+    minirag does not know the model's own. `options` are further fields of each request. A model that thinks gets up to
+    `thinking_tokens` a reply for that.
     """
 
     def __init__(
@@ -146,6 +83,7 @@ class ChatModel:
         temperature: float | None = 0.0,
         tokenizer: str | None = None,
         options: Mapping[str, Any] | None = None,
+        thinking_tokens: int = MOST_THINKING,
         log: MessageLog | None = None,
         service: Service | None = None,
         base_url: str | None = None,
@@ -156,6 +94,7 @@ class ChatModel:
         self.temperature = temperature
         self.options = options or {}
         self.cut_prompts: set[str] = set()  # ids of the calls of which the server has read only a part
+        self.thinking_tokens = thinking_tokens
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
         self._tokenizer = tokenizer
@@ -177,7 +116,8 @@ class ChatModel:
     ) -> Exchange:
         """Return the model's reply to `messages`: at most `max_tokens` long, following a JSON schema if one is given.
 
-        Another `repeat` is another call even if all else is equal. Raises ServiceError.
+        Tokens for thinking come on top. Another `repeat` is another call even if all else is equal. Raises
+        ServiceError, and BadReply for a refusal or a reply without text.
         """
         request: dict[str, Any] = {"model": self.model, "messages": list(messages), "max_tokens": max_tokens}
         if self.temperature is not None:
@@ -187,7 +127,7 @@ class ChatModel:
             request["response_format"] = {"type": "json_schema", "json_schema": named}
         request |= self.options
         call = Exchange(stage, "chat.completions", self.service.name, request, repeat=repeat, tags=tags or {})
-        dialect = dialect_of(self.model, self.service, self.log)
+        dialect = dialect_of(self.model, self.service, self.log, self.thinking_tokens)
         exchange = self.service.send(call, self.log, dialect=dialect, read=read_completion)
         if is_cut(messages, exchange.usage):
             self.cut_prompts.add(exchange.id)
@@ -201,11 +141,45 @@ class ChatModel:
 
 
 def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a chat reply. Raises BadReply if it has no choice with a message."""
+    """Return a chat reply. Raises BadReply, with a code that names the outcome, if it has no complete visible text.
+
+    A reply that its limit cut off is one, unless thinking took what was meant for the text.
+    """
     choices = reply.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
-        error = reply.get("error")
-        reason = f": {redact_json(error)}"[:200] if error else " with no choices"
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    error = (choice.get("error") if isinstance(choice, dict) else None) or reply.get("error")
+    if error or not isinstance(message, dict):
+        reason = f": {redact(words_of(error))[:200]}" if error else " with no choices"
         raise BadReply(f"{call.service} answered 200{reason}.", transient=True)
+    exchange = replace(call, response=reply)
+    text, finish = exchange.text.strip(), exchange.finish_reason
+    if finish == "error":
+        raise BadReply(f"{call.model} broke off with an error.", transient=True)
+    if message.get("refusal"):
+        raise BadReply(f"{call.model} refused: {redact(words_of(message['refusal']))[:200]}", code=REFUSED)
+    if finish == "content_filter":
+        raise BadReply(f"The content filter of {call.service} held a reply of {call.model} back.", code=FILTERED)
+    if finish == "length" and (not text or _is_starved(exchange, message, text)):
+        remedy = "allow more with --thinking-tokens"
+        raise BadReply(f"{call.model} was cut off while it was thinking; {remedy}.", code=THINKING)
+    if not text and (message.get("tool_calls") or message.get("function_call")):
+        raise BadReply(f"{call.model} called a tool where text was asked for.", code=TOOLS)
+    if not text:
+        raise BadReply(f"{call.model} gave an empty reply.", code=EMPTY)
     return reply
+
+
+def _is_starved(exchange: Exchange, message: Mapping[str, Any], text: str) -> bool:
+    """Return True if a reply that was cut off had fewer tokens for its text than were asked for."""
+    usage, request = exchange.usage, exchange.request
+    limit = request.get("max_tokens", request.get("max_completion_tokens", 0)) - exchange.tags.get("thinking", 0)
+    total, details = usage.get("completion_tokens") or 0, usage.get("completion_tokens_details")
+    thinking = details.get("reasoning_tokens") or 0 if isinstance(details, Mapping) else 0
+    if not thinking:  # not counted apart: its share of the characters
+        content = message.get("content")
+        if isinstance(content, list):
+            content = text + "".join(str(part) for part in content if not visible([part]))
+        apart = message.get("reasoning_content") or message.get("reasoning") or ""
+        thinking = total * (1 - len(text) / len(f"{apart}{content}".strip()))
+    return bool(thinking > 1 and total - thinking < limit)

@@ -86,6 +86,7 @@ class Run:
             model or getattr(settings, role),
             temperature=settings.temperature,
             tokenizer=settings.tokenizer,
+            thinking_tokens=settings.thinking_tokens,
             options=settings.options.get(role) or settings.options.get(second),
             log=self.log,
             service=self.services.get(role) or self.services.get(second, self.service),

@@ -4,12 +4,14 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from minirag.errors import BadReply, ServiceDown, ServiceError, Waiting
+from minirag.errors import TIMEOUT, BadReply, ServiceDown, ServiceError, Waiting, seconds_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,8 +19,10 @@ R = TypeVar("R")
 ATTEMPTS = 4
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the second attempt, doubled before each further one up to the second number."""
-LONGEST_RETRY_AFTER = 120.0
-"""Seconds that a service may ask to wait; a call that would have to wait longer fails."""
+PATIENCE = 900.0
+"""Seconds that a service may answer nothing but "too many requests"."""
+WINDOW, FASTER, AFTER = 60.0, 0.8, 12
+"""The pace is measured over so many seconds, and after so many calls without a 429 shortened by this factor."""
 BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
 """So many failed calls in a row open the circuit breaker, for so long."""
 GRACE = 10.0
@@ -27,51 +31,94 @@ GRACE = 10.0
 
 @dataclass
 class Retry:
-    """The retries of one service, shared by all threads: exponential waits with jitter, and a circuit breaker.
+    """The retries and the pace of one service, shared by all threads.
 
-    Where the service says "come back in 20 s", no thread asks before. Five consecutive failed calls open the breaker
-    for 30 s; the next failure reopens it. Tests pass their own `sleep`, `clock` and `jitter`.
+    A call that fails is sent again after an exponential wait with jitter, up to `attempts` times, a timeout once. Rate
+    limits (429) are waited for as long as another call succeeds within `patience` seconds. They halve the number of
+    calls in flight, which grows again by one a round of successes (AIMD), and space calls at the pace that the service
+    has allowed; a timeout leaves one call in flight. Where the service says "come back in 20 s", no thread asks before.
+    Five consecutive failed calls open the circuit breaker for 30 s; the next failure reopens it. Tests pass their own
+    `sleep`, `clock` and `jitter`.
     """
 
     attempts: int = ATTEMPTS
     breaker_failures: int = BREAKER_FAILURES
+    patience: float = PATIENCE
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
-    _paused_until: float = -math.inf
+    _next: float = -math.inf
+    _interval: float = 0.0
+    _most: float = math.inf
+    _in_flight: int = 0
+    _limited_since: float | None = None
+    _limits: int = 0
+    _since_limit: int = 0
+    _successes: deque[float] = field(default_factory=deque, repr=False)
     _open_until: float = -math.inf
     _failures: int = 0
     _reason: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
-    def wait_turn(self) -> None:
-        """Return once no pause is running. Raises ServiceDown while the circuit breaker is open."""
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a place among the calls in flight, once there is one and no pause is running.
+
+        Raises ServiceDown while the circuit breaker is open.
+        """
+        with self._changed:
+            while self._in_flight + 1 > self._most:
+                self._changed.wait(1.0)
+                check_interrupted()
+            self._in_flight += 1
+        try:
+            self._wait()
+            yield
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def _wait(self) -> None:
         while True:
-            if self.clock() < self._open_until:
-                raise ServiceDown(self._reason)
-            if (rest := self._paused_until - self.clock()) <= 0:
-                return
+            check_interrupted()
+            with self._changed:
+                now = self.clock()
+                if now < self._open_until:
+                    raise ServiceDown(self._reason)
+                if self._next <= now:
+                    self._next = now + self._interval
+                    return
+                rest = self._next - now
             self.sleep(rest)
 
     def pause(self, seconds: float) -> None:
         """Let no thread send for so many seconds."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self.clock() + seconds)
+        with self._changed:
+            self._next = max(self._next, self.clock() + seconds)
 
     def again(self, attempt: int, failure: ServiceError) -> bool:
         """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none.
 
         A call that fails for good counts for the breaker. A refusal does not: a service that refuses works.
         """
-        longest = failure.wait is not None and failure.wait > LONGEST_RETRY_AFTER
-        if failure.transient and attempt < self.attempts and not longest:
-            if failure.wait is not None:
+        is_timeout = failure.code == TIMEOUT
+        if is_timeout:
+            with self._changed:
+                self._most = 1
+        if failure.status == 429 and failure.transient:
+            if self._wait_for_limit(failure.wait):
+                return True
+        elif failure.transient and attempt < (2 if is_timeout else self.attempts):
+            backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter())
+            if failure.wait is None:
+                self.sleep(backoff)
+                return True
+            if failure.wait <= self.patience:
                 self.pause(failure.wait)
-            else:
-                self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
-            return True
-        if failure.transient or isinstance(failure, BadReply):
-            with self._lock:
+                return True
+        if failure.transient or (isinstance(failure, BadReply) and failure.code is None):
+            with self._changed:
                 self._failures += 1
                 if self._failures >= self.breaker_failures:
                     self._open_until = self.clock() + BREAKER_SECONDS
@@ -81,10 +128,42 @@ class Retry:
                     )
         return False
 
-    def succeeded(self) -> None:
-        """Reset the count of consecutive failures."""
-        with self._lock:
-            self._failures = 0
+    def _wait_for_limit(self, wait: float | None) -> bool:
+        """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""
+        with self._changed:
+            now = self.clock()
+            if wait is None:
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._limits) * (0.5 + self.jitter())
+            self._limits = min(self._limits + 1, 10)
+            self._limited_since = now if self._limited_since is None else self._limited_since
+            if now + wait - self._limited_since > self.patience:
+                return False
+            self._most = max(1, (self._in_flight + 1) // 2)
+            while self._successes and self._successes[0] < now - WINDOW:
+                self._successes.popleft()
+            if self._successes:  # so many calls were allowed from the first of them to the next that will be
+                self._interval = 1.02 * (now + wait - self._successes[0]) / len(self._successes)
+            self._since_limit = 0
+        self.pause(wait)
+        return True
+
+    def succeeded(self, headers: Mapping[str, str] = {}, share: float = 0.0) -> None:
+        """Go on faster after a success, whose reply had these headers and took this share of the timeout."""
+        with self._changed:
+            now = self.clock()
+            self._failures = self._limits = 0
+            self._limited_since = None
+            self._successes.append(now)
+            self._since_limit += 1
+            if self._since_limit % AFTER == 0:
+                self._interval *= FASTER
+            if share < 0.5:  # with one more in flight it may take twice as long
+                self._most += 1 / self._most
+                self._changed.notify_all()
+        if headers.get("x-ratelimit-remaining-requests") == "0":
+            with suppress(KeyError, ValueError, ZeroDivisionError):
+                reset = seconds_of(headers["x-ratelimit-reset-requests"])
+                self.pause(reset / float(headers["x-ratelimit-limit-requests"]))
 
 
 class DeadlinePassed(Exception):

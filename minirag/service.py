@@ -3,8 +3,6 @@
 This is the only module that knows the OpenAI SDK. `models` and `finetune` build requests and read replies.
 """
 
-import base64
-import ipaddress
 import json
 import math
 import os
@@ -19,11 +17,23 @@ from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
 
-from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, redact_json, refusal
-from minirag.message_log import Exchange, MessageLog
-from minirag.retry import DeadlinePassed, Retry, check_interrupted, within
+from minirag.address import is_loopback, is_openai, public_address, split_address
+from minirag.dialect import ModelDialect
+from minirag.errors import (
+    TIMEOUT,
+    BadReply,
+    InputError,
+    ServiceError,
+    ServiceRefused,
+    keep_out,
+    redact,
+    redact_json,
+    refusal,
+)
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
+from minirag.retry import DeadlinePassed, Retry, within
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -33,7 +43,7 @@ OPENAI_KEY, FILE_KEY = "OPENAI_API_KEY", "MINIRAG_API_KEY"
 ROLES = ("teacher", "student", "judge", "embedding", "tuned")
 ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
 """What models are for, and the variable with the key of a role's own service."""
-TIMEOUT = 120.0
+SECONDS = 600.0
 """Seconds for one call, from its first byte to the last of the reply."""
 TRANSFER_RATE = 125_000.0
 """Upload and download timeout: one extra second per this many bytes (1 Mbit/s)."""
@@ -57,36 +67,15 @@ class Gate(Protocol):
     def after(self, amount: float, exchange: Exchange | None) -> None: ...
 
 
-class Dialect(Protocol):
-    """How one model at one service wants its requests (`models.ModelDialect`)."""
-
-    def adapt(self, call: Exchange) -> Exchange: ...
-
-    def learn(self, failed: Exchange, say: Callable[[str], None]) -> None: ...
-
-
-def is_loopback(address: str) -> bool:
-    """Return True if an address is this machine itself.
-
-    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
-    (True, False)
-    """
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
-
-
 class Service:
     """An OpenAI-protocol service: its address, its key, one SDK client and one retry state for all threads.
 
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both. `name` stands for the address in every exchange's identity (default: `address`, which is
     `base_url` without name, password and query). A call ends after `timeout` seconds. `say` hears, once each, which
-    parameters a model does not support. Until the time in `deploying_until` (of `retry.clock`), a model that was just
-    tuned may answer 404. Raises InputError for an unusable address, for plain http to another machine
-    unless `insecure_http`, and for a missing key, before anything is sent.
+    parameters a model does not support; `key_name` is the variable that holds the key. Until the time in
+    `deploying_until` (of `retry.clock`), a model that was just tuned may answer 404. Raises InputError for an unusable
+    address, for plain http to another machine unless `insecure_http`, and for a missing key, before anything is sent.
     """
 
     def __init__(
@@ -97,13 +86,14 @@ class Service:
         client: "OpenAI | None" = None,
         name: str | None = None,
         retry: Retry | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float = SECONDS,
+        key_name: str = OPENAI_KEY,
         say: Callable[[str], None] = lambda _: None,
         insecure_http: bool = False,
     ) -> None:
         address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
-        self._base_url = address if client is None else str(client.base_url)
-        self.address = _public_address(self._base_url)
+        self._base_url, self._query = split_address(address if client is None else str(client.base_url))
+        self.address = public_address(self._base_url)
         is_plain = self.address.startswith("http:") and not is_loopback(self.address)
         if is_plain and client is None and not insecure_http:
             remedy = "anyone in between can read documents and key; use https, or --insecure-http"
@@ -112,10 +102,11 @@ class Service:
         self.retry = retry or Retry()
         self.timeout = timeout
         self.gates: list[Gate] = []
+        self._key_name = key_name
         self._say = say
         self._sentences: set[str] = set()
         self.answered = False
-        self.dialects: dict[tuple[str, Path | None], Dialect] = {}
+        self.dialects: dict[tuple[str, Path | None], ModelDialect] = {}
         self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
         self._owned = client is None
@@ -130,7 +121,7 @@ class Service:
         call: Exchange,
         log: MessageLog | None = None,
         *,
-        dialect: Dialect | None = None,
+        dialect: ModelDialect | None = None,
         read: Reader = lambda _, reply: reply,
         arguments: Mapping[str, Any] | None = None,
         reuse: bool = True,
@@ -142,37 +133,39 @@ class Service:
         in place of the request if the log must not hold them (a file's bytes). `reuse=False` always sends (polls);
         `retries=False` sends once (a lost reply must not create two of something).
         """
+        form = None if dialect is None else dialect.form
+        tried = set() if form is None else {form}
         while True:
-            # 1. The request as this service and model take it.
-            sent = call if dialect is None else dialect.adapt(call)
+            # 1. The request in a form that this service and model take.
+            sent = call if form is None else form.adapt(call)
+            variants = [] if dialect is None else dialect.variants(call)
             # 2. The log has the answer. Threads that send the same call wait for the first.
-            with nullcontext() if log is None or not reuse else log.claim(sent.id) as recorded:
+            with nullcontext() if log is None or not reuse else log.claim(sent.id, *variants) as recorded:
                 # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
                 if recorded is not None and (recorded.response or {}).get("data") != []:
+                    if recorded.error is not None:
+                        final = ServiceError.from_json(recorded.error)
+                        raise final if dialect is None else dialect.verdict(call.stage, final)
+                    if dialect is not None:
+                        dialect.stages.add(call.stage)
                     return recorded
                 failures = 0
                 while True:
-                    # 3. Ask the gates; a gate that refuses raises.
-                    self.retry.wait_turn()
-                    check_interrupted()
-                    held = [(gate, gate.before(sent)) for gate in self.gates]
-                    # 4. One attempt through the SDK, within the deadline, its error mapped.
-                    exchange = failure = None
-                    try:
-                        exchange, failure = self.attempt(sent, read, arguments)
-                    finally:
-                        for gate, amount in held:
-                            gate.after(amount, exchange)
+                    # 3. Ask the gates; a gate that refuses raises. 4. One attempt through the SDK.
+                    exchange, failure = self._through_gates(sent, read, arguments)
                     # 5. Log what came of it.
                     if log is not None:
                         log.append(exchange)
-                    # 6. Return it, adapt the request, or try again.
+                    # 6. Return it, go on to another form, or try again.
                     if failure is None:
-                        self.retry.succeeded()
+                        if dialect is not None and form is not None:
+                            dialect.keep(form, call.stage)
                         return exchange
-                    if dialect is not None:
-                        dialect.learn(exchange, self.say_once)
-                        if dialect.adapt(call).id != sent.id:
+                    if dialect is not None and form is not None:
+                        following = dialect.following(form, exchange, tried)
+                        if following is not None:
+                            form = following
+                            tried.add(form)
                             break
                     if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
                         self.say_once(f"{sent.model} is not served yet; waiting for it")
@@ -180,7 +173,23 @@ class Service:
                         continue
                     failures += 1
                     if not retries or not self.retry.again(failures, failure):
-                        raise failure
+                        raise failure if dialect is None else dialect.verdict(call.stage, failure)
+
+    def _through_gates(
+        self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None
+    ) -> tuple[Exchange, ServiceError | None]:
+        """Attempt a call once it has its turn and all gates let it pass; whatever happens, they are told."""
+        exchange: Exchange | None = None
+        held: list[tuple[Gate, float]] = []
+        with self.retry.turn():
+            try:
+                for gate in self.gates:
+                    held.append((gate, gate.before(call)))
+                exchange, failure = self.attempt(call, read, arguments)
+            finally:
+                for gate, amount in held:
+                    gate.after(amount, exchange)
+        return exchange, failure
 
     def attempt(
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None
@@ -195,6 +204,7 @@ class Service:
             raw = self.raw(method, arguments or call.request, allowed, call.model)
             reply = self._json(raw.content)
             reply = read(call, reply)
+            self.retry.succeeded(raw.headers, (time.monotonic() - clock) / allowed)
         except ServiceError as refused:
             failure, reply = refused, redact_json(reply)
         error = None if failure is None else failure.to_json()
@@ -211,7 +221,7 @@ class Service:
         try:
             return within(seconds, send)
         except DeadlinePassed:
-            raise ServiceError(f"{self.address} did not answer within {seconds:g} s.", transient=True) from None
+            raise self._timed_out(seconds) from None
         except Exception as error:
             raise self._failure(error, model) from error
 
@@ -230,9 +240,9 @@ class Service:
 
         if isinstance(error, openai.APIStatusError):
             headers = {name.lower(): value for name, value in error.response.headers.items()}
-            return refusal(self.address, error.status_code, error.body, headers, model)
+            return refusal(self.address, error.status_code, error.body, headers, model, key_name=self._key_name)
         if isinstance(error, openai.APITimeoutError):
-            return ServiceError(f"{self.address} did not answer within {self.timeout:g} s.", transient=True)
+            return self._timed_out(self.timeout)
         if isinstance(error, openai.APIConnectionError) and self.answered:
             return ServiceError(f"The connection to {self.address} broke.", transient=True)
         if isinstance(error, openai.APIConnectionError):
@@ -241,6 +251,10 @@ class Service:
         if isinstance(error, openai.APIError | json.JSONDecodeError):
             return BadReply(f"{self.address} sent an unreadable reply: {redact(str(error))[:200]}.")
         return InputError(f"{redact(str(error)).rstrip('.')}.") if isinstance(error, openai.OpenAIError) else error
+
+    def _timed_out(self, seconds: float) -> ServiceError:
+        text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
+        return ServiceError(text, code=TIMEOUT, transient=True)
 
     def say_once(self, sentence: str) -> None:
         """Say something once, however many threads and models find it out."""
@@ -261,16 +275,22 @@ class Service:
     def _make_client(self) -> "OpenAI":
         import openai
 
-        return openai.OpenAI(
+        client = openai.OpenAI(
             base_url=self._base_url,
             api_key=self._key or "none",
             max_retries=0,
             timeout=self.timeout,
+            default_query=self._query,
+            # the old addresses of Azure take a key in this header alone
+            default_headers={"api-key": self._key} if "api-version" in self._query and self._key else None,
             # no redirect is followed with a document in hand, and no proxy stands before loopback
             http_client=openai.DefaultHttpxClient(
                 follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
             ),
         )
+        if not is_openai(self.address):
+            client.organization = client.project = None  # from the environment: OpenAI's, and nobody else's business
+        return client
 
     def close(self) -> None:
         """Close the client's connections, unless it is the caller's own."""
@@ -282,23 +302,6 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _public_address(base_url: str) -> str:
-    """Return scheme, host, port and path of an address; its password is kept out of every message from now on."""
-    shown = "The address" if "@" in base_url else repr(base_url)
-    try:
-        parts = urlsplit(base_url)
-        is_usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:  # the port is no number
-        is_usable = False
-    if not is_usable:
-        raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
-    if parts.password:
-        keep_out(unquote(parts.password))
-        basic = unquote(f"{parts.username}:{parts.password}").encode()
-        keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def _refuse_constant(name: str) -> Any:

@@ -22,7 +22,8 @@ from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply
 from minirag.embeddings import read_embeddings
 from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, unix_time, upload
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS
 from minirag.service import TRANSFER_RATE, Service
@@ -264,7 +265,11 @@ class Batches:
             exchanges.append(exchange)
             if failure is not None:
                 failures[call.id] = failure
-                dialect_of(call.model, self._service, self._log).learn(exchange, self._service.say_once)
+            else:
+                dialect_of(call.model, self._service, self._log).stages.add(call.stage)
+        for exchange in exchanges:
+            if exchange.id in failures:
+                dialect_of(exchange.model, self._service, self._log).learn(exchange)
         if self._cap is not None:
             self._cap.settle(batch.held, *exchanges)
         if failures:

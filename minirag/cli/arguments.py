@@ -127,6 +127,7 @@ SETTINGS: dict[str, list[Row]] = {
     "models and their services": [
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
+        ("--thinking-tokens N", "most tokens for thinking on top of a reply (default 32768)", number(int, 0)),
         ("--tokenizer FILE", "tokenizer.json (or encoding) of the models that are not OpenAI's"),
         ("--query-prefix TEXT", "put before each question that is embedded, such as 'query: '"),
         ("--passage-prefix TEXT", "put before each chunk that is embedded, such as 'passage: '"),
@@ -168,6 +169,8 @@ SETTINGS: dict[str, list[Row]] = {
 """What a run is asked to do, by groups of `--help-all`. A step records them for the steps after it."""
 RUN: list[Row] = [
     ("--workers N", "calls in flight (default 8)"),
+    ("--timeout N", "seconds for one call (default 600)"),
+    ("--patience X", "minutes to wait while a rate limit lets nothing through (default 15)"),
     BATCH,
     STORE,
     JSON,
@@ -229,12 +232,13 @@ OPTIONS: dict[str, list[Row]] = {
     ],
 }
 """The options that a command has of its own; `--help` shows them."""
-SERVICE = {"offline", "base_url", "insecure_http"}
+SERVICE = {"offline", "base_url", "insecure_http", "timeout", "patience"}
 FORMS: dict[str, tuple[str, set[str]]] = {
     "rows": (
         "evaluate FILE",
         {"judge", "judge_base_url", "judge_option", "embedding", "embedding_base_url", "embedding_option"}
         | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost", "query_prefix"}
+        | {"thinking_tokens"}
         | {"out", "workers", "batch", "json", *SERVICE},
     ),
     "replicate": ("compare with folders of runs", {"html", "json"}),

@@ -13,6 +13,7 @@ from typing import Any
 from minirag.cli.terminal import say
 from minirag.errors import InputError
 from minirag.postgres import Database, PostgresVectorStore, shared_index
+from minirag.retry import PATIENCE
 from minirag.service import FILE_KEY, OPENAI_ADDRESS, ROLE_KEYS, ROLES, Service
 
 OFFLINE = "offline"
@@ -37,6 +38,8 @@ def connect(
     not get it. Roles at one address with one key share a service. Raises InputError for OpenAI without a key.
     """
     shared: dict[str, Any] = {"say": say, "insecure_http": "insecure_http" in options}
+    shared |= {"timeout": options["timeout"]} if "timeout" in options else {}
+    patience = 60 * options["patience"] if "patience" in options else PATIENCE
     own = [role for role in ROLES if f"{role}_base_url" in options and role in {*roles, "tuned"}]
     places: dict[tuple[str, str], Service] = {}
     services: dict[str, Service] = {}
@@ -45,14 +48,16 @@ def connect(
         if offline:
             main = Embedded(folder / "offline")
         elif "base_url" in options.get("from_file", ()):
-            main = Service(options["base_url"], os.environ.get(FILE_KEY) or "none", **shared)
+            main = Service(options["base_url"], os.environ.get(FILE_KEY) or "none", key_name=FILE_KEY, **shared)
         else:
             main = Service(options.get("base_url"), **shared)
+        main.retry.patience = patience
         say(f"service: {main.address}{' (embedded)' if offline else ''}")
         places[main.address, ""] = stack.enter_context(main)
     for role in own:
         key = os.environ.get(ROLE_KEYS[role], "")
-        service = Service(options[f"{role}_base_url"], key or "none", **shared)
+        service = Service(options[f"{role}_base_url"], key or "none", key_name=ROLE_KEYS[role], **shared)
+        service.retry.patience = patience
         if service.address == OPENAI_ADDRESS and not key and (service.address, "") not in places:
             raise InputError(f"No key for --{role} at {service.address}: set {ROLE_KEYS[role]}.")
         services[role] = places.setdefault((service.address, key), stack.enter_context(service))

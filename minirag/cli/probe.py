@@ -14,7 +14,7 @@ from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
 from minirag.endpoints import read_object
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
-from minirag.message_log import Exchange
+from minirag.exchange import Exchange
 from minirag.metrics.judge import reply_tokens
 from minirag.pipeline import Run
 from minirag.questions import TOKENS_PER_QUESTION

@@ -20,7 +20,8 @@ from minirag.cli.terminal import show, show_json
 from minirag.costs import load_prices
 from minirag.curation import DECISIONS
 from minirag.errors import InputError, MiniragError
-from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
+from minirag.exchange import exchange_id
+from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.pipeline import Run
 from minirag.service import ROLES
 from minirag.statistics import LABELS_FILE

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from minirag.errors import redact
-from minirag.message_log import canonical
+from minirag.exchange import canonical
 from minirag.service import OPENAI_ADDRESS
 
 _LOOPBACK = r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/v1"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.message_log import Exchange
+from minirag.exchange import Exchange
 from minirag.prompts import Message
 from minirag.tokens import Tokenizer, for_model
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from minirag import errors
+from minirag.dialect import ModelDialect
 from minirag.errors import NotRecorded, ServiceError
-from minirag.message_log import Exchange, MessageLog
-from minirag.service import Dialect, Reader, Service
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
+from minirag.service import Reader, Service
 
 LINES_SHOWN = 40
 """Lines of a difference that an error shows."""
-_FAILURES = {cls.__name__: cls for cls in (ServiceError, errors.BadReply, errors.ServiceRefused, errors.ServiceDown)}
 
 
 class Replay(Service):
@@ -43,28 +43,25 @@ class Replay(Service):
         call: Exchange,
         log: MessageLog | None = None,
         *,
-        dialect: Dialect | None = None,
+        dialect: ModelDialect | None = None,
         read: Reader | None = None,
         arguments: Mapping[str, Any] | None = None,
         reuse: bool = True,
         retries: bool = True,
     ) -> Exchange:
         """Return the recorded exchange of a call. Raises NotRecorded, or the recorded failure."""
-        sent = call
+        sent, ids = call, [call.id]
         if dialect is not None:
-            for failed in self._failed.values():
-                if failed.model == call.model:
-                    dialect.learn(failed, lambda _: None)
-            sent = dialect.adapt(call)
-        recorded = self.log.find(sent.id) or self._failed.get(sent.id)
+            if not dialect.failed:
+                dialect.recall(self.log, self.name)
+            sent, ids = dialect.adapt(call), dialect.variants(call)
+        recorded = next((exchange for exchange in map(self.log.find, ids) if exchange), self._failed.get(sent.id))
         if sent.endpoint == "fine_tuning.jobs.retrieve":
             recorded = self._jobs.get(sent.request["fine_tuning_job_id"], recorded)
         if recorded is None:
             raise NotRecorded(self._explain(sent))
         if recorded.error is not None:
-            error = recorded.error
-            fields: dict[str, Any] = {name: error.get(name) for name in ("status", "code", "param")}
-            raise _FAILURES.get(str(error.get("type")), ServiceError)(str(error.get("message")), **fields)
+            raise ServiceError.from_json(recorded.error)
         if sent.endpoint == "embeddings" and not (recorded.response or {}).get("data"):
             text = f"{self.log.path} was written by minirag 0.1, which kept no vectors of an index"
             raise NotRecorded(f"{text}; open that index (vectors.npy) instead.")

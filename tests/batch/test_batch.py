@@ -19,7 +19,8 @@ from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices, bill, total
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL
 from minirag.prompts import Excerpt, draft, refine

@@ -9,7 +9,8 @@ import pytest
 from doubles import Script, refusal
 from minirag.cli.main import main
 from minirag.cli.terminal import cut, say, show, show_json, table
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.offline import JUDGE_MODEL, Server, serve
 from payloads import ESCAPES
 
@@ -62,7 +63,7 @@ def test_no_command_prints_what_a_file_or_a_service_would_have_the_terminal_do(
     rows.write_text(json.dumps({"question": text, "answer": text, "contexts": [text], "arm": text, "id": text}))
     chats.write_text(hostile_chats(text))
     hostile_log(tmp_path, text)
-    with Script(refusal(403, text, code=text)) as script:
+    with Script(refusal(401, text, code=text)) as script:
         models = ["--base-url", script.url, "--judge", text, "--embedding", text]
         assert main(["evaluate", str(rows), *models, "--out", out]) == 2
     models = ["--base-url", server.base_url, "--judge", JUDGE_MODEL, "--metrics", "faithfulness"]

@@ -11,7 +11,8 @@ import pytest
 import minirag
 from minirag import costs
 from minirag.cli.main import main
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.server import Server
 from services import DEPLOYED, DIALECTS, EMBEDDING, JUDGE, STUDENT, TEACHER, Dialect, Speaker, address, serve, usage_of
 

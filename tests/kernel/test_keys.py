@@ -11,7 +11,8 @@ import pytest
 from minirag import errors, offline
 from minirag.cli.main import main
 from minirag.errors import InputError, keep_out, redact
-from minirag.message_log import Exchange, MessageLog
+from minirag.exchange import Exchange
+from minirag.message_log import MessageLog
 from minirag.offline import Server
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
@@ -91,7 +92,20 @@ def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
     monkeypatch.setenv("OPENAI_API_KEY", key)
     out = rows.parent / "out"
     with Server(echo := Echo(fault)) as server:
-        code = main(["evaluate", str(rows), "--base-url", server.base_url, "--out", str(out), *MODELS[2:], "--json"])
+        code = main(
+            [
+                "evaluate",
+                str(rows),
+                "--base-url",
+                server.base_url,
+                "--out",
+                str(out),
+                *MODELS[2:],
+                "--json",
+                "--patience",
+                "0",
+            ]
+        )
     assert echo.echoed > 0
     assert code != 0
     found = everything(out, *capfd.readouterr())

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from minirag.errors import LogError, Unfinished
-from minirag.message_log import Exchange, MessageLog, exchange_id, write_atomically, write_jsonl
+from minirag.exchange import Exchange, exchange_id
+from minirag.message_log import MessageLog, write_atomically, write_jsonl
 from minirag.testing import completion
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minirag import MessageLog
-from minirag.message_log import Exchange
+from minirag.exchange import Exchange
 
 WINDOWS = """
 import fcntl, os, signal, sys, types

@@ -5,7 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from minirag.message_log import Exchange
+from minirag.exchange import Exchange
 from minirag.testing import completion
 
 Reply = tuple[int, dict[str, str], bytes]

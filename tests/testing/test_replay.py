@@ -10,7 +10,7 @@ from doubles import Clock, Script, refusal
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore, chunk, offline
 from minirag.documents import Page
 from minirag.errors import NotRecorded, ServiceError, ServiceRefused
-from minirag.message_log import Exchange
+from minirag.exchange import Exchange
 from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import Replay, completion
