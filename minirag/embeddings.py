@@ -79,7 +79,7 @@ class EmbeddingModel:
             is_passing = error.get("status") in (401, 402, 404, 429) or (
                 not error.get("status") and not failed.response
             )
-            if is_own and not is_passing and self.log and self.log.find(failed.id) is None:
+            if is_own and not is_passing and not self._is_logged(failed):
                 failures.append(failed)
         alone = {failed.request["input"][0]: failed for failed in failures if len(failed.request["input"]) == 1}
         several = sorted((f for f in failures if len(f.request["input"]) > 1), key=lambda f: len(f.request["input"]))
@@ -164,7 +164,8 @@ class EmbeddingModel:
         return results
 
     def _is_logged(self, call: Exchange) -> bool:
-        return self.log is not None and self.log.find(self._id(call)) is not None
+        ids = dialect_of(self.model, self.service, self.log).variants(call)
+        return self.log is not None and any(map(self.log.find, ids))
 
     def _id(self, call: Exchange) -> str:
         """Return the id of a call as it is sent."""

@@ -18,6 +18,7 @@ from minirag.cli.terminal import Progress, cut, number, say, show, show_json, vi
 from minirag.costs import Budget, load_prices
 from minirag.documents import decode_text
 from minirag.embeddings import EmbeddingModel
+from minirag.dialect import MOST_THINKING
 from minirag.errors import InputError, Unfinished
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
@@ -68,6 +69,7 @@ def _scored(rows: Sequence[Row], options: Mapping[str, Any], folder: Path, log: 
         options.get("judge", "offline-judge"),
         temperature=options.get("temperature", 0.0),
         tokenizer=tokenizer,
+        thinking_tokens=options.get("thinking_tokens", MOST_THINKING),
         options=dict(options.get("judge_option", ())),
         log=log,
         service=services.get("judge", service),
