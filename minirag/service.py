@@ -172,7 +172,8 @@ class Service:
                         self.retry.pause(5.0)
                         continue
                     failures += 1
-                    if not retries or not self.retry.again(failures, failure):
+                    is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
+                    if not (retries or is_limited) or not self.retry.again(failures, failure):
                         raise failure if dialect is None else dialect.verdict(call.stage, failure)
 
     def _through_gates(

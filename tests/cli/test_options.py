@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     **MODELS,
     "tuned": "offline-other",
     "temperature": 0.5,
+    "thinking_tokens": 5000,
     "tokenizer": "cl100k_base",
     "train_questions": 3,
     "eval_questions": 2,
@@ -69,6 +70,8 @@ PLACES = {"offline", "base_url", "insecure_http", *(f"{role}_base_url" for role 
 HOW = {
     "out",
     "workers",
+    "timeout",
+    "patience",
     "batch",
     "json",
     "store",
@@ -229,7 +232,11 @@ CHANGES: dict[str, list[str]] = {
 """An option of `evaluate FILE`, given so that something changes; URL is another server."""
 
 
-@pytest.mark.parametrize("name", sorted(FORMS["rows"][1] - {"batch"}))  # of which tests/batch has a test
+AT_FAULTS = {"timeout", "patience", "thinking_tokens"}
+"""Options that show only where a service is slow, limited or thinks: tests/kernel/test_outcomes.py."""
+
+
+@pytest.mark.parametrize("name", sorted(FORMS["rows"][1] - AT_FAULTS - {"batch"}))  # of which tests/batch has a test
 def test_every_option_of_evaluate_file_changes_what_is_sent_or_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
