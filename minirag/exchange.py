@@ -1,18 +1,69 @@
-"""One call to a model service: what was sent, what came back, and its line in the log."""
+"""One call to a model service: its address, what was sent, what came back, and its line in the log."""
 
+import base64
 import hashlib
+import ipaddress
 import json
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from minirag.errors import InputError, keep_out
 
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
 _TEXT_PARTS = ("text", "output_text", None)
 _THINKING = re.compile(r"(?is)(?:<think(?:ing)?>|\[think\]).*?(?:</think(?:ing)?>|\[/think\]|\Z)|\A.*?</think(?:ing)?>")
 """Thinking in a text: between its tags, behind the first if it was cut off, before the second if the prompt had one."""
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if an address is this machine itself.
+
+    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
+    (True, False)
+    """
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def is_openai(address: str) -> bool:
+    """Return True if an address is OpenAI's own, in any region."""
+    host = urlsplit(address).hostname or ""
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
+def split_address(address: str) -> tuple[str, dict[str, str]]:
+    """Return the base of an address, as the SDK wants it, and its query; the path of one endpoint is cut off.
+
+    >>> split_address("https://host/openai/deployments/d/chat/completions?api-version=2024-10-21")
+    ('https://host/openai/deployments/d', {'api-version': '2024-10-21'})
+    """
+    base, _, query = address.partition("?")
+    return re.sub(r"/+(chat/completions|completions|embeddings|responses|models)?/*$", "", base), dict(parse_qsl(query))
+
+
+def public_address(base_url: str) -> str:
+    """Return scheme, host, port and path of an address; its password is kept out of every message from now on."""
+    shown = "The address" if "@" in base_url else repr(base_url)
+    try:
+        parts = urlsplit(base_url)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:  # the port is no number
+        is_usable = False
+    if not is_usable:
+        raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
+    if parts.password:
+        keep_out(unquote(parts.password))
+        basic = unquote(f"{parts.username}:{parts.password}").encode()
+        keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def canonical(value: Any) -> str:

@@ -8,6 +8,7 @@ log before the next append; any other bad line raises a `LogError` that names it
 import json
 import os
 import re
+import sys
 import threading
 import weakref
 import zlib
@@ -18,10 +19,25 @@ from typing import Any, BinaryIO
 
 from minirag.errors import FINAL, LogError, Unfinished
 from minirag.exchange import VERSION, Exchange
-from minirag.lock import lock
 
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        """Lock an open file until it is closed. Raises OSError if another process has locked it."""
+        os.lseek(file, 2**31 - 2, os.SEEK_SET)  # far behind the log's end, because nobody can read a byte locked there
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        """Lock an open file until it is closed. Raises OSError if another process has locked it."""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def write_atomically(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
@@ -171,7 +187,7 @@ class MessageLog:
             except OSError as error:
                 raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
             try:
-                lock(file.fileno())
+                _lock(file.fileno())
             except OSError:
                 file.close()
                 text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."

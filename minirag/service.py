@@ -18,7 +18,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from minirag.address import is_loopback, is_openai, public_address, split_address
 from minirag.dialect import ModelDialect
 from minirag.errors import (
     TIMEOUT,
@@ -31,7 +30,7 @@ from minirag.errors import (
     redact_json,
     refusal,
 )
-from minirag.exchange import Exchange
+from minirag.exchange import Exchange, is_loopback, is_openai, public_address, split_address
 from minirag.message_log import MessageLog
 from minirag.retry import DeadlinePassed, Retry, within
 

@@ -16,8 +16,8 @@ import minirag
 from browser import Browser, started
 from database import served
 from minirag import MessageLog
-from minirag.address import is_loopback
 from minirag.cli.main import main
+from minirag.exchange import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"

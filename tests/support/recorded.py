@@ -18,8 +18,8 @@ import pytest
 
 from doubles import Clock
 from minirag import offline
-from minirag.address import is_loopback
 from minirag.costs import Budget, load_prices, training_cost
+from minirag.exchange import is_loopback
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
 from minirag.server import Server
