@@ -16,9 +16,9 @@ from minirag.cli.connect import connect
 from minirag.cli.settings import completed
 from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
 from minirag.costs import Budget, load_prices
+from minirag.dialect import MOST_THINKING
 from minirag.documents import decode_text
 from minirag.embeddings import EmbeddingModel
-from minirag.dialect import MOST_THINKING
 from minirag.errors import InputError, Unfinished
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
