@@ -163,17 +163,18 @@ class _Counter:
         pieces = [text[start:end] for start, end in pairwise(self.cuts)]
         self.before = [0, *accumulate(map(tokenizer.count, pieces))]
         self.heads: dict[int, tuple[int, int]] = {}
+        self.ends: dict[int, tuple[int, int]] = {}
 
     def count(self, start: int, end: int) -> int:
         """Return the tokens of `text[start:end]`: those between two cuts, corrected at both ends."""
-        last = bisect_right(self.cuts, end) - 1
         if start not in self.heads:
             self.heads[start] = self._head(start)
-        joint, before = self.heads[start]
-        if joint > self.cuts[last]:
-            return self.tokenizer.count(self.text[start:end])
-        tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
-        return self.before[last] - before + _count_word(self.tokenizer.name, tail)
+        if end not in self.ends:
+            last = bisect_right(self.cuts, end) - 1
+            tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
+            self.ends[end] = self.cuts[last], self.before[last] + _count_word(self.tokenizer.name, tail)
+        (joint, before), (cut, until) = self.heads[start], self.ends[end]
+        return self.tokenizer.count(self.text[start:end]) if joint > cut else until - before
 
     def _head(self, start: int) -> tuple[int, int]:
         """Return the first joint behind `start`, and the tokens before `start` as counted from that joint back."""

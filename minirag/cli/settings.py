@@ -27,7 +27,7 @@ from minirag.query import Window
 from minirag.questions import SPLITS, TOKENS_PER_QUESTION, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES
 from minirag.statistics import primary_of
-from minirag.tokens import ENCODINGS, for_model
+from minirag.tokens import for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""
@@ -58,9 +58,11 @@ def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, boo
     """Return the settings of this command, and True if it uses the embedded models. Raises InputError."""
     names = {field.name for field in fields(Settings)}
     settings = {name: value for name, value in options.items() if name in names}
-    for name in ("train_questions", "eval_questions", "prices", "tokenizer"):
-        if isinstance(settings.get(name), str) and settings[name] not in (*OLDER_TABLES, *ENCODINGS):
+    for name in ("train_questions", "eval_questions", "prices"):
+        if isinstance(settings.get(name), str) and settings[name] not in OLDER_TABLES:
             settings[name] = str(Path(settings[name]).absolute())  # a run may be resumed from another folder
+    if (tokenizer := settings.get("tokenizer")) and Path(tokenizer).exists():
+        settings["tokenizer"] = str(Path(tokenizer).absolute())
     is_offline = "offline" in options
     if documents := settings.get("documents"):
         settings["documents"] = [name if "://" in name else str(Path(name).absolute()) for name in documents]

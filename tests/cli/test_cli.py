@@ -198,3 +198,32 @@ def test_a_reader_that_goes_away_is_no_failure(costs: list[str]) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_window_that_some_request_cannot_fit_is_refused_before_the_first_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("\f".join(f"The trams of line {n} are blue. " * 20 for n in range(4)))
+    with Script({}) as script:
+        models = ["--teacher=in-house-70b", "--student=llama3.2", "--judge=qwen3:8b", "--embedding=bge-m3"]
+        command = [
+            "run",
+            str(tmp_path / "notes.txt"),
+            *models,
+            "--base-url",
+            script.url,
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        assert main([*command, "--context-window", "1000"]) == 2
+        error = capsys.readouterr().err
+        assert "A window of 1000 tokens is too small" in error
+        assert "--tokenizer FILE (counted so far: UTF-8 bytes, an upper bound" in error
+        assert script.requests == []
+        assert main([*command, "--tokenizer", "cl100k"]) == 2
+        assert "No encoding is called 'cl100k'" in capsys.readouterr().err
+        main(command)  # what the default window of 2,048 holds for them all; the service answers nonsense
+        error = capsys.readouterr().err
+        assert "tokens: counted in 1.0 × cl100k_base, an upper bound for the family of llama3.2" in error
+        assert "tokens: counted in 1.5 × cl100k_base, an upper bound for the family of qwen3:8b" in error
+        assert len(script.requests) > 0
