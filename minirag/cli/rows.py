@@ -182,16 +182,16 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _cell(name: str, value: Any) -> Any:
-    """Return a value as a row takes it: contexts that are written out as a list, in JSON or in Python, are one."""
+    """Return a value as a row takes it: texts that are written out as a list, in JSON or in Python, are one."""
     if isinstance(value, list):
         return [_cell("", item) for item in value]
     if not isinstance(value, str):
         return value
-    if name in FIELDS["contexts"] and value.lstrip().startswith("["):
+    if name in (*FIELDS["contexts"], "ground_truths") and value.lstrip().startswith("["):
         if re.fullmatch(rf"\[\s*{_TEXT}(\s+{_TEXT})*\s*\]", value.strip(), re.DOTALL):  # as numpy prints an array
             return _cell("", [ast.literal_eval(text) for text in re.findall(_TEXT, value, re.DOTALL)])
         for read in (json.loads, ast.literal_eval):
             with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                if isinstance(listed := read(value), list) and listed:
+                if isinstance(listed := read(value), list):
                     return _cell("", listed)
     return value.encode("utf-8", "replace").decode()  # a lone surrogate, which cannot be sent, becomes "?"

@@ -18,7 +18,7 @@ FIELDS = {
     "question": ("question", "user_input"),
     "answer": ("answer", "response"),
     "contexts": ("contexts", "retrieved_contexts"),
-    "reference": ("reference", "ground_truth"),
+    "reference": ("reference", "ground_truth", "ground_truths"),
     "question_id": ("question_id", "id"),
     "arm": ("arm",),
 }
@@ -62,7 +62,10 @@ def as_row(fields: Mapping[str, Any], number: int = 1) -> Row:
     if contexts is not None and not (isinstance(contexts, list | tuple) and all(isinstance(c, str) for c in contexts)):
         raise InputError(f"The contexts of row {number} are not a list of texts.")
     row["contexts"] = None if contexts is None else tuple(contexts)
-    row["reference"] = None if row["reference"] is None else str(row["reference"])
+    reference = row["reference"]
+    if isinstance(reference, list | tuple):  # several, as ragas took them until 0.1: joined as it joined them
+        reference = "\n".join(map(str, reference))
+    row["reference"] = None if reference is None else str(reference)
     row["question_id"] = str(number if row["question_id"] is None else row["question_id"])
     row["arm"] = str(row["arm"] or "")
     return Row(**row)

@@ -1,0 +1,115 @@
+"""Coming from ragas and LlamaIndex: their files are read, and every call that stands for theirs in the README runs."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minirag
+from minirag import offline
+from minirag.cli.main import main
+from minirag.cli.rows import read_rows
+from minirag.metrics.evaluation import Row
+
+PACKAGE = Path(minirag.__file__).parent
+README = (PACKAGE / "metrics" / "README.md").read_text("utf-8")
+TABLES = README[README.index("## From ragas") :]
+CODE = re.findall(r"^```python\n(.*?)^```", TABLES, re.MULTILINE | re.DOTALL)
+STAND_INS = {
+    "gpt-4.1-mini": offline.STUDENT_MODEL,
+    "gpt-4.1": offline.TEACHER_MODEL,
+    "text-embedding-3-small": offline.EMBEDDING_MODEL,
+}
+TEXTS = ["It opened in 1987.", 'She said "yes", [sic].']
+NAMES = {
+    "0.0": ("question", "answer", "contexts", "ground_truths"),
+    "0.1": ("question", "answer", "contexts", "ground_truth"),
+    "0.2": ("user_input", "response", "retrieved_contexts", "reference"),
+}
+
+
+def dataset(version: str) -> dict[str, Any]:
+    """Return a row of a dataset as that version of ragas takes it."""
+    reference = TEXTS if version == "0.0" else "\n".join(TEXTS)
+    return dict(zip(NAMES[version], ("When?", "In 1987.", TEXTS, reference), strict=True))
+
+
+@pytest.mark.parametrize("version", NAMES)
+def test_a_dataset_of_each_version_of_ragas_gives_the_same_row(version: str, tmp_path: Path) -> None:
+    row = dataset(version)
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, row.keys())
+        table.writeheader()
+        table.writerow(row)
+    expected = Row("When?", "In 1987.", tuple(TEXTS), "\n".join(TEXTS), "1")
+    assert read_rows(tmp_path / "rows.jsonl") == read_rows(tmp_path / "rows.csv") == [expected]
+
+
+def test_an_empty_list_in_a_table_is_no_context(write: Callable[[str, str], Path]) -> None:
+    [row] = read_rows(write("rows.csv", "question,answer,contexts,ground_truths\nWhen?,In 1987.,[],[]\n"))
+    assert (row.contexts, row.reference) == ((), "")
+
+
+def test_evaluate_scores_the_oldest_dataset_with_its_references(
+    write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("rows.jsonl", json.dumps({**dataset("0.0"), "ground_truths": TEXTS[:1]}))
+    command = ["evaluate", str(path), "--offline", "--metrics", "context_recall", "--out", str(path.parent / "out")]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[""]["context_recall"]["mean"] == 1.0
+
+
+def test_the_article_s_events_are_read_and_28_percent_are_refusals(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(shared / "nvidia-10k" / "finetuning_events.jsonl", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "finetuning_events.jsonl", "--curate", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    reasons = [drop["reason"] for drop in result["dropped"]]
+    assert (result["examples"], result["kept"], result["errors"]) == (65, 31, 0)
+    assert {reason: reasons.count(reason) for reason in reasons} == {"refusal": 18, "paraphrase": 14, "loses facts": 2}
+    assert round(18 / 65, 2) == 0.28
+
+    exec(CODE[0], {})
+    assert main(["check", "events-worth-training.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 31
+
+
+def test_a_call_that_failed_under_the_handler_is_named(
+    write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The handler then takes the last message that was sent for the answer."""
+    path = write("finetuning_events.jsonl", json.dumps({"messages": [{"role": "user", "content": "When?"}]}))
+    assert main(["check", str(path), "--json"]) == 2
+    assert "no assistant" in json.loads(capsys.readouterr().out)["rules"]
+
+
+def test_each_call_that_stands_for_theirs_runs(finished_run: Path, tmp_path: Path) -> None:
+    ours = [row.split(" | ")[1] for row in TABLES.splitlines() if row.count(" | ") == 2]
+    calls = [call for cell in ours for call in re.findall(r"`([^`]*minirag\.[^`]*)`", cell)]
+    assert len(calls) >= 10
+    assert [call for call in calls if call not in CODE[1]] == []
+
+    questions = map(json.loads, (finished_run / "questions.jsonl").read_text("utf-8").splitlines())
+    texts = [question["text"] for question in questions if question["split"] == "train"]
+    (tmp_path / "questions.txt").write_text("\n".join(texts), "utf-8")
+    shutil.copy(PACKAGE / "data" / "sample-report.pdf", tmp_path / "report.pdf")
+    code = "from pathlib import Path\n" + CODE[1] + "print(len(scores), sum(s.failed for s in scores), tuned.model)"
+    for name, stand_in in STAND_INS.items():
+        code = code.replace(name, stand_in)
+    with offline.serve() as server:
+        environment = {**os.environ, "OPENAI_BASE_URL": server.base_url, "PYTHONPATH": str(PACKAGE.parent)}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{2 * len(texts)} 0 ft:")
