@@ -436,7 +436,7 @@ DIALECTS: dict[str, Dialect] = {
         context=150,
         poison=("port of Kaldvik in Norway", "failed to encode response: json: unsupported value: NaN"),
         untrained=Refusal(404, "404 page not found"),
-        says=("OLLAMA_CONTEXT_LENGTH", "Kaldvik"),
+        says=("OLLAMA_CONTEXT_LENGTH", "is not in the index", "NaN"),
     ),
     # [llama.cpp, tools/server/README]
     "llama.cpp": Dialect(
