@@ -231,7 +231,7 @@ class Speaker:
         shown = 0 if is_cut else shown
         reply["usage"], reply["model"] = usage_of(dialect.usage, prompt, cached, shown, thought), asked
         dialect.chat(body, reply, number)
-        if reply.get("usage"):
+        if reply["usage"]["prompt_tokens"]:
             written = prompt // 4 if dialect.usage == "writing" else 0
             self._bill(asked, prompt - cached - written, cached, shown + thought, written)
         return Reply(200, json.dumps(reply).encode())
@@ -363,7 +363,7 @@ def _error_in_choice(body: Json, reply: Json, number: int) -> None:
     if number % 10 == 3:
         reply["choices"][0].update(error={"code": 502, "message": "Provider returned error"}, finish_reason="error")
         reply["choices"][0]["message"]["content"] = ""
-        reply["usage"] = {}
+        reply["usage"] = usage_of("openai", 0, 0, 0, 0)
 
 
 def _refuses_a_fifth(body: Json, reply: Json, number: int) -> None:
