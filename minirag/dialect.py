@@ -125,6 +125,10 @@ class ModelDialect:
         """Return the call in the present form."""
         return self.form.adapt(call)
 
+    def begin_like(self, other: "ModelDialect") -> None:
+        """Start in the form of the model that this one was tuned from."""
+        self.forms += [form for form in other.forms if form not in self.forms]
+
     def variants(self, call: Exchange) -> list[str]:
         """Return the ids of this call in the forms that are known, the newest first."""
         return [form.adapt(call).id for form in reversed(self.forms)]

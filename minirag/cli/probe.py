@@ -13,7 +13,7 @@ from minirag import prompts
 from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
 from minirag.endpoints import read_object
-from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
+from minirag.errors import FINAL, BadReply, InputError, ServiceError, TrainingNotAvailable
 from minirag.exchange import Exchange
 from minirag.metrics.judge import reply_tokens
 from minirag.pipeline import Run
@@ -45,6 +45,9 @@ def probe(run: Run, *, is_new: bool = False) -> None:
             except ServiceError as error:
                 if error.status in ACCOUNT:
                     raise
+                if error.code in FINAL:  # it answers, if not this
+                    rows.append([role, _cut(model), "", str(error.code), "", "", ""])
+                    continue
                 rows.append([role, _cut(model), "", "no", "", "", ""])
                 failures.append(f"{role} {model}: {error}")
     try:

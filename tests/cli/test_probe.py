@@ -35,7 +35,6 @@ def test_a_probe_needs_no_document_and_shows_each_model_for_less_than_a_cent(
     assert float(rows["probe:"][-1].lstrip("<$")) < 0.01
 
 
-@pytest.mark.xfail(strict=False)
 def test_what_a_service_refuses_thinks_and_cannot_train_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     dialect = Dialect(
         refuses={**DIALECTS["groq"].refuses, **DIALECTS["kimi"].refuses},

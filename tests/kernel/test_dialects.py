@@ -12,13 +12,9 @@ from services import DEPLOYED, DIALECTS, usage_of
 from whole_job import Place
 
 FEW = ("openai-thinking", "azure-old", "gemini", "claude", "mistral", "litellm")
-LATER = {"openai-thinking", "azure-old", "gemini", "claude", "mistral"}
-"""Dialects that are not spoken yet."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.xfail(strict=False)] if name in LATER else []) for name in FEW]
-)
+@pytest.mark.parametrize("name", FEW)
 def test_a_run_ends_judged_and_paid_right_with_few_more_calls_and_a_second_one_sends_nothing(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,7 +40,6 @@ def test_a_model_that_had_to_be_deployed_completes_the_run(tmp_path: Path) -> No
         assert place.arms == {"base", "teacher", "tuned"}
 
 
-@pytest.mark.xfail(strict=False)
 @pytest.mark.parametrize("name", ["vllm", "mistral"])
 def test_no_thought_and_no_python_is_in_an_answer_or_a_training_row(name: str, tmp_path: Path) -> None:
     with Place(name, tmp_path) as place:

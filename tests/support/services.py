@@ -433,7 +433,7 @@ DIALECTS: dict[str, Dialect] = {
     "ollama": Dialect(
         ignores=frozenset({"n", "max_completion_tokens", "encoding_format"}),
         usage="bare",
-        context=150,
+        context=300,
         poison=("port of Kaldvik in Norway", "failed to encode response: json: unsupported value: NaN"),
         untrained=Refusal(404, "404 page not found"),
         says=("OLLAMA_CONTEXT_LENGTH", "is not in the index", "NaN"),
@@ -544,7 +544,6 @@ DIALECTS: dict[str, Dialect] = {
         refuses={
             **_is_no_field("max_completion_tokens"),
             **_is_no_field("dimensions"),
-            **_is_no_field("encoding_format"),
         },
         usage="bare",
         thinks=250,
@@ -579,5 +578,10 @@ DIALECTS: dict[str, Dialect] = {
     # one call a second, thirty times as fast
     "rate-limit": Dialect(per_second=30.0, untrained=None),
     # refusals and filters, by content
-    "refusing": Dialect(chat=_refuses_a_fifth, untrained=None, options=("--train-questions", "16"), says=("refused",)),
+    "refusing": Dialect(
+        chat=_refuses_a_fifth,
+        untrained=None,
+        options=("--train-questions", "16", "--eval-questions", "8"),
+        says=("refused",),
+    ),
 }
