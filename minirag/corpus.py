@@ -157,7 +157,7 @@ class Corpus:
             except TextsRefused as refused:
                 for chunk in chunks:
                     if reason := refused.reasons.get(chunk.text):
-                        name = f"{Path(chunk.source).name} page {chunk.page}, chunk {chunk.id}"
+                        name = f"{Path(chunk.source).name} page {chunk.page}, chunk {chunk.id} ({chunk.text[:40]!r}…)"
                         self.left_out.append(f"{name} is not in the index: {reason}")
                         self.say(f"index: {self.left_out[-1]}")
                 chunks = [chunk for chunk in chunks if chunk.text not in refused.reasons]

@@ -170,11 +170,11 @@ def is_cut(messages: Iterable[Mapping[str, str]], usage: Mapping[str, Any]) -> b
     """Return True if a service has read far fewer tokens of a prompt than any family's vocabulary makes of it.
 
     The smallest counts measured are those of Gemma, 0.83 of o200k_base in Japanese. Tokens from a cache have been read;
-    no context is as short as 256 tokens, so a smaller number is just wrong.
+    no context is as short as 128 tokens, so a smaller number is just wrong.
     """
     read, details = usage.get("prompt_tokens"), usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-    if not isinstance(read, int) or read < 256:
+    if not isinstance(read, int) or read < 128:
         return False
     return read + (cached or 0) < 0.75 * encoding("o200k_base").count_messages(messages)
 

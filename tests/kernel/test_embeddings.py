@@ -236,7 +236,10 @@ def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(
         made = corpus(model(script), model(script))
         assert len(made.chunks) == 6
         assert [chunk.page for chunk in made.store.chunks] == [1, 2, 3, 5, 6]
-        assert re.search(r"notes.txt page 4, chunk p4-\w+ is not in the index: .* answered 500: NaN", made.left_out[0])
+        assert re.search(
+            r"notes.txt page 4, chunk p4-\w+ \('Tram 3.*'…\) is not in the index: .* answered 500: NaN",
+            made.left_out[0],
+        )
 
 
 def test_questions_and_passages_have_prefixes_of_their_own(corpus: Any, model: Any) -> None:
