@@ -276,11 +276,11 @@ class Run:
     def costs(self) -> dict[str, Any]:
         """`costs.json`: what all calls of this folder have cost, and whether training pays for itself."""
         trained_here = self.tuned is not None and self.settings.tuned is None  # what it cost elsewhere is not known
-        training = self.training_report["usd"] if trained_here else None
+        trained = (self.settings.student, self.training_report["tokens_billed"]) if trained_here else None
         calls: dict[str, list[Any]] = {arm: [] for arm in self.arms}
         for (arm, _), answer in self.answers.items():
             calls[arm].append([draft.exchange for draft in answer.drafts])
-        result = costs.run_costs(self.log, self.prices, calls, training)
+        result = costs.run_costs(self.log, self.prices, calls, trained)
         write_json(self.folder / "costs.json", result)
         return result
 

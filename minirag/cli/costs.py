@@ -1,6 +1,7 @@
 """`minirag costs DIR`: the bill of a run's log by any prices, and when training has paid for itself."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def main(options: Mapping[str, Any]) -> int:
             answers.setdefault(arm, {}).setdefault(question, {})[exchange.tags.get("draft", 1)] = exchange
     calls = {arm: [list(drafts.values()) for drafts in answers[arm].values()] for arm in ARMS if arm in answers}
     prices = load_prices(options.get("prices") or _recorded_prices(folder))
-    training = next((line.usd for line in bill(log, prices) if line.stage == "train"), None)
-    result = run_costs(log, prices, calls, training)
+    trained = next(((line.model, line.training_tokens) for line in bill(log, prices) if line.stage == "train"), None)
+    result = run_costs(log, prices, calls, trained)
     show_json(result) if options.get("json") else show("\n".join(_lines(result)))
     return 0
 
@@ -58,4 +59,17 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"Prompt caches saved {dollars(saved)} of it.")
     if each := ", ".join(f"{arm} {dollars(usd)}" for arm, usd in result["usd_per_question"].items()):
         lines.append(f"One answer costs: {each}.")
+    if result["elsewhere"]:
+        head = ["the same tokens with", "teacher", "untrained", "tuned", "training", "break-even"]
+        rows = [[f"{trio['teacher']}, {trio['student']}", *_elsewhere(trio)] for trio in result["elsewhere"]]
+        lines += ["", "US dollars for 1,000 questions, and break-even in questions:", table(head, rows)]
+        lines += [*(line for trio in result["elsewhere"] for line in trio["in_words"]), ""]
     return [*lines, result["payback"]]
+
+
+def _elsewhere(trio: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a row of hosted models: 1,000 questions by arm, training, and break-even."""
+    each, questions = trio["usd_per_question"], trio["break_even_questions"]
+    amounts = [None if (usd := each.get(arm)) is None else 1000 * usd for arm in ("teacher", "base", "tuned")]
+    break_even = f"{math.ceil(questions):,}" if isinstance(questions, float) else str(questions or "–")
+    return [*map(dollars, amounts), dollars(trio["training_usd"]), break_even]

@@ -7,11 +7,10 @@ from minirag.costs.billing import (
     Line as Line,
     as_json as as_json,
     bill as bill,
-    payback as payback,
-    run_costs as run_costs,
     total as total,
 )
 from minirag.costs.budget import Budget as Budget
+from minirag.costs.payback import payback as payback, run_costs as run_costs
 from minirag.costs.prices import (
     OLDER_TABLES as OLDER_TABLES,
     Price as Price,

@@ -1,6 +1,5 @@
-"""The bill: calls, tokens and money by stage, arm and model, and when training has paid for itself."""
+"""The bill: calls, tokens and money by stage, arm and model."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,50 +111,3 @@ def total(lines: Iterable[Line]) -> float | None:
 def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Return a bill as JSON, with `extra` fields behind it."""
     return {"prices_of": prices.date, "lines": [vars(line) for line in lines], "total_usd": total(lines), **extra}
-
-
-def run_costs(
-    log: Iterable[Exchange],
-    prices: Prices,
-    calls: Mapping[str, Sequence[Sequence[Exchange]]],
-    training_usd: float | None,
-) -> dict[str, Any]:
-    """Return what `costs.json` holds: the bill, the mean cost of an answer by arm, and when training has paid off.
-
-    `calls` has, by arm, the calls behind each of its answers to the eval questions.
-    """
-    per_answer: dict[str, float | None] = {}
-    for arm, answers in calls.items():
-        line = Line("", arm, "")
-        for exchange in (exchange for answer in answers for exchange in answer):
-            line.add(exchange, prices)
-        per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
-    questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
-    lines = bill(log, prices)
-    extra = {
-        "cache_saved_usd": round(math.fsum(line.saved_usd for line in lines), DIGITS),
-        "usd_per_question": per_answer,
-        "training_usd": training_usd,
-        "break_even_questions": questions,
-        "payback": sentence,
-    }
-    return as_json(lines, prices, extra)
-
-
-def payback(training: float | None, teacher: float | None, tuned: float | None) -> tuple[float | str | None, str]:
-    """Return after how many questions training has paid for itself ("never", or None: not known), and a sentence.
-
-    `training` is its cost, `teacher` and `tuned` the cost of one question, in US dollars; None: not known.
-
-    >>> payback(8.0, 0.75, 0.5)
-    (32.0, 'Training has paid for itself after 32 questions.')
-    """
-    if training is None or teacher is None or tuned is None:
-        return None, "Whether training pays for itself is not known: a price is not known."
-    if training == teacher == tuned == 0:
-        return "never", "Training never pays for itself: these models cost nothing."
-    if teacher <= tuned:
-        reason = "a question costs no less with the tuned model than with the teacher"
-        return "never", f"Training never pays for itself: {reason}."
-    questions = training / (teacher - tuned)
-    return questions, f"Training has paid for itself after {math.ceil(questions):,} questions."

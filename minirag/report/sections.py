@@ -1,6 +1,8 @@
 """The other sections of the report, in reading order."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from minirag.chunker import Chunk
 from minirag.report.charts import loss_curve
@@ -49,7 +51,23 @@ def costs(results: Results) -> str:
         counted += f" Prompt caches saved {money(saved)} of it."
     note = tag("p", counted, class_="soft")
     lines = table("The bill, in tokens and US dollars", head, rows, text_columns=3)
-    return section("Money", tag("p", text(bill["payback"])), lines, note)
+    return section("Money", tag("p", text(bill["payback"])), lines, note, _elsewhere(bill.get("elsewhere", ())))
+
+
+def _elsewhere(trios: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the same tokens would cost with hosted models, if these models cost nothing."""
+    if not trios:
+        return ""
+    rows = []
+    for trio in trios:
+        each, questions = trio["usd_per_question"], trio["break_even_questions"]
+        amounts = [None if (usd := each.get(arm)) is None else 1000 * usd for arm in ("teacher", "base", "tuned")]
+        break_even = f"{questions:,.0f}" if isinstance(questions, float) else str(questions or "–")
+        names = f"{trio['teacher']}, {trio['student']}"
+        rows.append([text(names), *map(money, amounts), money(trio["training_usd"]), break_even])
+    head = ["models", "teacher", "untrained", "tuned", "training", "break-even, questions"]
+    lines = table("The same tokens elsewhere, in US dollars for 1,000 questions", head, rows)
+    return lines + bullets(text(" ".join(trio["in_words"])) for trio in trios)
 
 
 def training(results: Results) -> str:

@@ -137,9 +137,11 @@ def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
 
 
 def test_the_costs_of_a_run_have_the_mean_of_each_arm_and_when_training_has_paid_off() -> None:
-    small = Prices("d", {"big": Price(2.0, 0.5, 8.0), "small": Price(0.0, output=4.0)})
+    small = Prices("d", {"big": Price(2.0, 0.5, 8.0), "small": Price(0.0, output=4.0), "ft:small": Price(training=2.0)})
     teacher, tuned = answered("e1", "A", **USAGE), answered("e1", "A", model="small", **USAGE)
-    costs = run_costs([teacher, tuned], small, {"teacher": [[teacher], [teacher]], "tuned": [[tuned]]}, 0.18)
+    costs = run_costs(
+        [teacher, tuned], small, {"teacher": [[teacher], [teacher]], "tuned": [[tuned]]}, ("small", 90_000)
+    )
     assert costs["usd_per_question"] == {"teacher": pytest.approx(0.0022), "tuned": pytest.approx(0.0004)}
     assert costs["total_usd"] == pytest.approx(0.0026)
     assert costs["break_even_questions"] == pytest.approx(100)
@@ -215,10 +217,42 @@ def test_a_model_is_switched_off_with_its_family_and_training_ends_by_base_model
         ((10.0, 0.02, 0.01), 1000, "after 1,000 questions."),
         ((10.0, 0.01, 0.01), "never", "never pays for itself: a question costs no less"),
         ((None, 0.02, 0.01), None, "not known: a price is not known"),
-        ((0.0, 0.0, 0.0), "never", "these models cost nothing"),
+        ((0.0, 0.0, 0.0), "never", "cost nothing here"),
     ],
 )
 def test_payback_is_training_over_what_each_question_saves(usd: Any, questions: Any, says: str) -> None:
     number, sentence = payback(*usd)
     assert number == (pytest.approx(questions) if isinstance(questions, int) else questions)
     assert says in sentence
+
+
+# -- elsewhere ---------------------------------------------------------------------------------------------
+
+
+def test_models_that_cost_nothing_are_priced_at_the_article_s_and_today_s_hosted_ones() -> None:
+    free = Prices("d", {"offline": Price(0.0, output=0.0), "ft:offline": Price(0.0, output=0.0, training=0.0)})
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100}
+    models = {"base": "offline-student", "teacher": "offline-teacher", "tuned": "ft:offline-student:x"}
+    calls = {arm: [[answered("e1", "A", model=model, **usage)]] * 4 for arm, model in models.items()}
+    costs = run_costs([], free, calls, ("offline-student", 1_000_000))
+    assert set(costs["usd_per_question"].values()) == {0.0}
+    today, article = costs["elsewhere"]
+    # 1,000 in and 100 out. gpt-4: 0.03 + 0.006; gpt-3.5-turbo: 0.0015 + 0.0002; tuned: 0.012 + 0.0016; training 8
+    assert article["usd_per_question"] == {
+        "base": pytest.approx(0.0017), "teacher": pytest.approx(0.036), "tuned": pytest.approx(0.0136),
+    }  # fmt: skip
+    assert (article["training_usd"], article["break_even_questions"]) == (8.0, pytest.approx(8 / 0.0224))
+    assert article["in_words"][1] == "tuned 8 × untrained; teacher 2.5 / 3.75 × tuned, 20 / 30 × untrained."
+    # gpt-6.1-sol: 0.002 + 0.001; gpt-4.1-mini: 0.0004 + 0.00016; tuned: 0.0008 + 0.00032; training 5
+    assert today["usd_per_question"] == {
+        "base": pytest.approx(0.00056), "teacher": pytest.approx(0.003), "tuned": pytest.approx(0.00112),
+    }  # fmt: skip
+    assert today["break_even_questions"] == pytest.approx(5 / 0.00188)
+    assert today["in_words"][0].endswith("(2026-11-06; tuned until 2027-01-14), in / out:")
+    assert costs["payback"] == (
+        "These models cost nothing here. Training would have paid for itself after 2,660 questions at the prices of "
+        "gpt-6.1-sol and gpt-4.1-mini of 2026-11-06, and after 358 questions at the prices of gpt-4 and gpt-3.5-turbo "
+        "of 2023-08-22."
+    )
+    priced = run_costs([], PRICES, {"teacher": [[answered("e1", "A", **usage)]]}, None)
+    assert priced["elsewhere"] == []
