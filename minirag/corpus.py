@@ -275,14 +275,19 @@ class Corpus:
         # the arms of one question follow each other: their prompts begin alike, and services cache that
         tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
         answers: dict[tuple[str, str], Answer] = {}
+        refused = []  # for good: asking again would change nothing
         for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
             arm, question = tasks[done - 1]
-            if isinstance(result, ServiceError):
+            if isinstance(result, ServiceError) and result.final:
+                refused.append(f"{question.id} ({arm}): {result}")
+            elif isinstance(result, ServiceError):
                 self.failures.append(f"{question.id} ({arm}): {result}")
             else:
                 answers[arm, question.id] = result
             self.progress("ask", done, len(tasks))
         calls = sum(len(answer.drafts) for answer in answers.values())
+        if refused:
+            self.say(f"warning: {counted(len(refused), 'answer')} refused for good, the first is {refused[0]}")
         self.say(f"ask: {len(answers)} answers by {', '.join(engines)}, {calls - len(answers)} of {calls} calls refine")
         return {key: answer for arm in engines for key, answer in answers.items() if key[0] == arm}
 

@@ -134,7 +134,7 @@ def evaluate(
         except ServiceRefused:
             raise
         except (Unscored, ServiceError) as error:
-            failed = isinstance(error, ServiceError)
+            failed = isinstance(error, ServiceError) and not error.final
             return ScoredRow(row.question_id, row.arm, metric, number, Score(None, str(error)), failed)
         return ScoredRow(row.question_id, row.arm, metric, number, result)
 

@@ -581,7 +581,7 @@ DIALECTS: dict[str, Dialect] = {
     "refusing": Dialect(
         chat=_refuses_a_fifth,
         untrained=None,
-        options=("--train-questions", "16", "--eval-questions", "8"),
+        options=("--train-questions", "15", "--eval-questions", "7"),
         says=("refused",),
     ),
 }
