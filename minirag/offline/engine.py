@@ -6,7 +6,7 @@ equal. They follow JSON schemas for minirag's own prompts; schemas of other prog
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights
 from minirag.offline.reading import parse
 from minirag.prompts import Prompt, text_of
-from minirag.server.engine import ChatRequest, Choice, Completion, Model, Trained, Training, Vectors, too_long
+from minirag.server.engine import ChatRequest, Choice, Completion, Model, Report, Trained, Training, Vectors, too_long
 from minirag.server.files import Records
 from minirag.server.wire import Json, invalid
 
@@ -90,17 +90,24 @@ class Offline:
         epochs = min(25, 100 // examples) if examples * 3 < 100 else min(3, max(1, 25_000 // examples))
         return {"n_epochs": epochs, "batch_size": 1, "learning_rate_multiplier": 1.0}
 
-    def train(self, training: Training, report: Callable[[int, int, float], None]) -> Trained:
+    def train(self, training: Training, report: Report) -> Trained:
         """Fit the student's weights to the examples; it takes a second or two per hundred."""
         epochs = training.hyperparameters["n_epochs"]
         learned = student.learn(training.examples, epochs=epochs, seed=training.seed)
-        for step, loss in learned.losses:
-            report(step, learned.losses[-1][0], loss)
         name = f"ft:{STUDENT_MODEL}:minirag:{training.suffix}:{training.job_id[-8:]}"
+        last = learned.losses[-1][0]
+        for step, loss in learned.losses:
+            report(step, last, loss, {"checkpoint": name} if step == last else None)
         self._tuned.put({"id": name, "created": int(time.time()), "weights": asdict(learned.weights)})
         tokenizer = tokens.for_model(STUDENT_MODEL)
         plain = [[{"role": m["role"], "content": text_of(m)} for m in messages] for messages in training.examples]
         return Trained(name, epochs * sum(tokenizer.count_messages(messages) - 3 for messages in plain))
+
+    def delete(self, model: str) -> bool:
+        """Delete a tuned student."""
+        is_tuned = self._tuned.get(model) is not None
+        self._tuned.remove(model)
+        return is_tuned
 
     def _weights(self, model: str) -> Weights:
         if tuned := self._tuned.get(model):

@@ -38,13 +38,14 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 class Api:
     """The models of `engine`, and files, jobs and batches; safe to call from many threads.
 
-    `state` is the folder that keeps files, jobs and batches; None keeps them as long as the process.
+    `state` is the folder that keeps files, jobs and batches; None keeps them as long as the process. Jobs move on
+    when they are looked at, or by themselves: `in_background`.
     """
 
-    def __init__(self, engine: Engine, state: Path | None = None) -> None:
+    def __init__(self, engine: Engine, state: Path | None = None, in_background: bool = False) -> None:
         self._engine = engine
         self._files = Files(state and state / "files")
-        self._jobs = Jobs(state and state / "jobs", self._files, engine)
+        self._jobs = Jobs(state and state / "jobs", self._files, engine, in_background)
         self.batches = Batches(state and state / "batches", self._files, self)
 
     def __call__(self, request: Request) -> Reply:
@@ -68,14 +69,18 @@ class Api:
                 return self._embeddings(json_body(request))
             case "GET", ["v1", "models"]:
                 return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
-            case "GET", ["v1", "models", name]:
-                return _described(self._model(name))
+            case "GET", ["v1", "models", *name]:  # the names of hubs hold slashes
+                return _described(self._model("/".join(name)))
+            case "DELETE", ["v1", "models", *name]:
+                return self._delete("/".join(name))
             case "POST", ["v1", "files"]:
                 return files.upload(upload(request))
             case "GET", ["v1", "files"]:
                 return files.all(request.query)
             case "GET", ["v1", "files", file_id]:
                 return files.get(file_id)
+            case "DELETE", ["v1", "files", file_id]:
+                return files.delete(file_id)
             case "GET", ["v1", "files", file_id, "content"]:
                 return files.content(file_id)
             case "POST", ["v1", "fine_tuning", "jobs"]:
@@ -109,6 +114,11 @@ class Api:
         if kind not in ("", model.kind):
             raise Refused(404, f"'{name}' is not a model of this endpoint.", param="model")
         return model
+
+    def _delete(self, name: str) -> Json:
+        if not self._engine.delete(self._model(name).name):
+            raise Refused(400, f"'{name}' is no tuned model: it cannot be deleted.", param="model")
+        return {"id": name, "object": "model", "deleted": True}
 
     def _chat(self, body: Json) -> Json:
         model = self._model(required(body, "model"), "chat").name

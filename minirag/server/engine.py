@@ -4,7 +4,7 @@ The server does all that is HTTP, JSON, files, jobs and batches; an engine has t
 `minirag.offline.engine` is an example; README.md says how to write another.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -80,6 +80,17 @@ class TrainingStopped(Exception):
     """The job was cancelled. Raised by `report` in the middle of `Engine.train`, which lets it pass."""
 
 
+class Report(Protocol):
+    """What `Engine.train` calls after each step; raises TrainingStopped."""
+
+    def __call__(self, step: int, total: int, loss: float | None, details: Json | None = None) -> None:
+        """Tell the step's loss, or None for a remark that belongs to no step.
+
+        `details` go into the event: `valid_loss`, `tokens`, `seconds_left`, a `message` in place of the usual one; and
+        `checkpoint` is the name of a model that this step has left.
+        """
+
+
 class Engine(Protocol):
     """Models that answer; methods are called from several threads at once.
 
@@ -99,12 +110,15 @@ class Engine(Protocol):
     def defaults(self, examples: int) -> dict[str, Any]:
         """Return the hyperparameters for a job on so many examples that leaves them to the service ("auto")."""
 
-    def train(self, training: Training, report: Callable[[int, int, float], None]) -> Trained:
+    def train(self, training: Training, report: Report) -> Trained:
         """Train a model and keep it. Runs in a thread of its own, one job at a time, and may take hours.
 
-        Call `report(step, total_steps, loss)` after each step. A job that a restart of the server interrupted is
-        trained again. Raises `Refused` if the examples cannot be trained on: the job fails with its message.
+        A job that a restart of the server interrupted is trained again, or resumed. Raises `Refused` if the examples
+        cannot be trained on: the job fails with its message.
         """
+
+    def delete(self, model: str) -> bool:
+        """Delete a tuned model; return False if the model is none."""
 
 
 def too_long(window: int, prompt: int, reply: int | None) -> Refused:

@@ -65,12 +65,22 @@ class Records:
         with self._lock:
             return self._write(record)
 
+    def remove(self, key: str) -> None:
+        """Remove the record of this id, if there is one."""
+        with self._lock:
+            if self._entries.pop(key, None) and self._folder:
+                self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return (self._folder or Path()) / f"{digest(key.encode())}.json"  # an id may hold what a file name may not
+
     def _write(self, record: Json) -> Json:
         key = record["id"]
-        place = self._entries[key]["place"] if key in self._entries else len(self._entries)
+        last = next(reversed(self._entries.values()), {"place": -1})
+        place = self._entries.get(key, {"place": last["place"] + 1})["place"]
         entry = {"place": place, "record": record}
         if self._folder:
-            path = self._folder / f"{digest(key.encode())}.json"  # an id may hold characters that a file name may not
+            path = self._path(key)
             unfinished = path.with_suffix(".tmp")
             unfinished.touch(mode=0o600)
             unfinished.write_text(json.dumps(entry), encoding="utf-8")
@@ -115,8 +125,15 @@ class Files:
         return base64.b64decode(self._record(file_id)["content"])
 
     def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/files, the newest first."""
-        return page([_public(record) for record in self._records.newest_first()], query)
+        """GET /v1/files, the newest first; `purpose` filters."""
+        purpose = query.get("purpose")
+        return page([_public(r) for r in self._records.newest_first() if purpose in (None, r["purpose"])], query)
+
+    def delete(self, file_id: str) -> Json:
+        """DELETE /v1/files/{file_id}."""
+        self._record(file_id)
+        self._records.remove(file_id)
+        return {"id": file_id, "object": "file", "deleted": True}
 
     def has(self, file_id: str, purpose: str) -> bool:
         """Return True if there is a file of this id that was uploaded for this purpose."""

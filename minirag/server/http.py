@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
             raise
         self._send(reply)
 
-    do_GET = do_POST = _answer
+    do_GET = do_POST = do_DELETE = _answer
 
     def _send(self, reply: Reply) -> None:
         fields = {"Content-Type": reply.content_type, "Content-Length": len(reply.body), **reply.headers}
@@ -96,6 +96,15 @@ class _Listener(socketserver.ThreadingTCPServer):
             super().handle_error(request, client_address)
 
 
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on this port, or on a free one for 0. Raises InputError if it cannot be used."""
+    try:
+        return socket.create_server((LOOPBACK, port), backlog=128)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "no such port"
+        raise InputError(f"Port {port} cannot be used ({reason}): name another from 1 to 65535.") from error
+
+
 class Server:
     """Serves `api` from threads of this process until `close`, or the end of a `with` block.
 
@@ -110,12 +119,7 @@ class Server:
         listening: socket.socket | None = None,
         handler: type[Handler] = Handler,
     ) -> None:
-        try:
-            listening = listening or socket.create_server((LOOPBACK, port), backlog=128)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or "no such port"
-            raise InputError(f"Port {port} cannot be used ({reason}): name another from 1 to 65535.") from error
-        self._listener = _Listener(api, listening, handler)
+        self._listener = _Listener(api, listening or listen(port), handler)
         self.base_url = f"http://{LOOPBACK}:{self._listener.server_address[1]}/v1"
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

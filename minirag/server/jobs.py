@@ -2,7 +2,8 @@
 
 A job moves on by one state each time it is looked at (retrieved, or its events listed): validating_files, queued,
 running, then succeeded or failed. No clock is involved, so a client sees every state. An engine trains in a thread; a
-look waits a while for it, so that a job that takes seconds ends at the first look at it running.
+look waits a while for it, so that a job that takes seconds ends at the first look at it running. Of an engine whose
+trainings take hours, jobs move on by themselves, one training after the other, and a look does not wait.
 """
 
 import json
@@ -21,21 +22,30 @@ from minirag.server.wire import Json, Refused, invalid, number, optional, page, 
 PATIENCE = 30.0
 """How long a look at a running job waits for its end, in seconds."""
 FEWEST_EXAMPLES = 10
+BACKGROUND_PAUSE = 0.2
+"""Seconds between two looks of the server itself at its jobs."""
 MOST_METRICS = 100
 """Losses that are shown as events, evenly spread."""
+LOSSES = {"train_loss": "training", "valid_loss": "validation"}
 FINAL = ("succeeded", "failed", "cancelled")
 
 
 class Jobs:
-    """Fine-tuning jobs by id. `folder` keeps them; None keeps them as long as the process."""
+    """Fine-tuning jobs by id. `folder` keeps them; None keeps them as long as the process.
 
-    def __init__(self, folder: Path | None, files: Files, engine: Engine) -> None:
+    `in_background`: jobs move on by themselves, those of an earlier process too.
+    """
+
+    def __init__(self, folder: Path | None, files: Files, engine: Engine, in_background: bool = False) -> None:
         self._records = Records(folder)  # each {"id", "job", "events", "checkpoints"}, the last two oldest first
         self._files = files
         self._engine = engine
         self._lock = Lock()  # held while a record is changed
         self._threads: dict[str, Thread] = {}
         self._turn = Lock()  # held while a job trains: one at a time
+        self._in_background = in_background
+        if in_background:
+            Thread(target=self._work, daemon=True).start()
 
     def create(self, body: Json) -> Json:
         """POST /v1/fine_tuning/jobs."""
@@ -61,15 +71,15 @@ class Jobs:
 
     def get(self, job_id: str) -> Json:
         """GET /v1/fine_tuning/jobs/{job_id}; moves the job on."""
-        return _public(self._moved(job_id))
+        return _public(self._looked_at(job_id))
 
     def events(self, job_id: str, query: Mapping[str, str]) -> Json:
         """GET /v1/fine_tuning/jobs/{job_id}/events, the newest first; moves the job on."""
-        return page(self._moved(job_id)["events"][::-1], query)
+        return page(self._looked_at(job_id)["events"][::-1], query)
 
     def checkpoints(self, job_id: str, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}/checkpoints: the finished model, once there is one."""
-        return page(self._record(job_id)["checkpoints"], query)
+        """GET /v1/fine_tuning/jobs/{job_id}/checkpoints, the newest first."""
+        return page(self._record(job_id)["checkpoints"][::-1], query)
 
     def cancel(self, job_id: str) -> Json:
         """POST /v1/fine_tuning/jobs/{job_id}/cancel; refused if the job has ended."""
@@ -86,23 +96,37 @@ class Jobs:
         message = f"Could not find fine tune: {job_id}"
         raise Refused(404, message, param="fine_tune_id", code="fine_tune_not_found")
 
-    def _moved(self, job_id: str) -> Json:
+    def _looked_at(self, job_id: str) -> Json:
         """Return the record of a job after its next step."""
+        if not self._in_background:
+            self._move_on(job_id)
+            if thread := self._threads.get(job_id):
+                thread.join(PATIENCE)
+        return self._record(job_id)
+
+    def _work(self) -> None:
+        """Move all jobs on, for ever; only the oldest that is queued starts, once no other is running."""
+        while True:
+            jobs = [record["job"] | {"id": record["id"]} for record in reversed(self._records.newest_first())]
+            first = next((job["id"] for job in jobs if job["status"] in ("queued", "running")), None)
+            for job in jobs:
+                if job["status"] == "validating_files" or job["id"] == first:
+                    self._move_on(job["id"])
+            time.sleep(BACKGROUND_PAUSE)
+
+    def _move_on(self, job_id: str) -> None:
+        """Take the next step of a job, if there is one now."""
         with self._lock:
             record = self._record(job_id)
             match record["job"]["status"]:
                 case "validating_files":
-                    return self._records.put(self._validated(record))
+                    self._records.put(self._validated(record))
                 case "queued":
                     record = _logged(record, "info", "Fine-tuning job started")
-                    return self._records.put(_changed(record, status="running"))
+                    self._records.put(_changed(record, status="running"))
                 case "running" if job_id not in self._threads:
                     self._threads[job_id] = Thread(target=self._train, args=(record,), daemon=True)
                     self._threads[job_id].start()
-            thread = self._threads.get(job_id)
-        if thread:
-            thread.join(PATIENCE)
-        return self._record(job_id)
 
     def _validated(self, record: Json) -> Json:
         job = record["job"]
@@ -119,18 +143,27 @@ class Jobs:
     def _train(self, record: Json) -> None:
         """Train the model of a running job, in a thread of its own, and keep what comes of it."""
         job_id, job = record["id"], record["job"]
-        losses: list[tuple[int, float]] = []
+        steps = 0
 
-        def report(step: int, total: int, loss: float) -> None:
-            losses.append((step, round(loss, 5)))  # further digits depend on the machine
+        def report(step: int, total: int, loss: float | None, details: Json | None = None) -> None:
+            nonlocal steps
+            fields = {"step": step, "train_loss": loss, "total_steps": total, **(details or {})}
+            # further digits depend on the machine
+            data: Json = {k: round(v, 5) if isinstance(v, float) else v for k, v in fields.items() if v is not None}
+            losses = [f"{kind} loss={data[name]:.2f}" for name, kind in LOSSES.items() if name in data]
+            message = data.pop("message", f"Step {step}/{total}: {', '.join(losses)}")
             with self._lock:
                 record = self._record(job_id)
                 if record["job"]["status"] != "running":
                     raise TrainingStopped
-                if (len(losses) - 1) % (1 + total // MOST_METRICS) == 0:
-                    data = {"step": step, "train_loss": losses[-1][1], "total_steps": total}
-                    message = f"Step {step}/{total}: training loss={loss:.2f}"
-                    self._records.put(_logged(record, "info", message, data))
+                if "checkpoint" in data:
+                    record = _with_checkpoint(record, data.pop("checkpoint"), data)
+                if "seconds_left" in data:
+                    record = _changed(record, estimated_finish=int(time.time() + data["seconds_left"]))
+                if loss is None or "valid_loss" in data or steps % (1 + total // MOST_METRICS) == 0:
+                    record = _logged(record, "info", message, data)
+                self._records.put(record)
+            steps += loss is not None
 
         try:
             with self._turn:
@@ -143,7 +176,7 @@ class Jobs:
             with self._lock:
                 record = self._record(job_id)
                 if record["job"]["status"] == "running":  # else it was cancelled after its last step
-                    self._records.put(self._succeeded(record, trained, losses))
+                    self._records.put(_succeeded(record, trained))
         except TrainingStopped:
             return
         except Exception as error:
@@ -151,46 +184,27 @@ class Jobs:
             with self._lock:
                 self._records.put(_failed(self._record(job_id), failure))
 
-    def _succeeded(self, record: Json, trained: Trained, losses: list[tuple[int, float]]) -> Json:
-        record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
-        record = _logged(record, "info", "The job has successfully completed")
-        if losses:
-            step, loss = losses[-1]
-            checkpoint = {
-                "object": "fine_tuning.job.checkpoint",
-                "id": "ftckpt_" + record["id"].removeprefix("ftjob-"),
-                "created_at": int(time.time()),
-                "fine_tuned_model_checkpoint": trained.model,
-                "fine_tuning_job_id": record["id"],
-                "metrics": {"step": step, "train_loss": loss},
-                "step_number": step,
-            }
-            record = record | {"checkpoints": [checkpoint]}
-        return _changed(
-            record,
-            status="succeeded",
-            fine_tuned_model=trained.model,
-            finished_at=int(time.time()),
-            trained_tokens=trained.tokens,
-        )
-
     def _examples(self, file_id: str | None, kind: str) -> list[list[Json]]:
-        """Return the messages of each example of a file; refused, with the error of the failed job, if one is bad."""
-        if file_id is None:
-            return []
-        code, param = f"invalid_{kind}_file", f"{kind}_file"
-        examples = []
-        for place, line in enumerate(self._files.content(file_id).splitlines(), 1):
-            example = parsed(line)
-            messages: Any = example.get("messages") if isinstance(example, dict) else None
-            if not _is_chat(messages):
-                message = f"Line {place} of the {kind} file is not a chat that ends with the assistant's reply."
-                raise Refused(400, message, param=param, code=code)
-            examples.append(messages)
-        if kind == "training" and len(examples) < FEWEST_EXAMPLES:
-            message = f"Training file has {len(examples)} example(s), but must have at least {FEWEST_EXAMPLES}."
-            raise Refused(400, message, param=param, code="invalid_n_examples")
-        return examples
+        return [] if file_id is None else examples_of(self._files.content(file_id), kind)
+
+
+def examples_of(content: bytes, kind: str, fewest: int = FEWEST_EXAMPLES) -> list[list[Json]]:
+    """Return the messages of each example of a file of this kind, "training" or "validation".
+
+    Raises Refused, with the error of the failed job, if an example is bad or a training file has too few.
+    """
+    examples = []
+    for place, line in enumerate(content.splitlines(), 1):
+        example = parsed(line)
+        messages: Any = example.get("messages") if isinstance(example, dict) else None
+        if not _is_chat(messages):
+            message = f"Line {place} of the {kind} file is not a chat that ends with the assistant's reply."
+            raise Refused(400, message, param=f"{kind}_file", code=f"invalid_{kind}_file")
+        examples.append(messages)
+    if kind == "training" and len(examples) < fewest:
+        message = f"Training file has {len(examples)} example(s), but must have at least {fewest}."
+        raise Refused(400, message, param="training_file", code="invalid_n_examples")
+    return examples
 
 
 def _is_chat(messages: Any) -> bool:
@@ -251,6 +265,34 @@ def _public(record: Json) -> Json:
 
 def _changed(record: Json, **fields: Any) -> Json:
     return record | {"job": record["job"] | fields}
+
+
+def _with_checkpoint(record: Json, model: str, metrics: Json) -> Json:
+    """Return the record with one more checkpoint, a model of this name; a training that is resumed may repeat one."""
+    step = metrics["step"]
+    checkpoint = {
+        "object": "fine_tuning.job.checkpoint",
+        "id": f"ftckpt_{record['id'].removeprefix('ftjob-')}-{step}",
+        "created_at": int(time.time()),
+        "fine_tuned_model_checkpoint": model,
+        "fine_tuning_job_id": record["id"],
+        "metrics": {name: value for name, value in metrics.items() if name in {"step", *LOSSES}},
+        "step_number": step,
+    }
+    return record | {"checkpoints": [c for c in record["checkpoints"] if c["step_number"] != step] + [checkpoint]}
+
+
+def _succeeded(record: Json, trained: Trained) -> Json:
+    record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
+    record = _logged(record, "info", "The job has successfully completed")
+    return _changed(
+        record,
+        status="succeeded",
+        fine_tuned_model=trained.model,
+        finished_at=int(time.time()),
+        estimated_finish=None,
+        trained_tokens=trained.tokens,
+    )
 
 
 def _failed(record: Json, refused: Refused) -> Json:

@@ -1,7 +1,7 @@
 """The seam between server and engine, with an engine of a few lines: what it is given, and long trainings."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from minirag.server import (
     Completion,
     Model,
     Refused,
+    Report,
     Server,
     Trained,
     Training,
@@ -52,7 +53,10 @@ class Echo:
     def defaults(self, examples: int) -> dict[str, Any]:
         return {"n_epochs": examples, "batch_size": 2, "learning_rate_multiplier": 0.5}
 
-    def train(self, training: Training, report: Callable[[int, int, float], None]) -> Trained:
+    def delete(self, model: str) -> bool:
+        return model in self.tuned and not self.tuned.remove(model)
+
+    def train(self, training: Training, report: Report) -> Trained:
         self.trainings.append(training)
         report(1, 2, 0.75)
         self.step.set()

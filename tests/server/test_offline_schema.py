@@ -26,6 +26,7 @@ ROUTES = [  # method, path, schema of the request, schema of a successful reply
     ("POST", "/v1/files", None, "OpenAIFile"),
     ("GET", "/v1/files", None, "ListFilesResponse"),
     ("GET", "/v1/files/[^/]+", None, "OpenAIFile"),
+    ("DELETE", "/v1/files/[^/]+", None, "DeleteFileResponse"),
     ("POST", "/v1/fine_tuning/jobs", "CreateFineTuningJobRequest", "FineTuningJob"),
     ("GET", "/v1/fine_tuning/jobs", None, "ListPaginatedFineTuningJobsResponse"),
     ("GET", "/v1/fine_tuning/jobs/[^/]+", None, "FineTuningJob"),
@@ -90,6 +91,7 @@ def talk(client: openai.OpenAI) -> None:
     file = client.files.create(file=("training.jsonl", (line * 12).encode()), purpose="fine-tune")
     client.files.retrieve(file.id)
     client.files.list()
+    client.files.delete(client.files.create(file=("unused.jsonl", b"{}"), purpose="batch").id)
     jobs = client.fine_tuning.jobs
     short = client.files.create(file=("training.jsonl", (line * 3).encode()), purpose="fine-tune")
     jobs.retrieve(jobs.create(model=STUDENT_MODEL, training_file=short.id).id)

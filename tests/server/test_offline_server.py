@@ -133,6 +133,27 @@ def test_a_file_comes_back_as_it_went_up(client: openai.OpenAI) -> None:
         client.files.retrieve("file-other")
 
 
+def test_files_are_listed_by_page_and_purpose_until_they_are_deleted(tmp_path: Path) -> None:
+    for _ in range(2):  # the second server finds what the first has kept
+        with serve(tmp_path) as server, client_of(server) as client:
+            made = [client.files.create(file=(f"{n}.jsonl", b"%d" % n), purpose="batch").id for n in range(4)]
+            client.files.create(file=training_file(), purpose="fine-tune")
+            assert client.files.delete(made[1]).deleted
+            listed = [file.id for file in client.files.list(purpose="batch", limit=2)]  # the SDK turns the pages
+            assert listed[:3] == [made[3], made[2], made[0]]
+            with pytest.raises(openai.NotFoundError):
+                client.files.delete(made[1])
+    assert len(listed) == 6
+
+
+def test_a_tuned_model_can_be_deleted_and_no_other(client: openai.OpenAI) -> None:
+    name = str(tune(client, "gone").fine_tuned_model)
+    assert client.models.delete(name).deleted
+    for model, message in ((name, "does not exist"), (STUDENT_MODEL, "no tuned model")):
+        with pytest.raises(openai.APIStatusError, match=message):
+            client.models.delete(model)
+
+
 def test_a_job_goes_through_its_states_and_gives_a_model_that_answers(client: openai.OpenAI) -> None:
     file = client.files.create(file=training_file(), purpose="fine-tune")
     job = client.fine_tuning.jobs.create(
