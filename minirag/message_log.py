@@ -27,7 +27,7 @@ _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: int) -> None:
+    def lock_file(file: int) -> None:
         """Lock an open file until it is closed. Raises OSError if another process has locked it."""
         os.lseek(file, 2**31 - 2, os.SEEK_SET)  # far behind the log's end, because nobody can read a byte locked there
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
@@ -35,7 +35,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: int) -> None:
+    def lock_file(file: int) -> None:
         """Lock an open file until it is closed. Raises OSError if another process has locked it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -187,7 +187,7 @@ class MessageLog:
             except OSError as error:
                 raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
             try:
-                _lock(file.fileno())
+                lock_file(file.fileno())
             except OSError:
                 file.close()
                 text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."

@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "postgres": set(),
     "server": set(),
     "offline": {"server"},
+    "local": {"server"},
     "testing": set(),
     "cli": {"pdf", "curation", "statistics", "costs", "report", "batch", "postgres", "testing"},
 }

@@ -176,6 +176,13 @@ RUN: list[Row] = [
     JSON,
 ]
 """How every step of a run goes about it."""
+MACHINE: list[Row] = [
+    ("--device NAME", "cpu, cuda, cuda:1 … (default: a GPU if there is one)"),
+    ("--dtype NAME", "bfloat16, float16, float32 (default: bfloat16 on a GPU)"),
+    ("--max-model-len N", "most tokens of prompt and answer (default: the model's)"),
+    ("--chat-template FILE", "Jinja template for a model that has none"),
+]
+"""How a model is run on this machine."""
 STEPS = {
     "run": "everything: documents in, verdict and report out",
     "probe": "ask each model a tiny question: what the services can do",
@@ -195,6 +202,8 @@ OTHERS = {
     "verify": ("check that a run's files follow from its log", "verify out"),
     "check": ("check chat files before training on them", "check training.jsonl --curate --model gpt-4.1-mini"),
     "label": ("judge statements yourself, to correct the scores", "label out --sample 50"),
+    "serve": ("serve and tune an open model on this machine", "serve Qwen/Qwen3-0.6B --port 8123"),
+    "train": ("tune an open model on this machine, without a server", "train chats.jsonl --model M --out tuned"),
 }
 """The commands that are no step of a run, each with an example."""
 OPTIONS: dict[str, list[Row]] = {
@@ -229,6 +238,24 @@ OPTIONS: dict[str, list[Row]] = {
         ("--sample N", "statements, over all models (default 50)"),
         ("--seed N", "seed of the sample (default 0)", SEED),
         JSON,
+    ],
+    "serve": [
+        ("--port N", "port to listen on (default: a free one)"),
+        ("--state DIR", "folder of files, jobs and tuned models (default local-models)"),
+        ("--name NAME", "name under which the model is served"),
+        ("--embedding MODEL", "serve this embedding model, too"),
+        ("--max-batch N", "most prompts to answer at once (default 16)"),
+        ("--engine-url URL", "leave answering to a vLLM that runs there"),
+        ("--export ID DIR", "only write this job's or model's adapter, and merged"),
+        *MACHINE,
+    ],
+    "train": [
+        ("--validation FILE", "chat file whose loss is told after each epoch"),
+        ("--epochs N", "1 to 50 (default: by the number of examples)", number(int, 1, 50)),
+        ("--batch-size N", "1 to 256 (default: by the number of examples)", number(int, 1, 256)),
+        ("--learning-rate-multiplier X", "default 1", number(float, 1e-6)),
+        ("--seed N", "seed of order and adapter (default 0)", SEED),
+        *MACHINE,
     ],
 }
 """The options that a command has of its own; `--help` shows them."""
@@ -303,6 +330,13 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
             documents = f"PDF, text, Markdown, or an http(s) address{ALSO.get(name, '')}"
             command.add_argument("documents", nargs="*", metavar="DOC", help=documents)
             command.add_argument("--help-all", action="help", help="show all options and exit")
+        elif name == "serve":
+            model = "model of the hub, folder, or GGUF file; none with --export"
+            command.add_argument("model", nargs="?", metavar="MODEL", help=model)
+        elif name == "train":
+            command.add_argument("file", metavar="FILE", help="chat file, one example a line")
+            command.add_argument("--model", required=True, metavar="MODEL", help="model of the hub, folder, GGUF file")
+            command.add_argument("--out", required=True, metavar="DIR", help="folder for the tuned model")
         elif name == "check":
             command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="chat files, one example a line")
         elif name != "init":
@@ -351,5 +385,8 @@ def _add_options(command: Any, rows: Sequence[Row], *, is_hidden: bool = False) 
             command.add_argument(name, choices=value.strip("{}").split(","), dest=destination, help=text)
         else:
             convert = row[2] if len(row) == 3 else TYPES.get(value, str)
-            action = "append" if value.startswith("KEY=") else "store"
-            command.add_argument(name, type=convert, metavar=value, help=text, action=action)
+            more: dict[str, Any] = {"action": "append"} if value.startswith("KEY=") else {}
+            if " " in value:
+                more = {"nargs": 2}
+            metavar = tuple(value.split()) if " " in value else value
+            command.add_argument(name, type=convert, metavar=metavar, help=text, **more)

@@ -85,6 +85,8 @@ def _module(options: Mapping[str, Any]) -> str:
     name, documents = options["command"], [Path(document) for document in options.get("documents", ())]
     if name in {"check", "costs", "init", "label", "verify"}:
         return str(name)
+    if name in {"serve", "train"}:
+        return "local"
     if name == "plan" or "dry_run" in options:
         return "plan"
     if name == "evaluate":

@@ -1,0 +1,154 @@
+"""Write the answers to several prompts at once, each with its own limits; waiting requests are brought together."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Condition, Thread
+from typing import Any, NamedTuple
+
+import torch
+
+GATHERING = 0.01
+"""Seconds that the first of several requests waits for the others."""
+
+
+class Prompt(NamedTuple):
+    """What one answer is made of; `limit` is its most tokens."""
+
+    ids: list[int]
+    limit: int
+    stop: Sequence[str] = ()
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+class Written(NamedTuple):
+    """An answer, and the tokens that it took, its end token included."""
+
+    text: str
+    tokens: int
+    is_cut_off: bool
+
+
+@torch.no_grad()
+def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozenset[int]) -> list[Written]:
+    """Return the answers to the prompts, greedy at temperature 0; each row draws from a generator of its own.
+
+    Prompts are padded on the left, so that all answers begin at the same place. A row that has ended leaves the batch.
+    """
+    device = model.device
+    width = max(len(prompt.ids) for prompt in prompts)
+    ids = torch.tensor([[0] * (width - len(prompt.ids)) + prompt.ids for prompt in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in prompts], device=device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    generators = [_generator(prompt, device) for prompt in prompts]
+    tokens: list[list[int]] = [[] for _ in prompts]
+    done: dict[int, Written] = {}
+    rows, cache = list(range(len(prompts))), None
+    while True:
+        reply = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache, logits = reply.past_key_values, reply.logits[:, -1].float()
+        chosen = logits.argmax(1).tolist()
+        for place, row in enumerate(rows):
+            if prompts[row].temperature > 0:
+                chosen[place] = _drawn(logits[place], prompts[row], generators[row])
+            tokens[row].append(chosen[place])
+            if answer := _ended(tokenizer, prompts[row], tokens[row], end_ids):
+                done[row] = answer
+        places = [place for place, row in enumerate(rows) if row not in done]
+        if not places:
+            return [done[row] for row in range(len(prompts))]
+        if len(places) < len(rows):
+            kept = torch.tensor(places, device=device)
+            cache.batch_select_indices(kept)
+            mask, positions = mask[kept], positions[kept]
+            rows, chosen = [rows[place] for place in places], [chosen[place] for place in places]
+        ids = torch.tensor(chosen, device=device)[:, None]
+        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+        positions = positions[:, -1:] + 1
+
+
+def _generator(prompt: Prompt, device: torch.device) -> torch.Generator:
+    generator = torch.Generator(device)
+    if prompt.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(prompt.seed % (1 << 63))
+    return generator
+
+
+def _drawn(logits: torch.Tensor, prompt: Prompt, generator: torch.Generator) -> int:
+    """Return a token drawn from the most probable ones that together have the probability `top_p`."""
+    probabilities, order = (logits / prompt.temperature).softmax(0).sort(descending=True)
+    before = probabilities.cumsum(0) - probabilities
+    probabilities[1:][before[1:] >= prompt.top_p] = 0
+    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+def _ended(tokenizer: Any, prompt: Prompt, tokens: list[int], end_ids: frozenset[int]) -> Written | None:
+    """Return the answer if these tokens end it: by an end token, a stop mark or the limit."""
+    is_ended, is_full = tokens[-1] in end_ids, len(tokens) >= prompt.limit
+    if not (is_ended or is_full or prompt.stop):
+        return None
+    text = tokenizer.decode(tokens[:-1] if is_ended else tokens, skip_special_tokens=True)
+    before = min((text.partition(mark)[0] for mark in prompt.stop), key=len, default=text)
+    if is_ended or is_full or before != text:
+        return Written(before, len(tokens), is_full and not is_ended and before == text)
+    return None
+
+
+class Batches:
+    """Prompts that wait, in batches of one adapter each, at most `most` at a time.
+
+    `answer(adapter, prompts)` is called from one thread of its own, oldest prompt first.
+    """
+
+    def __init__(self, answer: Callable[[str, list[Prompt]], list[Written]], most: int) -> None:
+        self._answer, self._most = answer, most
+        self._waiting: list[tuple[str, Prompt, Future[Written]]] = []
+        self._changed = Condition()
+        Thread(target=self._work, daemon=True).start()
+
+    def ask(self, adapter: str, prompts: Sequence[Prompt]) -> list[Written]:
+        """Return the answers to the prompts by this adapter, once it is their turn."""
+        asked = [(adapter, prompt, Future[Written]()) for prompt in prompts]
+        with self._changed:
+            self._waiting += asked
+            self._changed.notify()
+        return [answer.result() for _, _, answer in asked]
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+            time.sleep(GATHERING)
+            with self._changed:
+                adapter = self._waiting[0][0]
+                batch = [item for item in self._waiting if item[0] == adapter][: self._most]
+                self._waiting = [item for item in self._waiting if item not in batch]
+            try:
+                answers = self._in_memory(adapter, [prompt for _, prompt, _ in batch])
+                for (_, _, future), answer in zip(batch, answers, strict=True):
+                    future.set_result(answer)
+            except Exception as error:
+                for _, _, future in batch:
+                    future.set_exception(error)
+
+    def _in_memory(self, adapter: str, prompts: list[Prompt]) -> list[Written]:
+        """Return the answers, in smaller batches if memory does not suffice."""
+        try:
+            return self._answer(adapter, prompts)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            half = len(prompts) // 2
+            if not half:
+                raise
+        return self._in_memory(adapter, prompts[:half]) + self._in_memory(adapter, prompts[half:])
