@@ -36,7 +36,8 @@ FACTS = [
 ]
 SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
 TWELVE = ["--train-questions", "12", "--eval-questions", "12"]
-SMALL = ["--train-questions", "2", "--eval-questions", "2", "--context-window", "1200", "--workers", "2"]
+TRAIN = "When did the tramway open?\nHow many boats fish from the harbour?\n"
+EVAL = "Who founded the glass works?\nHow many books does the library hold?\n"
 
 
 def program(name: str) -> str:
@@ -132,12 +133,20 @@ def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
             assert main(run) == 0
 
 
-def local_run(address: str, model: str, document: Path, out: Path) -> int:
-    """Run with one small model as teacher, student under another name, and judge; the embedded server embeds."""
+def local_run(address: str, models: tuple[str, str], document: Path, out: Path) -> int:
+    """Run with one small model as teacher and judge, and as student under another name; the embedded server embeds.
+
+    The questions are given: a model of 135 million parameters writes none that follow the format.
+    """
+    files = [document.with_name(f"{split}.txt") for split in ("train", "eval")]
+    for file, questions in zip(files, (TRAIN, EVAL), strict=True):
+        file.write_text(questions, "utf-8")
+    size = [f"--{file.stem}-questions={file}" for file in files]
+    size += ["--context-window", "2000", "--reply-tokens", "64", "--workers", "2"]
     with offline.serve() as embedding:
         places = ["--base-url", address, "--embedding-base-url", embedding.base_url, "--embedding=offline-embedding"]
-        names = [f"--teacher={model}", f"--student={model}-student", f"--judge={model}"]
-        return main(["run", str(document), *names, *places, *SMALL, "--out", str(out)])
+        names = [f"--teacher={models[0]}", f"--student={models[1]}", f"--judge={models[0]}"]
+        return main(["run", str(document), *names, *places, *size, "--out", str(out)])
 
 
 def test_llama_cpp_with_a_real_model_ends_with_every_outcome_named(
@@ -146,7 +155,7 @@ def test_llama_cpp_with_a_real_model_ends_with_every_outcome_named(
     python, model, port = program("python"), variable("MINIRAG_REAL_GGUF"), free_port()
     command = [python, "-m", "llama_cpp.server", "--model", model, "--n_ctx", "2048", "--port", str(port)]
     with started(command, port, tmp_path / "llama.log") as address:
-        code = local_run(address, "smollm2-135m-instruct", document, tmp_path / "out")
+        code = local_run(address, ("smollm2", "smollm2-student"), document, tmp_path / "out")
     ends_named(code, tmp_path / "out", capsys.readouterr().err)
 
 
@@ -154,7 +163,9 @@ def test_transformers_serve_with_a_real_model_ends_with_every_outcome_named(
     tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     transformers, model, port = program("transformers"), variable("MINIRAG_REAL_MODEL"), free_port()
-    command = [transformers, "serve", model, "--host", "127.0.0.1", "--port", str(port)]
+    student = tmp_path / "student"
+    student.symlink_to(model)
+    command = [transformers, "serve", "--host", "127.0.0.1", "--port", str(port)]
     with started(command, port, tmp_path / "transformers.log", HF_HUB_OFFLINE="1") as address:
-        code = local_run(address, model, document, tmp_path / "out")
+        code = local_run(address, (model, str(student)), document, tmp_path / "out")
     ends_named(code, tmp_path / "out", capsys.readouterr().err)
