@@ -7,7 +7,7 @@ a single text that always fails is named and holds nothing else up.
 import base64
 import binascii
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ class EmbeddingModel:
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in their order.
 
     `dimensions=None` takes the model's own number; `prefix` is put before each text, for models that want passages or
-    queries marked; at most `workers` calls of one `embed` are in flight. The other arguments are those of `ChatModel`.
+    queries marked; at most `workers` calls of one `embed` are in flight. `progress` hears what the texts are for (the
+    tag "for"), how many of them are done, and how many there are. The other arguments are those of `ChatModel`.
     `inputs_per_call` is the most texts in a call; it becomes smaller if the service takes fewer.
     """
 
@@ -49,6 +50,7 @@ class EmbeddingModel:
         dimensions: int | None = None,
         prefix: str = "",
         workers: int = 8,
+        progress: Callable[[str, int, int], None] = lambda *_: None,
         options: Mapping[str, Any] | None = None,
         log: MessageLog | None = None,
         service: Service | None = None,
@@ -60,6 +62,7 @@ class EmbeddingModel:
         self.dimensions = dimensions
         self.prefix = prefix
         self.workers = workers
+        self.progress = progress
         self.options = options or {}
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
@@ -106,8 +109,12 @@ class EmbeddingModel:
         if self._rescued and all(text in self._rescued for text in texts):
             return np.stack([self._rescued[text] for text in texts])
         batches = _batches([self.prefix + text for text in texts])
-        parts = in_order(partial(self._divide, about={"stage": stage, "tags": tags or {}}), batches, self.workers)
-        rows = dict(enumerate(row for part in parts for row in part))
+        divide, results = partial(self._divide, about={"stage": stage, "tags": tags or {}}), []
+        for part in in_order(divide, batches, self.workers):
+            results += part
+            if tags and "for" in tags:
+                self.progress(tags["for"], len(results), len(texts))
+        rows = dict(enumerate(results))
         refused = {texts[place]: row for place, row in rows.items() if isinstance(row, ServiceError)}
         good = {place: row for place, row in rows.items() if not isinstance(row, ServiceError)}
         if len({len(row) for row in good.values()}) > 1:

@@ -164,11 +164,11 @@ class FineTuningJob:
         progress: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Self:
-        """Poll until the job has ended; `progress` hears each change. Raises JobUnfinished after `timeout` seconds.
+        """Poll until the job has ended; `progress` hears each state. Raises JobUnfinished after `timeout` seconds.
 
         Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach.
         """
-        waited, pause, last = 0.0, FIRST_WAIT, ""
+        waited, pause = 0.0, FIRST_WAIT
 
         def rest(seconds: float) -> None:
             nonlocal waited
@@ -176,9 +176,7 @@ class FineTuningJob:
             waited += seconds
 
         while self.status not in FINAL:
-            if (now := self._progress()) != last:
-                progress(now)
-            last = now
+            progress(self._progress())
             if timeout is not None and waited >= timeout:
                 state = f"is still {self.status} after {timeout:.0f} s"
                 raise JobUnfinished(f"Fine-tuning job {self.id} {state}; run again to wait on.")

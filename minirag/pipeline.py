@@ -67,7 +67,13 @@ class Run:
         settings, service = self.settings, self.services.get("embedding", self.service)
         extra = settings.options.get("embedding")
         embed = partial(
-            EmbeddingModel, settings.embedding, workers=self.workers, options=extra, log=self.log, service=service
+            EmbeddingModel,
+            settings.embedding,
+            workers=self.workers,
+            progress=self.progress,
+            options=extra,
+            log=self.log,
+            service=service,
         )
         self.embed = embed(prefix=settings.query_prefix)
         passages = self.embed

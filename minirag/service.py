@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 OPENAI_ADDRESS = "https://api.openai.com/v1"
-OPENAI_KEY, FILE_KEY = "OPENAI_API_KEY", "MINIRAG_API_KEY"
+OPENAI_KEY = "OPENAI_API_KEY"
 ROLES = ("teacher", "student", "judge", "embedding", "tuned")
 ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
 """What models are for, and the variable with the key of a role's own service."""

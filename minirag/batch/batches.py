@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -272,6 +273,9 @@ class Batches:
                 dialect_of(exchange.model, self._service, self._log).learn(exchange)
         if self._cap is not None:
             self._cap.settle(batch.held, *exchanges)
+        others = [gate for gate in self._service.gates if gate not in (self, self._cap)]
+        for gate, exchange in product(others, exchanges):
+            gate.after(0.0, exchange)
         if failures:
             self._say(f"batch: {len(failures):,} of {batch} ({batch.status}) failed")
         return failures

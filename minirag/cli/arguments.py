@@ -125,6 +125,7 @@ FIRST: list[Row] = [
 """The settings of a run that matter first: `--help` shows them, and `--help-all` those of `SETTINGS`, too."""
 SETTINGS: dict[str, list[Row]] = {
     "models and their services": [
+        ("--config FILE", "settings, addresses too; ./minirag.toml unnamed gives no address", Path),
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
         ("--thinking-tokens N", "most tokens for thinking on top of a reply (default 32768)", number(int, 0)),
@@ -266,7 +267,7 @@ FORMS: dict[str, tuple[str, set[str]]] = {
         {"judge", "judge_base_url", "judge_option", "embedding", "embedding_base_url", "embedding_option"}
         | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost", "query_prefix"}
         | {"thinking_tokens"}
-        | {"out", "workers", "batch", "json", *SERVICE},
+        | {"config", "out", "workers", "batch", "json", *SERVICE},
     ),
     "replicate": ("compare with folders of runs", {"html", "json"}),
     "score_files": (
@@ -275,7 +276,7 @@ FORMS: dict[str, tuple[str, set[str]]] = {
     ),
     "job": (
         "finetune --status, --cancel or --download",
-        {"status", "cancel", "download", "out", "student_base_url", "json", *SERVICE},
+        {"status", "cancel", "download", "out", "student_base_url", "json", "config", *SERVICE},
     ),
 }
 """Forms of a step that use a few of its options only, by their module: all others are refused."""

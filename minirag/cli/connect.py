@@ -14,7 +14,7 @@ from minirag.cli.terminal import say
 from minirag.errors import InputError
 from minirag.postgres import Database, PostgresVectorStore, shared_index
 from minirag.retry import PATIENCE
-from minirag.service import FILE_KEY, OPENAI_ADDRESS, ROLE_KEYS, ROLES, Service
+from minirag.service import OPENAI_ADDRESS, ROLE_KEYS, ROLES, Gate, Service
 
 OFFLINE = "offline"
 """Name of the embedded server in the log and in `run.json`; its port changes."""
@@ -30,12 +30,18 @@ def address_of(options: Mapping[str, Any], role: str = "") -> str:
 
 
 def connect(
-    options: Mapping[str, Any], stack: ExitStack, folder: Path, *, offline: bool, roles: Sequence[str] = ROLES[:4]
+    options: Mapping[str, Any],
+    stack: ExitStack,
+    folder: Path,
+    *,
+    offline: bool,
+    roles: Sequence[str] = ROLES[:4],
+    gates: Sequence[Gate] = (),
 ) -> tuple[Service, dict[str, Service]]:
     """Return the main service of a command's `roles` and, by role, the services of their own; `stack` closes them.
 
-    `OPENAI_API_KEY` goes to the main service only, and not there if ./minirag.toml names it: a stranger's file must
-    not get it. Roles at one address with one key share a service. Raises InputError for OpenAI without a key.
+    All of them ask the `gates`. `OPENAI_API_KEY` goes to the main service only. Roles at one address with one key share
+    a service. Raises InputError for OpenAI without a key.
     """
     shared: dict[str, Any] = {"say": say, "insecure_http": "insecure_http" in options}
     shared |= {"timeout": options["timeout"]} if "timeout" in options else {}
@@ -45,12 +51,7 @@ def connect(
     services: dict[str, Service] = {}
     main: Service | None = None
     if offline or "base_url" in options or not set(roles) <= set(own):
-        if offline:
-            main = Embedded(folder / "offline")
-        elif "base_url" in options.get("from_file", ()):
-            main = Service(options["base_url"], os.environ.get(FILE_KEY) or "none", key_name=FILE_KEY, **shared)
-        else:
-            main = Service(options.get("base_url"), **shared)
+        main = Embedded(folder / "offline") if offline else Service(options.get("base_url"), **shared)
         main.retry.patience = patience
         say(f"service: {main.address}{' (embedded)' if offline else ''}")
         places[main.address, ""] = stack.enter_context(main)
@@ -63,6 +64,8 @@ def connect(
         services[role] = places.setdefault((service.address, key), stack.enter_context(service))
         say(f"service of the {role} model: {service.address}")
     main = main or services[roles[0]]
+    for used in {main, *services.values()}:
+        used.gates += gates
     return main, {role: service for role, service in services.items() if service is not main}
 
 

@@ -11,9 +11,10 @@ from minirag.message_log import write_atomically
 SETTINGS_FILE = Path("minirag.toml")
 TEMPLATE = """\
 # Settings of minirag. `minirag run DOC… --out DIR`, its steps, `plan` and `evaluate FILE` read this file in the folder
-# where they are started. An option of the command line wins over it. Every option of `minirag run --help-all` may
-# stand here, without its dashes: a number or "text" for its value, true for an option without one, a list for an option
-# that may be repeated. Keys never stand here: they come from the environment.
+# where they are started; addresses (…base-url, store) in it need --config minirag.toml. Options of the command line
+# win over it. Every option of `minirag run --help-all` may stand here, without its dashes: a number or "text" for its
+# value, true for an option without one, a list for an option that may be repeated. Keys never stand here: they come
+# from the environment.
 
 # -- models: fill in four names ---------------------------------------------------------------------------------------
 teacher = ""      # large model whose answers are learned
@@ -23,7 +24,7 @@ embedding = ""    # model that embeds chunks and questions
 # tuned = ""      # a model that is tuned already; no job is started then
 
 # -- services: OpenAI, unless named -----------------------------------------------------------------------------------
-# base-url = "http://localhost:8000/v1"          # serves every role below that has no address; key in MINIRAG_API_KEY
+# base-url = "http://localhost:8000/v1"          # serves every role below that has no address
 # teacher-base-url = "https://HOST/v1"           # key in MINIRAG_TEACHER_API_KEY
 # student-base-url = "https://HOST/v1"           # also trains; key in MINIRAG_STUDENT_API_KEY
 # judge-base-url = "https://HOST/v1"             # key in MINIRAG_JUDGE_API_KEY

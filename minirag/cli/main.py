@@ -14,10 +14,13 @@ from typing import Any, NoReturn
 from minirag.cli.arguments import FORMS, parser
 from minirag.cli.terminal import say
 from minirag.errors import InputError, MiniragError, keep_out, redact
-from minirag.service import FILE_KEY, OPENAI_KEY, ROLE_KEYS
+from minirag.service import OPENAI_KEY, ROLE_KEYS
 
 ROWS = {".jsonl", ".csv"}
 """Extensions of files of rows to score."""
+
+RESUMED = {"run", "rows", "label"}
+"""The modules that leave something behind when they are interrupted."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals without Unicode
-    for name in (OPENAI_KEY, FILE_KEY, *ROLE_KEYS.values()):
-        keep_out(os.environ.get(name, ""))
+    for variable in (OPENAI_KEY, *ROLE_KEYS.values()):
+        keep_out(os.environ.get(variable, ""))
+    name = ""
     try:
         argv = sys.argv[1:] if argv is None else argv
         completes = "_ARGCOMPLETE" in os.environ  # set by a shell with `eval "$(register-python-argcomplete minirag)"`
@@ -55,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second one must not cut off this message
-        print("\nminirag: interrupted; everything finished is kept, run again to resume.", file=sys.stderr, flush=True)
+        rest = "everything finished is kept, run again to resume" if name in RESUMED else "there is nothing to resume"
+        print(f"\nminirag: interrupted; {rest}.", file=sys.stderr, flush=True)
         # a thread that still waits for a service must not keep the process alive
         os._exit(143 if isinstance(stop, Terminated) else 130)
     except BrokenPipeError:  # the reader of stdout has gone; without this, Python prints a traceback at exit

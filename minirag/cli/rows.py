@@ -13,9 +13,10 @@ from typing import Any
 from minirag.batch import Batches
 from minirag.cli.arguments import FORMS
 from minirag.cli.connect import connect
+from minirag.cli.progress import Progress
 from minirag.cli.settings import completed
-from minirag.cli.terminal import Progress, cut, number, say, show, show_json, visible
-from minirag.costs import Budget, load_prices
+from minirag.cli.terminal import cut, number, say, show, show_json, visible
+from minirag.costs import Budget, Meter, load_prices
 from minirag.dialect import MOST_THINKING
 from minirag.documents import decode_text
 from minirag.embeddings import EmbeddingModel
@@ -24,6 +25,7 @@ from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.evaluation import FIELDS, Row, as_row, evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel
+from minirag.service import Gate
 from minirag.statistics.findings import means_of
 
 csv.field_size_limit(1 << 28)
@@ -58,13 +60,12 @@ def _scored(rows: Sequence[Row], options: Mapping[str, Any], folder: Path, log: 
     for role in roles:
         if role not in options and not is_offline:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
-    service, services = connect(options, stack, folder, offline=is_offline, roles=roles)
-    tokenizer, progress = options.get("tokenizer"), Progress()
-    budget = None
-    if "max_cost" in options:
-        budget = Budget(options["max_cost"], load_prices(options.get("prices")), log, tokenizer)
-        for used in {service, *services.values()}:
-            used.gates.append(budget)
+    tokenizer, prices = options.get("tokenizer"), load_prices(options.get("prices"))
+    meter = Meter(prices)
+    budget = Budget(options["max_cost"], prices, log, tokenizer) if "max_cost" in options else None
+    gates: list[Gate] = [meter] if budget is None else [meter, budget]
+    service, services = connect(options, stack, folder, offline=is_offline, roles=roles, gates=gates)
+    progress = Progress(meter)
     judge = ChatModel(
         options.get("judge", "offline-judge"),
         temperature=options.get("temperature", 0.0),

@@ -14,6 +14,7 @@ from minirag.batch import Batches
 from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.probe import probe, why_closed
+from minirag.cli.progress import Progress
 from minirag.cli.review import review
 from minirag.cli.settings import (
     changes,
@@ -25,8 +26,8 @@ from minirag.cli.settings import (
     recorded_facts,
     settings_of,
 )
-from minirag.cli.terminal import Progress, say, show, show_json
-from minirag.costs import Budget, load_prices
+from minirag.cli.terminal import say, show, show_json
+from minirag.costs import Budget, Meter, load_prices
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json
 from minirag.pipeline import Run
@@ -61,10 +62,10 @@ def main(options: Mapping[str, Any]) -> int:
     useless = [name for name in JOB_OPTIONS if name in options]
     if "tuned" in options and useless:
         raise InputError(f"--tuned names a model that is trained already: leave out --{useless[0].replace('_', '-')}.")
-    is_batched, progress = "batch" in options, Progress()
+    is_batched = "batch" in options
     with ExitStack() as stack:
         # 1. The run, with its services; whatever can be found wrong before a call is found here.
-        run = _make(options, stack, progress)
+        run = _make(options, stack)
         check_pages(run.settings, run.corpus.pages)
         stack.enter_context(run.log).lock()
         _compare_with_last(run, is_resumed=not options.get("documents"))
@@ -79,7 +80,7 @@ def main(options: Mapping[str, Any]) -> int:
             probe(run)
         run.untrained = why_closed(run)
         # 4. The step.
-        batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=progress)
+        batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
         if "review" in options:
             batches.run(lambda: review(run.corpus), batched=is_batched)
         stack.push(_close_generators)
@@ -109,7 +110,7 @@ def main(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> Run:
+def _make(options: Mapping[str, Any], stack: ExitStack) -> Run:
     """Return the run that the options ask for, with its services, which `stack` closes."""
     folder: Path = options["out"]
     settings, offline = settings_of(options, folder)
@@ -119,10 +120,11 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
     if "batch" in options and "tuned_base_url" not in options:
         workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
     prices, budget = load_prices(settings.prices), None
+    meter = Meter(prices)
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
         budget.require_prices(model for role in ROLES if (model := getattr(settings, role)))
-    service, services = connect(options, stack, folder, offline=offline)
+    service, services = connect(options, stack, folder, offline=offline, gates=[meter])
     return Run(
         folder,
         settings,
@@ -134,7 +136,7 @@ def _make(options: Mapping[str, Any], stack: ExitStack, progress: Progress) -> R
         budget=budget,
         job_timeout=60 * options["job_minutes"] if "job_minutes" in options else None,
         say=say,
-        progress=progress,
+        progress=Progress(meter),
     )
 
 
@@ -143,7 +145,7 @@ def _only_probe(options: Mapping[str, Any]) -> int:
     with ExitStack() as stack:
         folder = options.get("out") or Path(stack.enter_context(TemporaryDirectory(prefix="minirag-probe-")))
         nothing = [] if (folder / "run.json").exists() else ["nothing"]
-        run = _make({"documents": nothing, **options, "out": folder}, stack, Progress())
+        run = _make({"documents": nothing, **options, "out": folder}, stack)
         stack.enter_context(run.log).lock()
         probe(run, is_new=True)
     return 0

@@ -14,6 +14,7 @@ from typing import Any
 from minirag import prompts
 from minirag.cli.arguments import settings_of_file
 from minirag.cli.connect import OFFLINE, address_of
+from minirag.cli.init import SETTINGS_FILE
 from minirag.cli.terminal import say
 from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
@@ -34,13 +35,14 @@ MODELS = ROLES[:4]
 
 
 def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -> dict[str, Any]:
-    """Return the options of a command, with those of ./minirag.toml that are not among them, and that it has `used`.
+    """Return the options of a command, and those of its `--config` file or ./minirag.toml, as far as they are `used`.
 
-    `from_file` lists the latter. A run that is resumed without documents takes its services from there, no settings;
-    `--offline` takes no models and no services. Raises InputError.
+    Options win over the file. Addresses in ./minirag.toml count only if `--config` names it: a stranger's folder must
+    not decide where documents are sent. A run that is resumed without documents takes its services from there, no
+    settings; `--offline` takes no models and no services. Raises InputError.
     """
-    path = Path("minirag.toml")
-    settings = settings_of_file(path) if path.is_file() else {}
+    path = options.get("config", SETTINGS_FILE)
+    settings = settings_of_file(path) if "config" in options or path.is_file() else {}
     if "offline" in options:
         settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
     if not options.get("documents") and "out" in options and (options["out"] / "run.json").exists():
@@ -48,10 +50,17 @@ def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -
         again = {f"{role}_base_url" for role in ROLES if facts.get(f"{role}_service")}
         again |= {"insecure_http", "store", "workers", "batch", *(() if facts["service"] == OFFLINE else ("base_url",))}
         settings = {name: value for name, value in settings.items() if name in again}
-    names = [name for name in settings if name not in options and (used is None or name in used)]
-    if names:
-        say(f"{path}: {', '.join(name.replace('_', '-') for name in names)}")
-    return {**options, **{name: settings[name] for name in names}, "from_file": names}
+    settings = {name: value for name, value in settings.items() if used is None or name in used}
+    settings = {name: value for name, value in settings.items() if name not in options}
+    shown = [name.replace("_", "-") for name in settings]
+    if "config" not in options and (places := [name for name in shown if name.endswith("base-url") or name == "store"]):
+        raise InputError(
+            f"{path} names a place to send documents to ({places[0]} {settings[places[0].replace('-', '_')]}): "
+            f"if you trust it, add --config {path}."
+        )
+    if shown:
+        say(f"{path}: {', '.join(shown)}")
+    return {**options, **settings}
 
 
 def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:

@@ -7,15 +7,12 @@ import json
 import re
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from minirag.errors import Unfinished, redact
 
 WIDTH = 79
-PROGRESS_INTERVAL = 30.0
-"""Seconds between two lines of progress if stderr is not a terminal."""
 
 
 def say(line: str) -> None:
@@ -51,27 +48,6 @@ def _print(data: str) -> None:
         raise
     except OSError as error:
         raise Unfinished(f"Cannot write the result to stdout: {error.strerror}.") from error
-
-
-class Progress:
-    """Prints how far a step is: on a terminal one line that is rewritten, elsewhere a line every half minute.
-
-    Call it with the step's name, how many items are done, and how many there are (0 if that is not known).
-    """
-
-    def __init__(self) -> None:
-        self._step, self._printed = "", 0.0
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        line = cut(f"{step} {done}/{total}" if total else f"{step} …")
-        name, now = step.partition(" (")[0], time.monotonic()
-        if name != self._step:
-            self._step, self._printed = name, now
-        if sys.stderr.isatty():
-            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-        elif now - self._printed >= PROGRESS_INTERVAL:
-            self._printed = now
-            print(line, file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:

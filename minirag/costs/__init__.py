@@ -9,7 +9,7 @@ from minirag.costs.billing import (
     bill as bill,
     total as total,
 )
-from minirag.costs.budget import Budget as Budget
+from minirag.costs.budget import Budget as Budget, Meter as Meter
 from minirag.costs.payback import payback as payback, run_costs as run_costs
 from minirag.costs.prices import (
     OLDER_TABLES as OLDER_TABLES,

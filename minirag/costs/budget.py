@@ -1,4 +1,7 @@
-"""A hard cap on money: before each call the most that it can cost is reserved; a call that does not fit is refused."""
+"""What calls cost as they return, and a hard cap on it.
+
+Before each call the most that it can cost is reserved; a call that does not fit is refused.
+"""
 
 import json
 import threading
@@ -151,6 +154,23 @@ everything finished is kept, run again with a higher --max-cost to go on.
         ]
         what = f"{model} in a batch" if batched else model
         return max(_priced(usd, what) for usd in amounts)
+
+
+class Meter:
+    """Counts the calls that return in `line`, with their money if all prices are known; a gate of `Service`."""
+
+    def __init__(self, prices: Prices) -> None:
+        self.line = Line("", "", "")
+        self._prices = prices
+        self._lock = threading.Lock()
+
+    def before(self, call: Exchange) -> float:
+        return 0.0
+
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        if exchange is not None and exchange.endpoint in ENDPOINTS:
+            with self._lock:
+                self.line.add(exchange, self._prices)
 
 
 def _priced(usd: float | None, what: str) -> float:
