@@ -141,6 +141,20 @@ def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
     assert len(script.requests) <= asked + 4
 
 
+@pytest.mark.parametrize(("command", "rest"), [("plan", "nothing to resume"), ("index", "run again to resume")])
+def test_an_interrupted_command_says_whether_there_is_something_to_resume(
+    command: str, rest: str, tmp_path: Path
+) -> None:
+    script = f"""import os, signal, minirag.cli.plan, minirag.cli.run
+minirag.cli.{"plan" if command == "plan" else "run"}.check_pages = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+from minirag.cli.main import main
+main()"""
+    words = [command, SAMPLE, "--offline", "--out", str(tmp_path / "o")]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert rest in done.stderr.splitlines()[-1]
+
+
 # -- help --------------------------------------------------------------------------------------------------
 
 
