@@ -1,11 +1,12 @@
 """`minirag costs DIR`: the bill of a run's log by any prices, and when training has paid for itself."""
 
-import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import show, show_json, table
 from minirag.costs import bill, dollars, load_prices, run_costs
 from minirag.errors import InputError
@@ -27,20 +28,14 @@ def main(options: Mapping[str, Any]) -> int:
             arm, question = str(exchange.tags.get("arm")), str(exchange.tags.get("question"))
             answers.setdefault(arm, {}).setdefault(question, {})[exchange.tags.get("draft", 1)] = exchange
     calls = {arm: [list(drafts.values()) for drafts in answers[arm].values()] for arm in ARMS if arm in answers}
-    prices = load_prices(options.get("prices") or _recorded_prices(folder))
+    source = options.get("prices")
+    with suppress(InputError):  # a log alone has no settings
+        source = source or recorded_facts(folder)["settings"].get("prices")
+    prices = load_prices(source)
     trained = next(((line.model, line.training_tokens) for line in bill(log, prices) if line.stage == "train"), None)
     result = run_costs(log, prices, calls, trained)
     show_json(result) if options.get("json") else show("\n".join(_lines(result)))
     return 0
-
-
-def _recorded_prices(folder: Path) -> str | None:
-    """Return the `--prices` that the run in `folder` was made with, if any."""
-    try:
-        prices = json.loads((folder / "run.json").read_bytes())["settings"]["prices"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return prices if isinstance(prices, str) else None
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

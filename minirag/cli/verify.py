@@ -7,7 +7,7 @@ checksum, and to the retrieval that the recorded requests show.
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,8 +42,8 @@ STEPS = {
 """The property of `Run`, or of its corpus, that writes each file."""
 NOT_COMPARED = {"minirag", "versions"}
 """Fields of `run.json` that belong to the program and the machine."""
-SHOWN = 60
-"""Characters of a value that are shown."""
+SHOWN, CONTEXT = 80, 30
+"""Characters of a line that are shown, and how many of them stand before the difference."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -111,42 +111,16 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
 
 
 def _difference(name: str, before: bytes, now: bytes) -> str | None:
-    """Return where two versions of a file differ first, and how; None if they are the same."""
-    if before == now:
-        return None
-    old, new, where = before.decode("utf-8", "replace"), now.decode("utf-8", "replace"), name
-    if not name.endswith(".json"):
-        pairs = enumerate(zip_longest(old.splitlines(), new.splitlines(), fillvalue=""), 1)
-        number, (old, new) = next(((n, pair) for n, pair in pairs if pair[0] != pair[1]), (0, ("", "")))
-        where = f"{name} line {number}"
-    try:
-        old_value, new_value = json.loads(old), json.loads(new)
-    except (ValueError, RecursionError):  # not JSON: show both texts from the first character that differs
-        start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
-        return f"{where}: {old[start:][:SHOWN]!r} before, {new[start:][:SHOWN]!r} now"
+    """Return the first line in which two versions of a file differ, around the difference; None if there is none."""
+    old, new = (content.decode("utf-8", "replace") for content in (before, now))
     if name == "run.json":
-        old_value, new_value = ({k: v for k, v in x.items() if k not in NOT_COMPARED} for x in (old_value, new_value))
-        if old_value == new_value:
-            return None
-    place, old_value, new_value = _first_change(old_value, new_value)
-    if old_value == new_value:
-        return f"{where}: its content is the same, but not its bytes"
-    old, new = (json.dumps(value, ensure_ascii=False)[:SHOWN] for value in (old_value, new_value))
-    return f"{where}{place and ', '}{place}: {old} before, {new} now"
-
-
-def _first_change(before: Any, now: Any, place: str = "") -> tuple[str, Any, Any]:
-    """Return the first place in which two JSON values differ, with both values there.
-
-    >>> _first_change({"a": {"b": [1]}}, {"a": {"b": [2]}})
-    ('a.b[0]', 1, 2)
-    """
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in dict.fromkeys((*before, *now)):
-            if before.get(key) != now.get(key):
-                return _first_change(before.get(key), now.get(key), f"{place}.{key}" if place else key)
-    elif isinstance(before, list) and isinstance(now, list):
-        for index, (old, new) in enumerate(zip_longest(before, now)):
-            if old != new:
-                return _first_change(old, new, f"{place}[{index}]")
-    return place, before, now
+        with suppress(ValueError, RecursionError):
+            facts = [{k: v for k, v in json.loads(text).items() if k not in NOT_COMPARED} for text in (old, new)]
+            old, new = (json.dumps(fact, ensure_ascii=False, indent=2) for fact in facts)
+    pairs = zip_longest(old.split("\n"), new.split("\n"), fillvalue="")
+    number, (old, new) = next(((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1]), (0, ("", "")))
+    if not number:
+        return None
+    place = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = max(0, place - CONTEXT)
+    return f"{name} line {number}: {old[start:][:SHOWN]!r} before, {new[start:][:SHOWN]!r} now"

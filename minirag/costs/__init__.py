@@ -5,7 +5,6 @@
 
 from minirag.costs.billing import (
     Line as Line,
-    as_json as as_json,
     bill as bill,
     total as total,
 )

@@ -1,6 +1,6 @@
 """The bill: calls, tokens and money by stage, arm and model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +106,3 @@ def total(lines: Iterable[Line]) -> float | None:
     """
     amounts = [line.usd for line in lines]
     return None if None in amounts else sum(usd for usd in amounts if usd is not None)
-
-
-def as_json(lines: Sequence[Line], prices: Prices, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bill as JSON, with `extra` fields behind it."""
-    return {"prices_of": prices.date, "lines": [vars(line) for line in lines], "total_usd": total(lines), **extra}

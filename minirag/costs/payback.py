@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from minirag.costs.billing import DIGITS, Line, as_json, bill
+from minirag.costs.billing import DIGITS, Line, bill, total
 from minirag.costs.prices import Prices, load_prices, training_cost
 from minirag.exchange import Exchange
 
@@ -38,7 +38,14 @@ def run_costs(log: Iterable[Exchange], prices: Prices, calls: Calls, trained: tu
         costs["payback"] += _in_words(elsewhere)
     lines = bill(log, prices)
     saved = round(math.fsum(line.saved_usd for line in lines), DIGITS)
-    return as_json(lines, prices, {"cache_saved_usd": saved, **costs, "elsewhere": elsewhere})
+    return {
+        "prices_of": prices.date,
+        "lines": [vars(line) for line in lines],
+        "total_usd": total(lines),
+        "cache_saved_usd": saved,
+        **costs,
+        "elsewhere": elsewhere,
+    }
 
 
 def payback(training: float | None, teacher: float | None, tuned: float | None) -> tuple[float | str | None, str]:

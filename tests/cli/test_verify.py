@@ -62,10 +62,10 @@ def value_of_a_score(text: str) -> str:
 
 
 CHANGES: list[tuple[str, Callable[[str], str], str]] = [
-    ("scores.jsonl", value_of_a_score, "scores.jsonl line 2, value: 0.125 before, "),
-    ("training.jsonl", lambda text: text.partition("\n")[2], "training.jsonl line 1, messages"),
-    ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts":', 1), "answers.jsonl line 1: its content is"),
-    ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json, pages.removed: "),
+    ("scores.jsonl", value_of_a_score, "scores.jsonl line 2: "),
+    ("training.jsonl", lambda text: text.partition("\n")[2], "training.jsonl line 1: "),
+    ("answers.jsonl", lambda text: text.replace('"drafts": ', '"drafts":', 1), "answers.jsonl line 1: "),
+    ("run.json", lambda text: text.replace('"removed_lines"', '"removed"'), "run.json line "),
 ]
 
 
@@ -84,6 +84,8 @@ def test_a_file_that_was_changed_is_named_with_the_first_place_and_the_version_t
     }
     for place, found in zip(sorted(place for *_, place in CHANGES), result["found"], strict=True):
         assert found.startswith(place)
+    assert any('"value": 0.125' in found for found in result["found"])
+    assert any('"removed": ' in found for found in result["found"])
     assert main(["verify", str(folder)]) == 2
     assert "The folder was made by minirag 0.0.7, which may be why" in capsys.readouterr().out
 
@@ -97,7 +99,7 @@ def test_a_changed_reply_with_a_right_checksum_shows_in_what_follows_from_it(
     code, result = verified(folder, capsys)
     assert code == 2
     assert any(found.startswith("scores.jsonl line ") for found in result["found"])
-    assert any(found.startswith("comparison.json, ") for found in result["found"])
+    assert any(found.startswith("comparison.json line ") for found in result["found"])
 
 
 def test_a_changed_request_is_named_by_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from doubles import answered
 from minirag import costs
 from minirag.chunker import Chunk
-from minirag.costs import Line, Prices
+from minirag.costs import Line
 from minirag.curation.answers import abstains
 from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.score import Score, ScoredRow, Scores
@@ -57,16 +57,16 @@ def made(
     )
     untrained = None if "tuned" in arms else f"no job {names}"
     line = Line("draft", "base", names or "m", 3, 1, 100, 20, 30, 0, usd)
-    bill = costs.as_json(
-        [line, Line("train", "tuned", "m", 1, training_tokens=900, usd=usd)],
-        Prices(names or "2026-11-01", {}),
-        {
-            "usd_per_question": dict.fromkeys(arms, usd),
-            "training_usd": usd,
-            "break_even_questions": None,
-            "payback": f"Whether training pays for itself is not known. {names}",
-        },
-    )
+    lines = [line, Line("train", "tuned", "m", 1, training_tokens=900, usd=usd)]
+    bill = {
+        "prices_of": names or "2026-11-01",
+        "lines": [vars(line) for line in lines],
+        "total_usd": costs.total(lines),
+        "usd_per_question": dict.fromkeys(arms, usd),
+        "training_usd": usd,
+        "break_even_questions": None,
+        "payback": f"Whether training pays for itself is not known. {names}",
+    }
     return Results(
         facts={
             "minirag": "0",
