@@ -133,16 +133,21 @@ class ModelDialect:
         """Return the ids of this call in the forms that are known, the newest first."""
         return [form.adapt(call).id for form in reversed(self.forms)]
 
-    def following(self, form: Form, failed: Exchange, tried: Collection[Form]) -> Form | None:
-        """Return the form in which to try a call again after it `failed` in another; None if there is none."""
+    def following(self, call: Exchange, form: Form, failed: Exchange, tried: Collection[str]) -> Form | None:
+        """Return the form in which to try a call again after it `failed` in another; None if there is none.
+
+        `tried` are the ids of its requests so far.
+        """
         error = failed.error or {}
+        if failed.response is not None and error.get("code") in {THINKING, *FINAL}:
+            self._adopt(form)  # the service has taken it
         if error.get("code") == THINKING and form.thinking < self.most_thinking:
             # that it needs more is known before it has got it, so this change is for all calls at once
             self._adopt(replace(self.form, thinking=max(self.form.thinking, self._more_thinking(form))))
         candidates = [self.form]
         if error.get("status") in (400, 422, 500, 501):
             candidates += self._alternatives(form, failed)
-        return next((candidate for candidate in candidates if candidate not in tried), None)
+        return next((candidate for candidate in candidates if candidate.adapt(call).id not in tried), None)
 
     def _more_thinking(self, form: Form) -> int:
         return min(self.most_thinking, max(FIRST_THINKING, 2 * form.thinking))
@@ -153,8 +158,9 @@ class ModelDialect:
         words = re.sub(r"[^a-z0-9]", "", f"{error.get('param')} {error.get('message')}".lower())
         places = {part: match.start() for part, names in _NAMES.items() if (match := re.search(names, words))}
         is_too_long = _TOO_LONG.search(words) is not None
-        if form.thinking and (is_too_long or "limit" in places):
-            yield replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
+        less_thinking = replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
+        if form.thinking and is_too_long:
+            yield less_thinking
         for part in sorted(places, key=lambda part: places[part]):
             if part == "limit" and not is_too_long:
                 yield replace(form, limit=LIMITS[1 - LIMITS.index(form.limit)])
@@ -166,6 +172,8 @@ class ModelDialect:
                 yield replace(form, base64=False)
             elif part in OPTIONAL and part in request:
                 yield replace(form, dropped=form.dropped | {part})
+        if form.thinking and "limit" in places:
+            yield less_thinking
         is_decided = is_too_long or error.get("code") in FINAL or failed.stage in self.stages
         if error["status"] in (400, 422) and not is_decided:
             yield replace(form, format=2, system=False, base64=False, dropped=frozenset(OPTIONAL))
@@ -196,7 +204,7 @@ class ModelDialect:
         if is_present and failed.tags.get("thinking", 0) == self.form.thinking:
             if failed.stage in self.stages and not is_thinking:
                 return  # the request itself is at fault
-            following = self.following(self.form, failed, self.forms)
+            following = self.following(failed, self.form, failed, {failed.id})
             if following is not None:
                 self._adopt(following)
 
@@ -225,7 +233,7 @@ class ModelDialect:
             if exchange.error is None:
                 self.keep(form, exchange.stage)
             elif exchange.error.get("code") == THINKING:
-                self.following(form, exchange, ())
+                self.following(exchange, form, exchange, ())
 
     def _form_of(self, exchange: Exchange, first: Mapping[str, Any]) -> Form:
         """Return the form of a logged request, seen against the `first` request of its stage that failed."""

@@ -52,6 +52,7 @@ class Retry:
     _most: float = math.inf
     _in_flight: int = 0
     _limited_since: float | None = None
+    _limited_until: float = -math.inf
     _limits: int = 0
     _since_limit: int = 0
     _successes: deque[float] = field(default_factory=deque, repr=False)
@@ -132,11 +133,14 @@ class Retry:
         """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""
         with self._changed:
             now = self.clock()
-            if wait is None:
+            if wait is None and now < self._limited_until:
+                wait = 0.0  # of the same burst as the 429 that is being waited for
+            elif wait is None:
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._limits) * (0.5 + self.jitter())
-            self._limits = min(self._limits + 1, 10)
+                self._limits = min(self._limits + 1, 10)
             self._limited_since = now if self._limited_since is None else self._limited_since
-            if now + wait - self._limited_since > self.patience:
+            self._limited_until = max(self._limited_until, now + wait)
+            if self._limited_until - self._limited_since > self.patience:
                 return False
             self._most = max(1, (self._in_flight + 1) // 2)
             while self._successes and self._successes[0] < now - WINDOW:

@@ -18,7 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from minirag.dialect import ModelDialect
+from minirag.dialect import Form, ModelDialect
 from minirag.errors import (
     TIMEOUT,
     BadReply,
@@ -132,21 +132,19 @@ class Service:
         in place of the request if the log must not hold them (a file's bytes). `reuse=False` always sends (polls);
         `retries=False` sends once (a lost reply must not create two of something).
         """
-        form = None if dialect is None else dialect.form
-        tried = set() if form is None else {form}
+        dialect = dialect or ModelDialect(call.model, Form())
+        form, tried = dialect.form, set[str]()
         while True:
             # 1. The request in a form that this service and model take.
-            sent = call if form is None else form.adapt(call)
-            variants = [] if dialect is None else dialect.variants(call)
+            sent = form.adapt(call)
+            tried.add(sent.id)
             # 2. The log has the answer. Threads that send the same call wait for the first.
-            with nullcontext() if log is None or not reuse else log.claim(sent.id, *variants) as recorded:
+            with nullcontext() if log is None or not reuse else log.claim(sent.id, *dialect.variants(call)) as recorded:
                 # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
                 if recorded is not None and (recorded.response or {}).get("data") != []:
                     if recorded.error is not None:
-                        final = ServiceError.from_json(recorded.error)
-                        raise final if dialect is None else dialect.verdict(call.stage, final)
-                    if dialect is not None:
-                        dialect.stages.add(call.stage)
+                        raise dialect.verdict(call.stage, ServiceError.from_json(recorded.error))
+                    dialect.stages.add(call.stage)
                     return recorded
                 failures = 0
                 while True:
@@ -157,15 +155,11 @@ class Service:
                         log.append(exchange)
                     # 6. Return it, go on to another form, or try again.
                     if failure is None:
-                        if dialect is not None and form is not None:
-                            dialect.keep(form, call.stage)
+                        dialect.keep(form, call.stage)
                         return exchange
-                    if dialect is not None and form is not None:
-                        following = dialect.following(form, exchange, tried)
-                        if following is not None:
-                            form = following
-                            tried.add(form)
-                            break
+                    if (following := dialect.following(call, form, exchange, tried)) is not None:
+                        form = following
+                        break
                     if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
                         self.say_once(f"{sent.model} is not served yet; waiting for it")
                         self.retry.pause(5.0)
@@ -173,7 +167,7 @@ class Service:
                     failures += 1
                     is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
                     if not (retries or is_limited) or not self.retry.again(failures, failure):
-                        raise failure if dialect is None else dialect.verdict(call.stage, failure)
+                        raise dialect.verdict(call.stage, failure)
 
     def _through_gates(
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None
@@ -218,12 +212,13 @@ class Service:
         extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
         named = {name: value for name, value in arguments.items() if name not in extra}
         send = partial(call, **named, extra_body=extra or None)
+        if method == "embeddings.create" and "encoding_format" not in arguments:  # `create` would ask for base64
+            raw: Any = {"headers": {"X-Stainless-Raw-Response": "true"}}
+            send = partial(self.client.post, "/embeddings", cast_to=object, body=dict(arguments), options=raw)
         try:
             return within(seconds, send)
-        except DeadlinePassed:
-            raise self._timed_out(seconds) from None
         except Exception as error:
-            raise self._failure(error, model) from error
+            raise self._failure(error, model, seconds) from error
 
     def _json(self, content: bytes) -> Mapping[str, Any]:
         with suppress(ValueError, RecursionError):
@@ -234,15 +229,16 @@ class Service:
         text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
         raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
 
-    def _failure(self, error: Exception, model: str) -> Exception:
+    def _failure(self, error: Exception, model: str, seconds: float) -> Exception:
         """Return the minirag error for an SDK exception; any other exception is returned unchanged."""
         import openai
 
         if isinstance(error, openai.APIStatusError):
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             return refusal(self.address, error.status_code, error.body, headers, model, key_name=self._key_name)
-        if isinstance(error, openai.APITimeoutError):
-            return self._timed_out(self.timeout)
+        if isinstance(error, DeadlinePassed | openai.APITimeoutError):
+            text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
+            return ServiceError(text, code=TIMEOUT, transient=True)
         if isinstance(error, openai.APIConnectionError) and self.answered:
             return ServiceError(f"The connection to {self.address} broke.", transient=True)
         if isinstance(error, openai.APIConnectionError):
@@ -251,10 +247,6 @@ class Service:
         if isinstance(error, openai.APIError | json.JSONDecodeError):
             return BadReply(f"{self.address} sent an unreadable reply: {redact(str(error))[:200]}.")
         return InputError(f"{redact(str(error)).rstrip('.')}.") if isinstance(error, openai.OpenAIError) else error
-
-    def _timed_out(self, seconds: float) -> ServiceError:
-        text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
-        return ServiceError(text, code=TIMEOUT, transient=True)
 
     def say_once(self, sentence: str) -> None:
         """Say something once, however many threads and models find it out."""

@@ -66,6 +66,7 @@ class Script:
                         seen["body"] = json.loads(body)
                     script.requests.append(seen)
                 status, headers, content = script.replies[number]
+                headers = {**headers, **script.headers_of(seen)}
                 if callable(content):
                     content = content(seen)
                 status = script.status(seen) or status
@@ -91,6 +92,10 @@ class Script:
     def status(self, seen: dict[str, Any]) -> int:
         """Return the status of the reply if it depends on the request, else 0. Override it in a test."""
         return 0
+
+    def headers_of(self, seen: dict[str, Any]) -> dict[str, str]:
+        """Return further headers of the reply if they depend on the request. Override it in a test."""
+        return {}
 
     def __enter__(self) -> "Script":
         return self

@@ -1,0 +1,490 @@
+"""What a reply can be besides an answer, how a model's form is learned, and the pace that a service allows."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import AtOnce, Clock, Script, refusal
+from minirag.dialect import FEW, FIRST_THINKING, Form
+from minirag.errors import (
+    EMPTY,
+    FILTERED,
+    REFUSED,
+    THINKING,
+    TIMEOUT,
+    TOOLS,
+    BadReply,
+    ServiceError,
+    ServiceRefused,
+    refusal as error_of,
+)
+from minirag.exchange import Exchange, visible
+from minirag.message_log import MessageLog
+from minirag.models import ChatModel
+from minirag.retry import Retry, in_order
+from minirag.service import Service
+from minirag.testing import completion
+
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
+SCHEMA = {"type": "object", "properties": {}}
+Make = Callable[..., Service]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(clock: Clock) -> Iterator[Make]:
+    with ExitStack() as made:
+
+        def make(script: Script, **options: Any) -> Service:
+            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+            return made.enter_context(Service(script.url, "key", retry=retry, **options))
+
+        yield make
+
+
+def reply(message: dict[str, Any], finish: str | None = "stop", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    return {"id": "c", "model": "m", "choices": [choice], **more}
+
+
+def ask(service: Service, log: MessageLog | None = None, number: int = 0, **options: Any) -> Exchange:
+    chat = ChatModel("m", service=service, log=log, **options)
+    return chat.complete(MESSAGES, stage="draft", repeat=number, max_tokens=100, schema=SCHEMA)
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------
+
+TOOL_CALL = {"content": None, "tool_calls": [{"id": "t", "function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (reply({"content": None, "refusal": "I cannot help with that."}), REFUSED),
+        (reply({"content": "Half of an"}, "content_filter"), FILTERED),
+        (reply(TOOL_CALL, "tool_calls"), TOOLS),
+        (reply({"content": ""}), EMPTY),
+        (reply({"content": "<think>Hm.</think>\n"}), EMPTY),
+        (refusal(400, "The response was filtered", code="content_filter"), FILTERED),
+        (refusal(403, "Input was flagged by moderation"), FILTERED),
+    ],
+)
+def test_what_is_no_answer_is_a_named_failure_asked_for_once_and_never_replayed_as_an_answer(
+    tmp_path: Path, service: Make, answer: Any, code: str
+) -> None:
+    with Script(answer) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        with pytest.raises(ServiceError) as caught:
+            ask(service(script), log)
+        assert (caught.value.code, caught.value.final) == (code, True)
+        assert [exchange.error["code"] for exchange in log if exchange.error] == [code]
+        again = MessageLog(log.path)
+        with pytest.raises(ServiceError) as repeated:
+            ask(service(script), again)
+        assert (str(repeated.value), repeated.value.code) == (str(caught.value), code)
+        assert (len(script.requests), again.reused) == (1, set())
+
+
+def test_an_error_inside_a_choice_is_tried_again(service: Make) -> None:
+    broken = reply({"content": ""}, "error")
+    broken["choices"][0]["error"] = {"code": 502, "message": "Upstream lost"}
+    with Script(broken, completion("Ann.")) as script:
+        assert ask(service(script)).text == "Ann."
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<think>Is {it} Ann?</think>\n\nAnn.", "Ann."),
+        ("It is Ann, I think.</think>Ann.", "Ann."),
+        ("<think>never ends", ""),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Ann."}],
+            "Ann.",
+        ),
+        ([{"type": "text", "text": "An"}, {"type": "text", "text": "n."}], "Ann."),
+        ("  Ann. <b>", "  Ann. <b>"),
+        (None, ""),
+    ],
+)
+def test_the_visible_text_of_a_reply_is_that_without_its_thinking(content: Any, text: str) -> None:
+    assert visible(content) == text
+
+
+# -- thinking ----------------------------------------------------------------------------------------------
+
+
+def thinking(body: dict[str, Any], needed: int) -> Any:
+    """What a model that thinks for so many tokens answers to a limit."""
+    limit = body.get("max_tokens") or body.get("max_completion_tokens")
+    spent = min(limit, needed)
+    details = {"completion_tokens_details": {"reasoning_tokens": spent}}
+    usage = {"prompt_tokens": 9, "completion_tokens": min(limit, needed + 3), **details}
+    text, finish = ("Ann.", "stop") if limit >= needed + 3 else ("An" if limit > needed else "", "length")
+    return reply({"content": text}, finish, usage=usage)
+
+
+def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_nothing(
+    tmp_path: Path, service: Make
+) -> None:
+    said: list[str] = []
+    with Script((200, {}, lambda seen: thinking(seen["body"], 90))) as script, MessageLog(tmp_path / "l.jsonl") as log:
+        one = service(script, say=said.append)
+        plain = ask(one, log)  # fits beside its thinking
+        assert "thinking" not in plain.tags
+        script.replies = [(200, {}, lambda seen: thinking(seen["body"], 5000))]
+        texts = [ask(one, log, number).text for number in range(1, 4)]
+        limits = [request["body"]["max_tokens"] for request in script.requests]
+        assert texts == ["Ann."] * 3
+        assert limits == [100, 100, 100 + FIRST_THINKING, *[100 + 2 * FIRST_THINKING] * 3]
+        assert len(said) == 2
+        resumed = MessageLog(log.path)
+        assert [ask(service(script), resumed, number).text for number in range(4)] == ["Ann."] * 4
+        assert len(script.requests) == len(limits)
+
+
+def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_few_calls(service: Make) -> None:
+    with Script((200, {}, lambda seen: thinking(seen["body"], 99_999))) as script:
+        one = service(script)
+        for number in range(FEW - 1):
+            with pytest.raises(BadReply, match="--thinking-tokens") as caught:
+                ask(one, number=number, thinking_tokens=500)
+            assert caught.value.code == THINKING
+        with pytest.raises(ServiceRefused, match=r"The first 5 draft requests to m failed alike"):
+            ask(one, number=FEW, thinking_tokens=500)
+    limits = [request["body"]["max_tokens"] for request in script.requests]
+    assert limits == [100, *[600] * FEW]
+
+
+def test_an_allowance_that_the_service_does_not_take_is_halved(service: Make) -> None:
+    class Short(Script):
+        def status(self, seen: dict[str, Any]) -> int:
+            return 400 if seen["body"]["max_tokens"] > 3000 else 0
+
+    def answer(seen: dict[str, Any]) -> Any:
+        if seen["body"]["max_tokens"] > 3000:
+            return {"error": {"message": "max_tokens is too large: this model's maximum context length is 3000 tokens"}}
+        return thinking(seen["body"], 200)
+
+    with Short((200, {}, answer)) as script:
+        one = service(script)
+        assert [ask(one, number=number).text for number in range(3)] == ["Ann."] * 3
+    assert [request["body"]["max_tokens"] for request in script.requests] == [100, 4196, 2148, 2148, 2148]
+
+
+# -- forms -------------------------------------------------------------------------------------------------
+
+REFUSALS: dict[str, tuple[Any, Callable[[dict[str, Any]], bool], dict[str, Any]]] = {
+    "temperature": (
+        {
+            "error": {
+                "message": "invalid temperature: only 1 is allowed for this model",
+                "type": "invalid_request_error",
+            }
+        },
+        lambda body: "temperature" in body,
+        {"dropped": frozenset({"temperature"})},
+    ),
+    "json_schema": (
+        {"error": {"message": "This response_format type is unavailable now", "code": "invalid_request_error"}},
+        lambda body: body.get("response_format", {}).get("type") == "json_schema",
+        {"format": 1},
+    ),
+    "json": (
+        {"error": "'response format' must be text"},
+        lambda body: "response_format" in body,
+        {"format": 2},
+    ),
+    "system": (
+        {"object": "error", "message": "System role not supported", "code": 400},
+        lambda body: body["messages"][0]["role"] == "system",
+        {"system": False},
+    ),
+    "max_tokens": (
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "Use max_completion_tokens, not max_tokens",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
+        lambda body: "max_tokens" in body,
+        {"limit": "max_completion_tokens"},
+    ),
+    "in a list": (
+        {
+            "detail": [
+                {"type": "extra_forbidden", "loc": ["body", "temperature"], "msg": "Extra inputs are not permitted"}
+            ]
+        },
+        lambda body: "temperature" in body,
+        {"dropped": frozenset({"temperature"})},
+    ),
+}
+
+
+class Picky(Script):
+    """Answers 400 with `words` to a request that `refuses` says it does not take."""
+
+    def __init__(self, words: Any, refuses: Callable[[dict[str, Any]], bool]) -> None:
+        super().__init__((200, {}, lambda seen: words if refuses(seen["body"]) else completion("{}")))
+        self.refuses = refuses
+
+    def status(self, seen: dict[str, Any]) -> int:
+        return 400 if self.refuses(seen["body"]) else 0
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_thing_that_a_400_names_in_any_shape_gets_its_next_form_once_now_and_after_a_restart(
+    name: str, tmp_path: Path, service: Make
+) -> None:
+    words, refuses, form = REFUSALS[name]
+    with Picky(words, refuses) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        one = service(script)
+        assert [ask(one, log, number).text for number in range(3)] == ["{}"] * 3
+        [dialect] = one.dialects.values()
+        assert dialect.form == Form(**form)
+        sent = len(script.requests)
+        assert sent == 3 + (2 if name == "json" else 1)
+        again, resumed = service(script), MessageLog(log.path)
+        assert [ask(again, resumed, number).text for number in range(3)] == ["{}"] * 3
+        assert len(script.requests) == sent
+        log.close()
+        assert ask(again, resumed, 9).text == "{}"
+        assert len(script.requests) == sent + 1
+
+
+def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only_if_it_works(service: Make) -> None:
+    nothing = {"error": {"message": "Bad request"}}
+    with Picky(nothing, lambda body: "temperature" in body or "response_format" in body) as script:
+        one = service(script)
+        assert ask(one).text == "{}"
+        assert ask(one, number=1).text == "{}"
+        assert len(script.requests) == 3
+    with Picky(nothing, lambda _: True) as script:
+        one = service(script)
+        with pytest.raises(ServiceError, match="Bad request"):
+            ask(one)
+        assert len(script.requests) == 2
+        [dialect] = one.dialects.values()
+        assert dialect.form == Form()
+
+
+def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(service: Make) -> None:
+    with Picky({"error": {"message": "temperature of the oven"}}, lambda body: "oven" in str(body)) as script:
+        one = service(script)
+        assert ask(one).text == "{}"
+        messages = [{"role": "user", "content": "How hot is the oven?"}]
+        with pytest.raises(ServiceError, match="oven"):
+            ChatModel("m", service=one).complete(messages, stage="draft")
+        assert ask(one, number=1).text == "{}"
+        assert script.requests[-1]["body"]["temperature"] == 0.0
+
+
+# -- one item, or all --------------------------------------------------------------------------------------
+
+
+def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call_gets_it(service: Make) -> None:
+    no = refusal(403, "not for this project")
+    with Script(completion("{}"), no) as script:
+        one = service(script)
+        assert ask(one).text == "{}"
+        for number in range(1, 9):
+            with pytest.raises(ServiceError, match="not for this project") as caught:
+                ask(one, number=number)
+            assert not isinstance(caught.value, ServiceRefused)
+    with Script(no) as script:
+        one = service(script)
+        kinds = []
+        for number in range(FEW):
+            with pytest.raises(ServiceError) as caught:
+                ask(one, number=number)
+            kinds.append(type(caught.value))
+    assert kinds == [*[ServiceError] * (FEW - 1), ServiceRefused]
+
+
+def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service: Make) -> None:
+    class Gate:
+        held = 0.0
+
+        def before(self, call: Exchange) -> float:
+            self.held += 1
+            return 1.0
+
+        def after(self, amount: float, exchange: Exchange | None) -> None:
+            self.held -= amount
+
+    class Refusing(Gate):
+        def before(self, call: Exchange) -> float:
+            raise ValueError("no more")
+
+    first = Gate()
+    with Script(refusal(418, "odd", code={"a": [1]}, param=["p"])) as script:
+        one = service(script)
+        one.gates[:] = [first]
+        with pytest.raises(ServiceError, match="odd"):
+            ask(one)
+        one.gates[:] = [first, Refusing()]
+        with pytest.raises(ValueError, match="no more"):
+            ask(one, number=1)
+        one.attempt = None  # type: ignore[assignment]  # an error that nobody foresaw
+        one.gates[:] = [first]
+        with pytest.raises(TypeError):
+            ask(one, number=2)
+    assert first.held == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("<html><head><title>502</title></head><body><h1>Bad  gateway</h1></body></html>", "502 Bad gateway"),
+        ({"error": "model crashed"}, "model crashed"),
+        ({"error": {"code": {"a": 1}, "message": {"detail": ["x", "y"]}}}, "x; y"),
+        ([{"error": {"code": 400, "message": "no"}}], "no"),
+        ({"message": "key lacks scope api.model.read\nask an admin"}, "key lacks scope api.model.read ask an admin"),
+        (None, "no reason given"),
+        ({"error": {"message": "must be <= 1 and >= 0"}}, "must be <= 1 and >= 0"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
+def test_an_error_body_of_any_shape_is_one_line_with_the_words_of_the_service(
+    body: Any, says: str, status: int
+) -> None:
+    text = str(error_of("https://host/v1", status, body, {}, "m", key_name="MINIRAG_JUDGE_API_KEY"))
+    assert f"{says}." in text
+    assert "\n" not in text
+    assert ("MINIRAG_JUDGE_API_KEY" in text) == (status == 401)
+
+
+# -- addresses and headers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", "/", "/chat/completions", "/chat/completions/", "/embeddings"])
+def test_an_address_works_however_it_ends(end: str) -> None:
+    with Script(completion("{}")) as script, Service(script.url + end) as one:
+        assert one.address == script.url
+        assert ask(one).text == "{}"
+    assert script.requests[0]["path"] == "/v1/chat/completions"
+
+
+def test_an_api_version_stays_a_query_and_the_key_comes_as_azure_wants_it() -> None:
+    with Script(completion("{}")) as script, Service(f"{script.url}?api-version=2024-10-21", "the-azure-key") as one:
+        assert ask(one).text == "{}"
+        assert "api-version" not in one.name
+    assert script.requests[0]["path"] == "/v1/chat/completions?api-version=2024-10-21"
+    assert script.requests[0]["headers"]["api-key"] == "the-azure-key"
+
+
+def test_an_address_without_a_path_that_is_not_found_is_told_what_it_lacks() -> None:
+    with Script(refusal(404, "page not found")) as script:
+        bare = Service(script.url.removesuffix("/v1"))
+        with pytest.raises(ServiceRefused, match=r"is it http://127.0.0.1:\d+/v1\?"):
+            ask(bare)
+        bare.close()
+
+
+def test_openais_organisation_and_project_go_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-0123456789abc")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-0123456789abc")
+    with Script(completion("{}")) as script, Service(script.url, "key") as one:
+        ask(one)
+    assert not {"openai-organization", "openai-project"} & script.requests[0]["headers"].keys()
+    with Service("https://eu.api.openai.com/v1", "key") as openai:
+        assert (openai.client.organization, openai.client.project) == ("org-0123456789abc", "proj-0123456789abc")
+    with Service("https://openai.example/v1", "key") as other:
+        assert other.client.organization is other.client.project is None
+
+
+# -- pace --------------------------------------------------------------------------------------------------
+
+
+class Limited(Script):
+    """Lets one request through every `every` seconds and answers 429 to all others, with what `headers` says."""
+
+    def __init__(self, every: float, headers: Callable[[float], dict[str, str]]) -> None:
+        super().__init__((200, {}, lambda seen: completion("{}") if seen["is_let"] else {"error": {"message": "slow"}}))
+        self.every, self.headers, self.free = every, headers, 0.0
+        self.rejected = 0
+
+    def status(self, seen: dict[str, Any]) -> int:
+        return 0 if seen["is_let"] else 429
+
+    def headers_of(self, seen: dict[str, Any]) -> dict[str, str]:
+        with self.lock:
+            now = time.monotonic()
+            seen["is_let"] = now >= self.free
+            self.free = now + self.every if seen["is_let"] else self.free
+            self.rejected += not seen["is_let"]
+            return self.headers(self.free - now)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        lambda rest: {"retry-after-ms": str(int(1000 * rest) + 1)},
+        lambda rest: {
+            "x-ratelimit-limit-requests": "1",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": f"{int(1000 * rest) + 1}ms",
+        },
+    ],
+)
+def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(headers: Any) -> None:
+    every, calls = 0.15, 24
+    with Limited(every, headers) as script, Service(script.url, "key") as one:
+        started = time.monotonic()
+        texts = list(in_order(lambda number: ask(one, number=number).text, range(calls), 8))
+        seconds = time.monotonic() - started
+    assert texts == ["{}"] * calls
+    assert script.rejected <= 8 + calls / 3
+    assert seconds < 3 * every * calls
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service: Make, clock: Clock) -> None:
+    with Script(refusal(429, "slow down")) as script, pytest.raises(ServiceError, match="slow down"):
+        ask(service(script))
+    assert 840 < sum(clock.slept) <= 900
+    assert len(script.requests) < 60
+    with Script(refusal(429, "slow down", headers={"retry-after": "600"}), completion("{}")) as script:
+        assert ask(service(script)).text == "{}"
+
+
+def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock: Clock) -> None:
+    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+    slow = ServiceError("late", code=TIMEOUT, transient=True)
+    assert [retry.again(attempt, slow) for attempt in (1, 2)] == [True, False]
+    assert clock.slept == [0.5]
+
+    def most_at_once(share: float) -> int:
+        def call(_: int) -> None:
+            with retry.turn(), at_once:
+                time.sleep(0.02)
+                retry.succeeded(share=share)
+
+        at_once = AtOnce()
+        list(in_order(call, range(12), 6))
+        return at_once.most
+
+    assert most_at_once(0.9) == 1  # with two in flight each would take longer than the timeout
+    assert most_at_once(0.1) > 1
+
+
+def test_a_call_ends_at_its_timeout_and_is_sent_once_more(clock: Clock) -> None:
+    with Script((200, {}, lambda _: time.sleep(0.5))) as script:
+        retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+        with (
+            Service(script.url, "key", timeout=0.1, retry=retry) as one,
+            pytest.raises(ServiceError, match="--timeout"),
+        ):
+            ask(one)
+    assert clock.slept == [0.5]
