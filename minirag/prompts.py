@@ -250,21 +250,22 @@ def parse(messages: Sequence[Mapping[str, Any]]) -> Prompt | None:
 def json_object(text: str) -> Reply:
     """Return the first JSON object of a reply: bare, in a code fence, or after some prose. Raises ValueError.
 
-    >>> json_object('Sure!\\n```json\\n{"a": 1}\\n```')
+    >>> json_object('For {a}:\\n```json\\n{"a": 1}\\n```')
     {'a': 1}
     """
     if not text.strip():
         raise ValueError("the reply is empty")
-    start = text.find("{")
-    if start < 0:
-        raise ValueError("the reply holds no JSON")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the reply's JSON breaks at character {error.pos}") from None
-    except RecursionError:
-        raise ValueError("the reply's JSON is nested too deeply") from None
-    return dict(value)
+    start, fault = text.find("{"), "the reply holds no JSON"
+    while start >= 0:
+        try:
+            value, _ = json.JSONDecoder().raw_decode(text, start)
+            return dict(value)
+        except json.JSONDecodeError as error:  # perhaps a sentence with brackets before the object
+            fault = fault if "breaks" in fault else f"the reply's JSON breaks at character {error.pos}"
+            start = text.find("{", max(error.pos, start + 1))
+        except RecursionError:
+            raise ValueError("the reply's JSON is nested too deeply") from None
+    raise ValueError(fault)
 
 
 def list_at(reply: Reply, key: str) -> list[Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from minirag import prompts
 from minirag.chunker import Chunk
-from minirag.errors import ServiceError, WindowTooSmall
+from minirag.errors import EMPTY, ServiceError, WindowTooSmall
 from minirag.exchange import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Excerpt, Message
@@ -240,18 +240,22 @@ class QueryEngine:
                 )
             context = excerpts(units[:count])
             chunks = list(dict.fromkeys(parts[unit.passage][0].id for unit in units[:count]))
-            exchange = self.chat.complete(
-                prompt(context),
-                stage="refine" if drafts else "draft",
-                tags={**tags, "draft": len(drafts) + 1, "chunks": chunks},
-                max_tokens=self.reply_tokens,
-            )
-            # a model with nothing to add may reply with nothing: the answer stands
+            units = units[count:]
+            try:
+                exchange = self.chat.complete(
+                    prompt(context),
+                    stage="refine" if drafts else "draft",
+                    tags={**tags, "draft": len(drafts) + 1, "chunks": chunks},
+                    max_tokens=self.reply_tokens,
+                )
+            except ServiceError as error:
+                if drafts and error.code == EMPTY:  # a model with nothing to add may reply with nothing
+                    continue
+                raise
             drafts.append(Draft(exchange.text.strip() or answer or "", tuple(context), exchange))
             written = exchange.usage.get("completion_tokens")
             if exchange.text.strip() and isinstance(written, int) and written and not self.window.tokenizer.exact:
                 excess = max(0, self.window.tokenizer.count(exchange.text) - written)
-            units = units[count:]
         return drafts
 
     def _prompt(self, question: str, answer: str | None, context: Sequence[Excerpt]) -> list[Message]:

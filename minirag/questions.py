@@ -229,8 +229,10 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
         exchange = chat.complete(messages, stage="question", tags=tags, max_tokens=reply, schema=schema)
         texts = prompts.list_at(prompts.json_object(exchange.text), "questions")
     except (ValueError, ServiceError) as error:
-        if isinstance(error, ServiceRefused) or getattr(error, "transient", False):
+        if isinstance(error, ServiceRefused):
             raise
+        if isinstance(error, ServiceError) and error.transient and error.status != 500:
+            raise  # it may pass; a 500 that stays is one chunk's, or the circuit breaker opens
         faults.append(str(error))
         return []  # now and on a resume: another chunk is asked instead
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]

@@ -35,6 +35,7 @@ class Line:
         price, tokens, is_batched = prices.of_call(exchange), tokens_of(exchange.usage), "batch" in exchange.tags
         if tokens is None:  # billed all the same if there was a reply, but nobody can say how much
             is_free = price.input == 0 and price.output in (0, None)
+            is_free |= exchange.error is not None and (exchange.response or {}).get("usage") == {}  # it says: nothing
             if exchange.response is not None and not is_free:
                 self.usd = None
             return
