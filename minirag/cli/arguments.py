@@ -109,7 +109,6 @@ JSON = ("--json", "print the result as JSON")
 PRICES = ("--prices FILE", "TOML file with your prices, or 2023-08 for those of the article")
 STORE = ("--store URL", "keep the index in PostgreSQL: postgresql://HOST/NAME")
 BATCH = ("--batch", "send model calls through the Batch API: half the price, slower")
-JOB = ("--job-minutes N", "longest wait for the job (default: no limit)")
 
 FIRST: list[Row] = [
     ("--offline", "use the embedded models: no key, no network"),
@@ -172,6 +171,7 @@ RUN: list[Row] = [
     ("--workers N", "calls in flight (default 8)"),
     ("--timeout N", "seconds for one call (default 600)"),
     ("--patience X", "minutes to wait while a rate limit lets nothing through (default 15)"),
+    ("--job-minutes N", "longest wait for the job (default: no limit)"),
     BATCH,
     STORE,
     JSON,
@@ -347,8 +347,7 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
         _add_options(command, OPTIONS.get(name, ()))
         if name in STEPS or name == "plan":
             _add_options(command.add_argument_group("what matters first"), FIRST)
-            waits = [JOB] if name in {"finetune", "evaluate", "compare", "report", "run"} else []
-            groups = {**SETTINGS, "how to go about it": [*RUN, *waits] if name in STEPS else []}
+            groups = {**SETTINGS, "how to go about it": RUN if name in STEPS else []}
             for title, rows in groups.items():
                 _add_options(command.add_argument_group(title), rows, is_hidden=not show_all)
     return root

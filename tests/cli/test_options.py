@@ -31,15 +31,14 @@ SETTINGS = [
 """Each setting of a run, with a value that is not its default."""
 ROLE_OPTIONS = {f"{role}_option" for role in (*ROLES, "training")}
 PLACES = {"config", "offline", "base_url", "insecure_http", *(f"{role}_base_url" for role in ROLES)}
-HOW = {"out", "workers", "timeout", "patience", "batch", "json", "store"}
+HOW = {"out", "job_minutes", "workers", "timeout", "patience", "batch", "json", "store"}
 """The options of a run that are no settings; tested below and with their rooms."""
 OWN = {
-    "run": {"dry_run", "no_probe", "job_minutes"},
+    "run": {"dry_run", "no_probe"},
     "questions": {"review"},
-    "finetune": {"status", "cancel", "download", "job_minutes"},
-    "evaluate": {"job_minutes"},
-    "compare": {"html", "range", "cluster", "job_minutes"},
-    "report": {"tables", "job_minutes"},
+    "finetune": {"status", "cancel", "download"},
+    "compare": {"html", "range", "cluster"},
+    "report": {"tables"},
 }
 """The options of single steps."""
 
@@ -65,7 +64,8 @@ def test_every_option_of_every_command_is_one_that_a_test_looks_at() -> None:
         assert shown(command).keys() == settings | HOW | OWN.get(command, set()), command
     assert shown("plan").keys() == settings | {"out", "batch", "json"}
     for command in OTHERS.keys() - {"plan"}:  # each of them has a test of its own
-        assert shown(command).keys() == {name_of(row[0]) for row in OPTIONS.get(command, ())}
+        required = {"model", "out"} if command == "train" else set()
+        assert shown(command).keys() == {name_of(row[0]) for row in OPTIONS.get(command, ())} | required
 
 
 def test_every_setting_of_a_run_is_an_option_and_is_recorded_for_the_steps_after_it(
@@ -146,8 +146,8 @@ CHANGES = {
 
 Of two words, the first stands there in both cases.
 """
-AT_FAULTS = {"timeout", "patience"}
-"""Options that show only where a service is slow or limited: tests/kernel/test_outcomes.py."""
+AT_FAULTS = {"timeout", "patience", "thinking_tokens"}
+"""Options that show only where a service is slow, limited or thinks: tests/kernel/test_outcomes.py."""
 
 
 @pytest.mark.parametrize("name", sorted(FORMS["rows"][1] - AT_FAULTS))
