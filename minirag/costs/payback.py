@@ -28,15 +28,19 @@ TRIOS = (Trio("gpt-6.1-sol", "gpt-4.1-mini"), Trio("gpt-4", "gpt-3.5-turbo", "20
 def run_costs(log: Iterable[Exchange], prices: Prices, calls: Calls, trained: tuple[str, int] | None) -> dict[str, Any]:
     """Return what `costs.json` holds: the bill, the mean cost of an answer by arm, and when training has paid off.
 
-    `trained` is the base model that was trained here and the number of its training tokens. If all of it costs nothing
-    here, or nobody knows what, `elsewhere` has the same tokens at the prices of `TRIOS`.
+    `trained` is the base model that was trained here and the expected number of its training tokens; the service's own
+    number counts, if it tells. If all of it costs nothing here, or nobody knows what, `elsewhere` has the same tokens
+    at the prices of `TRIOS`.
     """
+    lines = bill(log, prices)
+    if trained is not None:
+        jobs = [line for line in lines if line.stage == "train" and line.model.startswith(trained[0])]
+        trained = (jobs[0].model, jobs[0].training_tokens) if jobs else trained
     costs = _costs(calls, prices, trained, {})
     elsewhere = []
     if not any((*costs["usd_per_question"].values(), costs["training_usd"])):
         elsewhere = [_elsewhere(trio, calls, trained) for trio in TRIOS]
         costs["payback"] += _in_words(elsewhere)
-    lines = bill(log, prices)
     saved = round(math.fsum(line.saved_usd for line in lines), DIGITS)
     return {
         "prices_of": prices.date,

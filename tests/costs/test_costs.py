@@ -145,6 +145,10 @@ def test_the_costs_of_a_run_have_the_mean_of_each_arm_and_when_training_has_paid
     assert costs["usd_per_question"] == {"teacher": pytest.approx(0.0022), "tuned": pytest.approx(0.0004)}
     assert costs["total_usd"] == pytest.approx(0.0026)
     assert costs["break_even_questions"] == pytest.approx(100)
+    reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": 45_000}
+    job = Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply)
+    billed = run_costs([job], small, {}, ("small", 90_000))  # what the service has counted wins over what was expected
+    assert (billed["training_usd"], billed["total_usd"]) == (0.09, 0.09)
     unknown = run_costs([teacher], PRICES, {"teacher": [], "tuned": [[tuned]]}, None)
     assert unknown["usd_per_question"] == {"teacher": None, "tuned": None}
     assert unknown["payback"] == "Whether training pays for itself is not known: a price is not known."
