@@ -95,7 +95,7 @@ class Offline:
         epochs = training.hyperparameters["n_epochs"]
         learned = student.learn(training.examples, epochs=epochs, seed=training.seed)
         name = f"ft:{STUDENT_MODEL}:minirag:{training.suffix}:{training.job_id[-8:]}"
-        last = learned.losses[-1][0]
+        last = learned.losses[-1][0] if learned.losses else 0  # no loss where no example teaches anything
         for step, loss in learned.losses:
             report(step, last, loss, {"checkpoint": name} if step == last else None)
         self._tuned.put({"id": name, "created": int(time.time()), "weights": asdict(learned.weights)})
