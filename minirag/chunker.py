@@ -169,11 +169,14 @@ class _Counter:
         """Return the tokens of `text[start:end]`: those between two cuts, corrected at both ends."""
         if start not in self.heads:
             self.heads[start] = self._head(start)
+        joint, before = self.heads[start]
         if end not in self.ends:
             last = bisect_right(self.cuts, end) - 1
+            if joint > self.cuts[last]:  # a long word: what lies before it is not encoded for it
+                return self.tokenizer.count(self.text[start:end])
             tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
             self.ends[end] = self.cuts[last], self.before[last] + _count_word(self.tokenizer.name, tail)
-        (joint, before), (cut, until) = self.heads[start], self.ends[end]
+        cut, until = self.ends[end]
         return self.tokenizer.count(self.text[start:end]) if joint > cut else until - before
 
     def _head(self, start: int) -> tuple[int, int]:
