@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from places import Place
 
 import loopback_only
 import minirag
@@ -18,6 +19,7 @@ from database import served
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.exchange import is_loopback
+from minirag.server import Server
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
@@ -61,6 +63,22 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """A short document of eight pages."""
+    pages = (f"The {name} of Velm opened in 19{n}0 and has {n} halls." for n, name in enumerate("abcdefgh", 2))
+    path = tmp_path / "velm.txt"
+    path.write_text("\f".join(pages))
+    return path
+
+
+@pytest.fixture
+def place() -> Iterator[tuple[Place, str]]:
+    """A service that notes what it is sent, and its address."""
+    with Server(place := Place()) as server:
+        yield place, server.base_url
 
 
 @pytest.fixture

@@ -35,6 +35,10 @@ NOT_REACHED_YET = {
     "lines of the kernel",
     "lines of the package",
     "files that one question passes",
+    "entries in minirag/",
+    "kernel files of more than 300 lines",
+    "floors of the import graph",
+    "lines of tests",
 }
 """Limits of the redesign that are still to be reached; remove each from here when it is."""
 DOORS = {

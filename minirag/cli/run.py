@@ -26,7 +26,7 @@ from minirag.cli.settings import (
     recorded_facts,
     settings_of,
 )
-from minirag.cli.terminal import say, show, show_json
+from minirag.cli.terminal import say, show, show_json, wrapped
 from minirag.costs import Budget, Meter, load_prices
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json
@@ -50,7 +50,7 @@ RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FI
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes", "training_option")
 """Options that only a fine-tuning job uses."""
-SHOWN = ("several comparisons", "the teacher's lead", "a person's labels")
+SHOWN = ("the teacher's lead", "a person's labels")
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
 
 
@@ -216,4 +216,5 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     if "report" in summary:
         lines.append(f"report: {summary['report']}")
     lines += [f"table: {path}" for path in summary.get("tables", ())]
-    return [*lines, comparison["answer"]]
+    lines.append(comparison["answer"])
+    return [line if line.startswith(("report: ", "table: ")) else wrapped(line) for line in lines]

@@ -85,6 +85,12 @@ def choose(prompt: str, keys: str) -> str:
             return key
 
 
+def wrapped(line: str) -> str:
+    """Return a sentence on as many lines as it needs, those after the first one indented further."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def cut(line: str) -> str:
     """Return a line shortened to fit the terminal."""
     line = visible(redact(line))

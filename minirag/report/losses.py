@@ -9,7 +9,7 @@ MOST = 5
 
 def worst_losses(results: Results) -> str:
     """Return up to five questions with both answers and the statements of the tuned model that nothing supports."""
-    if "teacher" not in results.against:
+    if not results.against:
         return ""
     losses = {question.id: _loss(results, question) for question in results.questions}
     worst = [q for q in sorted(results.questions, key=lambda q: losses[q.id]) if losses[q.id] < 0][:MOST]
