@@ -154,7 +154,7 @@ def _verdict(
 
 def _outcome(low: float, high: float, margin: float | None) -> str:
     """Return what an interval of the difference says."""
-    if margin is not None and -margin <= low and high <= margin:
+    if margin is not None and -margin - ROUNDING <= low and high <= margin + ROUNDING:
         return "no meaningful difference"
     return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
 
@@ -228,6 +228,7 @@ def clustered_mean(values: Floats, clusters: Clusters) -> Estimate:
     the t test of the cluster means; uneven ones count as fewer.
     """
     mean, n = float(np.mean(values)), len(values)
+    mean = 0.0 if abs(mean) < ROUNDING else mean
     groups = cluster_numbers(clusters)
     sizes = np.bincount(groups)
     if len(sizes) < 2:

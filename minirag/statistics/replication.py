@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.metrics.comparison import FEWEST_CLUSTERS, estimate
+from minirag.metrics.comparison import FEWEST_CLUSTERS, ROUNDING, estimate
 from minirag.statistics.power import comparisons
 
 Shift = Mapping[str, float]
@@ -61,6 +61,6 @@ def shift(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> 
 
 
 def _outcome(shifts: Sequence[Shift | None]) -> str:
-    if any(each is not None and (each["low"] > 0 or each["high"] < 0) for each in shifts):
+    if any(each is not None and (each["low"] > ROUNDING or each["high"] < -ROUNDING) for each in shifts):
         return "differ"
     return "cannot tell" if None in shifts else "no difference shown"

@@ -59,6 +59,7 @@ def test_unscored_rows_are_left_out_and_counted() -> None:
 
 
 BASE, HALVES = [0.5] * 40, [0.9] * 20
+PAGES = [i // 3 for i in range(24)]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,9 @@ BASE, HALVES = [0.5] * 40, [0.9] * 20
         (BASE, [0.2, 0.8] * 19 + [0.2, 0.8 + 1.2e-6], {}, "cannot tell"),
         ([0.1 + 0.2] * 8, [0.3] * 8, {}, "cannot tell (the same in every question)"),
         ([0.5] * 6, [0.6] * 6, {}, "better (the same in every question)"),
+        # figures that computing puts beside the border they are on
+        ([0.3, 0.3, 0.5] * 8, [0.4, 0.5, 0.2] * 8, {"clusters": PAGES}, "cannot tell (the same on every page)"),
+        ([0.3] * 6, [0.4] * 6, {"margin": 0.1}, "no meaningful difference (the same in every question)"),
         ([0.5] * 12, [0.5, 0.7] * 6, {"clusters": [i // 2 for i in range(12)]}, "better (the same on every page)"),
         # one of twenty unscored in each of two disjoint halves: a tenth of the pairs is lost
         (BASE, [None, *HALVES[1:]] * 2, {}, "better"),

@@ -100,3 +100,11 @@ def test_a_run_that_asked_the_same_questions_is_no_fresh_evidence(
     shutil.copytree("a", "c")
     assert main(["compare", "a", "c"]) == 0
     assert "c is another look at 20 questions of a, not fresh evidence." in capsys.readouterr().err
+
+
+def test_runs_that_differ_by_what_computing_is_off_by_do_not_differ() -> None:
+    runs = [
+        {"metrics": {"faithfulness": to_json(compare([base] * 8, [tuned] * 8))}}
+        for base, tuned in ((0.3, 0.4), (0.5, 0.6))
+    ]
+    assert [one.outcome for one in replication(runs)] == ["no difference shown"]
