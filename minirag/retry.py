@@ -22,7 +22,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 PATIENCE = 900.0
 """Seconds that a service may answer nothing but "too many requests"."""
 WINDOW, FASTER, AFTER = 60.0, 0.8, 12
-"""The pace is measured over so many seconds, and after so many calls without a 429 shortened by this factor."""
+"""The pace is measured over so many seconds, and shortened by this factor after so many calls without a 429, or after
+as many as it was measured by where these are fewer."""
 BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
 """So many failed calls in a row open the circuit breaker, for so long."""
 GRACE = 10.0
@@ -55,6 +56,7 @@ class Retry:
     _limited_until: float = -math.inf
     _limits: int = 0
     _since_limit: int = 0
+    _measured: int = AFTER
     _successes: deque[float] = field(default_factory=deque, repr=False)
     _open_until: float = -math.inf
     _failures: int = 0
@@ -139,14 +141,15 @@ class Retry:
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._limits) * (0.5 + self.jitter())
                 self._limits = min(self._limits + 1, 10)
             self._limited_since = now if self._limited_since is None else self._limited_since
-            self._limited_until = max(self._limited_until, now + wait)
-            if self._limited_until - self._limited_since > self.patience:
+            if now + wait - self._limited_since > self.patience:
                 return False
+            self._limited_until = max(self._limited_until, now + wait)
             self._most = max(1, (self._in_flight + 1) // 2)
             while self._successes and self._successes[0] < now - WINDOW:
                 self._successes.popleft()
             if self._successes:  # so many calls were allowed from the first of them to the next that will be
                 self._interval = 1.02 * (now + wait - self._successes[0]) / len(self._successes)
+                self._measured = min(AFTER, len(self._successes))
             self._since_limit = 0
         self.pause(wait)
         return True
@@ -159,7 +162,7 @@ class Retry:
             self._limited_since = None
             self._successes.append(now)
             self._since_limit += 1
-            if self._since_limit % AFTER == 0:
+            if self._since_limit % self._measured == 0:
                 self._interval *= FASTER
             if share < 0.5:  # with one more in flight it may take twice as long
                 self._most += 1 / self._most

@@ -459,6 +459,23 @@ def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service: Make, clo
         assert ask(service(script)).text == "{}"
 
 
+def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock: Clock) -> None:
+    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+    retry.succeeded()
+    assert retry.again(1, ServiceError("slow down", status=429, transient=True, wait=60.0))
+    for _ in range(100):
+        with retry.turn():
+            retry.succeeded()
+    assert clock.now < 600
+
+
+def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(clock: Clock) -> None:
+    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+    assert not retry.again(1, ServiceError("no more today", status=429, transient=True, wait=3600.0))
+    retry.succeeded()  # another model has its own limit
+    assert retry.again(1, ServiceError("slow down", status=429, transient=True))
+
+
 def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock: Clock) -> None:
     retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
     slow = ServiceError("late", code=TIMEOUT, transient=True)
