@@ -104,6 +104,11 @@ class ChatModel:
         """Counts this model's tokens; `.exact` tells whether it is the model's own vocabulary."""
         return for_model(self.model, self._tokenizer)
 
+    @property
+    def dialect(self) -> ModelDialect:
+        """How this model takes its requests, as far as that is known."""
+        return dialect_of(self.model, self.service, self.log, self.thinking_tokens)
+
     def complete(
         self,
         messages: Sequence[Message],
@@ -127,8 +132,7 @@ class ChatModel:
             request["response_format"] = {"type": "json_schema", "json_schema": named}
         request |= self.options
         call = Exchange(stage, "chat.completions", self.service.name, request, repeat=repeat, tags=tags or {})
-        dialect = dialect_of(self.model, self.service, self.log, self.thinking_tokens)
-        exchange = self.service.send(call, self.log, dialect=dialect, read=read_completion)
+        exchange = self.service.send(call, self.log, dialect=self.dialect, read=read_completion)
         if is_cut(messages, exchange.usage):
             self.cut_prompts.add(exchange.id)
             window = "--context-window" if stage in {"question", "draft", "refine"} else "--judge-window"

@@ -21,7 +21,7 @@ from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import ARMS
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
-from minirag.models import ChatModel, dialect_of
+from minirag.models import ChatModel
 from minirag.query import Answer
 from minirag.questions import doubts
 from minirag.report import Results, read_losses, write_report
@@ -212,7 +212,7 @@ class Run:
             tuned = self.chat("tuned", self.tuned)
             engines["tuned"], place = self.corpus.engine(tuned), tuned.service
             if place is student.service:
-                dialect_of(tuned.model, place, self.log).begin_like(dialect_of(student.model, place, self.log))
+                tuned.dialect.begin_like(student.dialect)
             place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers
