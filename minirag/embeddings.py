@@ -80,7 +80,7 @@ class EmbeddingModel:
             is_own = (failed.endpoint, failed.service, failed.model) == ("embeddings", self.service.name, self.model)
             error = failed.error or {}
             is_passing = error.get("status") in (401, 402, 404, 429) or (
-                not error.get("status") and not failed.response
+                not error.get("status") and not failed.response and error.get("type") != BadReply.__name__
             )
             if is_own and not is_passing and not self._is_logged(failed):
                 failures.append(failed)

@@ -104,7 +104,7 @@ def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path: Path,
         assert len(script.sizes) == asked
 
 
-@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
 @pytest.mark.parametrize("places", [(0,), (57,), (99,), (12, 80)])
 def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
     tmp_path: Path, model: Any, status: int, places: tuple[int, ...]
