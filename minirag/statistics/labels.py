@@ -44,6 +44,8 @@ def read_labels(folder: Path) -> dict[Key, bool | None]:
     for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), 1):
         try:
             label = json.loads(line)
+            if label["supported"] not in (True, False, None):
+                raise ValueError(label["supported"])
             labels[label["question_id"], label["arm"], label["statement"]] = label["supported"]
         except (ValueError, TypeError, KeyError):
             raise InputError(f"Line {number} of {path} is no label; mend it, or delete the file.") from None

@@ -141,9 +141,11 @@ def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(
     assert "evaluate the run first" in capsys.readouterr().err
     for name in ("scores.jsonl", "answers.jsonl", "chunks.jsonl", "questions.jsonl"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (tmp_path / "labels.jsonl").write_text("{}\n")
-    assert main(["label", str(tmp_path)]) == 2
-    assert "Line 1 of" in capsys.readouterr().err
+    for supported in ("", ', "supported": "yes"'):  # none, and not as `label` writes it
+        line = f'{{"question_id": "q01", "arm": "base", "statement": "A."{supported}}}'
+        (tmp_path / "labels.jsonl").write_text(f"{line}\n")
+        assert main(["label", str(tmp_path)]) == 2
+        assert "Line 1 of" in capsys.readouterr().err
 
 
 def scored(values: dict[str, dict[str, list[float | None]]], flagged: Sequence[int] = ()) -> Evaluation:
