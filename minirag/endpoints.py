@@ -40,7 +40,8 @@ def state_of(job: Mapping[str, Any]) -> str:
 
 def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
-    if "id" not in reply and "data" not in reply:
+    is_list = call.endpoint.endswith((".list", ".events", ".checkpoints"))
+    if ("data" if is_list else "id") not in reply:
         raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
     return reply
 

@@ -126,6 +126,13 @@ def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> N
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
 
 
+def test_a_created_job_without_an_id_is_no_job(tmp_path: Path) -> None:
+    with serve(faults=[Rule(method="POST", path="/fine_tuning/jobs$", last=1, body={"data": []})]) as server:
+        with pytest.raises(JobError, match="neither a file nor a job"):
+            attempt(server, tmp_path)
+        assert attempt(server, tmp_path).model
+
+
 def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
     with serve(faults=[job_faults.file_not_ready(3)]) as server:
         assert attempt(server, tmp_path).model
