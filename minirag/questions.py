@@ -19,7 +19,7 @@ from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat, Embedder
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
-from minirag.text import jaccard, words
+from minirag.text import counted, jaccard, words
 from minirag.vector_store import Store
 
 SPLITS = ("train", "eval")
@@ -123,10 +123,10 @@ def generate(
     taken: Iterable[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Question]:
-    """Return exactly `counts[split]` questions for each split, written by `chat` from chunks of that split's pages.
+    """Return `counts[split]` questions for each split, written by `chat` from chunks of that split's pages.
 
-    No question is near another or near one of `taken`. Raises InputError if the documents do not hold enough different
-    questions, and ServiceError if the model cannot be reached.
+    They are fewer where the documents hold no more different ones: none is near another or near one of `taken`. Raises
+    InputError if a split gets none, and ServiceError if the model cannot be reached.
     """
     pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
     split_of = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
@@ -148,12 +148,11 @@ def generate(
             workers=workers,
             progress=lambda accepted: progress(done + accepted, sum(counts.values())),
         )
-        if len(accepted) < count:
+        if count and not accepted:
             why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
-                f"Only {len(accepted)} different {split} questions could be written where {count} were asked for "
-                f"({len(candidates)} chunk{'' if len(candidates) == 1 else 's'} on this split's pages); "
-                f"add documents, or ask for fewer with --{split}-questions{why}."
+                f"No {split} question could be written from the {counted(len(candidates), 'chunk')} on this split's "
+                f"pages{why}; add documents, or name a file with --{split}-questions."
             )
         done += count
         accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))

@@ -142,13 +142,6 @@ def test_every_file_that_a_readme_links_to_or_names_exists(path: Path) -> None:
         assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), name
 
 
-def test_the_readme_names_what_is_public() -> None:
-    sentence = re.search(r"`import minirag` offers (\d+) names.*?: (.*?)\.$", README, re.MULTILINE | re.DOTALL)
-    assert sentence
-    assert int(sentence[1]) == len(minirag.__all__) <= 25
-    assert re.findall(r"`(\w+)`", sentence[2]) == minirag.__all__
-
-
 # -- read in this order ------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FI
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes", "training_option")
 """Options that only a fine-tuning job uses."""
-SHOWN = ("the teacher's lead", "a person's labels")
+SHOWN = ("a person's labels",)
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
 
 
