@@ -57,11 +57,13 @@ def send(
     repeat: int = 0,
     arguments: Mapping[str, Any] | None = None,
     reuse: bool = False,
+    retries: bool = True,
 ) -> Mapping[str, Any]:
-    """Return the reply of one call. Polls are sent each time, unless `reuse`, and retried; all else is sent once."""
+    """Return the reply of one call. Polls are sent each time, unless `reuse`, and retried, unless not `retries`; all
+    else is sent once."""
     call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
-    is_poll = stage == "poll"
-    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=is_poll, reuse=reuse)
+    retries = retries and stage == "poll"
+    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
     return exchange.response or {}
 
 
@@ -72,15 +74,16 @@ def is_passing(error: ServiceError) -> bool:
 
 def outlast(poll: Callable[[], T], sleep: Callable[[float], None], longest: float = LONGEST_OUTAGE) -> T:
     """Return what a poll returns, after an outage of the service of at most `longest` seconds."""
-    waited = 0.0
+    waited, pause = 0.0, FIRST_WAIT
     while True:
         try:
             return poll()
         except ServiceError as error:
             if not is_passing(error) or waited >= longest:
                 raise
-        sleep(LONGEST_WAIT)
-        waited += LONGEST_WAIT
+        sleep(pause)
+        waited += pause
+        pause = min(LONGEST_WAIT, 2 * pause)
 
 
 def listed(
@@ -91,13 +94,14 @@ def listed(
     *,
     repeat: int = 0,
     reuse: bool = False,
+    retries: bool = True,
     is_optional: bool = False,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
     request = {**(request or {}), "limit": 100}
     while True:
         try:
-            page = send(service, log, "poll", endpoint, request, repeat=repeat, reuse=reuse)
+            page = send(service, log, "poll", endpoint, request, repeat=repeat, reuse=reuse, retries=retries)
         except ServiceError as error:
             is_refused = is_optional and not is_passing(error)
             if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:

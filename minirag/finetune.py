@@ -149,12 +149,12 @@ class FineTuningJob:
         remedy = f"deploy checkpoint {name} (`finetune --download` fetches its files), then run again with --tuned NAME"
         raise TrainingNotAvailable(f"{text}: {remedy}.")
 
-    def refresh(self) -> str:
-        """Ask the service for the job's state; return the status."""
+    def refresh(self, *, retries: bool = True) -> str:
+        """Ask the service for the job's state, again after a failure that may pass; return the status."""
         self._polls += 1
         request = {"fine_tuning_job_id": self.id}
         call = (self._service, self._log, "poll", "fine_tuning.jobs.retrieve", request)
-        self._update(send(*call, repeat=self._polls))
+        self._update(send(*call, repeat=self._polls, retries=retries))
         return self.status
 
     def wait(
@@ -184,7 +184,7 @@ class FineTuningJob:
             pause = min(LONGEST_WAIT, pause * 1.5)
             try:
                 longest = LONGEST_OUTAGE if timeout is None else min(LONGEST_OUTAGE, timeout - waited)
-                outlast(self.refresh, rest, longest)
+                outlast(lambda: self.refresh(retries=False), rest, longest)
             except ServiceError as error:
                 text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
                 raise JobUnfinished(f"{text}; run again to wait on.") from error
@@ -199,7 +199,8 @@ class FineTuningJob:
     def _progress(self) -> str:
         """Return the status, and while the job runs, step and loss of the newest event that has them."""
         with suppress(ServiceError):
-            for event in self.pages("events", repeat=self._polls) if self.status == "running" else ():
+            events = self.pages("events", repeat=self._polls, retries=False)
+            for event in events if self.status == "running" else ():
                 data = event.get("data")
                 if isinstance(data, Mapping) and "step" in data:
                     steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
@@ -207,10 +208,10 @@ class FineTuningJob:
                     return f"{self.status}, step {data['step']}{steps}{loss}"
         return self.status
 
-    def pages(self, kind: str, *, repeat: int = 0, reuse: bool = False) -> Iterator[Mapping[str, Any]]:
-        """Yield the job's "events" or "checkpoints", newest first; with `reuse` the log may answer."""
+    def pages(self, kind: str, **options: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the job's "events" or "checkpoints", newest first; the options are those of `endpoints.listed`."""
         request = {"fine_tuning_job_id": self.id}
-        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, repeat=repeat, reuse=reuse)
+        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, **options)
 
     def _update(self, state: Mapping[str, Any]) -> None:
         self.state: Mapping[str, Any] = state
