@@ -23,6 +23,8 @@ OPTIONAL = ("temperature", "prompt_cache_key", "encoding_format", "dimensions")
 """What minirag adds to a request and can do without."""
 FIRST_THINKING, MOST_THINKING = 4096, 32_768
 """Tokens for thinking that a model gets at first, doubled up to the second number."""
+ABOUT_FORM = (400, 422, 500, 501)
+"""Statuses that may mean that a service does not take a request's form."""
 FEW = 5
 """Failures of one kind that stop a stage, if none of its calls to a model has succeeded."""
 _NAMES = {
@@ -145,7 +147,7 @@ class ModelDialect:
             # that it needs more is known before it has got it, so this change is for all calls at once
             self._adopt(replace(self.form, thinking=max(self.form.thinking, self._more_thinking(form))))
         candidates = [self.form]
-        if error.get("status") in (400, 422, 500, 501):
+        if error.get("status") in ABOUT_FORM:
             candidates += self._alternatives(form, failed)
         return next((candidate for candidate in candidates if candidate.adapt(call).id not in tried), None)
 
@@ -225,7 +227,9 @@ class ModelDialect:
     def recall(self, log: MessageLog, service: str) -> None:
         """Learn from the log what earlier runs have learned, so that no call is sent in two forms."""
         self.failed = [e for e in log.failures() if (e.service, e.model) == (service, self.model)]
-        first = {e.stage: e.request for e in reversed(self.failed)}
+        errors = [(e, e.error or {}) for e in self.failed]
+        lessons = [e for e, error in errors if error.get("status") in ABOUT_FORM or error.get("code") == THINKING]
+        first = {e.stage: e.request for e in reversed(lessons)}
         for exchange in log if first else ():
             if exchange.stage not in first or (exchange.service, exchange.model) != (service, self.model):
                 continue

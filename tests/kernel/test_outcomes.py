@@ -264,6 +264,15 @@ def test_a_thing_that_a_400_names_in_any_shape_gets_its_next_form_once_now_and_a
         assert len(script.requests) == sent + 1
 
 
+def test_an_outage_teaches_no_form_so_that_other_settings_are_other_calls(tmp_path: Path, service: Make) -> None:
+    with Script(refusal(503), completion("{}")) as script:
+        for temperature in (0.0, None, 0.7):
+            with MessageLog(tmp_path / "log.jsonl") as log:
+                ask(service(script), log, temperature=temperature)
+        sent = [request["body"].get("temperature") for request in script.requests]
+    assert sent == [0.0, 0.0, None, 0.7]
+
+
 def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only_if_it_works(service: Make) -> None:
     nothing = {"error": {"message": "Bad request"}}
     with Picky(nothing, lambda body: "temperature" in body or "response_format" in body) as script:
