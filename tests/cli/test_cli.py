@@ -236,7 +236,8 @@ def test_a_window_that_some_request_cannot_fit_is_refused_before_the_first_call(
         assert script.requests == []
         assert main([*command, "--tokenizer", "cl100k"]) == 2
         assert "No encoding is called 'cl100k'" in capsys.readouterr().err
-        main(command)  # what the default window of 2,048 holds for them all; the service answers nonsense
+        # the default window of 2,048 holds for them all; the service answers nonsense
+        main([*command, "--patience", "0", "--train-questions", "1", "--eval-questions", "1"])
         error = capsys.readouterr().err
         assert "tokens: counted in 1.0 × cl100k_base, an upper bound for the family of llama3.2" in error
         assert "tokens: counted in 1.5 × cl100k_base, an upper bound for the family of qwen3:8b" in error

@@ -228,7 +228,7 @@ def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported
         attempt(server, tmp_path / "other", seed=3)
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"cut": 0}, {"status": 429}, {"body": "<html>502</html>"}])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429}])
 def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_the_user(
     tmp_path: Path, fault: dict[str, Any]
 ) -> None:

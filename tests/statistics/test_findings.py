@@ -70,16 +70,18 @@ def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
 ) -> None:
     assert main(["compare", "--out", str(folder)]) == 0
     printed, page = capsys.readouterr(), (folder / "report.html").read_text("utf-8")
+    assert max(map(len, printed.out.splitlines())) < 80 or " " not in max(printed.out.splitlines(), key=len)
+    words = " ".join(printed.out.split())  # long sentences are wrapped
     said = comparison(folder)["in_words"]
     assert said["warnings"][0] in printed.err
     for subject in ("the teacher's lead", "the judge's noise", "where the change comes from"):
         assert said[subject]
         for line in said[subject]:
-            assert f"\n  {line}\n" in printed.out.partition(f"{subject}:")[2]
+            assert " ".join(line.split()) in words.partition(f"{subject}:")[2]
             assert line.replace("'", "&#x27;") in page
     for arm in ("", "_against_teacher", "_against_control"):
         about, _, told = comparison(folder)[f"verdict{arm}"].partition(": ")
-        assert "\n  ".join([f"{about}:", *told.split("; ")]) in printed.out
+        assert " ".join([f"{about}:", *told.split("; ")]) in words
 
 
 def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
@@ -250,7 +252,7 @@ def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(
 ) -> None:
     options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
     run = ["run", SAMPLE, *options, "--out", str(tmp_path)]
-    for more, number in (([], 1), ([], 1), (["--top-k", "1"], 2), (["--top-k", "3"], 3)):
+    for more, number in (([], 1), ([], 1), (["--top-k", "1"], 2)):
         assert main([*run, *more]) == 0
         warnings = comparison(tmp_path)["in_words"]["warnings"]
         assert any("This is evaluation number" in warning for warning in warnings) == (number > 1)
