@@ -215,8 +215,9 @@ def test_a_reader_that_goes_away_is_no_failure(costs: list[str]) -> None:
 
 
 def test_a_window_that_some_request_cannot_fit_is_refused_before_the_first_call(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("minirag.retry.FIRST_WAIT", 0.0)
     (tmp_path / "notes.txt").write_text("\f".join(f"The trams of line {n} are blue. " * 20 for n in range(4)))
     with Script({}) as script:
         models = ["--teacher=in-house-70b", "--student=llama3.2", "--judge=qwen3:8b", "--embedding=bge-m3"]
