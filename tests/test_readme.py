@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import minirag
 from minirag import offline
 from minirag.cli.arguments import STEPS, parser
 

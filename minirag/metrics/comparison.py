@@ -259,8 +259,7 @@ def satterthwaite(share: Floats, variances: Floats) -> float:
     `share` (G,) is each cluster's share of the values, `variances` (G,) that of its sum, on any scale; all 0 counts
     as even.
     """
-    if not variances.any():
-        variances = share
+    variances = variances / variances.max() if variances.any() else share  # squares of tiny ones would vanish
     weight, rest = 1 / (1 - share), variances - share * variances.sum() / 2
     crossed = weight * share * rest
     diagonal = weight * variances - 2 * crossed  # beside it stand share[g] · rest[h] + share[h] · rest[g]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy import linalg, stats
 
 from minirag.errors import InputError
@@ -149,6 +149,7 @@ JITTER = st.sampled_from([0.0, 1e-15, 1e-12, 1e-6, 1e-3])
 
 @settings(max_examples=150)
 @given(ROWS, JITTER, st.none() | st.floats(0, 0.5), st.randoms(use_true_random=False))
+@example([(None, 4.5121758201058273e-144, 0), (0.0, 0.0, 4)], 0.0, None, random.Random(0))
 def test_whatever_the_scores_there_is_an_honest_verdict(
     rows: list[tuple[float | None, float | None, int]], jitter: float, margin: float | None, chance: random.Random
 ) -> None:
