@@ -9,6 +9,8 @@ from minirag.exchange import Exchange
 
 DIGITS = 12
 """Decimals of every sum of US dollars; rounded so, a sum does not depend on the order of the calls."""
+ANSWERED = ("draft", "refine")
+"""Stages whose calls belong to one arm."""
 
 
 @dataclass
@@ -84,7 +86,9 @@ def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
     jobs: dict[str, tuple[str, int]] = {}
     for exchange in log:
         if exchange.endpoint in {"chat.completions", "embeddings"}:
-            key = (exchange.stage, str(exchange.tags.get("arm", "")), exchange.model)
+            # judging has no arm: one call judges all answers that are the same
+            arm = str(exchange.tags.get("arm", "")) if exchange.stage in ANSWERED else ""
+            key = (exchange.stage, arm, exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)
         elif exchange.error is None:  # the state of a job, seen many times
             job = exchange.response or {}

@@ -167,13 +167,13 @@ def test_a_run_that_cannot_write_any_more_stops_with_one_sentence_and_resumes(ru
 def test_a_signal_begins_no_further_call_and_ends_the_run_in_time(
     runs: Runs, signals: list[signal.Signals], code: int, seconds: float
 ) -> None:
-    with runs.service(answers=20) as server:
+    with runs.service(answers=60) as server:
         process = runs.start(runs.work / f"stopped-{code}-{len(signals)}")
-        wait_for(lambda: server.requests["POST", PAID["chat.completions"]] >= 20 + WORKERS)
+        wait_for(lambda: server.requests["POST", PAID["chat.completions"]] >= 60 + WORKERS)
         started = time.monotonic()
         for number, one in enumerate(signals):
             time.sleep(number)
             process.send_signal(one)
         process.communicate()
         assert (process.returncode, time.monotonic() - started < seconds) == (code, True)
-        assert server.requests["POST", PAID["chat.completions"]] == 20 + WORKERS
+        assert server.requests["POST", PAID["chat.completions"]] == 60 + WORKERS
