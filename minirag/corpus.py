@@ -219,8 +219,8 @@ class Corpus:
             flagged = sum(1 for question in own if doubts(question))
             purpose = "training" if split == "train" else "evaluation"
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
-            asked = getattr(self.settings, f"{split}_questions")
-            text += f"; the documents hold no {asked}" if isinstance(asked, int) and len(own) < asked else ""
+            wanted = getattr(self.settings, f"{split}_questions")
+            text += f"; the documents hold no {wanted}" if isinstance(wanted, int) and len(own) < wanted else ""
             self.say(text + (f", {flagged} flagged" if flagged else ""))
             if split == "eval" and 0 < len(pages) < FEWEST_CLUSTERS and all(question.chunk_id for question in own):
                 few = f"warning: eval questions from {counted(len(pages), 'page')} allow no verdict"

@@ -57,6 +57,15 @@ _BORDERS = frozenset("for to with in on at from by".split())
 _HANGING = frozenset("once while but although since whereas so than".split())
 
 
+def _shortened(text: str, least: int, most: int) -> list[str]:
+    """Return the words of a text, of more than `most` those before the last preposition behind `least`; else none."""
+    words = text.split()
+    if len(words) <= most:
+        return words
+    borders = [i for i in range(least, most) if words[i] in _BORDERS]
+    return words[: borders[-1]] if borders else []
+
+
 class Frame:
     """A clause in question order: `auxiliary subject tail`, and its date apart."""
 
@@ -80,10 +89,7 @@ class Frame:
     def tail(self, end: int | None = None) -> str | None:
         """Return what follows the subject, up to `end` of the object, cut to 14 words; None if it cannot be cut."""
         text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
-        words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
-        if len(words) > 14:
-            borders = [i for i in range(4, 14) if words[i] in _BORDERS]
-            words = words[: borders[-1]] if borders else []
+        words = _shortened(f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}", 4, 14)
         if any(word in BE and i for i, word in enumerate(words)) or re.search(r"\b(?:1\d|20)\d\d\b", " ".join(words)):
             return None
         joined = [
@@ -238,10 +244,7 @@ _CLEAN = re.compile(r"[\w ,.’'%$€£/&-]+")
 def _which(f: Frame) -> str | None:
     """Ask for the subject, if what is said of it is telling: who did it, which one of its kind, or what."""
     verb = f.clause.verb
-    words = _CUT.split(f.clause.rest, maxsplit=1)[0].split()
-    if len(words) > 12:
-        borders = [i for i in range(5, 12) if words[i] in _BORDERS]
-        words = words[: borders[-1]] if borders else []
+    words = _shortened(_CUT.split(f.clause.rest, maxsplit=1)[0], 5, 12)
     said = " ".join(words)
     is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5 and _CLEAN.fullmatch(said)
     if not is_telling or not _HANGING.isdisjoint(words) or words[0] == "that" or f.clause.base in _NOT_ASKED_BY_WHO:
@@ -261,7 +264,7 @@ def _which(f: Frame) -> str | None:
         and not re.search("(?:an|er|ist)s$", f.subject)
     ):
         return None
-    if not words or (verb in BE and words[0].endswith("ing")):
+    if verb in BE and words[0].endswith("ing"):
         return None
     is_identity = verb in BE and words[0] in {"the", "a", "an", "to", "one"}
     if is_name:

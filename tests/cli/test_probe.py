@@ -51,21 +51,18 @@ def test_what_a_service_refuses_thinks_and_cannot_train_is_in_the_table(capsys: 
     assert "is not enabled for this workspace" in " ".join(said.split())
 
 
+def run_of_a_town(folder: Path, base_url: str) -> list[str]:
+    """The command of a run over nine short pages."""
+    (folder / "town.txt").write_text("\f".join(f"Tram {n} is blue." for n in range(9)))
+    return ["run", str(folder / "town.txt"), *MODELS, "--base-url", base_url, "--out", str(folder / "out")]
+
+
 def test_a_model_that_does_not_answer_stops_the_run_before_anything_else_is_sent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "town.txt").write_text("\f".join(f"Tram {n} is blue." for n in range(9)))
     unknown = Rule(holding="offline-judge", status=404, error={"message": "no such model", "code": "model_not_found"})
     with serve(faults=[unknown]) as server:
-        run = [
-            "run",
-            str(tmp_path / "town.txt"),
-            *MODELS,
-            "--base-url",
-            server.base_url,
-            "--out",
-            str(tmp_path / "out"),
-        ]
+        run = run_of_a_town(tmp_path, server.base_url)
         assert main(run) == 2
         assert server.requests[CHATS] == 3
         assert "judge offline-judge" in capsys.readouterr().err.splitlines()[-1]
@@ -77,17 +74,8 @@ def test_a_model_that_does_not_answer_stops_the_run_before_anything_else_is_sent
 def test_a_resumed_run_takes_the_probe_from_the_log_and_says_nothing_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "town.txt").write_text("\f".join(f"Tram {n} is blue." for n in range(9)))
     with serve() as server:
-        run = [
-            "run",
-            str(tmp_path / "town.txt"),
-            *MODELS,
-            "--base-url",
-            server.base_url,
-            "--out",
-            str(tmp_path / "out"),
-        ]
+        run = run_of_a_town(tmp_path, server.base_url)
         main([*run, "--max-cost", "0.5"])
         assert "served as" in capsys.readouterr().err
         asked = server.requests[JOBS]
