@@ -219,7 +219,6 @@ OPTIONS: dict[str, list[Row]] = {
         ("--download", "write the job's result files into DIR/results"),
     ],
     "compare": [
-        ("--html FILE", "write a report of the several runs", Path),
         ("--range LOW,HIGH", "of scores in two files (default 0,1; or =-1,1)", score_range),
         ("--cluster COLUMN", "of two files: what questions share, like a page"),
     ],
@@ -269,7 +268,7 @@ FORMS: dict[str, tuple[str, set[str]]] = {
         | {"thinking_tokens"}
         | {"config", "out", "workers", "batch", "json", *SERVICE},
     ),
-    "replicate": ("compare with folders of runs", {"html", "json"}),
+    "replicate": ("compare with folders of runs", {"json"}),
     "score_files": (
         "compare with two files of scores",
         {"cluster", "range", "metrics", "margin", "primary", "json"},

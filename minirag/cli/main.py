@@ -102,7 +102,7 @@ def _module(options: Mapping[str, Any]) -> str:
             raise InputError("Rows are scored one file at a time, without documents beside it.")
     if options.keys() & {"cancel", "download", "status"}:
         return "job"
-    if name == "compare" and ("out" not in options or "html" in options):
+    if name == "compare" and "out" not in options:
         is_scores = len(documents) == 2 and all(path.is_file() for path in documents)
         return "score_files" if is_scores else "replicate"
     if "out" not in options and name != "probe":

@@ -1,5 +1,6 @@
 """`minirag compare DIR_A DIR_B …`: does what one run found differ in the others?"""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,8 +8,6 @@ from typing import Any
 
 from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
-from minirag.message_log import write_atomically
-from minirag.report import SavedRun, several_html
 from minirag.statistics import Replication, replication
 
 
@@ -25,21 +24,13 @@ def main(options: Mapping[str, Any]) -> int:
             raise InputError(f"{folder} is no folder; name the folders of finished runs, or two files of scores.")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("One run is named twice; a run does not replicate itself.")
-    page: Path | None = options.get("html")
-    if page is not None and page.suffix.lower() not in {".html", ".htm"}:
-        raise InputError(f"--html {page} must be a file that ends in .html.")
-    runs = [SavedRun(folder) for folder in folders]
+    runs, texts = zip(*map(_read, folders), strict=True)
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = list(map(str, folders))
-    comparisons = replication([run.comparison for run in runs])
-    if page is not None:
-        facts = {name: run.facts for name, run in zip(names, runs, strict=True)}
-        write_atomically(page, several_html(facts, [asdict(one) for one in comparisons]).encode("utf-8", "replace"))
-        say(f"report: {page}")
-    for name, run in list(zip(names, runs, strict=True))[1:]:
-        texts = [{question.text for question in each.questions if question.split == "eval"} for each in (runs[0], run)]
-        if shared := len(texts[0] & texts[1]):
+    comparisons = replication(runs)
+    for name, asked in list(zip(names, texts, strict=True))[1:]:
+        if shared := len(texts[0] & asked):
             say(f"{name} is another look at {shared} questions of {names[0]}, not fresh evidence.")
     if options.get("json"):
         show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
@@ -47,6 +38,19 @@ def main(options: Mapping[str, Any]) -> int:
         tables = [_table(one, names) for one in comparisons]
         show("\n\n".join(tables) or "No run compares a tuned model with anything.")
     return 0
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], set[str]]:
+    """Return a finished run's `comparison.json` and the texts of its eval questions. Raises InputError."""
+    try:
+        comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
+        lines = (folder / "questions.jsonl").read_text("utf-8").split("\n")
+        questions = [json.loads(line) for line in lines if line]
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {error.filename}; name the folder of a finished run.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"The run in {folder} cannot be read ({error}); run it again.") from error
+    return comparison, {question["text"] for question in questions if question["split"] == "eval"}
 
 
 def _table(one: Replication, names: Sequence[str]) -> str:

@@ -11,12 +11,10 @@ from minirag.report.losses import worst_losses
 from minirag.report.markup import document
 from minirag.report.questions import questions
 from minirag.report.results import Results, read_losses
-from minirag.report.saved_run import SavedRun
-from minirag.report.several import several_html
 from minirag.report.tables import comparison_table, score_table
 from minirag.report.verdict import verdict
 
-__all__ = ["FILES", "Results", "SavedRun", "read_losses", "report_html", "several_html", "write_report", "write_tables"]
+__all__ = ["FILES", "Results", "read_losses", "report_html", "write_report", "write_tables"]
 FILES = ("report.html", "report.md", "scores.csv", "comparison.csv")
 """What this room writes into a run's folder."""
 

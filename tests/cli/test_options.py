@@ -37,7 +37,7 @@ OWN = {
     "run": {"dry_run", "no_probe"},
     "questions": {"review"},
     "finetune": {"status", "cancel", "download"},
-    "compare": {"html", "range", "cluster"},
+    "compare": {"range", "cluster"},
     "report": {"tables"},
 }
 """The options of single steps."""

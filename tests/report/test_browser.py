@@ -8,7 +8,7 @@ import pytest
 
 from browser import Browser, Opened
 from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
-from minirag.report import report_html, several_html
+from minirag.report import report_html
 from minirag.report.charts import differences, loss_curve, paired
 from minirag.report.markup import document
 from payloads import SPRUNG, markup
@@ -56,7 +56,6 @@ PAGES = {
     "20 questions": lambda: report_html(made(WHY, rounds=2)),
     "odd texts": lambda: report_html(made([LONG[:600], LONG, CHINESE, ARABIC, UNBROKEN, "", "<b>&amp;</b>"])),
     "no tuned model": lambda: report_html(made(WHY, arms=("base", "teacher"), scored=False)),
-    "several runs": lambda: several_html({name: made(WHY[:1], names=name).facts for name in ("a", UNBROKEN)}, []),
 }
 
 

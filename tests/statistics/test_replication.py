@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,25 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from made_results import made, saved
+from made_results import made, save
 from minirag.cli.main import main
 from minirag.metrics.comparison import compare
-from minirag.report import SavedRun
 from minirag.statistics.power import to_json
 from minirag.statistics.replication import replication, shift
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SavedRun]:
-    """Two runs in the working folder, a and b; the second has no tuned model."""
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+    """The comparisons of two runs in the working folder, a and b; the second has no tuned model."""
     monkeypatch.chdir(tmp_path)
     results = made([f"Why {n}?" for n in range(20)]), made(["How?", "Who?"], arms=("base", "teacher"))
-    return [saved(one, Path(name)) for name, one in zip("ab", results, strict=True)]
+    for name, one in zip("ab", results, strict=True):
+        save(one, Path(name))
+    return [one.comparison for one in results]
 
 
-def test_a_run_does_not_differ_from_itself_in_any_comparison(runs: list[SavedRun]) -> None:
-    found = replication([runs[0].comparison, runs[0].comparison])
+def test_a_run_does_not_differ_from_itself_in_any_comparison(runs: list[Mapping[str, Any]]) -> None:
+    found = replication([runs[0], runs[0]])
     assert {one.outcome for one in found} == {"no difference shown"}
     assert {(one.metric, one.against) for one in found} == {
         (metric, arm) for metric in ("faithfulness", "answer_relevancy") for arm in ("base", "teacher")
@@ -34,7 +36,7 @@ def test_a_run_does_not_differ_from_itself_in_any_comparison(runs: list[SavedRun
 
 
 def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(
-    runs: list[SavedRun], capsys: pytest.CaptureFixture[str]
+    runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", "a", "b"]) == 0
     told = capsys.readouterr().out
@@ -42,7 +44,7 @@ def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(
     assert max(map(len, told.splitlines())) <= 79
     assert main(["compare", "a", "b", "--json"]) == 0
     comparisons = json.loads(capsys.readouterr().out)["comparisons"]
-    assert comparisons[0]["runs"][0]["difference"] == runs[0].comparison["metrics"]["faithfulness"]["difference"]
+    assert comparisons[0]["runs"][0]["difference"] == runs[0]["metrics"]["faithfulness"]["difference"]
 
 
 @pytest.mark.parametrize(
@@ -52,14 +54,15 @@ def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(
         (["a", "nowhere"], "nowhere is no folder"),
         (["a", "a/run.json"], "name the folders of finished runs, or two files of scores"),
         (["a", "./a"], "a run does not replicate itself"),
-        (["a", "b", "--html", "a/messages.jsonl"], "must be a file that ends in .html"),
+        (["a", "empty"], "comparison.json; name the folder of a finished run"),
     ],
 )
 def test_what_cannot_be_compared_is_named_and_nothing_is_replaced(
-    arguments: list[str], told: str, runs: list[SavedRun], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], told: str, runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = Path("a", "messages.jsonl")
     log.write_text("paid for")
+    Path("empty").mkdir()
     assert main(["compare", *arguments]) == 2
     assert told in capsys.readouterr().err
     assert log.read_text() == "paid for"
@@ -95,7 +98,7 @@ def test_too_few_questions_an_earlier_version_and_a_run_without_the_metric_canno
 
 
 def test_a_run_that_asked_the_same_questions_is_no_fresh_evidence(
-    runs: list[SavedRun], capsys: pytest.CaptureFixture[str]
+    runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree("a", "c")
     assert main(["compare", "a", "c"]) == 0

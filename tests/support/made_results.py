@@ -15,7 +15,7 @@ from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question, doubts
-from minirag.report import Results, SavedRun
+from minirag.report import Results
 from minirag.statistics import Evaluation, comparison_of, question_kinds
 from minirag.vector_store import Hit
 
@@ -106,13 +106,8 @@ def _scores(questions: Sequence[Question], arms: Sequence[str], scored: bool, ro
     return scores
 
 
-def saved(results: Results, folder: Path) -> SavedRun:
-    """Write the files of a run with these results, and open it."""
+def save(results: Results, folder: Path) -> None:
+    """Write what `minirag compare` reads of a run with these results."""
     folder.mkdir(parents=True)
     write_json(folder / "comparison.json", results.comparison)
-    write_json(folder / "run.json", results.facts)
     write_jsonl(folder / "questions.jsonl", map(asdict, results.questions))
-    write_jsonl(folder / "scores.jsonl", (row.to_json() for row in results.scores))
-    answers = ({"arm": arm, "question_id": id, "text": a.text} for (arm, id), a in results.answers.items())
-    write_jsonl(folder / "answers.jsonl", answers)
-    return SavedRun(folder)
