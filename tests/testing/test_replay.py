@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from doubles import Clock, Script, refusal
+from doubles import Script
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore, chunk, offline
 from minirag.documents import Page
-from minirag.errors import NotRecorded, ServiceError, ServiceRefused
+from minirag.errors import NotRecorded, ServiceRefused
 from minirag.exchange import Exchange
-from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import Replay, completion
 
@@ -64,19 +63,7 @@ def test_a_request_that_is_not_in_the_log_is_an_error_with_a_diff_and_is_not_sen
     assert [line.strip() for line in changed[2:]] == ['-second line",', '+another line",']
 
 
-def test_what_was_only_refused_is_refused_in_the_recorded_words_and_not_tried_again(log: MessageLog) -> None:
-    clock = Clock()
-    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now)
-    busy = Script(refusal(503, "busy"), refusal(503, "still busy"))
-    with busy as script, Service(script.url, "k", retry=retry) as service, pytest.raises(ServiceError):
-        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
-    count = len(log)
-    with pytest.raises(ServiceError, match=r"answered 503: still busy\.$") as error:
-        ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft")
-    assert (type(error.value), error.value.status, count, len(log)) == (ServiceError, 503, 4, 4)
-
-
-def test_a_refusal_that_was_got_over_later_is_not_replayed(log: MessageLog) -> None:
+def test_what_was_only_refused_is_refused_in_the_recorded_words_unless_it_succeeded_later(log: MessageLog) -> None:
     no = {"type": "ServiceRefused", "message": "No.", "status": 401, "code": None, "param": None}
     log.append(recorded("", response=None, error=no))
     with pytest.raises(ServiceRefused, match=r"No\."):
