@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from places import Place
 
 import loopback_only
 import minirag
 from browser import Browser, started
 from database import served
+from doubles import Place
 from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.exchange import is_loopback

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-import batch_faults
-from doubles import Script
-from faults import Faults, FaultyHandler, Rule
-from job_faults import Clock, outage
+from doubles import Clock, Script
+from faults import (
+    Faults,
+    FaultyHandler,
+    Rule,
+    enqueued_too_much,
+    expires_at_line,
+    fails_validation,
+    lines_fail,
+    lines_missing,
+    lost_reply,
+    outage,
+    shows,
+)
 from minirag import offline
 from minirag.batch import Batches
 from minirag.batch.files import Submission
@@ -112,11 +122,11 @@ def check(batching: Batching, log: MessageLog, direct: tuple[list[str], float]) 
 
 FAULTS: Mapping[str, list[Rule]] = {
     "none": [],
-    "lines that fail": [batch_faults.lines_fail(0.2)],
-    "an expired batch": [batch_faults.expires_at_line(20)],
-    "a refused file": [batch_faults.fails_validation()],
-    "too much enqueued": [batch_faults.enqueued_too_much()],
-    "a lost reply": [batch_faults.lost_reply()],
+    "lines that fail": [lines_fail(0.2)],
+    "an expired batch": [expires_at_line(20)],
+    "a refused file": [fails_validation()],
+    "too much enqueued": [enqueued_too_much()],
+    "a lost reply": [lost_reply("/batches$")],
     "a poll and a download that fail": [
         Rule(method="GET", path="/batches/[^/]+$", first=2, last=3, status=503, error={"message": "x"}),
         Rule(method="GET", path="/content$", last=1, status=503, error={"message": "x"}),
@@ -135,7 +145,7 @@ def test_batches_give_what_direct_calls_give_for_half_the_price(
 
 
 LOST = {
-    "in neither file": batch_faults.lines_missing(0.2),
+    "in neither file": lines_missing(0.2),
     "in a file that is gone": Rule(
         method="GET", path="/content$", last=1, status=404, error={"message": "No such File"}
     ),
@@ -231,7 +241,7 @@ def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_an
     odd = {"created_at": "2026-11-26T10:00:00Z", "completed_at": "2026-11-26T10:02:00+00:00", "request_counts": "all"}
     odd |= {"errors": "none", "failed_at": "soon", "expired_at": {}, "metadata": "none"}
     clock = Clock()
-    batching = Batching(outage(clock, 1900, "/batches/", status=503), batch_faults.batch_shows(1, **odd))
+    batching = Batching(outage(clock, 1900, "/batches/", status=503), shows("batches", 1, **odd))
     with batching.client(clock) as service, MessageLog(tmp_path / "log.jsonl") as log:
         assert len(Batches(service, log).run(step(service, log, QUESTIONS[:3]))) == 6
         assert 1900 < clock.now < 2200
@@ -240,7 +250,7 @@ def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_an
 
 
 def test_a_batch_whose_list_is_refused_is_not_taken_for_lost(tmp_path: Path) -> None:
-    lost, refused = batch_faults.lost_reply(), Rule(method="GET", path="/batches$", status=401)
+    lost, refused = lost_reply("/batches$"), Rule(method="GET", path="/batches$", status=401)
     batching = Batching(lost, refused)
     for _ in range(2):
         with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(ServiceError):

@@ -123,7 +123,7 @@ def answering(batch: dict[str, Any], line: dict[str, Any]) -> Script:
         is_over = batch["status"] in ENDED
         return {**batch, "id": "batch_1", **({} if is_over else {"status": "completed", "output_file_id": "file-2"})}
 
-    return Script((200, {}, reply))
+    return Script(reply)
 
 
 def test_every_recorded_batch_leads_to_its_answer_or_says_why_there_is_none(openai_data: Path, tmp_path: Path) -> None:

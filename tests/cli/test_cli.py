@@ -125,7 +125,7 @@ def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
         return {"data": data, "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
     hanging, done = threading.Event(), threading.Event()
-    with Script((200, {}, reply)) as script:
+    with Script(reply) as script:
         options = ["--base-url", script.url, "--workers", "4", "--out", str(tmp_path / "o")]
         process = subprocess.Popen(program("questions", SAMPLE, *MODELS, *options), stderr=subprocess.PIPE, text=True)
         assert hanging.wait(60)

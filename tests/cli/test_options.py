@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import MODELS, Place
 
+from doubles import Place
 from minirag.cli.arguments import FORMS, OPTIONS, OTHERS, STEPS, parser
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.errors import InputError
 from minirag.server import Server
 from minirag.service import ROLES
+from run_files import MODELS
 
 TRAINS = ["--suffix=s", "--epochs=2", "--batch-size=4", "--learning-rate-multiplier=0.5"]
 SETTINGS = [

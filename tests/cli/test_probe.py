@@ -8,9 +8,9 @@ import pytest
 from faults import Rule, serve
 from minirag.cli.main import main
 from minirag.message_log import MessageLog
+from run_files import MODELS
 from services import DIALECTS, Dialect, address, serve as spoken
 
-MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 CHATS, JOBS = ("POST", "/v1/chat/completions"), ("GET", "/v1/fine_tuning/jobs")
 
 

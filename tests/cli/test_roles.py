@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import MODELS, Place
 
+from doubles import Place
 from minirag.cli.arguments import parser, settings_of_file
 from minirag.cli.init import TEMPLATE
 from minirag.cli.main import main
@@ -18,6 +18,7 @@ from minirag.corpus import Settings
 from minirag.costs import load_prices
 from minirag.server import Server
 from minirag.service import ROLE_KEYS, ROLES
+from run_files import MODELS
 
 # -- roles -------------------------------------------------------------------------------------------------
 

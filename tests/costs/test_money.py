@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-import job_faults
-from faults import serve
+from faults import serve, training_not_available
 from minirag import offline
 from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices
@@ -266,7 +265,7 @@ def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
 ) -> None:
     dear = tmp_path / "dear.toml"
     dear.write_text(PRICED.replace("training = 0.2", "training = 20"))
-    with serve(faults=[job_faults.training_not_available()]) as server:
+    with serve(faults=[training_not_available()]) as server:
         run = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *SMALL, "--prices", str(dear)]
         assert main([*run, "--max-cost", "2.2", "--out", str(tmp_path / "out")]) == 0
     assert "no longer trains" in capsys.readouterr().err

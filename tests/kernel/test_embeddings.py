@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doubles import Clock, Script
+from doubles import Clock, Script, refusal
 from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
@@ -25,17 +25,14 @@ class Embedder(Script):
     """A service that embeds a text as its length and first character, unless a rule refuses the inputs of a call."""
 
     def __init__(self, rule: Rule = lambda _: None, usage: dict[str, int] | None = None) -> None:
-        super().__init__((200, {}, self.reply))
+        super().__init__(self.reply)
         self.rule, self.usage = rule, usage or {}
-
-    def status(self, seen: dict[str, Any]) -> int:
-        refused = self.rule(seen["body"]["input"])
-        return refused[0] if refused else 0
 
     def reply(self, seen: dict[str, Any]) -> Any:
         texts = seen["body"]["input"]
         if refused := self.rule(texts):
-            return refused[1].encode() if refused[0] == 200 else {"error": {"message": refused[1]}}
+            status, text = refused
+            return text.encode() if status == 200 else refusal(status, text)
         data = [{"embedding": [float(len(text)), float(ord(text[0]))], "index": i} for i, text in enumerate(texts)]
         return {"data": data, "model": "e", "usage": self.usage}
 

@@ -17,9 +17,8 @@ import numpy as np
 import openai
 import pytest
 
-import job_faults
 from doubles import Clock, Script
-from faults import Faults, Rule, serve
+from faults import Faults, Rule, serve, tuned_model_unknown
 from minirag import evaluate, offline, prompts
 from minirag.cli.rows import summary
 from minirag.embeddings import EmbeddingModel
@@ -308,7 +307,7 @@ def test_a_new_tuned_model_is_waited_for_up_to_a_limit(tmp_path: Path) -> None:
     name = str(job.fine_tuned_model)
     clock, said = Clock(), list[str]()
     with (
-        serve(tmp_path, faults=[job_faults.tuned_model_unknown(6)]) as server,
+        serve(tmp_path, faults=[tuned_model_unknown(6)]) as server,
         connected(server, clock, say=said.append) as service,
     ):
         service.deploying_until[name] = 600
@@ -317,7 +316,7 @@ def test_a_new_tuned_model_is_waited_for_up_to_a_limit(tmp_path: Path) -> None:
     assert clock.slept == [5.0] * 6
     assert said == [f"{name} is not served yet; waiting for it"]
     clock = Clock()
-    with serve(tmp_path, faults=[job_faults.tuned_model_unknown(99)]) as server, connected(server, clock) as service:
+    with serve(tmp_path, faults=[tuned_model_unknown(99)]) as server, connected(server, clock) as service:
         for limit, slept in ((0, []), (10, [5.0, 5.0])):
             service.deploying_until[name] = limit
             with pytest.raises(ServiceRefused, match=name):

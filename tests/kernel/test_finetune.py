@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-import job_faults
 import services
-from faults import Rule, serve
-from job_faults import Clock
+from doubles import Clock
+from faults import Rule, active_job_cap, file_not_ready, lost_reply, outage, serve, shows, training_not_available
 from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.errors import JobError, JobUnfinished, TrainingNotAvailable
 from minirag.models import ChatModel
@@ -120,7 +119,7 @@ def attempt(
 
 
 def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> None:
-    with serve(faults=[job_faults.lost_reply()]) as server:
+    with serve(faults=[lost_reply("/jobs$")]) as server:
         assert attempt(server, tmp_path).model
         assert len(jobs_of(server)) == 1
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
@@ -134,11 +133,11 @@ def test_a_created_job_without_an_id_is_no_job(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
-    with serve(faults=[job_faults.file_not_ready(3)]) as server:
+    with serve(faults=[file_not_ready(3)]) as server:
         assert attempt(server, tmp_path).model
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 4
         assert server.requests["POST", "/v1/files"] == 1
-    with serve(faults=[job_faults.file_not_ready(1000)]) as server:
+    with serve(faults=[file_not_ready(1000)]) as server:
         with pytest.raises(JobUnfinished, match="still processing"):
             attempt(server, tmp_path / "other")
         assert jobs_of(server) == []
@@ -152,22 +151,22 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Pa
             JobUnfinished,
             "run again later: .*sorry",
         ),
-        (job_faults.active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
-        (job_faults.training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
-        (job_faults.job_shows(2, status="failed", error=None), JobError, "failed: the service gives no reason"),
-        (job_faults.job_shows(2, status="FAILED_VALIDATION", error="Line 3."), JobError, r"failed: Line 3\.$"),
-        (job_faults.job_shows(2, status="Cancelled"), JobError, "was cancelled"),
+        (active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
+        (training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
+        (shows("jobs", 2, status="failed", error=None), JobError, "failed: the service gives no reason"),
+        (shows("jobs", 2, status="FAILED_VALIDATION", error="Line 3."), JobError, r"failed: Line 3\.$"),
+        (shows("jobs", 2, status="Cancelled"), JobError, "was cancelled"),
         (
-            job_faults.job_shows(2, status="SUCCESS", fine_tuned_model=None),
+            shows("jobs", 2, status="SUCCESS", fine_tuned_model=None),
             TrainingNotAvailable,
             r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME",
         ),
         (
-            job_faults.job_shows(2, status="failed", error={"code": "invalid_n_examples", "message": "has 4"}),
+            shows("jobs", 2, status="failed", error={"code": "invalid_n_examples", "message": "has 4"}),
             JobError,
             "has 4; ask for more --train-questions",
         ),
-        (job_faults.job_shows(2, status="cancelled"), JobError, "was cancelled; run again to start a new one"),
+        (shows("jobs", 2, status="cancelled"), JobError, "was cancelled; run again to start a new one"),
     ],
 )
 def test_each_outcome_without_a_model_has_its_sentence(
@@ -232,12 +231,12 @@ def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported
 def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_the_user(
     tmp_path: Path, fault: dict[str, Any]
 ) -> None:
-    with serve(faults=[job_faults.outage(clock := Clock(), 1900, "/fine_tuning/jobs/", **fault)]) as server:
+    with serve(faults=[outage(clock := Clock(), 1900, "/fine_tuning/jobs/", **fault)]) as server:
         assert attempt(server, tmp_path, None, clock).model
         assert 1900 < clock.now < 2000
     patience = 900 if fault == {"status": 429} else 0  # how long one call waits for a rate limit to lift
     for timeout, least, most in ((600, 500, 800 + patience), (None, 7000, 9000 + patience)):
-        rule = job_faults.outage(clock := Clock(), math.inf, "/fine_tuning/jobs/", **fault)
+        rule = outage(clock := Clock(), math.inf, "/fine_tuning/jobs/", **fault)
         with serve(faults=[rule]) as server:
             with pytest.raises(JobUnfinished, match=r"is not known: .*; run again to wait on"):
                 attempt(server, tmp_path / str(timeout), timeout, clock)
@@ -250,10 +249,10 @@ def test_a_model_that_cannot_be_tuned_is_named(tmp_path: Path, service: Service)
 
 
 def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path: Path) -> None:
-    rules = [job_faults.job_shows(1, 2, status="paused"), job_faults.job_shows(3, 3, status="reticulating")]
+    rules = [shows("jobs", 1, 2, status="paused"), shows("jobs", 3, 3, status="reticulating")]
     with serve(faults=rules) as server:
         assert attempt(server, tmp_path).model
-    forever = serve(faults=[job_faults.job_shows(1, status="paused")])
+    forever = serve(faults=[shows("jobs", 1, status="paused")])
     with forever as server, pytest.raises(JobUnfinished, match="still paused after 600 s; run again"):
         attempt(server, tmp_path / "other")
 

@@ -92,7 +92,7 @@ def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path: Pat
         threading.Event().wait(0.3)
         return {"data": [{"index": 0, "embedding": [1.0, 2.0]}], "model": "e", "usage": {"prompt_tokens": 1}}
 
-    with Script((200, {}, reply)) as script, Service(script.url, "k") as service, MessageLog(tmp_path / "l") as log:
+    with Script(reply) as script, Service(script.url, "k") as service, MessageLog(tmp_path / "l") as log:
         with pytest.raises(KeyboardInterrupt):
             EmbeddingModel("e", log=log, service=service).embed(["a"])
         assert len(log) == 1

@@ -16,8 +16,8 @@ from minirag.message_log import MessageLog
 from minirag.offline import Server
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service
+from run_files import MODELS
 
-MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
 
 

@@ -181,7 +181,7 @@ def test_batches_of_256_are_in_flight_one_for_each_worker(service: Any, workers:
             time.sleep(0.1)
         return embeddings(*([float(text), 1.0] for text in request["body"]["input"]))
 
-    with Script((200, {}, reply)) as script:
+    with Script(reply) as script:
         rows = EmbeddingModel("e", workers=workers, service=service(script)).embed([str(n) for n in range(1100)])
     assert rows[:, 0].tolist() == list(range(1100))
     assert in_flight.most == workers

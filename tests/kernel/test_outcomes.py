@@ -136,11 +136,11 @@ def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_noth
     tmp_path: Path, service: Make
 ) -> None:
     said: list[str] = []
-    with Script((200, {}, lambda seen: thinking(seen["body"], 90))) as script, MessageLog(tmp_path / "l.jsonl") as log:
+    with Script(lambda seen: thinking(seen["body"], 90)) as script, MessageLog(tmp_path / "l.jsonl") as log:
         one = service(script, say=said.append)
         plain = ask(one, log)  # fits beside its thinking
         assert "thinking" not in plain.tags
-        script.replies = [(200, {}, lambda seen: thinking(seen["body"], 5000))]
+        script.replies = [lambda seen: thinking(seen["body"], 5000)]
         texts = [ask(one, log, number).text for number in range(1, 4)]
         limits = [request["body"]["max_tokens"] for request in script.requests]
         assert texts == ["Ann."] * 3
@@ -152,7 +152,7 @@ def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_noth
 
 
 def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_few_calls(service: Make) -> None:
-    with Script((200, {}, lambda seen: thinking(seen["body"], 99_999))) as script:
+    with Script(lambda seen: thinking(seen["body"], 99_999)) as script:
         one = service(script)
         for number in range(FEW - 1):
             with pytest.raises(BadReply, match="--thinking-tokens") as caught:
@@ -165,16 +165,12 @@ def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_
 
 
 def test_an_allowance_that_the_service_does_not_take_is_halved(service: Make) -> None:
-    class Short(Script):
-        def status(self, seen: dict[str, Any]) -> int:
-            return 400 if seen["body"]["max_tokens"] > 3000 else 0
-
     def answer(seen: dict[str, Any]) -> Any:
         if seen["body"]["max_tokens"] > 3000:
-            return {"error": {"message": "max_tokens is too large: this model's maximum context length is 3000 tokens"}}
+            return refusal(400, "max_tokens is too large: this model's maximum context length is 3000 tokens")
         return thinking(seen["body"], 200)
 
-    with Short((200, {}, answer)) as script:
+    with Script(answer) as script:
         one = service(script)
         assert [ask(one, number=number).text for number in range(3)] == ["Ann."] * 3
     assert [request["body"]["max_tokens"] for request in script.requests] == [100, 4196, 2148, 2148, 2148]
@@ -233,15 +229,9 @@ REFUSALS: dict[str, tuple[Any, Callable[[dict[str, Any]], bool], dict[str, Any]]
 }
 
 
-class Picky(Script):
-    """Answers 400 with `words` to a request that `refuses` says it does not take."""
-
-    def __init__(self, words: Any, refuses: Callable[[dict[str, Any]], bool]) -> None:
-        super().__init__((200, {}, lambda seen: words if refuses(seen["body"]) else completion("{}")))
-        self.refuses = refuses
-
-    def status(self, seen: dict[str, Any]) -> int:
-        return 400 if self.refuses(seen["body"]) else 0
+def picky(words: Any, refuses: Callable[[dict[str, Any]], bool]) -> Script:
+    """Answer 400 with `words` to a body that `refuses` says the service does not take."""
+    return Script(lambda seen: (400, {}, words) if refuses(seen["body"]) else completion("{}"))
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -249,7 +239,7 @@ def test_a_thing_that_a_400_names_in_any_shape_gets_its_next_form_once_now_and_a
     name: str, tmp_path: Path, service: Make
 ) -> None:
     words, refuses, form = REFUSALS[name]
-    with Picky(words, refuses) as script, MessageLog(tmp_path / "log.jsonl") as log:
+    with picky(words, refuses) as script, MessageLog(tmp_path / "log.jsonl") as log:
         one = service(script)
         assert [ask(one, log, number).text for number in range(3)] == ["{}"] * 3
         [dialect] = one.dialects.values()
@@ -275,12 +265,12 @@ def test_an_outage_teaches_no_form_so_that_other_settings_are_other_calls(tmp_pa
 
 def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only_if_it_works(service: Make) -> None:
     nothing = {"error": {"message": "Bad request"}}
-    with Picky(nothing, lambda body: "temperature" in body or "response_format" in body) as script:
+    with picky(nothing, lambda body: "temperature" in body or "response_format" in body) as script:
         one = service(script)
         assert ask(one).text == "{}"
         assert ask(one, number=1).text == "{}"
         assert len(script.requests) == 3
-    with Picky(nothing, lambda _: True) as script:
+    with picky(nothing, lambda _: True) as script:
         one = service(script)
         with pytest.raises(ServiceError, match="Bad request"):
             ask(one)
@@ -290,7 +280,7 @@ def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only
 
 
 def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(service: Make) -> None:
-    with Picky({"error": {"message": "temperature of the oven"}}, lambda body: "oven" in str(body)) as script:
+    with picky({"error": {"message": "temperature of the oven"}}, lambda body: "oven" in str(body)) as script:
         one = service(script)
         assert ask(one).text == "{}"
         messages = [{"role": "user", "content": "How hot is the oven?"}]
@@ -421,20 +411,18 @@ class Limited(Script):
     """Lets one request through every `every` seconds and answers 429 to all others, with what `headers` says."""
 
     def __init__(self, every: float, headers: Callable[[float], dict[str, str]]) -> None:
-        super().__init__((200, {}, lambda seen: completion("{}") if seen["is_let"] else {"error": {"message": "slow"}}))
+        super().__init__(self.answer)
         self.every, self.headers, self.free = every, headers, 0.0
         self.rejected = 0
 
-    def status(self, seen: dict[str, Any]) -> int:
-        return 0 if seen["is_let"] else 429
-
-    def headers_of(self, seen: dict[str, Any]) -> dict[str, str]:
+    def answer(self, seen: dict[str, Any]) -> Any:
         with self.lock:
             now = time.monotonic()
-            seen["is_let"] = now >= self.free
-            self.free = now + self.every if seen["is_let"] else self.free
-            self.rejected += not seen["is_let"]
-            return self.headers(self.free - now)
+            if now < self.free:
+                self.rejected += 1
+                return refusal(429, "slow", headers=self.headers(self.free - now))
+            self.free = now + self.every
+            return 200, self.headers(self.every), completion("{}")
 
 
 @pytest.mark.parametrize(
@@ -506,7 +494,7 @@ def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls
 
 
 def test_a_call_ends_at_its_timeout_and_is_sent_once_more(clock: Clock) -> None:
-    with Script((200, {}, lambda _: time.sleep(0.5))) as script:
+    with Script(lambda _: time.sleep(0.5)) as script:
         retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
         with (
             Service(script.url, "key", timeout=0.1, retry=retry) as one,

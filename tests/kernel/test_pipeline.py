@@ -4,25 +4,20 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-import job_faults
-from doubles import Script
-from faults import serve
+from faults import Rule, serve, shows, training_not_available, tuned_model_unknown
 from minirag import FineTuningJob, MessageLog, offline, prompts
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.pipeline import Run
 from minirag.service import Service
 from minirag.tokens import for_model
-from run_files import contents, rows
+from run_files import MODELS, contents, rows
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
-MODELS = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
     training_report.json""".split()
 FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
@@ -175,23 +170,13 @@ def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: py
 
 def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Path) -> None:
     """A service that refuses some of a model's questions must not raise its mean quietly."""
-    with offline.serve() as server:
-
-        def forward(seen: dict[str, Any]) -> bytes:
-            address = server.base_url + seen["path"].removeprefix("/v1")
-            headers = {k: v for k, v in seen["headers"].items() if k in {"content-type", "authorization"}}
-            return httpx.request(seen["method"], address, content=seen["raw"], headers=headers, timeout=30).content
-
-        class Refusing(Script):
-            def status(self, seen: dict[str, Any]) -> int:
-                return 400 if b"offline-teacher" in seen["raw"] and b"\\nDoes it rain" in seen["raw"] else 200
-
-        questions = tmp_path / "eval.txt"
-        questions.write_text("What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?")
-        with Refusing((200, {}, forward)) as script:
-            options = ["--tuned=offline-judge", "--train-questions=1", f"--eval-questions={questions}"]
-            command = ["run", str(SAMPLE), *MODELS, *options, "--base-url", script.url]
-            assert main([*command, "--out", str(tmp_path / "o")]) == 3
+    rain = Rule(holding=r"(?=.*offline-teacher).*\\nDoes it rain", status=400, error={"message": "no"})
+    questions = tmp_path / "eval.txt"
+    questions.write_text("What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?")
+    with serve(faults=[rain]) as server:
+        options = ["--tuned=offline-judge", "--train-questions=1", f"--eval-questions={questions}"]
+        command = ["run", str(SAMPLE), *MODELS, *options, "--base-url", server.base_url]
+        assert main([*command, "--out", str(tmp_path / "o")]) == 3
     comparison = json.loads((tmp_path / "o" / "comparison.json").read_text())
     arms = comparison["metrics"]["answer_relevancy"]["arms"]
     assert (arms["teacher"]["n"], arms["teacher"]["n_unscored"]) == (2, 1)
@@ -207,7 +192,7 @@ def served(server: offline.Server, out: Path, *more: str) -> list[str]:
 def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serve(faults=[job_faults.training_not_available()]) as server:
+    with serve(faults=[training_not_available()]) as server:
         assert main(served(server, tmp_path / "out")) == 0
         said = capsys.readouterr().err.splitlines()[-1]
         assert "no longer trains" in said
@@ -232,7 +217,7 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
 ) -> None:
     monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
     out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
-    with offline.serve() as main_service, serve(faults=[job_faults.tuned_model_unknown(2)]) as students:
+    with offline.serve() as main_service, serve(faults=[tuned_model_unknown(2)]) as students:
         command = served(main_service, out, "--student-base-url", students.base_url)
         assert main(command) == 0
         assert "is not served yet; waiting for it" in capsys.readouterr().err
@@ -254,8 +239,8 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
 
 
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = job_faults.job_shows(1)
-    with serve(faults=[job_faults.job_shows(1, last=3, status="running"), files]) as server:
+    files = shows("jobs", 1)
+    with serve(faults=[shows("jobs", 1, last=3, status="running"), files]) as server:
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
         assert main(["collect", *finetune[1:]]) == 0
         before = (tmp_path / "out" / "run.json").read_bytes()

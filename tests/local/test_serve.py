@@ -15,6 +15,7 @@ from typing import Any
 
 import openai
 import pytest
+
 import tiny_models
 
 needs_torch = pytest.mark.skipif(not find_spec("torch"), reason="needs pip install 'minirag[local]'")

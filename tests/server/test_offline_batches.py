@@ -7,8 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-import batch_faults
-import faults
+from faults import expires_at_line, serve as failing
 from minirag.offline import EMBEDDING_MODEL, Server, serve
 from minirag.server.batches import LINES_A_LOOK
 
@@ -81,7 +80,7 @@ def test_a_large_batch_takes_several_looks_and_shows_how_far_it_is() -> None:
 
 
 def test_a_late_batch_has_done_a_part_and_names_the_rest() -> None:
-    with faults.serve(faults=[batch_faults.expires_at_line(3)]) as server, client_of(server) as client:
+    with failing(faults=[expires_at_line(3)]) as server, client_of(server) as client:
         batch = ended(client, create(client, [line(id) for id in "abcd"]))
         done, late = rows(client, batch.output_file_id), rows(client, batch.error_file_id)
     assert batch.status == "expired"

@@ -8,9 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import batch_faults
 import minirag
-from faults import Faults
+from faults import Faults, expires_at_line, fails_validation, lines_fail
 from minirag import MessageLog, offline
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
@@ -43,8 +42,8 @@ class Killing:
 
     def __init__(self, state: Path) -> None:
         api = offline.api(state)
-        rules = [batch_faults.lines_fail(0.05), batch_faults.expires_at_line(60)]
-        self.faulty = Faults(api, [batch_faults.fails_validation(), *rules])
+        rules = [lines_fail(0.05), expires_at_line(60)]
+        self.faulty = Faults(api, [fails_validation(), *rules])
         api.batches.answer = self._answer_line
         self.failed, self.answered = 0, Counter[bytes]()
         self.moments = list(MOMENTS)

@@ -1,14 +1,16 @@
-"""Stand-ins that several tests pass as arguments: a clock, and a loopback service with scripted replies."""
+"""Stand-ins that several tests pass as arguments: a clock, and services that keep what they are asked."""
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 from typing import Any
+from urllib.parse import urlencode
 
+from minirag import offline
 from minirag.exchange import Exchange
+from minirag.server import Server
+from minirag.server.wire import Reply, Request
 from minirag.testing import completion
-
-Reply = tuple[int, dict[str, str], bytes]
 
 
 class Clock:
@@ -41,75 +43,67 @@ class AtOnce:
 
 
 class Script:
-    """A loopback service that answers each request with the next reply, then with the last one; keeps the requests."""
+    """A loopback service that answers each request with the next reply, then with the last one; keeps the requests.
+
+    A reply is a JSON value, bytes, `(status, headers, content)`, or a function of the request that returns one of them.
+    """
 
     def __init__(self, *replies: Any) -> None:
-        self.replies = [reply if isinstance(reply, tuple) else (200, {}, reply) for reply in replies]
+        self.replies = list(replies)
         self.requests: list[dict[str, Any]] = []
-        script = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1  # head and body in one write, or each reply waits for an acknowledgement
-
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                seen = {
-                    "method": self.command,
-                    "path": self.path,
-                    "headers": {k.lower(): v for k, v in self.headers.items()},
-                    "raw": body,
-                }
-                with script.lock:
-                    number = min(len(script.requests), len(script.replies) - 1)
-                    if "json" in self.headers.get("content-type", ""):
-                        seen["body"] = json.loads(body)
-                    script.requests.append(seen)
-                status, headers, content = script.replies[number]
-                headers = {**headers, **script.headers_of(seen)}
-                if callable(content):
-                    content = content(seen)
-                status = script.status(seen) or status
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                kind = {} if "content-type" in headers else {"content-type": "application/json"}
-                for name, value in {**kind, **headers, "content-length": str(len(data))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_POST = do_GET = do_DELETE = _answer
-
-            def log_message(self, *_: object) -> None:
-                pass
-
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = Server(self._answer)
+        self.url = self._server.base_url
 
-    def status(self, seen: dict[str, Any]) -> int:
-        """Return the status of the reply if it depends on the request, else 0. Override it in a test."""
-        return 0
-
-    def headers_of(self, seen: dict[str, Any]) -> dict[str, str]:
-        """Return further headers of the reply if they depend on the request. Override it in a test."""
-        return {}
+    def _answer(self, request: Request) -> Reply:
+        path = request.path + (f"?{urlencode(request.query)}" if request.query else "")
+        seen = {"method": request.method, "path": path, "headers": dict(request.headers), "raw": request.body}
+        if "json" in request.headers.get("content-type", ""):
+            seen["body"] = json.loads(request.body)
+        with self.lock:
+            reply = self.replies[min(len(self.requests), len(self.replies) - 1)]
+            self.requests.append(seen)
+        reply = reply(seen) if callable(reply) else reply
+        status, headers, content = reply if isinstance(reply, tuple) else (200, {}, reply)
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        kind = headers.get("content-type", "application/json")
+        return Reply(status, data, kind, {name: value for name, value in headers.items() if name != "content-type"})
 
     def __enter__(self) -> "Script":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
-def refusal(status: int, message: str = "no", **fields: Any) -> Reply:
+def refusal(status: int, message: str = "no", **fields: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Return an error reply in OpenAI's form; `headers` may be among the fields."""
     headers = fields.pop("headers", {})
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}
-    return status, headers, json.dumps({"error": error}).encode()
+    return status, headers, {"error": {"message": message, "type": "invalid_request_error", **fields}}
+
+
+class Place:
+    """The embedded service, keeping path, key and body of each request, and how many there were at one time."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+        self.at_once = AtOnce()
+        self._api = offline.api()
+
+    def __call__(self, request: Request) -> Reply:
+        with self.at_once:
+            self.seen.append((request.path, request.headers.get("authorization", ""), request.body.decode()))
+            time.sleep(0.01)
+            return self._api(request)
+
+    @property
+    def keys(self) -> dict[str, set[str]]:
+        """The keys that came with each model's calls."""
+        keys: dict[str, set[str]] = {}
+        for path, key, body in self.seen:
+            if path.endswith(("/chat/completions", "/embeddings")):
+                keys.setdefault(json.loads(body)["model"], set()).add(key.removeprefix("Bearer "))
+        return keys
 
 
 def answered(

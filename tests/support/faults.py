@@ -1,4 +1,4 @@
-"""A server whose replies fail by rule: errors, lost and slow replies, spoiled content, on chosen requests.
+"""A server whose replies fail by rule, and as rules what the real service does to jobs and batches.
 
 Of the rules that match a request, the first that is due decides what happens; others are answered as ever.
 
@@ -8,7 +8,6 @@ Of the rules that match a request, the first that is due decides what happens; o
 [503, 503, 200]
 """
 
-import base64
 import hashlib
 import json
 import random
@@ -22,18 +21,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from doubles import Clock
 from minirag import offline
-from minirag.server.api import Api
+from minirag.server.batches import EXPIRED
 from minirag.server.http import Handler, Server
-from minirag.server.wire import Json, Reply, Request, json_reply
-
-
-class Slow(Reply):
-    """A reply that is sent late, slowly, or not to its end: see `Rule`."""
-
-    delay: float = 0.0
-    pace: float = 0.0
-    cut: int | None = None
+from minirag.server.wire import Reply, Request, json_reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +39,8 @@ class Rule:
     What: with `status`, `error` or `body` that reply instead of the service's, which then does no work. `error` holds
     any of message, type, param and code; `body` is a JSON value, or a text that is sent as HTML. Otherwise the
     service's own reply, if it is a 200, with the `damage` named in `DAMAGES` and `fields` put over its top level.
-    `headers` are added to either. It is sent after `delay` seconds, the body one byte every `pace` seconds if that is
-    not 0, and the connection is reset after `cut` bytes, head included (0: the work is done, no byte arrives).
+    `headers` are added to either. It is sent after `delay` seconds, and the connection is reset after `cut` bytes,
+    head included (0: the work is done, no byte arrives).
     """
 
     method: str = ""
@@ -65,14 +57,13 @@ class Rule:
     fields: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
-    pace: float = 0.0
     cut: int | None = None
 
     def matches(self, request: Request) -> bool:
         """Return True if this rule is about a request; `is_due` tells whether it acts on it."""
         return (
             self.method in ("", request.method)
-            and (not self.damage or request.path.endswith(DAMAGES[self.damage][0]))
+            and (not self.damage or request.path.endswith("/chat/completions"))
             and re.search(self.path, request.path) is not None
             and (not self.holding or re.search(self.holding, request.body.decode("utf-8", "replace")) is not None)
         )
@@ -94,18 +85,47 @@ class Rule:
         else:
             reply = api(request)
             reply = self.changed(reply) if reply.status == 200 else reply
-        slow = Slow(*reply._replace(headers=self.headers))
-        slow.delay, slow.pace, slow.cut = self.delay, self.pace, self.cut
-        return slow
+        faulty = FaultyReply(*reply._replace(headers=self.headers))
+        faulty.rule = self
+        return faulty
 
     def changed(self, reply: Reply) -> Reply:
         """Return the service's own reply, spoiled."""
         if not self.damage and not self.fields:
             return reply
         value = json.loads(reply.body)
-        if self.damage:
-            DAMAGES[self.damage][1](value)
+        if self.damage == "no choices":
+            value["choices"].clear()
+        elif self.damage:
+            message = value["choices"][0]["message"]
+            message["content"] = DAMAGES[self.damage](message["content"])
         return Reply(200, json.dumps({**value, **self.fields}, ensure_ascii=False).encode())
+
+
+def _without_last(content: str) -> str:
+    """Drop the last item of the first list in a JSON object; other contents stay as they are."""
+    try:
+        value = json.loads(content)
+        name = next(name for name, items in value.items() if isinstance(items, list))
+    except (ValueError, AttributeError, StopIteration):
+        return content
+    return json.dumps({**value, name: value[name][:-1]}, ensure_ascii=False)
+
+
+DAMAGES: dict[str, Callable[[str], str]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "prose": lambda _: "Most of this is supported, I would say, though not everything.",
+    "nan": lambda content: re.sub(r"(?<=[:\[] )(true|false|-?\d+(\.\d+)?)", "NaN", content, count=1),
+    "doubled key": lambda content: re.sub(r'^\{\s*("\w+")', r"{\1: [], \1", content),
+    "fewer items": _without_last,
+}
+"""What can become of the text of a chat reply; beside these, "no choices" empties the list of choices."""
+
+
+class FaultyReply(Reply):
+    """A reply that is sent late or not to its end, as its rule says."""
+
+    rule: Rule
 
 
 class Faults:
@@ -132,33 +152,25 @@ class Faults:
 
 
 class FaultyHandler(Handler):
-    """Sends a `Slow` reply as its rule says."""
+    """Sends a `FaultyReply` as its rule says."""
 
     def write(self, reply: Reply, data: bytes) -> None:
-        if not isinstance(reply, Slow):
+        if not isinstance(reply, FaultyReply):
             super().write(reply, data)
             return
-        is_closed = self.server.is_closed
-        if is_closed.wait(reply.delay):
+        if self.server.is_closed.wait(reply.rule.delay):
             self.close_connection = True
             return
-        data = data[: reply.cut]
-        quick = len(data) - len(reply.body) if reply.pace else len(data)
-        self.wfile.write(data[:quick])
-        for byte in data[quick:]:
-            if is_closed.wait(reply.pace):
-                self.close_connection = True
-                return
-            self.wfile.write(bytes([byte]))
-        if reply.cut is not None:
+        self.wfile.write(data[: reply.rule.cut])
+        if reply.rule.cut is not None:
             self.close_connection = True  # without lingering, closing the connection is a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
 
-def serve(state: Path | None = None, faults: Sequence[Rule] = (), api: Api | None = None) -> Server:
-    """The embedded server, failing by these rules; lines of its batches fail by them too."""
-    api = api or offline.api(state)
+def serve(state: Path | None = None, faults: Sequence[Rule] = ()) -> Server:
+    """Return the embedded server, failing by these rules; lines of its batches fail by them too."""
+    api = offline.api(state)
     api.batches.answer = faulty = Faults(api, faults)
     return Server(faulty, handler=FaultyHandler)
 
@@ -167,51 +179,101 @@ def digest(request: Request) -> str:
     return hashlib.sha256(f"{request.method} {request.path} ".encode() + request.body).hexdigest()
 
 
-# -- damages: each changes the JSON of a good chat or embeddings reply in place -------------------------------------
+# -- jobs and batches: each refusal in the service's recorded words where there are any, with made-up ids ------------
+
+_CREATE: Any = {"method": "POST", "path": "/fine_tuning/jobs$"}
+_LINE: Any = {"method": "POST", "path": "/(chat/completions|embeddings)$"}
 
 
-def _rewrite(change: Callable[[str], str]) -> Callable[[Json], None]:
-    def damage(reply: Json) -> None:
-        message = reply["choices"][0]["message"]
-        message["content"] = change(message["content"])
-
-    return damage
+def lost_reply(path: str) -> Rule:
+    """The first job or batch is created, and its reply never arrives."""
+    return Rule(method="POST", path=path, last=1, cut=0)
 
 
-def _without_last(content: str) -> str:
-    """Drop the last item of the first list in a JSON object; other contents stay as they are."""
-    try:
-        value = json.loads(content)
-        name = next(name for name, items in value.items() if isinstance(items, list))
-    except (ValueError, AttributeError, StopIteration):
-        return content
-    return json.dumps({**value, name: value[name][:-1]}, ensure_ascii=False)
+def shows(kind: str, first: int, last: int | None = None, **fields: Any) -> Rule:
+    """The `first` to the `last` look at one of the "jobs" or "batches" shows these fields; then it moves on as ever."""
+    return Rule(method="GET", path=f"/{kind}/[^/]+$", first=first, last=last, fields=fields)
 
 
-def _nan_vector(reply: Json) -> None:
-    first = reply["data"][0]
-    if isinstance(first["embedding"], str):
-        packed = base64.b64decode(first["embedding"])
-        first["embedding"] = base64.b64encode(struct.pack("<f", float("nan")) + packed[4:]).decode()
-    else:
-        first["embedding"][0] = float("nan")
+def outage(clock: Clock, seconds: float, path: str, **fault: Any) -> Rule:
+    """All looks at a job or batch but the first fail, until so much time has passed."""
+
+    class Outage(Rule):
+        def is_due(self, number: int, *_: Any) -> bool:
+            return number > 1 and clock.now < seconds
+
+    return Outage(method="GET", path=path, **fault)
 
 
-_CHATS: dict[str, Callable[[Json], None]] = {
-    "no choices": lambda reply: reply["choices"].clear(),
-    "cut": _rewrite(lambda content: content[: len(content) // 2]),
-    "empty": _rewrite(lambda _: ""),
-    "prose": _rewrite(lambda _: "Most of this is supported, I would say, though not everything."),
-    "nan": _rewrite(lambda content: re.sub(r"(?<=[:\[] )(true|false|-?\d+(\.\d+)?)", "NaN", content, count=1)),
-    "doubled key": _rewrite(lambda content: re.sub(r'^\{\s*("\w+")', r"{\1: [], \1", content)),
-    "fewer items": _rewrite(_without_last),
-}
-_VECTORS: dict[str, Callable[[Json], None]] = {
-    "reordered": lambda reply: reply["data"].reverse(),  # each with its own index still
-    "missing vector": lambda reply: reply["data"].pop(),
-    "no vectors": lambda reply: reply["data"].clear(),
-    "nan vector": _nan_vector,
-}
-DAMAGES = {name: ("/chat/completions", damage) for name, damage in _CHATS.items()}
-DAMAGES |= {name: ("/embeddings", damage) for name, damage in _VECTORS.items()}
-"""By name: how the path of a request ends whose reply can be spoiled so, and what spoils it."""
+def file_not_ready(times: int) -> Rule:
+    """The first creations are refused because the file is still being processed."""
+    message = (
+        "File 'file-abc123' is still being processed and is not ready to be used for fine-tuning. "
+        "Please try again later."
+    )
+    return Rule(**_CREATE, last=times, status=400, error={"message": message, "param": "training_file"})
+
+
+def active_job_cap() -> Rule:
+    """The account has as many active jobs as it may; the reply's type is `invalid_request_error` all the same."""
+    message = (
+        "This fine-tune request has been rate-limited. Your organization has reached the maximum of 1 active requests "
+        "(1 running, 0 pending) for the model 'offline-student'."
+    )
+    return Rule(**_CREATE, status=429, error={"message": message, "code": "rate_limit_exceeded"})
+
+
+def training_not_available() -> Rule:
+    """The account may no longer train; said at the creation, after the upload has succeeded."""
+    message = "Your organization is not allowed to create fine-tuning jobs: fine-tuning is no longer available."
+    return Rule(**_CREATE, status=403, error={"message": message, "code": "training_not_available"})
+
+
+def tuned_model_unknown(times: int) -> Rule:
+    """The first chats with a tuned model are refused: it is not served yet."""
+    message = "The model `ft:offline-student` does not exist or you do not have access to it."
+    error = {"message": message, "code": "model_not_found"}
+    return Rule(path="/chat/completions$", holding=r'"model":\s*"ft:', last=times, status=404, error=error)
+
+
+def lines_fail(share: float) -> Rule:
+    """Some of the lines, others each time, end in the error file: the service had an error."""
+    message = "The server had an error while processing your request. Sorry about that!"
+    return Rule(**_LINE, share=share, status=500, error={"message": message, "type": "server_error"})
+
+
+class LinesMissing(Rule):
+    """A `share` of the lines is in neither file of the batches that it is due for."""
+
+    def is_due(self, number: int, request: Any, repeat: int) -> bool:
+        return number <= (self.last or number)
+
+    def changed(self, reply: Reply) -> Reply:
+        lines = reply.body.splitlines(keepends=True)
+        stay = [line for line in lines if random.Random(json.loads(line)["id"]).random() >= self.share]
+        return reply._replace(body=b"".join(stay))
+
+
+def lines_missing(share: float) -> Rule:
+    """Some of the lines of the first two batches are in neither of their files."""
+    return LinesMissing(method="GET", path="/content$", last=2, share=share)
+
+
+def expires_at_line(number: int) -> Rule:
+    """The batch that has the `number`-th of all lines expires there: what it did before is in its output file."""
+    return Rule(**_LINE, first=number, last=number, status=408, error={"code": EXPIRED})
+
+
+def fails_validation(code: str = "invalid_input_file", message: str = "The file is empty.") -> Rule:
+    """The first look at a batch shows that its file was refused; no line of it is done."""
+    error = {"code": code, "message": message, "param": None, "line": None}
+    return shows("batches", 1, 1, status="failed", errors={"object": "list", "data": [error]})
+
+
+def enqueued_too_much() -> Rule:
+    """The first batch is refused because too many tokens wait already."""
+    message = (
+        "Enqueued token limit reached for offline-judge in organization org-minirag. Limit: 2,000,000 enqueued "
+        "tokens. Please try again once some in_progress batches have been completed."
+    )
+    return fails_validation("token_limit_exceeded", message)

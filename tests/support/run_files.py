@@ -1,8 +1,13 @@
-"""What the files of a run folder hold."""
+"""What a run is given, and what the files of its folder hold."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+from minirag.service import ROLES
+
+MODELS = [f"--{role}=offline-{role}" for role in ROLES[:4]]
+"""The options that name the embedded models."""
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
