@@ -25,8 +25,7 @@ from typing import Any
 
 from minirag.documents import Page
 from minirag.errors import InputError
-from minirag.text import sentence_spans
-from minirag.tokens import Tokenizer, encoding
+from minirag.text import Tokenizer, encoding, sentence_spans
 
 MIN_SIZE = 16
 LONGEST = 32

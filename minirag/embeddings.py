@@ -21,7 +21,7 @@ from minirag.message_log import MessageLog
 from minirag.models import dialect_of
 from minirag.retry import in_order
 from minirag.service import Service
-from minirag.tokens import encoding
+from minirag.text import encoding
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -14,7 +14,7 @@ from minirag.exchange import Exchange, visible
 from minirag.message_log import MessageLog
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Service
-from minirag.tokens import Tokenizer, for_model, is_cut
+from minirag.text import Tokenizer, for_model, is_cut
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,8 +23,7 @@ from minirag.errors import EMPTY, ServiceError, WindowTooSmall
 from minirag.exchange import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Excerpt, Message
-from minirag.text import sentence_spans
-from minirag.tokens import Tokenizer, is_cut
+from minirag.text import Tokenizer, is_cut, sentence_spans
 from minirag.vector_store import Hit, Store
 
 SMALLEST_EXCERPT = 32

@@ -7,7 +7,7 @@ neighbouring pages, so that no page serves both.
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from minirag.errors import InputError, ServiceError, ServiceRefused
 from minirag.models import Chat, Embedder
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
-from minirag.text import counted, jaccard, words
+from minirag.text import counted, words
 from minirag.vector_store import Store
 
 SPLITS = ("train", "eval")
@@ -237,9 +237,18 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 
 
-def near_duplicate(text_words: Collection[str], others: Iterable[Collection[str]]) -> int | None:
-    """Return the position of the first of `others` that is nearly the same set of words (Jaccard); None if none is."""
-    return next((place for place, other in enumerate(others) if jaccard(text_words, other) >= NEAR_DUPLICATE), None)
+def near_duplicate(text_words: Iterable[str], others: Iterable[Iterable[str]]) -> int | None:
+    """Return the position of the first of `others` that has nearly the same words (Jaccard); None if none has.
+
+    >>> near_duplicate(["a", "b", "c", "d", "e"], [["a", "f"], ["a", "b", "c", "d"]])
+    1
+    """
+    own = set(text_words)
+    for place, other in enumerate(others):
+        either = own.union(other)
+        if not either or len(own.intersection(other)) / len(either) >= NEAR_DUPLICATE:
+            return place
+    return None
 
 
 def read_questions(path: Path, split: str) -> list[Question]:

@@ -5,6 +5,7 @@ rest are worth training on is decided by a `review` function; the pipeline passe
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,7 @@ import numpy as np
 from minirag.errors import InputError
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
-from minirag.text import counted
-from minirag.tokens import example_limit, for_model
+from minirag.text import counted, for_model
 
 FEWEST_EXAMPLES = 10
 """No service starts a job with fewer."""
@@ -164,6 +164,11 @@ def token_quantiles(counts: Sequence[int]) -> dict[str, float]:
     """Return the smallest, the largest and three quantiles of some token counts; 0 if there are none."""
     quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
     return {name: float(np.percentile(counts, at)) if counts else 0.0 for name, at in quantiles.items()}
+
+
+def example_limit(model: str) -> int:
+    """Return the tokens of the longest training example; OpenAI cuts the end off a longer one."""
+    return 16_385 if re.search(r"\bgpt-3\.?5", model) else 65_536
 
 
 def default_epochs(n: int) -> int:

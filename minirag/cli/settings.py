@@ -28,7 +28,7 @@ from minirag.query import Window
 from minirag.questions import SPLITS, TOKENS_PER_QUESTION, read_questions, split_pages
 from minirag.service import OPENAI_ADDRESS, ROLES
 from minirag.statistics import primary_of
-from minirag.tokens import for_model
+from minirag.text import for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""

@@ -11,7 +11,7 @@ from minirag.costs.billing import Line
 from minirag.costs.prices import Prices, Tokens, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.exchange import Exchange
-from minirag.tokens import for_model
+from minirag.text import for_model
 
 ROUNDING = 1e-9
 """US dollars by which sums of many small amounts may be off."""

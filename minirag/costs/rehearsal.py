@@ -19,8 +19,7 @@ from minirag.errors import ServiceError
 from minirag.exchange import Exchange
 from minirag.prompts import Prompt
 from minirag.service import Reader, Service
-from minirag.text import content, sentence_spans, words
-from minirag.tokens import for_model
+from minirag.text import content, for_model, sentence_spans, words
 
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."

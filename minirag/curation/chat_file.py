@@ -15,10 +15,9 @@ from minirag.curation.rules import NearDuplicates, curate
 from minirag.curation.templates import parts
 from minirag.errors import InputError
 from minirag.prompts import Message, text_of
-from minirag.questions import NEAR_DUPLICATE
-from minirag.text import jaccard, words
-from minirag.tokens import example_limit, for_model
-from minirag.training import FEWEST_EXAMPLES, Example
+from minirag.questions import near_duplicate
+from minirag.text import for_model, words
+from minirag.training import FEWEST_EXAMPLES, Example, example_limit
 
 MAX_FILE_BYTES = 512 << 20
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -92,7 +91,8 @@ def check_files(
             question = parts(messages[:-1]).question
             own = words(question)
             for asked, eval_words in evaluated.items():
-                if f" {' '.join(eval_words)} " in f" {' '.join(own)} " or jaccard(eval_words, own) >= NEAR_DUPLICATE:
+                is_quoted = f" {' '.join(eval_words)} " in f" {' '.join(own)} "
+                if is_quoted or near_duplicate(eval_words, [own]) is not None:
                     checked.add(line, ("eval question", f"the prompt holds the eval question {asked[:60]!r}"))
             # 3. an earlier line that is nearly the same
             earlier = near_duplicates.add(f"{question}\n{messages[-1]['content']}")

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minirag import tokens
 from minirag.offline import embedding, judge, reader, student
 from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights
@@ -20,6 +19,7 @@ from minirag.prompts import Prompt, text_of
 from minirag.server.engine import ChatRequest, Choice, Completion, Model, Report, Trained, Training, Vectors, too_long
 from minirag.server.files import Records
 from minirag.server.wire import Json, invalid
+from minirag.text import for_model
 
 TEACHER_MODEL = "offline-teacher"
 STUDENT_MODEL = "offline-student"
@@ -51,7 +51,7 @@ class Offline:
 
     def complete(self, model: str, request: ChatRequest) -> Completion:
         """Answer a chat: JSON for the tasks that ask for it, else sentences of the excerpts."""
-        tokenizer, window = tokens.for_model(TEACHER_MODEL), WINDOWS.get(model, WINDOWS[STUDENT_MODEL])
+        tokenizer, window = for_model(TEACHER_MODEL), WINDOWS.get(model, WINDOWS[STUDENT_MODEL])
         prompt_tokens = tokenizer.count_messages(request.messages)
         if prompt_tokens + (request.max_tokens or 1) > window:
             raise too_long(window, prompt_tokens, request.max_tokens)
@@ -76,7 +76,7 @@ class Offline:
         dimensions = dimensions or embedding.DIMENSIONS
         if dimensions > embedding.DIMENSIONS:
             raise invalid("dimensions", f"an integer from 1 to {embedding.DIMENSIONS}")
-        counts = [tokens.for_model(model).count(text) for text in texts]
+        counts = [for_model(model).count(text) for text in texts]
         if max(counts) > WINDOWS[model]:
             raise too_long(WINDOWS[model], max(counts), None)
         return Vectors(embedding.embed(texts, dimensions), sum(counts))
@@ -99,7 +99,7 @@ class Offline:
         for step, loss in learned.losses:
             report(step, last, loss, {"checkpoint": name} if step == last else None)
         self._tuned.put({"id": name, "created": int(time.time()), "weights": asdict(learned.weights)})
-        tokenizer = tokens.for_model(STUDENT_MODEL)
+        tokenizer = for_model(STUDENT_MODEL)
         plain = [[{"role": m["role"], "content": text_of(m)} for m in messages] for messages in training.examples]
         return Trained(name, epochs * sum(tokenizer.count_messages(messages) - 3 for messages in plain))
 

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from minirag import tokens
+from minirag.text import vocabulary
 
 _CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _TOKEN = re.compile(
@@ -207,9 +207,9 @@ def weight(word: str) -> float:
         return min(1.0, 0.4 + 0.1 * len(word))  # every number up to 999 is one token: its length tells more
     if len(word) > _LONGEST:
         return 1.0
-    vocabulary = tokens.ranks("cl100k_base")
+    tokens = vocabulary("cl100k_base")
     forms = (f" {word}{ending}".encode() for ending in (_ENDINGS if word.isascii() else ("",)))
-    ranks = [vocabulary[form] for form in forms if form in vocabulary]
+    ranks = [tokens[form] for form in forms if form in tokens]
     if not ranks:
         return 1.0
     rank = max(min(ranks), _COMMONEST + 25)

@@ -20,7 +20,7 @@ from minirag.exchange import Exchange
 from minirag.message_log import MessageLog
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Reader, Service
-from minirag.tokens import Tokenizer, for_model
+from minirag.text import Tokenizer, for_model
 
 __all__ = ["FunctionChat", "Replay", "ScriptedChat", "TableEmbedding", "completion", "vcr_config"]
 

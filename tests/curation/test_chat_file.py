@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from minirag.cli.main import main
 from minirag.curation.chat_file import Checked, check_files, check_line
-from minirag.tokens import for_model
+from minirag.text import for_model
 
 
 def good(number: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from minirag.message_log import MessageLog
 from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import FunctionChat, ScriptedChat
-from minirag.tokens import encoding
+from minirag.text import encoding
 
 Rule = Callable[[list[str]], tuple[int, str] | None]
 

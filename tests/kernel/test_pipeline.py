@@ -13,7 +13,7 @@ from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.pipeline import Run
 from minirag.service import Service
-from minirag.tokens import for_model
+from minirag.text import for_model
 from run_files import MODELS, contents, rows
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"

@@ -13,7 +13,7 @@ from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt
 from minirag.query import Window, excerpts
 from minirag.testing import FunctionChat
-from minirag.tokens import encoding
+from minirag.text import encoding
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")

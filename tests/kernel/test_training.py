@@ -10,7 +10,7 @@ from doubles import answered
 from minirag import MessageLog
 from minirag.errors import InputError
 from minirag.prompts import NOT_STATED
-from minirag.tokens import for_model
+from minirag.text import for_model
 from minirag.training import default_epochs, write_training_file
 
 

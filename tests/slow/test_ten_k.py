@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minirag import MessageLog
 from minirag.cli.main import main
-from minirag.tokens import for_model
+from minirag.text import for_model
 from run_files import rows
 
 

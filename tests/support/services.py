@@ -18,7 +18,7 @@ from faults import Faults, FaultyHandler, Rule
 from minirag import offline
 from minirag.server import Api, Server
 from minirag.server.wire import Json, Reply, Request
-from minirag.tokens import for_model
+from minirag.text import for_model
 
 TEACHER, STUDENT, JUDGE, EMBEDDING = (f"offline-{role}" for role in ("teacher", "student", "judge", "embedding"))
 DEPLOYED = "offline-student-deployed"
