@@ -14,9 +14,8 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.documents import Page as Page, load as load
     from minirag.embeddings import EmbeddingModel as EmbeddingModel
     from minirag.errors import MiniragError as MiniragError
-    from minirag.exchange import Exchange as Exchange
     from minirag.finetune import FineTuningJob as FineTuningJob
-    from minirag.message_log import MessageLog as MessageLog
+    from minirag.message_log import Exchange as Exchange, MessageLog as MessageLog
     from minirag.metrics.answer_relevancy import answer_relevancy as answer_relevancy
     from minirag.metrics.comparison import Comparison as Comparison, compare as compare
     from minirag.metrics.context import (
@@ -41,8 +40,7 @@ _NAMES = {
     "embeddings": "EmbeddingModel",
     "errors": "MiniragError",
     "finetune": "FineTuningJob",
-    "exchange": "Exchange",
-    "message_log": "MessageLog",
+    "message_log": "Exchange MessageLog",
     "metrics.answer_relevancy": "answer_relevancy",
     "metrics.comparison": "Comparison compare",
     "metrics.context": "context_precision context_recall context_relevancy",

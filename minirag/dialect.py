@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minirag.errors import FINAL, THINKING, ServiceError, ServiceRefused
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 
 FORMATS = ("json_schema", "json_object", "text")
@@ -226,7 +225,7 @@ class ModelDialect:
 
     def recall(self, log: MessageLog, service: str) -> None:
         """Learn from the log what earlier runs have learned, so that no call is sent in two forms."""
-        self.failed = [e for e in log.failures() if (e.service, e.model) == (service, self.model)]
+        self.failed = [e for e in log.failures if (e.service, e.model) == (service, self.model)]
         errors = [(e, e.error or {}) for e in self.failed]
         lessons = [e for e, error in errors if error.get("status") in ABOUT_FORM or error.get("code") == THINKING]
         first = {e.stage: e.request for e in reversed(lessons)}

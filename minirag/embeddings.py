@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, TextsRefused
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of
 from minirag.retry import in_order
 from minirag.service import Service
@@ -76,7 +75,7 @@ class EmbeddingModel:
     def _read_log(self) -> None:
         """Learn from the failures of earlier runs what `_divide` would have to find out again."""
         failures: list[Exchange] = []
-        for failed in () if self.log is None else self.log.failures():
+        for failed in () if self.log is None else self.log.failures:
             is_own = (failed.endpoint, failed.service, failed.model) == ("embeddings", self.service.name, self.model)
             error = failed.error or {}
             is_passing = error.get("status") in (401, 402, 404, 429) or (

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from minirag.errors import BadReply, ServiceDown, ServiceError
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.service import Service
 
 T = TypeVar("T")

@@ -24,8 +24,7 @@ from minirag.endpoints import (
     upload,
 )
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
-from minirag.exchange import canonical
-from minirag.message_log import MessageLog, write_json
+from minirag.message_log import MessageLog, canonical, write_json
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}

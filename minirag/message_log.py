@@ -1,10 +1,12 @@
 """What is on disk so that a crash loses nothing: files written whole, and the append-only log of exchanges with models.
 
-The log is the one record from which everything else is rebuilt. Each line is one `Exchange`, written and synced before
-its result is used, and ends with a checksum of itself. A last line cut short by a crash is moved to a file beside the
-log before the next append; any other bad line raises a `LogError` that names its number.
+An `Exchange` is one call to a model service: what was sent, and what came back. The log is the one record from which
+everything else is rebuilt. Each line is one exchange, written and synced before its result is used, and ends with a
+checksum of itself. A last line cut short by a crash is moved to a file beside the log before the next append; any other
+bad line raises a `LogError` that names its number.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -13,15 +15,268 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import FINAL, LogError, Unfinished
-from minirag.exchange import VERSION, Exchange
 
+VERSION = 1
+_LINE = "id stage tags endpoint service repeat request response error started seconds".split()
+_TEXT_PARTS = ("text", "output_text", None)
+_THINKING = re.compile(r"(?is)(?:<think(?:ing)?>|\[think\]).*?(?:</think(?:ing)?>|\[/think\]|\Z)|\A.*?</think(?:ing)?>")
+"""Thinking in a text: between its tags, behind the first if it was cut off, before the second if the prompt had one."""
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 _TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
+
+
+def canonical(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def exchange_id(service: str, endpoint: str, request: Mapping[str, Any], repeat: int = 0) -> str:
+    """Return the identity of a call: a versioned sha256 of its address, everything it sends, and its repeat number."""
+    text = canonical([VERSION, service, endpoint, request, repeat])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def visible(content: Any) -> str:
+    """Return the text of a message's `content`, a text or a list of parts, without any thinking in it.
+
+    >>> visible("<think>1 + 1?</think> Two."), visible([{"type": "thinking"}, {"type": "text", "text": "Two."}])
+    ('Two.', 'Two.')
+    """
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS]
+        content = "".join(str(part.get("text") or "") for part in parts)
+    text = str(content or "")
+    shown = _THINKING.sub("", text)
+    return text if shown == text else shown.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One call to a model service, raw: `request` as sent, `response` as received.
+
+    A completed call has a response, an error, or both (a reply that was billed but cannot be used). A call that is
+    still to be sent has neither. Text, usage and model are read from these two and never stored a second time.
+    """
+
+    stage: str
+    endpoint: str
+    service: str
+    request: Mapping[str, Any]
+    response: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    repeat: int = 0
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", exchange_id(self.service, self.endpoint, self.request, self.repeat))
+
+    @property
+    def _choice(self) -> Mapping[str, Any]:
+        choices = (self.response or {}).get("choices")
+        return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+
+    @property
+    def text(self) -> str:
+        """The reply's visible text, without what the model thought before it; empty if there is none."""
+        message = self._choice.get("message")
+        return visible(message.get("content")) if isinstance(message, Mapping) else ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped: `stop`, `length`, `content_filter`, …"""
+        reason = self._choice.get("finish_reason")
+        return None if reason is None else str(reason)
+
+    @property
+    def model(self) -> str:
+        """The model that was requested."""
+        return str(self.request.get("model", ""))
+
+    @property
+    def served_model(self) -> str:
+        """The model that answered, as the service names it."""
+        return str((self.response or {}).get("model") or self.model)
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """The tokens billed, as the service counts them; empty if it does not say."""
+        usage = (self.response or {}).get("usage")
+        return usage if isinstance(usage, Mapping) else {}
+
+    def to_line(self) -> bytes:
+        """Return the exchange as one line of the log, checksum and newline included."""
+        body = {"v": VERSION, **{name: getattr(self, name) for name in _LINE}}
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        data = text.encode("utf-8", "backslashreplace")[:-1]
+        return data + b',"crc":"%08x"}\n' % zlib.crc32(data)
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Exchange":
+        """Return the exchange of a line that `to_line` wrote. Raises ValueError, KeyError or TypeError for another."""
+        body = json.loads(line)
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})
+
+
+class MessageLog:
+    """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
+
+    Opening reads the file once and keeps one number per exchange, and the failed ones as `failures`, oldest first. The
+    first append locks the file until `close`, so that two processes never write to one log; reading needs no lock.
+    `sync=False` skips the fsync of each line, for logs that nobody pays for. `added` counts the exchanges appended
+    here, `reused` holds the ids of earlier runs' answers that were found again. Raises LogError for a line that is
+    damaged or written by a newer version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
+        self.path = Path(path)
+        self.added = 0
+        self.reused: set[str] = set()
+        self.failures: list[Exchange] = []
+        self._sync = sync
+        self._offsets: dict[str, int] = {}
+        self._count = 0
+        self._end = 0
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._claims: dict[str, threading.Lock] = {}
+        with suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
+            self._read_from(file)
+        self._end_at_opening = self._end
+
+    def _read_from(self, file: BinaryIO) -> bytes:
+        """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
+        file.seek(self._end)
+        for line in file:
+            head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
+            if tail and int(tail[2], 16) != zlib.crc32(line[: tail.start(2) - len(',"crc":"')]):
+                tail = None
+            if not line.endswith(b"\n") and not tail:
+                return line
+            where = f"{self.path} line {self._count + 1}"
+            if head and int(head[1]) > VERSION:
+                raise LogError(f"{where} was written by a newer minirag; update this one.")
+            if not head or not tail:
+                remedy = "restore the file from a copy, or remove that line to pay for its call again"
+                raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
+            self._index(head[2].decode(), len(line), None if tail[1] else self._parsed(line))
+        return b""
+
+    def _index(self, id: str, size: int, failed: Exchange | None) -> None:
+        if failed is not None:
+            self.failures.append(failed)
+        if failed is None or (failed.error or {}).get("code") in FINAL:
+            self._offsets[id] = self._end
+        self._end += size
+        self._count += 1
+
+    def _parsed(self, line: bytes) -> Exchange:
+        try:
+            return Exchange.from_line(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogError(f"{self.path} holds a line that minirag did not write ({error}); remove it.") from error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """Iterate over all exchanges in the order they were written, read from disk one at a time."""
+        if self._end:
+            with self.path.open("rb") as file:
+                while file.tell() < self._end:
+                    yield self._parsed(file.readline())
+
+    def find(self, *ids: str) -> Exchange | None:
+        """Return the newest exchange with the first of these ids that succeeded, or failed for good; None if none."""
+        id = next((id for id in ids if id in self._offsets), None)
+        if id is None:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(self._offsets[id])
+            exchange = self._parsed(file.readline())
+        if exchange.error is None and self._offsets[id] < self._end_at_opening:
+            self.reused.add(id)
+        return exchange
+
+    def append(self, exchange: Exchange) -> None:
+        """Write one exchange and sync it. Raises LogError as `lock` does, and Unfinished on a full disk."""
+        self.lock()
+        line = exchange.to_line()
+        try:
+            with self._lock:
+                assert self._file is not None
+                rest = memoryview(line)
+                try:
+                    while rest:
+                        rest = rest[self._file.write(rest) :]
+                except OSError:
+                    self._file.truncate(self._end)
+                    raise
+                self._index(exchange.id, len(line), None if exchange.error is None else exchange)
+                self.added += 1
+            if self._sync:
+                os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads
+        except OSError as error:
+            text = f"Cannot write to {self.path}: {error.strerror}"
+            raise Unfinished(f"{text}; everything before is kept, run again to resume.") from error
+
+    def lock(self) -> None:
+        """Lock the log for this process until `close`, and move a torn last line to `<name>.torn`. Raises LogError."""
+        with self._lock:
+            if self._file is not None:
+                return
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                file = open(self.path, "a+b", buffering=0, opener=_private)  # noqa: SIM115  closed by `close`
+            except OSError as error:
+                raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
+            try:
+                lock_file(file.fileno())
+            except OSError:
+                file.close()
+                text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."
+                raise LogError(text) from None
+            torn = self._read_from(file)  # after what others have appended since the opening
+            file.seek(max(0, self._end - 1))
+            if torn:
+                with open(f"{self.path}.torn", "ab", opener=_private) as beside:
+                    beside.write(torn + b"\n")
+                file.truncate(self._end)
+            elif self._end and file.read(1) != b"\n":
+                file.write(b"\n")  # a crash took only the newline of the last line
+                self._end += 1
+            self._file = file
+            weakref.finalize(self, file.close)
+
+    def claim(self, id: str) -> threading.Lock:
+        """Return the lock of this call: threads that hold it while they make the call never pay for it twice."""
+        with self._lock:
+            return self._claims.setdefault(id, threading.Lock())
+
+    def close(self) -> None:
+        """Close the file and give up its lock; a later append takes it again."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def __enter__(self) -> "MessageLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# -- files written whole -----------------------------------------------------------------------------------------------
 
 
 if sys.platform == "win32":
@@ -74,160 +329,3 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 def _private(path: str, flags: int) -> int:
     """Open a file that only its owner may read: the documents' text is in it."""
     return os.open(path, flags, 0o600)
-
-
-class MessageLog:
-    """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
-
-    Opening reads the file once and keeps one number per exchange. The first append locks the file until `close`, so
-    that two processes never write to one log; reading needs no lock. `sync=False` skips the fsync of each line, for
-    logs that nobody pays for. `added` counts the exchanges appended here, `reused` holds the ids of those from earlier
-    runs that answered a call. Raises LogError for a line that is damaged or written by a newer version.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
-        self.path = Path(path)
-        self.added = 0
-        self.reused: set[str] = set()
-        self._sync = sync
-        self._offsets: dict[str, int] = {}
-        self._failed: list[int] = []
-        self._count = 0
-        self._end = 0
-        self._file: BinaryIO | None = None
-        self._lock = threading.Lock()
-        self._claims: dict[str, threading.Lock] = {}
-        with suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
-            self._read_from(file)
-        self._end_at_opening = self._end
-
-    def _read_from(self, file: BinaryIO) -> bytes:
-        """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
-        file.seek(self._end)
-        for line in file:
-            head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
-            if tail and int(tail[2], 16) != zlib.crc32(line[: tail.start(2) - len(',"crc":"')]):
-                tail = None
-            if not line.endswith(b"\n") and not tail:
-                return line
-            where = f"{self.path} line {self._count + 1}"
-            if head and int(head[1]) > VERSION:
-                raise LogError(f"{where} was written by a newer minirag; update this one.")
-            if not head or not tail:
-                remedy = "restore the file from a copy, or remove that line to pay for its call again"
-                raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
-            self._index(head[2].decode(), len(line), None if tail[1] else json.loads(line)["error"])
-        return b""
-
-    def _index(self, id: str, size: int, error: Mapping[str, Any] | None) -> None:
-        if error is not None:
-            self._failed.append(self._end)
-        if error is None or error.get("code") in FINAL:
-            self._offsets[id] = self._end
-        self._end += size
-        self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Exchange]:
-        """Iterate over all exchanges in the order they were written, read from disk one at a time."""
-        return self._from(0) if self.path.exists() else iter(())
-
-    def find(self, id: str) -> Exchange | None:
-        """Return the newest exchange with this id that succeeded, or failed for good; None if there is none."""
-        offset = self._offsets.get(id)
-        return None if offset is None else next(self._from(offset))
-
-    def failures(self) -> Iterator[Exchange]:
-        """Yield the failed exchanges, oldest first."""
-        return (next(self._from(offset)) for offset in list(self._failed))
-
-    def _from(self, offset: int) -> Iterator[Exchange]:
-        """Yield the exchanges from a byte of the file on, up to the end of the log as it is by then."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            while file.tell() < self._end:
-                try:
-                    yield Exchange.from_line(file.readline())
-                except (ValueError, KeyError, TypeError) as error:
-                    text = f"{self.path} holds a line that minirag did not write ({error}); remove it."
-                    raise LogError(text) from error
-
-    def append(self, exchange: Exchange) -> None:
-        """Write one exchange and sync it. Raises LogError as `lock` does, and Unfinished on a full disk."""
-        self.lock()
-        line = exchange.to_line()
-        try:
-            with self._lock:
-                assert self._file is not None
-                rest = memoryview(line)
-                try:
-                    while rest:
-                        rest = rest[self._file.write(rest) :]
-                except OSError:
-                    self._file.truncate(self._end)
-                    raise
-                self._index(exchange.id, len(line), exchange.error)
-                self.added += 1
-            if self._sync:
-                os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads
-        except OSError as error:
-            text = f"Cannot write to {self.path}: {error.strerror}"
-            raise Unfinished(f"{text}; everything before is kept, run again to resume.") from error
-
-    def lock(self) -> None:
-        """Lock the log for this process until `close`, and move a torn last line to `<name>.torn`. Raises LogError."""
-        with self._lock:
-            if self._file is not None:
-                return
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                file = open(self.path, "a+b", buffering=0, opener=_private)  # noqa: SIM115  closed by `close`
-            except OSError as error:
-                raise LogError(f"Cannot write the log {self.path}: {error.strerror}.") from error
-            try:
-                lock_file(file.fileno())
-            except OSError:
-                file.close()
-                text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."
-                raise LogError(text) from None
-            torn = self._read_from(file)  # after what others have appended since the opening
-            file.seek(max(0, self._end - 1))
-            if torn:
-                with open(f"{self.path}.torn", "ab", opener=_private) as beside:
-                    beside.write(torn + b"\n")
-                file.truncate(self._end)
-            elif self._end and file.read(1) != b"\n":
-                file.write(b"\n")  # a crash took only the newline of the last line
-                self._end += 1
-            self._file = file
-            weakref.finalize(self, file.close)
-
-    @contextmanager
-    def claim(self, id: str, *variants: str) -> Iterator[Exchange | None]:
-        """Yield what `find` has of this call, or None to the one thread that may make the call now.
-
-        `variants` are the ids of the same call in other forms.
-        """
-        with self._lock:  # others that claim this id wait for the end of the block, so that nothing is paid twice
-            lock = self._claims.setdefault(id, threading.Lock())
-        with lock:
-            name = next((name for name in (id, *variants) if name in self._offsets), id)
-            recorded = self.find(name)
-            if recorded is not None and recorded.error is None and self._offsets[name] < self._end_at_opening:
-                self.reused.add(name)
-            yield recorded
-
-    def close(self) -> None:
-        """Close the file and give up its lock; a later append takes it again."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-    def __enter__(self) -> "MessageLog":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

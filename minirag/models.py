@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from minirag.dialect import LIMITS, MOST_THINKING, Form, ModelDialect
 from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, redact, words_of
-from minirag.exchange import Exchange, visible
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog, visible
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.text import Tokenizer, for_model, is_cut

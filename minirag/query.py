@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import EMPTY, ServiceError, WindowTooSmall
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.models import Chat, Embedder
 from minirag.prompts import Excerpt, Message
 from minirag.text import Tokenizer, is_cut, sentence_spans

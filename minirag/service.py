@@ -3,9 +3,12 @@
 This is the only module that knows the OpenAI SDK. `models` and `finetune` build requests and read replies.
 """
 
+import base64
+import ipaddress
 import json
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +20,7 @@ from inspect import signature
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from minirag.dialect import Form, ModelDialect
 from minirag.errors import (
@@ -30,8 +34,7 @@ from minirag.errors import (
     redact_json,
     refusal,
 )
-from minirag.exchange import Exchange, is_loopback, is_openai, public_address, split_address
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.retry import DeadlinePassed, Retry, within
 
 if TYPE_CHECKING:
@@ -52,6 +55,52 @@ _METHODS = {
 }
 Reader = Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]
 """Returns a call's reply as the log is to hold it, or raises BadReply if it cannot be used."""
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if an address is this machine itself.
+
+    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
+    (True, False)
+    """
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def is_openai(address: str) -> bool:
+    """Return True if an address is OpenAI's own, in any region."""
+    host = urlsplit(address).hostname or ""
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
+def split_address(address: str) -> tuple[str, dict[str, str]]:
+    """Return the base of an address, as the SDK wants it, and its query; the path of one endpoint is cut off.
+
+    >>> split_address("https://host/openai/deployments/d/chat/completions?api-version=2024-10-21")
+    ('https://host/openai/deployments/d', {'api-version': '2024-10-21'})
+    """
+    base, _, query = address.partition("?")
+    return re.sub(r"/+(chat/completions|completions|embeddings|responses|models)?/*$", "", base), dict(parse_qsl(query))
+
+
+def public_address(base_url: str) -> str:
+    """Return scheme, host, port and path of an address; its password is kept out of every message from now on."""
+    shown = "The address" if "@" in base_url else repr(base_url)
+    try:
+        parts = urlsplit(base_url)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:  # the port is no number
+        is_usable = False
+    if not is_usable:
+        raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
+    if parts.password:
+        keep_out(unquote(parts.password))
+        basic = unquote(f"{parts.username}:{parts.password}").encode()
+        keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 class Gate(Protocol):
@@ -133,57 +182,52 @@ class Service:
         `retries=False` sends once (a lost reply must not create two of something).
         """
         dialect = dialect or ModelDialect(call.model, Form())
-        form, tried = dialect.form, set[str]()
-        while True:
-            # 1. The request in a form that this service and model take.
-            sent = form.adapt(call)
-            tried.add(sent.id)
-            # 2. The log has the answer. Threads that send the same call wait for the first.
-            with nullcontext() if log is None or not reuse else log.claim(sent.id, *dialect.variants(call)) as recorded:
+        form, tried, failures = dialect.form, set[str](), 0
+        # Threads that send the same call wait for the first.
+        with nullcontext() if log is None else log.claim(call.id):
+            while True:
+                # 1. Write the request in a form that this service and model take.
+                sent = form.adapt(call)
+                # 2. If the log has the answer, return it.
+                is_new = log is not None and reuse and sent.id not in tried
+                recorded = log.find(sent.id, *dialect.variants(call)) if log is not None and is_new else None
                 # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
                 if recorded is not None and (recorded.response or {}).get("data") != []:
                     if recorded.error is not None:
                         raise dialect.verdict(call.stage, ServiceError.from_json(recorded.error))
                     dialect.stages.add(call.stage)
                     return recorded
-                failures = 0
-                while True:
-                    # 3. Ask the gates; a gate that refuses raises. 4. One attempt through the SDK.
-                    exchange, failure = self._through_gates(sent, read, arguments)
-                    # 5. Log what came of it.
-                    if log is not None:
-                        log.append(exchange)
-                    # 6. Return it, go on to another form, or try again.
-                    if failure is None:
-                        dialect.keep(form, call.stage)
-                        return exchange
-                    if (following := dialect.following(call, form, exchange, tried)) is not None:
-                        form = following
-                        break
-                    if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
-                        self.say_once(f"{sent.model} is not served yet; waiting for it")
-                        self.retry.pause(5.0)
-                        continue
-                    failures += 1
-                    is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
-                    if not (retries or is_limited) or not self.retry.again(failures, failure):
-                        raise dialect.verdict(call.stage, failure)
-
-    def _through_gates(
-        self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None
-    ) -> tuple[Exchange, ServiceError | None]:
-        """Attempt a call once it has its turn and all gates let it pass; whatever happens, they are told."""
-        exchange: Exchange | None = None
-        held: list[tuple[Gate, float]] = []
-        with self.retry.turn():
-            try:
-                for gate in self.gates:
-                    held.append((gate, gate.before(call)))
-                exchange, failure = self.attempt(call, read, arguments)
-            finally:
-                for gate, amount in held:
-                    gate.after(amount, exchange)
-        return exchange, failure
+                # 3. Ask the gates; one that refuses raises. Whatever happens then, they are told.
+                tried.add(sent.id)
+                exchange: Exchange | None = None
+                held: list[tuple[Gate, float]] = []
+                with self.retry.turn():
+                    try:
+                        for gate in self.gates:
+                            held.append((gate, gate.before(sent)))
+                        # 4. Send it through the SDK, once.
+                        exchange, failure = self.attempt(sent, read, arguments)
+                    finally:
+                        for gate, amount in held:
+                            gate.after(amount, exchange)
+                # 5. Log what came of it.
+                if log is not None:
+                    log.append(exchange)
+                # 6. Return it, go on to another form, or try again.
+                if failure is None:
+                    dialect.keep(form, call.stage)
+                    return exchange
+                if (following := dialect.following(call, form, exchange, tried)) is not None:
+                    form, failures = following, 0
+                    continue
+                if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
+                    self.say_once(f"{sent.model} is not served yet; waiting for it")
+                    self.retry.pause(5.0)
+                    continue
+                failures += 1
+                is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
+                if not (retries or is_limited) or not self.retry.again(failures, failure):
+                    raise dialect.verdict(call.stage, failure)
 
     def attempt(
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None

@@ -18,8 +18,8 @@ from database import served
 from doubles import Place
 from minirag import MessageLog
 from minirag.cli.main import main
-from minirag.exchange import is_loopback
 from minirag.server import Server
+from minirag.service import is_loopback
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"

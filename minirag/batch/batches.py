@@ -23,8 +23,7 @@ from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply
 from minirag.embeddings import read_embeddings
 from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, unix_time, upload
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS
 from minirag.service import TRANSFER_RATE, Service

@@ -10,8 +10,7 @@ from typing import Any
 
 from minirag.endpoints import unix_time
 from minirag.errors import BadReply, LogError, ServiceError, refusal
-from minirag.exchange import Exchange
-from minirag.message_log import write_atomically
+from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
 
 LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000

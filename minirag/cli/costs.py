@@ -10,8 +10,7 @@ from minirag.cli.settings import recorded_facts
 from minirag.cli.terminal import show, show_json, table
 from minirag.costs import bill, dollars, load_prices, run_costs
 from minirag.errors import InputError
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.comparison import ARMS
 
 

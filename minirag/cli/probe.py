@@ -14,7 +14,7 @@ from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
 from minirag.endpoints import read_object
 from minirag.errors import FINAL, BadReply, InputError, ServiceError, TrainingNotAvailable
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.metrics.judge import reply_tokens
 from minirag.pipeline import Run
 from minirag.questions import TOKENS_PER_QUESTION
@@ -132,7 +132,7 @@ def _look_at_training(run: Run, *, is_new: bool) -> str:
 def why_closed(run: Run) -> TrainingNotAvailable | None:
     """Return why the service of the student trains no models, as a probe of this folder found; None if it may."""
     call = _training_call(run)
-    failed = [exchange.error or {} for exchange in run.log.failures() if exchange.id == call.id]
+    failed = [exchange.error or {} for exchange in run.log.failures if exchange.id == call.id]
     if not failed or run.log.find(call.id) is not None:
         return None
     status, words = failed[-1].get("status"), str(failed[-1].get("message")).rstrip(".")

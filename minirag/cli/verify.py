@@ -20,8 +20,7 @@ from minirag.cli.terminal import show, show_json
 from minirag.costs import load_prices
 from minirag.curation import DECISIONS
 from minirag.errors import InputError, MiniragError
-from minirag.exchange import exchange_id
-from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
 from minirag.pipeline import Run
 from minirag.service import ROLES
 from minirag.statistics import LABELS_FILE

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minirag.costs.prices import Prices, Tokens, price_of, training_cost
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 DIGITS = 12
 """Decimals of every sum of US dollars; rounded so, a sum does not depend on the order of the calls."""

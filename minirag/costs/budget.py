@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from minirag.costs.billing import Line
 from minirag.costs.prices import Prices, Tokens, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.text import for_model
 
 ROUNDING = 1e-9

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from minirag.costs.billing import DIGITS, Line, bill, total
 from minirag.costs.prices import Prices, load_prices, training_cost
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 Calls = Mapping[str, Sequence[Sequence[Exchange]]]
 """The calls behind each answer to the eval questions, by arm."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minirag.errors import InputError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 OLDER_TABLES = ("2023-08",)
 """Older tables in the package, by month."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from minirag import prompts
 from minirag.errors import ServiceError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.prompts import Prompt
 from minirag.service import Reader, Service
 from minirag.text import content, for_model, sentence_spans, words

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.metrics.score import ScoredRow
 from minirag.query import Answer
 from minirag.questions import Question

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from minirag import prompts
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.query import Answer
 
 _RELATIVES = {"chatgpt": "gpt", "o": "gpt", "mixtral": "mistral", "ministral": "mistral", "gemma": "gemini"}

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from minirag.dialect import ModelDialect
 from minirag.errors import NotRecorded, ServiceError, redact
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Reader, Service
 from minirag.text import Tokenizer, for_model
@@ -131,7 +130,7 @@ class Replay(Service):
         name = name or next(services, "a service that the log does not hold")
         address = name if name.startswith("http") else "http://127.0.0.1/v1"  # nothing is sent to it
         super().__init__(address, "none", name=name, insecure_http=True)
-        self._failed = {exchange.id: exchange for exchange in self.log.failures()}
+        self._failed = {exchange.id: exchange for exchange in self.log.failures}
         self._jobs: dict[str, Exchange] = {}
         for exchange in self.log:
             if exchange.endpoint == "fine_tuning.jobs.retrieve" and exchange.error is None:
@@ -154,7 +153,7 @@ class Replay(Service):
             if not dialect.failed:
                 dialect.recall(self.log, self.name)
             sent, ids = dialect.adapt(call), dialect.variants(call)
-        recorded = next((exchange for exchange in map(self.log.find, ids) if exchange), self._failed.get(sent.id))
+        recorded = self.log.find(*ids) or self._failed.get(sent.id)
         if sent.endpoint == "fine_tuning.jobs.retrieve":
             recorded = self._jobs.get(sent.request["fine_tuning_job_id"], recorded)
         if recorded is None:

@@ -29,8 +29,7 @@ from minirag.cli.main import main
 from minirag.costs import Budget, Meter, Price, Prices, bill, total
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL
 from minirag.prompts import Excerpt, draft, refine
@@ -158,7 +157,7 @@ def test_a_reply_that_the_service_has_lost_is_asked_for_again(
 ) -> None:
     with Batching(rule).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
         assert Batches(service, log).run(step(service, log)) == direct[0]
-        lost = [e for e in log.failures() if e.endpoint == "chat.completions"]
+        lost = [e for e in log.failures if e.endpoint == "chat.completions"]
     assert lost
     assert all("is completed without a reply to this request" in str((e.error or {})["message"]) for e in lost)
 
@@ -220,7 +219,7 @@ def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: 
 
         found = Batches(service, log).run(lambda: list(in_order(ask, QUESTIONS, 4)))
         assert [i for i, answer in enumerate(found) if "no luck" in answer] == [7]
-        assert len(list(log.failures())) == 4
+        assert len(log.failures) == 4
 
 
 def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and_that_is_said(tmp_path: Path) -> None:

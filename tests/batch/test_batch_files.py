@@ -14,8 +14,7 @@ from minirag.batch import Batches
 from minirag.batch.batches import READERS
 from minirag.batch.files import ENDED, portions, reply_of, request_line, results
 from minirag.errors import BadReply, ServiceError, Unfinished
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
 from minirag.retry import Retry
 from minirag.service import Service

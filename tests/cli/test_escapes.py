@@ -9,8 +9,7 @@ import pytest
 from doubles import Script, refusal
 from minirag.cli.main import main
 from minirag.cli.terminal import cut, say, show, show_json, table
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.offline import JUDGE_MODEL, Server, serve
 from payloads import ESCAPES
 

@@ -16,7 +16,7 @@ import pytest
 from minirag.cli.progress import Progress
 from minirag.cli.terminal import WIDTH
 from minirag.costs import Meter, Price, Prices
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 

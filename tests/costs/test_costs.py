@@ -22,7 +22,7 @@ from minirag.costs import (
     total,
 )
 from minirag.errors import InputError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 PRICES = Prices("2026-10-31", {"big": Price(2.0, 0.5, 8.0), "ft:small": Price(0.8, 0.2, 3.2, 5.0)})
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}

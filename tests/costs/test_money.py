@@ -14,7 +14,7 @@ from minirag import offline
 from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices
 from minirag.errors import BudgetReached
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.server.wire import Reply, Request
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")

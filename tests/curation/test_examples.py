@@ -12,7 +12,7 @@ from doubles import answered
 from minirag import MessageLog, prompts, write_training_file
 from minirag.curation.examples import hold_out, review_examples, write_validation_file
 from minirag.errors import InputError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.questions import Question
 from minirag.training import Example, TrainingFile

@@ -15,8 +15,7 @@ from minirag.chunker import Chunk
 from minirag.cli.main import main
 from minirag.cli.rows import read_rows
 from minirag.errors import InputError, StoreError
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.offline import serve
 from minirag.questions import read_questions
 from minirag.testing import completion

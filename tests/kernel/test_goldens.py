@@ -17,7 +17,7 @@ import pytest
 import minirag
 from minirag.cli.main import main
 from minirag.documents import Page
-from minirag.exchange import Exchange, exchange_id
+from minirag.message_log import Exchange, exchange_id
 
 DATA = Path(minirag.__file__).parent / "data"
 HERE = Path(__file__).parents[1] / "data"

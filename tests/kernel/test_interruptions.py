@@ -17,7 +17,7 @@ from minirag import EmbeddingModel, MessageLog, VectorStore, offline
 from minirag.chunker import Chunk
 from minirag.cli.main import main
 from minirag.errors import LogError
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.service import Service
 from minirag.testing import completion
 

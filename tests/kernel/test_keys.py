@@ -11,8 +11,7 @@ import pytest
 from minirag import errors, offline
 from minirag.cli.main import main
 from minirag.errors import InputError, keep_out, redact
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.offline import Server
 from minirag.server.wire import Reply, Request, json_reply
 from minirag.service import Service

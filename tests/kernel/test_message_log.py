@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from minirag.errors import LogError, Unfinished
-from minirag.exchange import Exchange, exchange_id
-from minirag.message_log import MessageLog, write_atomically, write_jsonl
+from minirag.message_log import Exchange, MessageLog, exchange_id, write_atomically, write_jsonl
 from minirag.testing import completion
 
 
@@ -31,7 +30,7 @@ def test_what_is_appended_is_read_back_and_a_failure_is_never_taken_for_an_answe
         assert list(log) == list(again) == [exchange("a"), failed]
     assert again.find(exchange("a").id) == exchange("a")
     assert again.find(failed.id) is None
-    assert list(again.failures()) == [failed]
+    assert again.failures == [failed]
 
 
 def test_the_line_has_the_fields_of_the_contract_and_raw_request_and_reply(tmp_path: Path) -> None:
@@ -87,7 +86,8 @@ def test_threads_that_claim_one_id_at_once_call_once(tmp_path: Path) -> None:
     calls, results = [], []
 
     def ask() -> None:
-        with log.claim(exchange().id) as recorded:
+        with log.claim(exchange().id):
+            recorded = log.find(exchange().id)
             if recorded is None:
                 calls.append(1)
                 threading.Event().wait(0.2)

@@ -15,8 +15,7 @@ import pytest
 from doubles import AtOnce, Clock, Script, refusal
 from minirag.embeddings import EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
-from minirag.exchange import Exchange
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
 from minirag.retry import Retry
 from minirag.service import Service

@@ -22,8 +22,7 @@ from minirag.errors import (
     ServiceRefused,
     refusal as error_of,
 )
-from minirag.exchange import Exchange, visible
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog, visible
 from minirag.models import ChatModel
 from minirag.retry import Retry, in_order
 from minirag.service import Service

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minirag import MessageLog
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 
 WINDOWS = """
 import fcntl, os, signal, sys, types

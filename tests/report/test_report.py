@@ -13,7 +13,7 @@ import pytest
 
 from made_results import made
 from minirag.cli.main import main
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.metrics.score import Scores
 from minirag.report import read_losses, report_html
 from minirag.report.questions import word_diff

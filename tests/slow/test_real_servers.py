@@ -90,7 +90,7 @@ def document(tmp_path: Path) -> Path:
 def outcomes(out: Path) -> list[str]:
     """Return a line for each failed exchange and each unscored row; every one has a reason."""
     with MessageLog(out / "messages.jsonl") as log:
-        lines = [f"{failed.stage}: {(failed.error or {})['message']}" for failed in log.failures()]
+        lines = [f"{failed.stage}: {(failed.error or {})['message']}" for failed in log.failures]
     if (out / "scores.jsonl").exists():
         unscored = [row for row in rows(out / "scores.jsonl") if row["value"] is None]
         assert all(row["reason"] for row in unscored)

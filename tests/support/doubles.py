@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from minirag import offline
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
 from minirag.testing import completion

@@ -19,12 +19,11 @@ import pytest
 from doubles import Clock
 from minirag import offline
 from minirag.costs import Budget, load_prices, training_cost
-from minirag.exchange import is_loopback
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
-from minirag.service import OPENAI_ADDRESS, Service
+from minirag.service import OPENAI_ADDRESS, Service, is_loopback
 from minirag.testing import vcr_config as cassette_settings
 from minirag.training import TrainingFile
 

@@ -10,7 +10,7 @@ from doubles import Script
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore, chunk, offline
 from minirag.documents import Page
 from minirag.errors import NotRecorded, ServiceRefused
-from minirag.exchange import Exchange
+from minirag.message_log import Exchange
 from minirag.service import Service
 from minirag.testing import Replay, completion
 
