@@ -18,10 +18,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
-from typing import Any
 
 from minirag.documents import Page
 from minirag.errors import InputError
@@ -54,10 +53,6 @@ class Chunk:
     end: int
     tokens: int
     text: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields in order, as one line of `chunks.jsonl` holds them."""
-        return asdict(self)
 
 
 def chunk(

@@ -18,12 +18,12 @@ from minirag.documents import Pages, load
 from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError, TextsRefused
 from minirag.message_log import write_jsonl
 from minirag.metrics.comparison import FEWEST_CLUSTERS
-from minirag.models import Chat, Embedder
+from minirag.models import Chat
 from minirag.query import Answer, QueryEngine
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
 from minirag.retry import in_order
 from minirag.text import counted
-from minirag.vector_store import Store, VectorStore
+from minirag.vector_store import Embedder, Store, VectorStore
 
 S = TypeVar("S", bound=Store)
 StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
@@ -133,7 +133,7 @@ class Corpus:
         if self.build_store is not None:
             build_store = self.build_store
             store, chunks = self._index(lambda chunks: build_store(chunks, self.passages, self.index_name))
-            write_jsonl(self.folder / "chunks.jsonl", (chunk.to_json() for chunk in chunks))
+            write_jsonl(self.folder / "chunks.jsonl", map(asdict, chunks))
         else:
             with suppress(StoreError):
                 before = VectorStore.open(self.folder, model=self.index_name)

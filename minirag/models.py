@@ -1,7 +1,7 @@
 """Chat models: they build requests, hand them to `Service.send`, and read the replies.
 
 Everything above takes a model as an argument, so a script or a test passes another object with the same method
-(`Chat` and `Embedder` say which; `minirag.testing` has some).
+(`Chat` says which; `minirag.testing` has some).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,6 @@ from minirag.service import OPENAI_ADDRESS, Service
 from minirag.text import Tokenizer, for_model, is_cut
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from openai import OpenAI
 
 REPLY_TOKENS = 512
@@ -41,14 +39,6 @@ class Chat(Protocol):
         schema: Mapping[str, Any] | None = None,
         repeat: int = 0,
     ) -> Exchange: ...
-
-
-class Embedder(Protocol):
-    """The part of an embedding model that everything else uses."""
-
-    model: str
-
-    def embed(self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None) -> "NDArray[np.float32]": ...
 
 
 def dialect_of(

@@ -9,8 +9,7 @@ together with its reserved reply.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import KW_ONLY, dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -21,10 +20,10 @@ from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import EMPTY, ServiceError, WindowTooSmall
 from minirag.message_log import Exchange
-from minirag.models import Chat, Embedder
+from minirag.models import Chat
 from minirag.prompts import Excerpt, Message
 from minirag.text import Tokenizer, is_cut, sentence_spans
-from minirag.vector_store import Hit, Store
+from minirag.vector_store import Embedder, Hit, Store
 
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""
@@ -72,12 +71,13 @@ class Window:
         """Return the room beside a prompt without context. Raise WindowTooSmall if no useful excerpt fits there."""
         room = self.room(messages, reply, schema)
         if self.size is not None and room < SMALLEST_EXCERPT:
-            hint = f", or give the model's vocabulary as --tokenizer FILE (counted so far: {self.tokenizer.label})"
-            raise WindowTooSmall(
-                f"A window of {self.size} tokens is too small: this prompt and its reply need at least "
-                f"{self.size - room + SMALLEST_EXCERPT}; raise --context-window"
-                f"{'' if self.tokenizer.exact else hint}."
-            )
+            remedy = "raise --context-window"
+            if not self.tokenizer.exact:
+                label = self.tokenizer.label
+                remedy += f", or give the model's vocabulary as --tokenizer FILE (counted so far: {label})"
+            needed = self.size - room + SMALLEST_EXCERPT
+            text = f"A window of {self.size} tokens is too small: this prompt and its reply need at least {needed}"
+            raise WindowTooSmall(f"{text}; {remedy}.")
         return room
 
     def units(self, passages: Sequence[Excerpt], limit: int) -> list[Unit]:
@@ -169,6 +169,7 @@ class Answer:
         return {**names, "contexts": [hit.chunk.id for hit in self.hits], "drafts": len(self.drafts), **flags}
 
 
+@dataclass
 class QueryEngine:
     """Answers questions from a store with a chat model.
 
@@ -176,24 +177,14 @@ class QueryEngine:
     reserved for the reply; `context_window=None` sets no limit. `system` is the system prompt.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        chat: Chat,
-        embed: Embedder,
-        *,
-        top_k: int = 2,
-        context_window: int | None = 2048,
-        reply_tokens: int = 256,
-        system: str = prompts.ANSWER_SYSTEM,
-    ) -> None:
-        self.store = store
-        self.chat = chat
-        self.embed = embed
-        self.top_k = top_k
-        self.reply_tokens = reply_tokens
-        self.system = system
-        self.window = Window(chat.tokenizer, context_window)
+    store: Store
+    chat: Chat
+    embed: Embedder
+    _: KW_ONLY
+    top_k: int = 2
+    context_window: int | None = 2048
+    reply_tokens: int = 256
+    system: str = prompts.ANSWER_SYSTEM
 
     def query(
         self,
@@ -216,33 +207,34 @@ class QueryEngine:
 
     def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
         """Draft and refine over the text of `hits`; the last draft's text is the answer."""
-        # a refine request also holds the answer so far: it needs room for two replies
-        empty_refine, reserved = self._prompt(question, "", []), 2 * self.reply_tokens
-        room = min(
-            self.window.require(self._prompt(question, None, []), self.reply_tokens),
-            max(self.window.room(empty_refine, reserved), SMALLEST_EXCERPT),
-        )
-        parts = [(hit.chunk, text) for hit in hits for text in _unseen(hit.chunk, hits)]
-        units = self.window.units([Excerpt(text, chunk.page) for chunk, text in parts], room - SMALLEST_EXCERPT // 2)
+        window, drafts = Window(self.chat.tokenizer, self.context_window), list[Draft]()
 
-        drafts: list[Draft] = []
+        def build(context: Sequence[Excerpt]) -> list[Message]:
+            if not drafts:
+                return prompts.draft(question, context, self.system)
+            return prompts.refine(question, drafts[-1].text, context, self.system)
+
+        # 1. split what was retrieved; a refine request also holds the answer so far: it needs room for two replies
+        empty_refine, reserved = prompts.refine(question, "", [], self.system), 2 * self.reply_tokens
+        room = window.require(build([]), self.reply_tokens)
+        room = min(room, max(window.room(empty_refine, reserved), SMALLEST_EXCERPT))
+        parts = [(hit.chunk, text) for hit in hits for text in _unseen(hit.chunk, hits)]
+        units = window.units([Excerpt(text, chunk.page) for chunk, text in parts], room - SMALLEST_EXCERPT // 2)
+
+        # 2. show the model as much as fits, again and again until it has seen everything
         excess = 0  # tokens that an upper bound counts of the answer beyond what the service says it has
         while units or not drafts:
-            answer = drafts[-1].text if drafts else None
-            prompt = partial(self._prompt, question, answer)
-            count = self.window.take(units, prompt, self.reply_tokens - excess)
+            count = window.take(units, build, self.reply_tokens - excess)
             if not drafts and count < len(units):
-                self.window.require(empty_refine, reserved)  # before the draft is paid for
+                window.require(empty_refine, reserved)  # before the draft is paid for
             if drafts and count == 0:  # the model wrote more than it was allowed to
-                raise ServiceError(
-                    "The answer so far leaves no room in the window to refine it; raise --context-window."
-                )
+                raise ServiceError("The answer leaves no room in the window to refine it; raise --context-window.")
             context = excerpts(units[:count])
             chunks = list(dict.fromkeys(parts[unit.passage][0].id for unit in units[:count]))
             units = units[count:]
             try:
                 exchange = self.chat.complete(
-                    prompt(context),
+                    build(context),
                     stage="refine" if drafts else "draft",
                     tags={**tags, "draft": len(drafts) + 1, "chunks": chunks},
                     max_tokens=self.reply_tokens,
@@ -251,17 +243,12 @@ class QueryEngine:
                 if drafts and error.code == EMPTY:  # a model with nothing to add may reply with nothing
                     continue
                 raise
-            drafts.append(Draft(exchange.text.strip() or answer or "", tuple(context), exchange))
+            text = exchange.text.strip()
+            drafts.append(Draft(text or (drafts[-1].text if drafts else ""), tuple(context), exchange))
             written = exchange.usage.get("completion_tokens")
-            if exchange.text.strip() and isinstance(written, int) and written and not self.window.tokenizer.exact:
-                excess = max(0, self.window.tokenizer.count(exchange.text) - written)
+            if text and isinstance(written, int) and written and not window.tokenizer.exact:
+                excess = max(0, window.tokenizer.count(text) - written)
         return drafts
-
-    def _prompt(self, question: str, answer: str | None, context: Sequence[Excerpt]) -> list[Message]:
-        """Return a draft prompt, or a refine prompt if there is an answer."""
-        if answer is None:
-            return prompts.draft(question, context, self.system)
-        return prompts.refine(question, answer, context, self.system)
 
 
 def _unseen(chunk: Chunk, hits: Sequence[Hit]) -> list[str]:

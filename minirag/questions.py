@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.documents import decode_text
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.models import Chat, Embedder
+from minirag.models import Chat
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
 from minirag.text import counted, words
-from minirag.vector_store import Store
+from minirag.vector_store import Embedder, Store
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64
@@ -128,37 +129,28 @@ def generate(
     They are fewer where the documents hold no more different ones: none is near another or near one of `taken`. Raises
     InputError if a split gets none, and ServiceError if the model cannot be reached.
     """
-    pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks if chunk.text.strip()))
+    pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks))
     split_of = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
     window = Window(chat.tokenizer, context_window)
-    seen = [frozenset(words(text)) for text in taken]
-    faults: list[str] = []
-    done = 0
+    asked = [frozenset(words(text)) for text in taken]
 
     def write(split: str) -> list[Question]:
-        nonlocal done
         own, count = set(split_of[split]), counts.get(split, 0)
-        candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own and chunk.text.strip()]
+        candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own]
         each = min(MOST_PER_CALL, 2 if count <= len(candidates) else math.ceil(count / max(1, len(candidates))) + 1)
-        accepted = _select(
-            _even_order(candidates, count, seed),
-            count,
-            lambda chunk: _ask(chat, window, chunk, each, split, faults=faults),
-            seen,
-            workers=workers,
-            progress=lambda accepted: progress(done + accepted, sum(counts.values())),
-        )
-        if count and not accepted:
+        ask = partial(_ask, chat, window, split=split, count=each)
+        queue = _even_order(candidates, count, seed)
+        written, faults = _select(queue, count, ask, asked, workers=workers, progress=progress)
+        if count and not written:
             why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
                 f"No {split} question could be written from the {counted(len(candidates), 'chunk')} on this split's "
                 f"pages{why}; add documents, or name a file with --{split}-questions."
             )
-        done += count
-        accepted.sort(key=lambda pair: (pair[0].source, pair[0].start))
+        written.sort(key=lambda pair: (pair[0].source, pair[0].start))
         return [
             Question(f"{split[0]}{number:03d}", split, text, chunk.id, chunk.page)
-            for number, (chunk, text) in enumerate(accepted, 1)
+            for number, (chunk, text) in enumerate(written, 1)
         ]
 
     # with the Batch API, `in_order` asks for the questions of both splits before it waits for the first reply
@@ -168,31 +160,34 @@ def generate(
 def _select(
     queue: list[Chunk],
     count: int,
-    ask: Callable[[Chunk], list[str]],
-    seen: list[frozenset[str]],
+    ask: Callable[[Chunk], list[str] | Exception],
+    asked: list[frozenset[str]],
     *,
     workers: int,
-    progress: Callable[[int], None],
-) -> list[tuple[Chunk, str]]:
-    """Ask for questions chunk by chunk; return `count` new ones with their chunks, or fewer if there are no more."""
-    accepted: list[tuple[Chunk, str]] = []
-    spare: list[tuple[int, Chunk, str]] = []
-    # the first new question of each chunk, while chunks last
-    while len(accepted) < count and queue:
-        batch, queue = queue[: count - len(accepted)], queue[count - len(accepted) :]
+    progress: Callable[[int, int], None],
+) -> tuple[list[tuple[Chunk, str]], list[str]]:
+    """Return `count` new questions with their chunks, or fewer if there are no more, and why chunks have given none.
+
+    Chunks are asked one after the other; `asked` has the words of all questions so far.
+    """
+    written: list[tuple[int, Chunk, str]] = []  # each with its place among the questions of its chunk
+    faults: list[str] = []
+    while queue and (missing := count - sum(place == 0 for place, _, _ in written)):
+        batch, queue = queue[:missing], queue[missing:]
         for chunk, texts in zip(batch, in_order(ask, batch, workers), strict=True):
-            new = []
+            if isinstance(texts, Exception):
+                faults.append(str(texts))
+                continue
+            place = 0
             for text in texts:
-                text_words = frozenset(words(text))
-                if text.endswith(("?", "？", "؟")) and near_duplicate(text_words, seen) is None:
-                    seen.append(text_words)
-                    new.append(text)
-            accepted += [(chunk, text) for text in new[:1]]
-            spare += [(rank, chunk, text) for rank, text in enumerate(new[1:])]
-            progress(len(accepted))
-    # then the second of each chunk, the third, and so on
-    spare.sort(key=lambda item: item[0])
-    return accepted + [(chunk, text) for _, chunk, text in spare[: count - len(accepted)]]
+                if text.endswith(("?", "？", "؟")) and near_duplicate(words(text), asked) is None:
+                    asked.append(frozenset(words(text)))
+                    written.append((place, chunk, text))
+                    place += 1
+            progress(min(count, len(written)), count)
+    # the first question of each chunk, then the second of each, and so on
+    written.sort(key=lambda item: item[0])
+    return [(chunk, text) for _, chunk, text in written[:count]], faults
 
 
 def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
@@ -203,18 +198,17 @@ def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
     longest = [max(group, key=lambda chunk: chunk.tokens) for group in by_page.values()]
     step = max(1.0, len(longest) / max(count, 1))
     first = [longest[int(i * step)] for i in range(min(count, len(longest)))]
-    chosen = {id(chunk) for chunk in first}
-    other_pages = [chunk for chunk in longest if id(chunk) not in chosen]
-    chosen.update(id(chunk) for chunk in other_pages)
-    other_chunks = [chunk for chunk in chunks if id(chunk) not in chosen]
+    chosen, of_pages = set(first), set(longest)
+    other_pages = [chunk for chunk in longest if chunk not in chosen]
+    other_chunks = [chunk for chunk in chunks if chunk not in of_pages]
     dice = random.Random(seed)
     dice.shuffle(other_pages)
     dice.shuffle(other_chunks)
     return first + other_pages + other_chunks
 
 
-def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, faults: list[str]) -> list[str]:
-    """Return the questions that the model writes from a chunk; if it cannot, none, and add the reason to `faults`."""
+def _ask(chat: Chat, window: Window, chunk: Chunk, split: str, count: int) -> list[str] | Exception:
+    """Return the questions that the model writes from a chunk, or why it writes none, now and on a resume."""
 
     def build(context: Sequence[prompts.Excerpt]) -> list[prompts.Message]:
         return prompts.questions(context[0] if context else prompts.Excerpt(""), count)
@@ -232,8 +226,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, count: int, split: str, *, fa
             raise
         if isinstance(error, ServiceError) and error.transient and error.status != 500:
             raise  # it may pass; a 500 that stays is one chunk's, or the circuit breaker opens
-        faults.append(str(error))
-        return []  # now and on a resume: another chunk is asked instead
+        return error  # another chunk is asked instead
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 
 

@@ -1,15 +1,16 @@
 """The index: chunks with one unit vector each, searched exactly by cosine, saved in a run folder and mapped from there.
 
-`PostgresVectorStore` is another `Store`; retrieval takes either.
+Retrieval takes any `Store` and any `Embedder`: `PostgresVectorStore` is another store, `EmbeddingModel` embeds.
 """
 
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,14 @@ from numpy.typing import NDArray
 from minirag.chunker import Chunk
 from minirag.errors import StoreError
 from minirag.message_log import write_atomically, write_json, write_jsonl
-from minirag.models import Embedder
+
+
+class Embedder(Protocol):
+    """What retrieval needs of an embedding model: one row of float32 per text, in order."""
+
+    model: str
+
+    def embed(self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None) -> NDArray[np.float32]: ...
 
 
 class Hit(NamedTuple):
@@ -78,11 +86,14 @@ class VectorStore:
         return len(self.chunks)
 
     @classmethod
-    def build(cls, chunks: Sequence[Chunk], embed: Embedder) -> "VectorStore":
-        """Embed the chunks. Raises StoreError if there are none, or if their vectors cannot be used."""
+    def build(cls, chunks: Sequence[Chunk], embed: Embedder, *, model: str | None = None) -> "VectorStore":
+        """Embed the chunks; `model` is recorded as the maker of the vectors instead of `embed.model`.
+
+        Raises StoreError if there are no chunks, or if their vectors cannot be used.
+        """
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
-        return cls(chunks, embed.embed([chunk.text for chunk in chunks], tags={"for": "index"}), embed.model)
+        return cls(chunks, embed.embed([chunk.text for chunk in chunks], tags={"for": "index"}), model or embed.model)
 
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
@@ -112,7 +123,7 @@ class VectorStore:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which holds the checksums of both."""
         path = Path(folder)
         (path / "index.json").unlink(missing_ok=True)  # a crash must not leave it beside other files than its own
-        write_jsonl(path / "chunks.jsonl", (chunk.to_json() for chunk in self.chunks))
+        write_jsonl(path / "chunks.jsonl", map(asdict, self.chunks))
         write_atomically(path / "vectors.npy", lambda file: np.save(file, self.vectors, allow_pickle=False))
         facts = {
             "model": self.model,

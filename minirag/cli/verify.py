@@ -8,6 +8,7 @@ checksum, and to the retrieval that the recorded requests show.
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,7 +99,7 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
                 if digest != facts["documents"].get(name):
                     return [f"{name} is not the document of this run: its sha256 is another"]
             if build_store is None:
-                write_jsonl(temporary / "chunks.jsonl", (chunk.to_json() for chunk in run.corpus.chunks))
+                write_jsonl(temporary / "chunks.jsonl", map(asdict, run.corpus.chunks))
                 VectorStore.open(temporary)  # raises for vectors that are damaged, or are not of these chunks
             for name, step in STEPS.items():
                 if (folder / name).is_file():

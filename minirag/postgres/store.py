@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,8 @@ from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
 from minirag.errors import StoreError, Unfinished, Waiting
-from minirag.models import Embedder
 from minirag.postgres.connection import Database, TableMissing, execute
-from minirag.vector_store import Hit, VectorStore, unit_queries
+from minirag.vector_store import Embedder, Hit, VectorStore, unit_queries
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -142,7 +142,7 @@ class PostgresVectorStore:
             with connection.cursor() as cursor, cursor.copy(copy_in.encode()) as copy:
                 copy.set_types([*_TYPES.values(), "vector"])
                 for position, (chunk, vector) in enumerate(zip(part, rows, strict=True), first):
-                    copy.write_row((position, *chunk.to_json().values(), vector))
+                    copy.write_row((position, *astuple(chunk), vector))
         if waiting is not None:
             raise waiting
         assert number is not None
@@ -243,5 +243,5 @@ def shared_index(database: Database, chunks: Sequence[Chunk], embed: Embedder, m
 
 def _digest(chunks: Sequence[Chunk]) -> str:
     """Return the sha256 of the `chunks.jsonl` that these chunks make."""
-    lines = (json.dumps(chunk.to_json(), ensure_ascii=False) + "\n" for chunk in chunks)
+    lines = (json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in chunks)
     return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()

@@ -154,12 +154,10 @@ def test_blank_pages_give_no_chunk_but_count_in_the_offsets():
     assert [(c.page, c.start, c.end, c.text) for c in chunks] == [(1, 0, 4, "Hi. "), (4, 7, 11, "Bye.")]
 
 
-def test_a_chunk_keeps_its_id_between_runs_and_goes_through_json():
+def test_a_chunk_keeps_its_id_between_runs():
     (one,) = chunk([Page(3, "a.pdf", "Same text.")])
     assert one == Chunk(one.id, "a.pdf", 3, 0, 10, 3, "Same text.")
     assert one.id == chunk([Page(3, "a.pdf", "Same text.")])[0].id
-    assert list(one.to_json()) == ["id", "source", "page", "start", "end", "tokens", "text"]
-    assert Chunk(**one.to_json()) == one
 
 
 @pytest.mark.parametrize(
