@@ -222,7 +222,7 @@ OPTIONS: dict[str, list[Row]] = {
         ("--range LOW,HIGH", "of scores in two files (default 0,1; or =-1,1)", score_range),
         ("--cluster COLUMN", "of two files: what questions share, like a page"),
     ],
-    "report": [("--format {csv,md}", "write scores and comparison as tables, too")],
+    "report": [("--format {csv}", "write scores and comparison as tables, too")],
     "plan": [("--out DIR", "folder of a run, for its settings"), BATCH, JSON],
     "costs": [PRICES, JSON],
     "verify": [PRICES, STORE, JSON],
@@ -380,7 +380,7 @@ def _add_options(command: Any, rows: Sequence[Row], *, is_hidden: bool = False) 
         if not value:
             command.add_argument(name, action="store_true", help=text)
         elif value.startswith("{"):
-            destination = "tables" if value == "{csv,md}" else None
+            destination = "tables" if value == "{csv}" else None
             command.add_argument(name, choices=value.strip("{}").split(","), dest=destination, help=text)
         else:
             convert = row[2] if len(row) == 3 else TYPES.get(value, str)

@@ -94,7 +94,7 @@ def main(options: Mapping[str, Any]) -> int:
         # 5. What it found.
         summary = _summary(run, options["command"])
         if "tables" in options:
-            summary["tables"] = [str(path) for path in write_tables(run.folder, options["tables"], run.results)]
+            summary["tables"] = [str(path) for path in write_tables(run.folder, run.results)]
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
         _record(run)
         if run.log.reused:

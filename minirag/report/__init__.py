@@ -6,32 +6,31 @@ Deleting this room leaves runs without `report.html` and tables; nothing in them
 from pathlib import Path
 
 from minirag.message_log import write_atomically
-from minirag.report import sections
-from minirag.report.losses import worst_losses
+from minirag.report import results as by_question, summary
 from minirag.report.markup import document
-from minirag.report.questions import questions
 from minirag.report.results import Results, read_losses
 from minirag.report.tables import comparison_table, score_table
-from minirag.report.verdict import verdict
 
 __all__ = ["FILES", "Results", "read_losses", "report_html", "write_report", "write_tables"]
-FILES = ("report.html", "report.md", "scores.csv", "comparison.csv")
+FILES = ("report.html", "scores.csv", "comparison.csv")
 """What this room writes into a run's folder."""
 
 
 def report_html(results: Results) -> str:
     """Return the report as one HTML document; the same results give the same bytes."""
+    comparison, settings = results.comparison, results.facts["settings"]
     parts = [
-        verdict(results),
-        worst_losses(results),
-        questions(results),
-        sections.every_question(results),
-        sections.costs(results),
-        sections.training(results),
-        sections.noise(results),
-        sections.caution(results),
-        sections.passages(results),
-        sections.about(results),
+        summary.answer(comparison, results.costs, settings),
+        by_question.pictures(results),
+        summary.means(comparison),
+        by_question.worst_losses(results),
+        by_question.questions(results),
+        by_question.every_question(results),
+        summary.money_section(results.costs),
+        summary.training(results.losses, settings.get("tuned")),
+        summary.caution(comparison),
+        by_question.passages(results),
+        summary.about(results.facts),
     ]
     return document("Can the small model replace the large one?", parts)
 
@@ -43,13 +42,10 @@ def write_report(folder: Path, results: Results) -> Path:
     return path
 
 
-def write_tables(folder: Path, kind: str, results: Results) -> list[Path]:
-    """Write scores and comparison as `comparison.csv` and `scores.csv`, or both into `report.md` for kind `md`."""
-    scores = score_table({question.id: question.text for question in results.questions}, results.scores)
-    tables = {"comparison": comparison_table(results.comparison), "scores": scores}
-    files = {f"{name}.csv": table.csv() for name, table in tables.items()}
-    if kind == "md":
-        files = {"report.md": "\n".join(f"## {n.capitalize()}\n\n{table.markdown()}" for n, table in tables.items())}
-    for name, content in files.items():
+def write_tables(folder: Path, results: Results) -> list[Path]:
+    """Write `scores.csv` and `comparison.csv` and return their paths."""
+    texts = {question.id: question.text for question in results.questions}
+    tables = {"scores.csv": score_table(texts, results.scores), "comparison.csv": comparison_table(results.comparison)}
+    for name, content in tables.items():
         write_atomically(folder / name, content.encode("utf-8", "replace"))
-    return [folder / name for name in files]
+    return [folder / name for name in tables]

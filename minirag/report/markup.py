@@ -6,12 +6,10 @@ Text from documents and models is escaped by `text`, and attributes by `tag`; ev
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-VOID_ELEMENTS = {"meta"}
 _UNSAFE = re.compile(
     "[\0-\x1f\x7f-\x9f"  # control characters
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that change the direction of writing
@@ -49,7 +47,7 @@ def tag(name: str, /, *content: str, **attributes: object) -> str:
     for key, value in attributes.items():
         if value is not None:
             start += f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
-    return f"{start}>" if name in VOID_ELEMENTS else f"{start}>{''.join(content)}</{name}>"
+    return f"{start}>{''.join(content)}</{name}>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -94,15 +92,6 @@ def number(value: float | None, sign: str = "") -> str:
     return "–" if value is None else f"{value:{sign}.3f}"
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """Return the interval of a difference.
-
-    >>> interval(-0.25, 0.5)
-    '[-0.250, +0.500]'
-    """
-    return f"[{number(low, '+')}, {number(high, '+')}]"
-
-
 def money(usd: float | None) -> str:
     """Return US dollars to the cent, below a dollar to a hundredth of a cent.
 
@@ -123,8 +112,7 @@ def document(title: str, parts: Iterable[str]) -> str:
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     head = tag(
         "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         tag("title", text(f"minirag: {title}")),
         tag("style", style),
@@ -136,17 +124,3 @@ def document(title: str, parts: Iterable[str]) -> str:
 def _hash(source: str) -> str:
     """Return how a policy names a style sheet or script by its content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
-
-
-def provenance(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what `run.json` says of a run as one flat mapping, for people; without settings that are not set."""
-    flat = {spaced(name): _setting(value) for name, value in facts["settings"].items() if value is not None}
-    flat |= {f"sha256 of {name}": str(digest) for name, digest in facts["documents"].items()}
-    flat |= {f"{model} served as": ", ".join(names) for model, names in facts["models_served"].items()}
-    return flat | {"service": str(facts["service"]), "minirag": str(facts["minirag"])}
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -1,18 +1,27 @@
-"""What the report shows of a finished run: the content of its files, and what follows from it at once."""
+"""What the report shows of a finished run, and the parts of it that go question by question."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from minirag.chunker import Chunk
 from minirag.message_log import Exchange
-from minirag.metrics.score import ScoredRow
+from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
+from minirag.report.charts import differences, paired
+from minirag.report.markup import bullets, figures, number, section, spaced, tag, text
+from minirag.report.summary import DESCRIBED
+from minirag.statistics.power import comparisons
+from minirag.text import counted
 
-AGAINST = ("teacher", "base", "control")
-"""The arms that the tuned model is compared with, the most telling first."""
 Losses = Mapping[str, Sequence[tuple[int, float]]]
+WORST = 5
+"""Examples of questions in which the tuned model lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +34,7 @@ class Results:
     facts: Mapping[str, Any]
     questions: Sequence[Question]
     answers: Mapping[tuple[str, str], Answer]
-    scores: Sequence[ScoredRow]
+    scores: Scores
     comparison: Mapping[str, Any]
     costs: Mapping[str, Any]
     losses: Losses | None = None
@@ -43,18 +52,14 @@ class Results:
     @property
     def against(self) -> list[str]:
         """The arms that the tuned model is compared with; none without a tuned model."""
-        return [arm for arm in AGAINST if arm in self.arms and "tuned" in self.arms]
+        return [arm for arm in DESCRIBED if arm in self.arms and "tuned" in self.arms]
 
     @cached_property
     def values(self) -> dict[tuple[str, str], dict[str, float | None]]:
         """Each question's mean score over the rounds, by (arm, metric) and question id; None if unscored."""
-        rounds: dict[tuple[str, str, str], list[float]] = {}
-        for row in self.scores:
-            if row.score.value is not None:
-                rounds.setdefault((row.arm, row.metric, row.question_id), []).append(row.score.value)
-        means = {key: sum(values) / len(values) for key, values in rounds.items()}
+        ids = [question.id for question in self.questions]
         return {
-            (arm, metric): {question.id: means.get((arm, metric, question.id)) for question in self.questions}
+            (arm, metric): {id: score.value for id, score in zip(ids, self.scores.of(arm, metric, ids), strict=True)}
             for arm in self.arms
             for metric in self.metrics
         }
@@ -67,10 +72,18 @@ class Results:
             rows.setdefault((row.arm, row.question_id), []).append(row)
         return rows
 
-    def difference(self, question_id: str, metric: str, arm: str = "base") -> float | None:
-        """Return the tuned model's score of one question minus that of `arm`, None if one of them is unscored."""
-        other, tuned = (self.values.get((name, metric), {}).get(question_id) for name in (arm, "tuned"))
-        return None if other is None or tuned is None else tuned - other
+    def differences(self, question: Question, arm: str) -> dict[str, float | None]:
+        """Return by metric the tuned model's score of a question minus that of `arm`, None if one is unscored."""
+        result: dict[str, float | None] = {}
+        for metric in self.metrics if arm in self.against else ():
+            other, tuned = self.values[arm, metric][question.id], self.values["tuned", metric][question.id]
+            result[metric] = None if other is None or tuned is None else tuned - other
+        return result
+
+    def change(self, question: Question, arm: str) -> float | None:
+        """Return the sum of a question's differences over the metrics; None if it has none."""
+        scored = [difference for difference in self.differences(question, arm).values() if difference is not None]
+        return sum(scored) if scored else None
 
 
 def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
@@ -87,3 +100,215 @@ def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
                 if isinstance(data.get(key), int | float) and isinstance(data.get("step"), int):
                     losses[name][data["step"]] = float(data[key])
     return {name: sorted(points.items()) for name, points in losses.items()}
+
+
+# -- charts ------------------------------------------------------------------------------------------------
+
+
+def pictures(results: Results) -> str:
+    """Return the intervals of each metric, and every question's scores in the metric that moved most."""
+    if not results.against:
+        return ""
+    rows = {(metric, arm): row for metric, arm, row in comparisons(results.comparison)}
+    intervals = []
+    for metric in results.metrics:
+        title = f"{spaced(metric)}: tuned minus …"
+        chart = differences(title, {arm: rows[metric, arm] for arm in results.against})
+        intervals.append(tag("figure", tag("figcaption", text(title)), chart))
+    moved = _most_moved(results)
+    if moved is None:
+        return tag("div", *intervals, class_="charts")
+    return tag("div", tag("div", *intervals), figures([_scores_chart(results, *moved)]), class_="charts")
+
+
+def every_question(results: Results) -> str:
+    """Return the charts of every question's scores that do not stand on top; those of equal scores as sentences."""
+    pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
+    charts = [_scores_chart(results, *pair) for pair in pairs if pair != _most_moved(results)]
+    drawn = [(title, chart) for title, chart in charts if chart.startswith("<svg")]
+    sentences = [tag("p", f"{text(title)}: {chart}") for title, chart in charts if not chart.startswith("<svg")]
+    if drawn:
+        explained = "Each stick is a question, from one model's score to the other's."
+        sentences = [tag("p", explained, class_="soft"), figures(drawn), *sentences]
+    return section("Every question", *sentences)
+
+
+def _most_moved(results: Results) -> tuple[str, str] | None:
+    """Return the metric in which the tuned model differs most from the untrained one, and "base"; None if in none."""
+    sizes = {metric: abs(results.comparison["metrics"][metric]["difference"] or 0) for metric in results.metrics}
+    metric = max(sizes, key=lambda name: sizes[name], default=None)
+    return (metric, "base") if metric and "base" in results.against and sizes[metric] else None
+
+
+def _scores_chart(results: Results, metric: str, arm: str) -> tuple[str, str]:
+    """Return the title and the chart of every question's scores in one arm and in the tuned model."""
+    title = f"{spaced(metric)}: {arm} and tuned"
+    return title, paired(title, results.values[arm, metric], results.values["tuned", metric], (arm, "tuned"))
+
+
+# -- the worst losses --------------------------------------------------------------------------------------
+
+
+def worst_losses(results: Results) -> str:
+    """Return up to five questions in which the tuned model lost most against the teacher: people decide from examples.
+
+    Each with both answers and the statements of the tuned model that nothing supports.
+    """
+    if not results.against:
+        return ""
+    losses = {question.id: results.change(question, "teacher") or 0.0 for question in results.questions}
+    worst = [q for q in sorted(results.questions, key=lambda q: losses[q.id]) if losses[q.id] < 0][:WORST]
+    examples = [_example(results, question) for question in worst]
+    none = tag("p", "It scored below the teacher in no question.")
+    return section("Where the tuned model lost most", *(examples or [none]))
+
+
+def _example(results: Results, question: Question) -> str:
+    lost = ", ".join(f"{text(spaced(m))} {number(d, '+')}" for m, d in results.differences(question, "teacher").items())
+    link = tag("a", text(question.text), href=f"#question-{question.id}", dir="auto")
+    parts = [tag("h3", link), tag("p", f"tuned minus teacher: {lost}", class_="soft")]
+    for arm in ("teacher", "tuned"):
+        answer = results.answers.get((arm, question.id))
+        if answer is not None:
+            parts += [tag("small", arm), tag("blockquote", text(answer.text), dir="auto")]
+    unsupported = {  # by statement, so that each is shown once whatever the number of rounds
+        str(item["statement"]): str(item.get("reason") or "")
+        for row in results.scores_of.get(("tuned", question.id), ())
+        for item in row.score.evidence
+        if item.get("supported") is False and "statement" in item
+    }
+    if unsupported:
+        reasons = (tag("bdi", text(one)) + (f" ({text(why)})" if why else "") for one, why in unsupported.items())
+        parts += [tag("small", "not supported by the passages", class_="no"), bullets(reasons)]
+    return tag("article", *parts)
+
+
+# -- the table of questions --------------------------------------------------------------------------------
+
+
+def questions(results: Results) -> str:
+    """Return what each question scored, the largest loss first and unscored ones last, and the evidence behind it."""
+    if not results.questions:
+        return section("Questions", tag("p", "There is no question."))
+    columns = _cells(results, results.questions[0])
+    head = "".join(tag("th", text(column), scope="col", class_="n", data_column=i) for i, column in enumerate(columns))
+    changes = {question.id: results.change(question, "base") for question in results.questions}
+    ordered = sorted(results.questions, key=lambda q: (changes[q.id] is None, changes[q.id] or 0.0))
+    explained = "Scores of base → tuned, with the difference: the largest loss first, unscored questions last."
+    note = tag("p", explained, class_="soft") if results.against else ""
+    caption = tag("caption", "Questions", class_="unseen")
+    top = tag("thead", tag("tr", tag("th", "question", scope="col"), head))
+    rows = tag("table", caption, top, *(_row(results, question) for question in ordered), class_="questions")
+    return section("Questions", note, tag("p", id="search"), rows)
+
+
+def _cells(results: Results, question: Question) -> dict[str, str]:
+    """Return the scores of a question by the names of their columns."""
+    cells, changes = {}, results.differences(question, "base")
+    for metric in results.metrics:
+        scores = {arm: number(results.values[arm, metric][question.id]) for arm in results.arms}
+        if changes:
+            cells[spaced(metric)] = f"{scores['base']} → {scores['tuned']} ({number(changes[metric], '+')})"
+        else:
+            cells |= {f"{spaced(metric)}, {arm}": score for arm, score in scores.items()}
+    return cells
+
+
+def _row(results: Results, question: Question) -> str:
+    scores = _cells(results, question).items()
+    cells = [tag("td", cell, class_="n", data_column=column) for column, cell in scores]
+    page = "" if question.page is None else f"page {question.page}"
+    notes = " · ".join(filter(None, [question.id, page, *question.flags, "answers and evidence"]))
+    details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
+    return tag(
+        "tbody",
+        tag("tr", tag("th", text(question.text), scope="rowgroup", dir="auto"), *cells),
+        tag("tr", tag("td", details, colspan=len(cells) + 1)),
+        id=f"question-{question.id}",
+    )
+
+
+def _details(results: Results, question: Question) -> str:
+    """Return the passages with their cosines (all arms are given the same), then each arm's answer."""
+    answers = {arm: results.answers.get((arm, question.id)) for arm in results.arms}
+    hits = next((answer.hits for answer in answers.values() if answer is not None), ())
+    links = (
+        f"{tag('a', f'page {hit.chunk.page}', href=f'#passage-{hit.chunk.id}')} ({number(hit.score)})" for hit in hits
+    )
+    parts = [tag("p", "Passages given: ", ", ".join(links) or "none")]
+    for arm, answer in answers.items():
+        if answer is None:
+            parts += [tag("h3", text(arm)), tag("p", "No answer: the call failed.", class_="no")]
+            continue
+        base = answers.get("base") if arm == "tuned" else None
+        notes = [counted(len(answer.drafts), "call")]
+        notes += ["cut off at the reply's limit"] if answer.cut_off else []
+        notes += ["the server cut its prompt"] if answer.prompt_cut else []
+        notes += ["changes against base are marked"] if base is not None else []
+        quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
+        parts += [
+            tag("h3", text(arm), " ", tag("small", text(", ".join(notes)))),
+            tag("blockquote", quoted, dir="auto"),
+            *(_evidence(row) for row in results.scores_of.get((arm, question.id), ())),
+        ]
+    return "".join(parts)
+
+
+def _evidence(row: ScoredRow) -> str:
+    """Return a score or why there is none, and what it was computed from."""
+    score = row.score
+    name = spaced(row.metric) + (f", round {row.round + 1}" if row.round else "")
+    reason = f" ({text(score.reason)})" if score.reason else ""
+    items = bullets(_item(item) for item in score.evidence)
+    return tag("p", f"{text(name)}: {number(score.value)}{reason}") + items
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    """Return one piece of evidence of any metric: the verdict or cosine, what it is about, and the judge's reason."""
+    verdict = item.get("supported", item.get("useful"))
+    start = "" if verdict is None else tag("b", word := "yes" if verdict else "no", class_=word) + ": "
+    if item.get("cosine") is not None:
+        start += f"{number(item['cosine'])}: "
+    about = next((item[key] for key in ("statement", "question", "sentence") if key in item), None)
+    if about is None:
+        about = f"passage {item['context'] + 1}"
+    end = " (noncommittal)" if item.get("noncommittal") else ""
+    if reason := str(item.get("reason") or ""):
+        end += " " + tag("small", tag("bdi", text(reason)))
+    return start + tag("bdi", text(about)) + end
+
+
+def word_diff(old: str, new: str) -> str:
+    """Return both texts in one, words that only `old` has in `<del>`, words that only `new` has in `<ins>`.
+
+    >>> word_diff("Fares rose in May.", "Fares fell in May.")
+    'Fares <del>rose </del><ins>fell </ins>in May. '
+    """
+    before, after = (re.findall(r"\S+\s+", f"{words} ") for words in (old, new))
+    matcher = SequenceMatcher(None, [word.strip() for word in before], [word.strip() for word in after])
+    parts = []
+    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
+        removed, added = text("".join(before[i1:i2])), text("".join(after[j1:j2]))
+        if kind == "equal":
+            parts.append(added)
+        else:
+            parts += [tag("del", removed)] if removed else []
+            parts += [tag("ins", added)] if added else []
+    return "".join(parts)
+
+
+def passages(results: Results) -> str:
+    """Return every passage that was given for an eval question once, in the order of the documents."""
+    chunks: dict[str, Chunk] = {}
+    question_ids: dict[str, set[str]] = {}
+    for (_, question_id), answer in results.answers.items():
+        for hit in answer.hits:
+            chunks[hit.chunk.id] = hit.chunk
+            question_ids.setdefault(hit.chunk.id, set()).add(question_id)
+    parts = []
+    for chunk in sorted(chunks.values(), key=lambda chunk: (chunk.source, chunk.start)):
+        used = counted(len(question_ids[chunk.id]), "question")
+        summary = f"{Path(chunk.source).name}, page {chunk.page}, for {used}"
+        quoted = tag("blockquote", text(chunk.text), id=f"passage-{chunk.id}", dir="auto")
+        parts.append(tag("details", tag("summary", text(summary)), quoted))
+    return section("Passages", *parts)

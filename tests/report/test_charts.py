@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from minirag.report.charts import differences, loss_curve, paired
-from minirag.report.svg import WIDTH, ticks
+from minirag.report.charts import WIDTH, differences, loss_curve, paired, ticks
 
 ARMS = ("base", "tuned")
 SCORES = st.one_of(st.none(), st.floats(0, 1))

@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 
 from made_results import made
-from minirag.metrics.score import Score, ScoredRow
+from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.report import Results, report_html
-from minirag.report.losses import worst_losses
+from minirag.report.results import worst_losses
 
 TEXTS = [f"Why {number}?" for number in range(8)]
 
@@ -14,7 +14,7 @@ TEXTS = [f"Why {number}?" for number in range(8)]
 def lost(points: dict[str, float]) -> Results:
     """Results in which the teacher scores 1 and the tuned model so much less in faithfulness; both 1 in the rest."""
     results = made(TEXTS)
-    scores = []
+    scores = Scores()
     for row in results.scores:
         loss = points.get(row.question_id, 0.0) if (row.arm, row.metric) == ("tuned", "faithfulness") else 0.0
         evidence = [{"statement": f"claim of {row.question_id}", "supported": not loss, "reason": "not said"}]

@@ -65,6 +65,8 @@ def made(
         "usd_per_question": dict.fromkeys(arms, usd),
         "training_usd": usd,
         "break_even_questions": None,
+        "cache_saved_usd": 0.0,
+        "elsewhere": [],
         "payback": f"Whether training pays for itself is not known. {names}",
     }
     return Results(
