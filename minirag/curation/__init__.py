@@ -1,6 +1,5 @@
 """Which training rows and questions are worth having, and why not; `check` for any chat file; a person's decisions."""
 
-from minirag.curation.answers import CLASSES as CLASSES, abstains as abstains
 from minirag.curation.chat_file import Checked as Checked, check_files as check_files, curate_file as curate_file
 from minirag.curation.examples import (
     review_examples as review_examples,
@@ -15,3 +14,4 @@ from minirag.curation.questions import (
     read_decisions as read_decisions,
     write_decisions as write_decisions,
 )
+from minirag.curation.rules import CLASSES as CLASSES, abstains as abstains

@@ -5,14 +5,12 @@ from its API reference and cookbook as of 2026.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minirag.curation.rules import NearDuplicates, curate
-from minirag.curation.templates import parts
+from minirag.curation.rules import NearDuplicates, curate, parts
 from minirag.errors import InputError
 from minirag.prompts import Message, text_of
 from minirag.questions import near_duplicate
@@ -23,7 +21,9 @@ MAX_FILE_BYTES = 512 << 20
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LINE_KEYS = {"messages", "tools", "parallel_tool_calls", "functions"}
 MESSAGE_KEYS = {"role", "content", "name", "weight", "function_call", "tool_calls", "tool_call_id", "refusal", "audio"}
-WARNINGS = {"unknown key", "near-duplicate", "tools"}
+ROLES_OF_PARTS = {"text": "any", "image_url": "user", "refusal": "assistant"}
+"""Whose messages may have parts of each type."""
+WARNINGS = {"unknown key", "near-duplicate"}
 """The rules whose breach is no error."""
 
 Problem = tuple[str, str]
@@ -63,8 +63,8 @@ def check_files(
     """Check files for training `model`, one after the other, then the `validation` file.
 
     Lines are compared across all files. A line of the validation file that is nearly one of an earlier file is an
-    error, and so is a prompt with one of `eval_questions`. What is compared stays in memory, over 2 kB a line. Raises
-    InputError for a file that cannot be read.
+    error, and so is a prompt with one of `eval_questions`. What is compared stays in memory. Raises InputError for a
+    file that cannot be read.
     """
     tokenizer, limit = for_model(model), example_limit(model)
     evaluated = {question: words(question) for question in eval_questions}
@@ -159,7 +159,7 @@ def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
         problems += [(rule, f"message {number} {what}") for rule, what in _message_problems(message)]
         if number > 1 and message.get("role") in ("system", "developer"):
             problems.append(("system first", f"message {number} is a {message['role']} message; it must come first"))
-    problems += _call_problems(messages, row.get("tools") or row.get("functions"))
+    problems += _call_problems(messages)
     answers = [message for message in messages if message.get("role") == "assistant"]
     if not answers:
         problems.append(("no assistant", "no message is from the assistant, so there is nothing to learn"))
@@ -183,75 +183,38 @@ def _message_problems(message: Mapping[str, Any]) -> Iterator[Problem]:
         yield "content", "has no content"
     elif content is not None and not isinstance(content, str | list):
         yield "content", f"has content of the type {type(content).__name__}; it must be a text or a list of parts"
-    pieces = content if isinstance(content, list) else []
-    yield from (("content", problem) for part in pieces if (problem := _part_problem(part, role)))
-    is_text = content is not None and not calls and all("text" in part for part in pieces if isinstance(part, Mapping))
-    if is_text and isinstance(content, str | list) and not text_of(message).strip():
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    kinds = [str(part.get("type")) if isinstance(part, dict) else "none" for part in parts]
+    for kind in kinds:
+        if ROLES_OF_PARTS.get(kind) not in (role, "any"):
+            yield "content", f"has a part of the type {kind[:40]!r}; training takes texts, and images from users"
+    if isinstance(content, str | list) and not calls and set(kinds) <= {"text"} and not text_of(message).strip():
         yield "content", "has blank content"
-    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        yield "calls", "is from a tool and has no tool_call_id"
     if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
         yield "weight", "has a weight; only assistant messages may have one, and it must be 0 or 1"
 
 
-def _part_problem(part: Any, role: Any) -> str:
-    """Return what is wrong with one part of a message's content; nothing if it may stay."""
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind == "text":
-        return "" if isinstance(part.get("text"), str) else "has a text part without a text"
-    if kind == "refusal" and role == "assistant":
-        return ""
-    if kind != "image_url":
-        return f"has a part of the type {str(kind)[:40]!r}; training takes texts and images"
-    if role != "user":
-        return "has an image, which only user messages may have"
-    image = part.get("image_url")
-    address = str(image.get("url")) if isinstance(image, Mapping) else ""
-    is_image = re.match(r"https?://|data:image/(jpe?g|png|webp);base64,", address)
-    return "" if is_image else "has an image that is no http(s) address and no JPEG, PNG or WEBP in base64"
-
-
-def _call_problems(messages: Sequence[Mapping[str, Any]], tools: Any) -> Iterator[Problem]:
-    """Yield what is wrong with the calls of a line: each is JSON, and a tool replies to it before anybody speaks."""
-    waiting: set[str] = set()
-    called: set[str] = set()
+def _call_problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Yield what is wrong with tool calls: their arguments are JSON, and a tool replies to each but the last turn's."""
+    open_calls: dict[str, int] = {}  # the calls that wait for a reply, and the numbers of their messages
     for number, message in enumerate(messages, 1):
-        id = message.get("tool_call_id")
-        if message.get("role") == "tool":
-            if isinstance(id, str) and id not in waiting:
-                yield "calls", f"message {number} replies to {id[:40]!r}, which is no call right before it"
-            waiting -= {str(id)}
-            continue
-        if waiting:
-            yield "calls", f"message {number} stands before a tool's reply to the call {min(waiting)[:40]!r}"
-        waiting = set()
-        for id, name, arguments in _calls(message):
-            called.add(str(name))
-            waiting |= {id} if id and isinstance(id, str) else set()
-            if not isinstance(id, str) or not isinstance(name, str):
+        replied, calls = str(message.get("tool_call_id")), message.get("tool_calls")
+        if message.get("role") == "tool" and open_calls.pop(replied, None) is None:
+            yield "calls", f"message {number} is a tool's reply to {replied[:40]!r}, which is no call before it"
+        for call in calls if isinstance(calls, list) and message.get("role") == "assistant" else ():
+            id, function = (call.get("id"), call.get("function")) if isinstance(call, dict) else (None, None)
+            if id:
+                open_calls[str(id)] = number
+            if not id or not isinstance(function, dict) or not function.get("name"):
                 yield "calls", f"message {number} has a call without an id or a function's name"
-            elif not _is_json_object(arguments):
-                yield "calls", f"message {number} calls {name[:40]!r} with arguments that are no JSON object"
-    listed = [tool for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
-    functions = [tool.get("function", tool) for tool in listed]
-    names = {str(function.get("name")) for function in functions if isinstance(function, Mapping)}
-    if called - names:
-        yield "tools", f"the line calls {min(called - names)[:40]!r}, which is none of its tools"
-
-
-def _calls(message: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield id, function and arguments of an assistant's calls; an old `function_call` has the id ""."""
-    calls = message.get("tool_calls") or []
-    old = [{"id": "", "function": message["function_call"]}] if message.get("function_call") else []
-    for item in [*(calls if isinstance(calls, list) else [calls]), *old] if message.get("role") == "assistant" else ():
-        call = item if isinstance(item, Mapping) else {}
-        function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        yield call.get("id"), function.get("name"), function.get("arguments")
-
-
-def _is_json_object(text: Any) -> bool:
-    try:
-        return isinstance(text, str) and isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
+                continue
+            try:
+                is_object = isinstance(json.loads(function["arguments"]), dict)
+            except (KeyError, TypeError, ValueError, RecursionError):
+                is_object = False
+            if not is_object:
+                name = str(function["name"])[:40]
+                yield "calls", f"message {number} calls {name!r} with arguments that are no JSON object"
+    for id, number in open_calls.items():
+        if number < len(messages):
+            yield "calls", f"message {number} has the call {id[:40]!r}, to which no tool replies"

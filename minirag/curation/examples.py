@@ -89,12 +89,11 @@ def hold_out(examples: Sequence[Example], share: float) -> list[Example]:
     }
     validation: set[int] = set()
     removed: set[int] = set()  # from training: `validation` and what shares a page with it
-    while len(validation) < share * len(numbers) and by_question:
-        best = min(by_question, key=lambda question: len(touching[question] - removed - by_question[question]))
-        if len(removed | touching[best]) >= len(numbers):
+    for question in sorted(by_question, key=lambda question: len(touching[question] - by_question[question])):
+        if len(validation) >= share * len(numbers) or len(removed | touching[question]) >= len(numbers):
             break
-        validation |= by_question.pop(best)
-        removed |= touching[best]
+        validation |= by_question[question]
+        removed |= touching[question]
     if not validation:
         raise InputError(
             "No question can be held out for validation without a page on both sides; ask for more --train-questions, "

@@ -1,24 +1,178 @@
 """Which examples are worth training on: each gets the reason why it is not, or none.
 
 The rules read the texts alone, so they judge the log of a run and any chat file alike. No model is asked: whether an
-example was rightly dropped can be checked by reading it.
+example was rightly dropped can be checked by reading it. minirag's own prompts and the templates of LlamaIndex and
+LangChain are taken apart; any other prompt is a question without excerpts.
 """
 
-import hashlib
-import zlib
+import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from minirag.curation.answers import ADDS, abstains, classify, reference, unsupported_names
-from minirag.curation.quantities import unsupported, values
-from minirag.curation.templates import Parts, parts
-from minirag.text import words
+from minirag import prompts
+from minirag.curation.quantities import unsupported, values, without_list_marks
+from minirag.prompts import NOT_STATED
+from minirag.text import content, jaccard, sentence_spans, words
 from minirag.training import Example
+
+# -- what a prompt consists of -----------------------------------------------------------------------------
+
+_RULE = r"\n-{5,}\n"
+_TEMPLATES = (
+    re.compile(  # LlamaIndex, chat refine
+        r"New Context: (?P<context>.*)\nQuery: (?P<question>.*?)\nOriginal Answer: (?P<existing>.*)\nNew Answer:\s*\Z",
+        re.DOTALL,
+    ),
+    re.compile(  # LlamaIndex, refine as one text
+        r"The original query is as follows: (?P<question>.*?)\n"
+        r"We have provided an existing answer: (?P<existing>.*?)\nWe have the opportunity to refine"
+        rf".*?{_RULE}(?P<context>.*){_RULE}",
+        re.DOTALL,
+    ),
+    re.compile(  # LlamaIndex, first answer
+        rf"Context information is below\.{_RULE}(?P<context>.*){_RULE}.*?\nQuery: (?P<question>.*?)\nAnswer:\s*\Z",
+        re.DOTALL,
+    ),
+    re.compile(  # LangChain, and most hand-written ones
+        r"(?:\A|\n)(?P<context>.*)\n\s*(?:Question|Query): *(?P<question>[^\n]+)\n*(?:\w+ )*Answer:\s*\Z",
+        re.DOTALL | re.IGNORECASE,
+    ),
+)
+
+
+class Parts(NamedTuple):
+    """A prompt taken apart; `existing` is the answer to refine, None in a draft."""
+
+    question: str
+    context: str = ""
+    existing: str | None = None
+
+
+def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
+    """Return the parts of a chat prompt, without its reply.
+
+    >>> parts([{"role": "user", "content": "The city runs it.\\n\\nQuestion: Who runs it?\\nAnswer:"}])
+    Parts(question='Who runs it?', context='The city runs it.\\n', existing=None)
+    """
+    if prompt := prompts.parse(messages):
+        context = "\n".join(excerpt.text for excerpt in prompt.excerpts)
+        return Parts(prompt.question, context, prompt.answer if prompt.task == "refine" else None)
+    text = "\n".join(str(m["content"]) for m in messages if m["role"] in {"user", "tool"} and m.get("content"))
+    for template in _TEMPLATES:
+        if match := template.search(text):
+            return Parts(match["question"], match["context"], match.groupdict().get("existing"))
+    return Parts(text)
+
+
+# -- one reply ---------------------------------------------------------------------------------------------
+
+MAX_REFUSAL = 240
+"""Characters; a longer reply answers something, whatever else it says."""
+_GIVEN = r"(?:document|context|text|excerpts?|passages?|(?:provided|given) (?:\w+ )?information)"
+_REFUSES = re.compile(
+    rf"\b{_GIVEN}s? (?:\w+ ){{0,2}}?(?:does|do|did)(?: not|n['’]t)\b"
+    r"|\bnot (?:mentioned|stated|specified|provided|given|disclosed|found) (?:in|by) "
+    rf"(?:the|this|these) (?:\w+ )?{_GIVEN}"
+    r"|\A(?:it|this|that) is (?:unclear|unknown|not (?:mentioned|stated|specified|known|clear))\b"
+    r"|\A(?:i['’]m |i am )?sorry\b|\bI (?:do not|don['’]t) know\b"
+    r"|\b(?:cannot|can['’]?t|unable to|not able to) (?:be )?(?:answer|determine|find|help)"
+    r"|\A(?:there is )?(?:no|insufficient|not enough) (?:such |specific |relevant )?(?:information|details?)\b"
+    r"|\b(?:dokument|text|kontext|auszug|auszüge) \w+ (?:\w+ )?(?:nicht|kein)|\bgeht aus .{3,30} nicht hervor\b"
+    r"|(?:文档|文件|上下文|文本|原文|文中)中?(?:没有|未)(?:提到|提及|说明|提供|给出)",
+    re.IGNORECASE,
+)
+_REFERS = re.compile(
+    r"\b(?:the|given|provided|above|supplied) (?:given |provided |above |supplied )?"
+    r"(?:context(?: information)?|excerpts?|passages?|existing answer|original answer)\b(?! of\b| in which\b)"
+    r"|\b(?:according to|based on) the (?:text|document|information|provided|given)\b",
+    re.IGNORECASE,
+)
+
+
+def abstains(text: str) -> bool:
+    """Return True if a reply says that it cannot answer, instead of answering.
+
+    A sentence about the world ("damage is not covered") is no refusal, one about the excerpts is.
+
+    >>> abstains("The document does not say."), abstains("Damage by water is not provided for.")
+    (True, False)
+    """
+    return text.strip() == NOT_STATED or (len(text) < MAX_REFUSAL and _REFUSES.search(text.strip()) is not None)
+
+
+def reference(text: str, context: str) -> str:
+    """Return the words by which a reply mentions its excerpts, unless the excerpts use them too; "" if none.
+
+    >>> reference("Based on the provided context, it is 3.", "It is 3.")
+    'Based on the provided'
+    """
+    match = _REFERS.search(text)
+    return match[0] if match and match[0].casefold() not in context.casefold() else ""
+
+
+CAPITALISED = 0.3
+"""From this share of capitalised words on, capitals mark no names: German nouns, headlines."""
+
+
+def unsupported_names(text: str, source: str) -> list[str]:
+    """Return the capitalised words of `text`, sentence openings aside, that `source` does not hold in any form.
+
+    >>> unsupported_names("It is run by Nord and by Ostbahn.", "It is run by NORD since last year.")
+    ['Ostbahn']
+    """
+    if _names(source)[1] > CAPITALISED:
+        return []
+    stems = {word[:4] for word in words(source)}
+    return sorted({name for name in _names(text)[0] if name.casefold()[:4] not in stems})
+
+
+def _names(text: str) -> tuple[list[str], float]:
+    """Return the capitalised words behind the first of each sentence, and which share of the words there they are."""
+    plain = without_list_marks(text)
+    inner = [word for start, end in sentence_spans(plain) for word in re.findall(r"[^\W_]+", plain[start:end])[1:]]
+    names = [word for word in inner if len(word) > 1 and word[0].isupper()]
+    return names, len(names) / len(inner) if inner else 0.0
+
+
+REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
+CLASSES = (REPEATS, PARAPHRASE, LOSES, ADDS)
+MIN_NEW = 0.15
+"""A step adds something if this share of its content words is new and in the new excerpts, or if a new number is."""
+MIN_KEPT = 0.4
+"""A step that changes much loses facts if less than this share of the earlier answer's content words survives."""
+MUCH_NEW, MUCH_SHORTER = 0.5, 0.6
+"""A step changes much if this share of its content words is new, or if it is shorter than this share."""
+
+
+def classify(existing: str, revised: str, question: str, context: str) -> str:
+    """Return the one of `CLASSES` for a refine step that made `revised` of `existing` after reading `context`.
+
+    Words of the question say nothing new, and a word that neither the earlier answer nor the excerpts hold is a
+    synonym.
+
+    >>> classify("It opens at 9.", "It opens at 9 and closes at 17.", "When is it open?", "Closing time is 17.")
+    'adds'
+    >>> classify("It opens at 9.", "Opening is at 9.", "When is it open?", "Closing time is 17.")
+    'paraphrase'
+    """
+    if words(existing) == words(revised):
+        return REPEATS
+    if abstains(existing):
+        return REPEATS if abstains(revised) else ADDS
+    before, after = content(existing) - content(question), content(revised) - content(question)
+    gained = (after - before) & content(context)
+    new = len(gained) / len(content(revised)) if gained else 0.0
+    surviving = len(before & after) / len(before) if before else 1.0
+    much_changed = new >= MUCH_NEW or len(words(revised)) < MUCH_SHORTER * len(words(existing))
+    if values(existing) - values(revised) or (surviving < MIN_KEPT and much_changed):
+        return LOSES
+    new_numbers = (values(revised) - values(existing) - values(question)) & values(context)
+    return ADDS if new_numbers or new >= MIN_NEW else PARAPHRASE
+
+
+# -- which examples are worth training on ------------------------------------------------------------------
 
 MAX_PAGE_SHARE = 0.2
 """Of all examples, for one page; in a document of few pages, twice each page's even share."""
@@ -30,11 +184,40 @@ def curate(examples: Sequence[Example]) -> list[Example]:
     Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
     `unsupported name`, `near-duplicate`, `too much of one page`. Examples that are dropped already stay as they are.
     """
-    prompts = [parts(example.messages[:-1]) for example in examples]
-    curated = [e if e.dropped else _by_itself(e, p) for e, p in zip(examples, prompts, strict=True)]
-    for rule in (_inherited, _duplicates, _crowded_pages):
-        for number, reason, detail in list(rule(curated, prompts)):
-            curated[number] = replace(curated[number], dropped=reason, detail=detail)
+    curated: list[Example] = []
+    unsupported_replies: dict[tuple[str, ...], Example] = {}
+    seen, places = NearDuplicates(), list[int]()
+    for number, original in enumerate(examples):
+        # 1. what the reply itself shows
+        prompt = parts(original.messages[:-1])
+        example = original if original.dropped else _by_itself(original, prompt)
+        # 2. a refine step whose earlier answer, anywhere along the chain, holds what its excerpts do not
+        origin = example if example.dropped.startswith("unsupported") else None
+        if not example.dropped and prompt.existing is not None:
+            origin = unsupported_replies.get(tuple(words(prompt.existing)))
+            if origin is not None:
+                detail = f"{origin.detail}, in the answer that it refines"
+                example = replace(example, dropped=origin.dropped, detail=detail)
+        if origin is not None:
+            unsupported_replies[tuple(words(example.reply))] = origin
+        # 3. question and reply again; the rest of the prompt is the same for all questions about a page
+        if not example.dropped:
+            kind = "" if prompt.existing is None else "refine "  # a refine step does not repeat its draft
+            first = seen.add(f"{kind}{prompt.question}\n{example.reply}")
+            places.append(number)
+            if first is not None:
+                example = replace(example, dropped="near-duplicate", detail=f"of example {places[first]}")
+        curated.append(example)
+    # 4. the last examples of a page that has too many
+    pages = [(number, e.page) for number, e in enumerate(curated) if not e.dropped and e.page is not None]
+    counts = Counter(page for _, page in pages)
+    limit = max(MAX_PAGE_SHARE, 2 / len(counts)) * len(pages) if len(counts) > 1 else len(pages)
+    taken: Counter[Hashable] = Counter()
+    for number, page in pages:
+        taken[page] += 1
+        if taken[page] > limit:
+            detail = f"{counts[page]} of {len(pages)} examples"
+            curated[number] = replace(curated[number], dropped="too much of one page", detail=detail)
     return curated
 
 
@@ -58,57 +241,15 @@ def _by_itself(example: Example, prompt: Parts) -> Example:
     return replace(example, dropped=reason, detail=detail, refine=kind)
 
 
-Drops = Iterator[tuple[int, str, str]]
-"""(number of an example, reason, detail)"""
-
-
-def _inherited(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
-    """Drop refine steps whose earlier answer, anywhere along the chain, holds what its excerpts do not."""
-    bad = {tuple(words(e.reply)): e for e in examples if e.dropped.startswith("unsupported")}
-    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
-        if not example.dropped and prompt.existing is not None:
-            earlier = bad.get(tuple(words(prompt.existing)))
-            if earlier is not None:
-                bad[tuple(words(example.reply))] = earlier
-                yield number, earlier.dropped, f"{earlier.detail}, in the answer that it refines"
-
-
-def _duplicates(examples: Sequence[Example], prompts: Sequence[Parts]) -> Drops:
-    """Drop repetitions of question and reply; the rest of the prompt is the same for all questions about a page."""
-    earlier, numbers = NearDuplicates(), []
-    for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
-        if not example.dropped:
-            kind = "" if prompt.existing is None else "refine "  # a refine step does not repeat its draft
-            first = earlier.add(f"{kind}{prompt.question}\n{example.reply}")
-            numbers.append(number)
-            if first is not None:
-                yield number, "near-duplicate", f"of example {numbers[first]}"
-
-
-def _crowded_pages(examples: Sequence[Example], _: Sequence[Parts]) -> Drops:
-    """Drop the last examples of a page that has too many."""
-    pages = [(number, e.page) for number, e in enumerate(examples) if not e.dropped and e.page is not None]
-    counts = Counter(page for _, page in pages)
-    limit = max(MAX_PAGE_SHARE, 2 / len(counts)) * len(pages) if len(counts) > 1 else len(pages)
-    taken: Counter[Hashable] = Counter()
-    for number, page in pages:
-        taken[page] += 1
-        if taken[page] > limit:
-            yield number, "too much of one page", f"{counts[page]} of {len(pages)} examples"
-
-
 # -- near-duplicates ---------------------------------------------------------------------------------------
 
 NEAR = 0.8
-BANDS, ROWS = 8, 8
-"""64 hashes; texts are compared if all 8 of one band agree: 98.9 % of those with 0.9 in common, 17 % at 0.6."""
 
 
 class NearDuplicates:
-    """Finds texts that nearly repeat an earlier one without comparing each with all others; keeps over 2 kB of each.
+    """Finds texts that nearly repeat an earlier one: the same numbers, and at least `NEAR` of their word pairs shared.
 
-    Nearly the same means: the same numbers, and a Jaccard similarity of their word pairs of at least `NEAR`, estimated
-    by MinHash (Broder 1997).
+    Shared as Jaccard has it. Only texts with the same longest word are compared, so a long file takes no longer a line.
 
     >>> texts = NearDuplicates()
     >>> texts.add("The fare is 3 euros."), texts.add("the fare is 3 Euros"), texts.add("The fare is 4 euros.")
@@ -116,33 +257,16 @@ class NearDuplicates:
     """
 
     def __init__(self) -> None:
-        self._hashes: list[bytes] = []
-        self._bands: dict[bytes, int] = {}  # numbers, band and hashes in it → the first text with these
+        self._similar: dict[tuple[str, ...], list[tuple[int, set[str]]]] = {}
+        self._count = 0
 
     def add(self, text: str) -> int | None:
         """Remember a text; return how many were added before the first that is nearly the same, None if none is."""
-        numbers = hashlib.sha256(" ".join(sorted(values(text))).encode()).digest()[:8]
-        hashes = _min_hashes(words(text))
-        place = len(self._hashes)
-        similar = {
-            self._bands.setdefault(numbers + bytes([band]) + row.tobytes(), place) for band, row in enumerate(hashes)
-        }
-        self._hashes.append(hashes.tobytes())
-        for other in sorted(similar - {place}):
-            if np.mean(np.frombuffer(self._hashes[other], np.uint32) == hashes.ravel()) >= NEAR:
-                return other
-        return None
-
-
-def _min_hashes(text: list[str]) -> NDArray[np.uint32]:
-    """Return the minimum of each hash function over the word pairs, of shape (BANDS, ROWS)."""
-    pairs = zip(["", *text], [*text, ""], strict=True)
-    codes = np.array([zlib.crc32(f"{a} {b}".encode("utf-8", "surrogatepass")) for a, b in pairs], np.uint64)
-    hashed = (codes[:, None] * _multipliers()) >> np.uint64(32)  # the overflow of the product mixes the bits
-    return np.asarray(hashed.min(axis=0), np.uint32).reshape(BANDS, ROWS)
-
-
-@cache  # made at first use: loading numpy.random would slow down all other commands
-def _multipliers() -> NDArray[np.uint64]:
-    """Return an odd number for each hash function, the same in every process."""
-    return np.random.default_rng(0).integers(1, 1 << 63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
+        own = words(text)
+        pairs = {f"{a} {b}" for a, b in zip(["", *own], [*own, ""], strict=True)}
+        key = (max(own, key=lambda word: (len(word), word), default=""), *sorted(values(text)))
+        similar = self._similar.setdefault(key, [])
+        first = next((place for place, other in similar if jaccard(pairs, other) >= NEAR), None)
+        similar.append((self._count, pairs))
+        self._count += 1
+        return first

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from minirag import prompts
-from minirag.curation.answers import abstains, classify
 from minirag.curation.quantities import unsupported
-from minirag.curation.rules import curate
-from minirag.curation.templates import Parts, parts
+from minirag.curation.rules import Parts, abstains, classify, curate, parts
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.training import Example
 

@@ -9,7 +9,7 @@ from doubles import answered
 from minirag import costs
 from minirag.chunker import Chunk
 from minirag.costs import Line
-from minirag.curation.answers import abstains
+from minirag.curation import abstains
 from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.prompts import Excerpt
