@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from minirag import prompts
 from minirag.curation.quantities import unsupported, values, without_list_marks
 from minirag.prompts import NOT_STATED
-from minirag.text import content, jaccard, sentence_spans, words
+from minirag.text import content, sentence_spans, words
 from minirag.training import Example
 
 # -- what a prompt consists of -----------------------------------------------------------------------------
@@ -266,7 +266,7 @@ class NearDuplicates:
         pairs = {f"{a} {b}" for a, b in zip(["", *own], [*own, ""], strict=True)}
         key = (max(own, key=lambda word: (len(word), word), default=""), *sorted(values(text)))
         similar = self._similar.setdefault(key, [])
-        first = next((place for place, other in similar if jaccard(pairs, other) >= NEAR), None)
+        first = next((place for place, other in similar if len(pairs & other) >= NEAR * len(pairs | other)), None)
         similar.append((self._count, pairs))
         self._count += 1
         return first
