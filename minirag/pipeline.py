@@ -254,7 +254,6 @@ class Run:
             pages=[corpus.page_of.get(question.chunk_id or "", (question.id, 0)) for question in questions],
             metrics=settings.metrics,
             scores=self.scores,
-            kinds=statistics.question_kinds(questions, self.answers, corpus.page_of, curation.abstains),
             margin=settings.margin,
             primary=settings.primary,
         )

@@ -15,9 +15,8 @@ from minirag.cli.rows import read_fields
 from minirag.cli.terminal import number, say, show, show_json, table
 from minirag.errors import InputError
 from minirag.metrics.comparison import SCALE, compare
-from minirag.metrics.score import Score
-from minirag.statistics.findings import holm, losses_in_words, several_in_words, spaced
-from minirag.statistics.power import in_words, to_json
+from minirag.statistics.findings import holm, losses_in_words, several_in_words
+from minirag.statistics.power import in_words, spaced, to_json
 
 QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", "name")
 """Columns that name a question, ours first; the first that both files have is used."""
@@ -45,9 +44,7 @@ def main(options: Mapping[str, Any]) -> int:
         raise InputError(f"--primary {primary}: the files share the metrics {', '.join(metrics)}.")
     results = {}
     for metric in metrics:
-        columns = [
-            [_score(file, key, metric, name) for key in questions] for file, name in zip(files, names, strict=True)
-        ]
+        columns = [[_mean(file.get(key, {}).get(metric, ())) for key in questions] for file in files]
         result = compare(
             *columns,
             clusters=clusters,
@@ -62,11 +59,11 @@ def main(options: Mapping[str, Any]) -> int:
         show_json({"files": list(map(str, paths)), "paired_by": question, "primary": primary, "metrics": results})
         return 0
     say(f"{len(questions)} questions, paired by {question}; the difference is {second} minus {first}")
-    family = [(spaced(metric), one) for metric, one in results.items()]
-    rows = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family]
+    family = {spaced(metric): one for metric, one in results.items()}
+    rows = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family.items()]
     lines = [table(["mean over pairs", *names, "pairs"], rows)]
-    lines += [f"{name}{' (primary)' * (name == spaced(primary))} {in_words(one)}" for name, one in family]
-    lines += [losses_in_words(name, one) for name, one in family if one["n"] and one["large_losses"]]
+    lines += [f"{name}{' (primary)' * (name == spaced(primary))} {in_words(one)}" for name, one in family.items()]
+    lines += [losses_in_words(name, one) for name, one in family.items() if one["n"] and one["large_losses"]]
     show("\n".join([*lines, *several_in_words(spaced(primary), family)]))
     return 0
 
@@ -163,12 +160,8 @@ def _by_question(rows: Sequence[Row], question: str, metrics: Sequence[str]) -> 
     return scores
 
 
-def _score(file: Mapping[str, Mapping[str, list[float]]], key: str, metric: str, name: str) -> Score:
-    """Return the mean of a question's scores, or none with the reason."""
-    if key not in file:
-        return Score(None, f"not in {name}")
-    values = file[key].get(metric)
-    return Score(sum(values) / len(values)) if values else Score(None, "no score")
+def _mean(scores: Sequence[float]) -> float | None:
+    return sum(scores) / len(scores) if scores else None
 
 
 def _clusters(

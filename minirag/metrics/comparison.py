@@ -5,13 +5,11 @@ is taken between pages, and the interval holds for few and uneven pages too.
 """
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import compress
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +43,9 @@ class Comparison:
 
     `verdict`: `better`, `worse`, `no meaningful difference` (the interval lies within the `margin`) or `cannot tell`;
     `why` adds the reason where there is one. `n` questions were scored in both arms, and the means are theirs;
-    `n_unscored` were not, and had they been judged the difference would lie between `worst` and `best`; `unscored`
-    counts the missing scores by arm and reason. `error` is the difference's standard error, `degrees` its degrees of
-    freedom; `p_value` is None where no verdict can be given. `large_losses` questions lost more than half the scale.
+    `n_unscored` were not, and had they been judged the difference would lie between `worst` and `best`. `error` is the
+    difference's standard error, `degrees` its degrees of freedom; `low`, `high` and `error` are None with one cluster,
+    `p_value` where no verdict can be given. `large_losses` questions lost more than half the scale.
     """
 
     base_mean: float | None = None
@@ -57,13 +55,12 @@ class Comparison:
     high: float | None = None
     verdict: str
     why: str = ""
-    n: int
+    n: int = 0
     n_unscored: int
-    n_clusters: int
+    n_clusters: int = 0
     error: float | None = None
     degrees: float = 0.0
     p_value: float | None = None
-    unscored: Mapping[str, Mapping[str, int]]
     worst: float | None
     best: float | None
     large_losses: int = 0
@@ -100,60 +97,67 @@ def compare(
     # each missing score as the end of the scale that lowers or raises the difference most (Horowitz and Manski 2000)
     bounds = [np.nan_to_num(second, nan=a) - np.nan_to_num(first, nan=b) for a, b in (scale, scale[::-1])]
     worst, best = (float(np.mean(bound)) if len(both) else None for bound in bounds)
-    unscored = {arm: unscored_reasons(values) for arm, values in zip(arms, (base, tuned), strict=True)}
-    facts: dict[str, Any] = {"unscored": unscored, "worst": worst, "best": best, "margin": margin, "scale": scale}
-    facts["n_unscored"] = int(np.count_nonzero(~both))
+    nothing = Comparison(
+        verdict="cannot tell",
+        why="nothing was scored in both",
+        n_unscored=int(np.count_nonzero(~both)),
+        worst=worst,
+        best=best,
+        margin=margin,
+        scale=scale,
+    )
     if not both.any():
-        return Comparison(verdict="cannot tell", why="nothing was scored in both", n=0, n_clusters=0, **facts)
+        return nothing
     differences = (second - first)[both]
     differences[np.abs(differences) < ROUNDING] = 0.0
     mean = clustered_mean(differences, list(compress(pages, both)))
-    same = "the same in every question" if np.ptp(differences) < ROUNDING else "the same on every page"
-    extremes = [clustered_mean(bound, pages) for bound in bounds]
-    verdict, why, p_value = _verdict(mean, extremes, "" if mean.error else same, margin, arms)
-    return Comparison(
+    verdict, p_value = "cannot tell", None
+    why = _no_verdict(mean, [clustered_mean(bound, pages) for bound in bounds], margin, arms)
+    if not why:
+        verdict, p_value = _outcome(mean.interval, margin), mean.p_value
+        if mean.error == 0:
+            why = "the same in every question" if np.ptp(differences) < ROUNDING else "the same on every page"
+        elif verdict == "no meaningful difference":
+            why = f"within ±{margin:g}: two one-sided tests at 2.5 % each"
+    low, high, error = (figure if math.isfinite(figure) else None for figure in (*mean.interval, mean.error))
+    return replace(
+        nothing,
         base_mean=float(np.mean(first[both])),
         tuned_mean=float(np.mean(second[both])),
         difference=mean.value,
-        low=mean.low,
-        high=mean.high,
+        low=low,
+        high=high,
         verdict=verdict,
         why=why,
         n=mean.n,
         n_clusters=mean.n_clusters,
-        error=mean.error,
+        error=error,
         degrees=mean.degrees,
         p_value=p_value,
         large_losses=int(np.count_nonzero(differences < -LARGE_LOSS * (scale[1] - scale[0]) - ROUNDING)),
-        **facts,
     )
 
 
-def _verdict(
-    mean: "Estimate", extremes: Sequence["Estimate"], same: str, margin: float | None, arms: tuple[str, str]
-) -> tuple[str, str, float | None]:
-    """Return what the mean difference allows to say, why, and its p-value, None where no verdict can be given.
+def _no_verdict(mean: "Estimate", extremes: Sequence["Estimate"], margin: float | None, arms: tuple[str, str]) -> str:
+    """Return why these questions allow no verdict, "" if they do.
 
-    `extremes` are the least and the most that it would be had all questions been scored.
+    `extremes` are the least and the most that the mean difference would be had all questions been scored.
     """
     n = extremes[0].n
-    if mean.n_clusters < FEWEST_CLUSTERS or mean.low is None or mean.high is None:
+    if mean.n_clusters < FEWEST_CLUSTERS:
         clusters = "questions" if mean.n_clusters == mean.n else "pages or groups of questions"
-        return "cannot tell", f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}", None
+        return f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}"
     if n - mean.n > MOST_UNSCORED * n:
-        return "cannot tell", f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}", None
-    verdict = _outcome(mean.low, mean.high, margin)
-    if mean.n < n:
-        low, high = min(mean.low, extremes[0].low or 0.0), max(mean.high, extremes[1].high or 0.0)
-        if verdict != _outcome(low, high, margin):
-            return "cannot tell", f"the unscored could turn it, as far as [{low:+.3f}, {high:+.3f}]", None
-    if verdict == "no meaningful difference" and not same:
-        return verdict, f"within ±{margin:g}: two one-sided tests at 2.5 % each", mean.p_value
-    return verdict, same, mean.p_value
+        return f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}"
+    low, high = min(mean.interval[0], extremes[0].interval[0]), max(mean.interval[1], extremes[1].interval[1])
+    if mean.n < n and _outcome((low, high), margin) != _outcome(mean.interval, margin):
+        return f"the unscored could turn it, as far as [{low:+.3f}, {high:+.3f}]"
+    return ""
 
 
-def _outcome(low: float, high: float, margin: float | None) -> str:
+def _outcome(interval: tuple[float, float], margin: float | None) -> str:
     """Return what an interval of the difference says."""
+    low, high = interval
     if margin is not None and -margin - ROUNDING <= low and high <= margin + ROUNDING:
         return "no meaningful difference"
     return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
@@ -174,44 +178,34 @@ def numbers(values: Sequence[Value], scale: tuple[float, float] = SCALE) -> Floa
     return np.array([math.nan if score is None else score for score in scores], dtype=np.float64)
 
 
-def unscored_reasons(values: Sequence[Value]) -> dict[str, int]:
-    """Return how many are unscored for which reason, the most frequent first."""
-    scores = [value if isinstance(value, Score) else Score(value) for value in values]
-    return dict(Counter(s.reason or "no reason given" for s in scores if s.value is None).most_common())
-
-
 # -- means of clustered values -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure, its 95 % interval, standard error and degrees of freedom, from `n` values in `n_clusters` clusters.
+    """A figure, its standard error and degrees of freedom, from `n` values in `n_clusters` clusters.
 
-    With one cluster nothing is known of the spread: `low`, `high` and `error` are None.
+    With one cluster nothing is known of the spread: the error is infinite, and so is the interval.
     """
 
     value: float
-    low: float | None
-    high: float | None
-    error: float | None
+    error: float
     degrees: float
     n: int
     n_clusters: int
 
     @property
-    def p_value(self) -> float | None:
-        """Two-sided, against a value of 0; where nothing varies that of sign flips. None with one cluster."""
+    def interval(self) -> tuple[float, float]:
+        """The ends of the 95 % interval."""
+        half = t_quantile((1 + LEVEL) / 2, self.degrees) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, against a value of 0; where nothing varies that of sign flips."""
         if self.error == 0:
             return 1.0 if self.value == 0 else 2 * 0.5**self.n_clusters
-        return None if self.error is None else two_sided_p(self.value / self.error, self.degrees)
-
-
-def estimate(value: float, error: float | None, degrees: float, n: int, n_clusters: int) -> Estimate:
-    """Return the Estimate of a figure with a known standard error."""
-    if error is None:
-        return Estimate(value, None, None, None, degrees, n, n_clusters)
-    half = t_quantile((1 + LEVEL) / 2, degrees) * error
-    return Estimate(value, value - half, value + half, error, degrees, n, n_clusters)
+        return two_sided_p(self.value / self.error, self.degrees)
 
 
 def cluster_numbers(clusters: Clusters) -> NDArray[np.intp]:
@@ -232,12 +226,12 @@ def clustered_mean(values: Floats, clusters: Clusters) -> Estimate:
     groups = cluster_numbers(clusters)
     sizes = np.bincount(groups)
     if len(sizes) < 2:
-        return estimate(mean, None, 0.0, n, len(sizes))
+        return Estimate(mean, math.inf, 1.0, n, 1)
     sums = np.bincount(groups, values - mean)
     error = float(np.sqrt(np.sum(sums**2 / (1 - sizes / n)))) / n
     within, between = variance_components(values, groups)
     degrees = satterthwaite(sizes / n, sizes * (within + sizes * between))
-    return estimate(mean, error if error > ROUNDING else 0.0, degrees, n, len(sizes))
+    return Estimate(mean, error if error > ROUNDING else 0.0, degrees, n, len(sizes))
 
 
 def variance_components(values: Floats, groups: NDArray[np.intp]) -> tuple[float, float]:

@@ -48,11 +48,8 @@ def context_precision(
             verdicts += judge.verdicts(build(rest[:count]), count, key="useful", stage="context", schema=schema)
     except Unscored as reason:
         return Score(None, str(reason), (), tuple(judge.exchanges))
-    evidence = tuple(
-        {"context": number, "useful": verdict.positive, "reason": verdict.reason}
-        for number, verdict in enumerate(verdicts)
-    )
-    return Score(average_precision([v.positive for v in verdicts]), "", evidence, tuple(judge.exchanges))
+    evidence = tuple({"context": number, **verdict} for number, verdict in enumerate(verdicts))
+    return Score(average_precision([v["useful"] for v in verdicts]), "", evidence, tuple(judge.exchanges))
 
 
 def average_precision(useful: Sequence[bool]) -> float:

@@ -125,22 +125,23 @@ def evaluate(
     tasks = [(row, metric, number) for row in checked for metric in metrics for number in range(rounds)]
     # the calls about one question follow each other: their prompts share excerpts, and services cache that
     places = {id: place for place, id in enumerate(dict.fromkeys(row.question_id for row in checked))}
-    order = sorted(range(len(tasks)), key=lambda i: (places[tasks[i][0].question_id], metrics.index(tasks[i][1])))
+    ordered = sorted(tasks, key=lambda task: (places[task[0].question_id], metrics.index(task[1])))
 
-    def score(number_of_task: int) -> ScoredRow:
-        row, metric, number = tasks[number_of_task]
+    def score(task: tuple[Row, str, int]) -> ScoredRow:
+        row, metric, number = task
         tags = {"question": row.question_id, "arm": row.arm, "metric": metric}
+        failed = False
         try:
             result = METRICS[metric](row, Judge(judge, window, tags, number), embed)
         except ServiceRefused:
             raise
         except (Unscored, ServiceError) as error:
+            result = Score(None, str(error))
             failed = isinstance(error, ServiceError) and not error.final
-            return ScoredRow(row.question_id, row.arm, metric, number, Score(None, str(error)), failed)
-        return ScoredRow(row.question_id, row.arm, metric, number, result)
+        return ScoredRow(row.question_id, row.arm, metric, number, result, failed)
 
-    scores: dict[int, ScoredRow] = {}
-    for done, scored in enumerate(in_order(score, order, workers), 1):
-        scores[order[done - 1]] = scored
-        progress(done, len(tasks))
-    return Scores(scores[i] for i in range(len(tasks)))
+    scores: dict[tuple[Row, str, int], ScoredRow] = {}
+    for task, scored in zip(ordered, in_order(score, ordered, workers), strict=True):
+        scores[task] = scored
+        progress(len(scores), len(tasks))
+    return Scores(scores[task] for task in tasks)

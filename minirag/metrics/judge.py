@@ -6,7 +6,7 @@ Nothing in a reply is guessed, completed or repaired.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from minirag import prompts
 from minirag.errors import WindowTooSmall
@@ -17,6 +17,8 @@ from minirag.query import Window, excerpts, largest
 from minirag.retry import in_order
 
 T = TypeVar("T")
+Verdict = dict[str, Any]
+"""True or False under the name of what was asked, and the judge's `reason`."""
 TOKENS_PER_VERDICT = 56
 _VERDICTS = {True: True, "true": True, "yes": True, False: False, "false": False, "no": False}  # 1 == True, 0 == False
 _UNFINISHED = {
@@ -25,20 +27,13 @@ _UNFINISHED = {
 }
 
 
-class Verdict(NamedTuple):
-    """What a judge says of one numbered statement or excerpt, and why."""
-
-    positive: bool
-    reason: str
-
-
 def reply_tokens(verdicts: int) -> int:
     """Return the tokens to reserve for so many verdicts."""
     return TOKENS_PER_VERDICT * (verdicts + 1)
 
 
 def read_verdicts(reply: Reply, key: str, count: int) -> list[Verdict]:
-    """Return the verdicts on statements or excerpts 1 to `count`, in this order; true or false stands under `key`.
+    """Return the verdicts on statements or excerpts 1 to `count`, in this order: True or False under `key`, `reason`.
 
     Raises ValueError naming what is missing, repeated or unclear.
     """
@@ -54,7 +49,7 @@ def read_verdicts(reply: Reply, key: str, count: int) -> list[Verdict]:
         word = value.strip().lower() if isinstance(value, str) else value
         if not isinstance(word, int | str) or word not in _VERDICTS:
             raise ValueError(f"the verdict of number {number} is {value!r:.40}, neither true nor false")
-        verdicts[number] = Verdict(_VERDICTS[word], str(item.get("reason") or ""))
+        verdicts[number] = {key: _VERDICTS[word], "reason": str(item.get("reason") or "")}
     for number in range(1, count + 1):
         if number not in verdicts:
             raise ValueError(f"number {number} has no verdict ({len(verdicts)} verdicts where {count} are due)")
@@ -169,13 +164,10 @@ def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[
     final: dict[int, Verdict] = {}
     for (numbers, _), verdicts in zip(requests, in_order(ask, requests, 1), strict=True):
         for number, verdict in zip(numbers, verdicts, strict=True):
-            if number not in final or not final[number].positive:
+            if number not in final or not final[number]["supported"]:
                 final[number] = verdict
-    evidence = tuple(
-        {"statement": statements[number], "supported": verdict.positive, "reason": verdict.reason}
-        for number, verdict in final.items()
-    )
-    value = sum(verdict.positive for verdict in final.values()) / len(statements)
+    evidence = tuple({"statement": statements[number], **verdict} for number, verdict in final.items())
+    value = sum(verdict["supported"] for verdict in final.values()) / len(statements)
     return Score(value, "", evidence, tuple(judge.exchanges))
 
 

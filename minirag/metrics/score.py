@@ -1,10 +1,10 @@
 """What a metric returns, and the scores of many rows as `scores.jsonl` holds them."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Any
 
 from minirag.errors import InputError
@@ -89,7 +89,5 @@ def ragas_score(means: Sequence[float | None]) -> float | None:
     >>> round(ragas_score([0.8356, 0.9629]), 4), ragas_score([0.5, None])
     (0.8947, None)
     """
-    values = [mean for mean in means if mean is not None]
-    if not values or len(values) < len(means):
-        return None
-    return 0.0 if min(values) <= 0 else len(values) / math.fsum(1 / value for value in values)
+    known = [mean for mean in means if mean is not None]
+    return harmonic_mean(known) if known and len(known) == len(means) else None

@@ -8,8 +8,7 @@ the answers), which is what lets a random sample of labelled statements correct 
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from itertools import compress
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,13 +19,11 @@ from minirag.metrics.comparison import (
     Estimate,
     Floats,
     cluster_numbers,
-    clustered_mean,
-    estimate,
     satterthwaite,
-    t_quantile,
 )
 from minirag.metrics.score import Scores
 from minirag.statistics.labels import METRIC, Claim, Labels, claims
+from minirag.statistics.power import figures
 
 FEWEST_LABELS = 10
 """Labels, of all arms and then of each, from which a correction is worth printing."""
@@ -35,36 +32,32 @@ FEWEST_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How many of `n` statements judge and person `agreed` on, and how far beyond chance (`kappa`: 1 always, 0 as by
-    chance; None where both gave one and the same label throughout).
-
-    `too_kind` counts what the judge supported and the person did not, `too_strict` the reverse.
-    """
-
-    n: int
-    agreed: int
-    kappa: Estimate | None
-    too_kind: int
-    too_strict: int
-
-
-@dataclass(frozen=True, slots=True)
 class Corrected:
-    """One mean three ways: by the `judge` over all, by the `person` over the labelled, and both together."""
+    """A mean or difference: by the `judge` alone, and the `value` after correction by `labels` with its interval."""
 
-    judge: Estimate
-    person: Estimate
-    corrected: Estimate
+    judge: float
+    value: float
+    low: float
+    high: float
+    labels: int
+    n_clusters: int
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What a person's labels say: how far the judge agrees, each arm's mean corrected, and the differences."""
+    """What a person's labels of `n` statements say of the judge, of each arm's mean, and of the differences to tuned.
 
-    agreement: Agreement
+    Judge and person `agreed` on so many; `too_kind` is what only the judge supported, `too_strict` the reverse. `kappa`
+    is 1 where they always agree, 0 where they do as by chance, None where both gave one and the same label throughout.
+    """
+
+    n: int
+    agreed: int
+    kappa: float | None
+    too_kind: int
+    too_strict: int
     arms: Mapping[str, Corrected | None]
-    differences: Mapping[str, Corrected | None]
+    differences: Mapping[str, Corrected]
 
 
 def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable], against: Sequence[str] = ()) -> Audit | None:
@@ -76,69 +69,46 @@ def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable], against
     labelled = [claim for claim in judged if labels.get(claim.key) is not None]
     if len(labelled) < FEWEST_LABELS:
         return None
-    by_judge, by_person = [claim.supported > 0.5 for claim in labelled], [bool(labels[c.key]) for c in labelled]
+    pairs = [(claim.supported > 0.5, bool(labels[claim.key])) for claim in labelled]
+    kind, strict = pairs.count((True, False)), pairs.count((False, True))
     means = {arm: _corrected(judged, arm, labels, pages) for arm in dict.fromkeys(claim.arm for claim in judged)}
-    differences: dict[str, Corrected | None] = {}
+    differences = {}
     for arm in against:
         questions = [{claim.question_id for claim in judged if claim.arm == name} for name in (arm, "tuned")]
         paired = claims(scores, questions[0] & questions[1])
         first, second = (_corrected(paired, name, labels, pages) for name in (arm, "tuned"))
-        differences[arm] = None
         if first and second:
-            columns = zip(astuple(first), astuple(second), strict=True)
-            differences[arm] = Corrected(*(_minus(Estimate(*two), Estimate(*one)) for one, two in columns))
-    return Audit(agreement(by_judge, by_person, [pages[c.question_id] for c in labelled]), means, differences)
+            differences[arm] = _difference(first, second)
+    agreed = len(pairs) - kind - strict
+    return Audit(len(pairs), agreed, cohens_kappa(pairs), kind, strict, means, differences)
 
 
-def _minus(one: Estimate, other: Estimate) -> Estimate:
-    """Return the difference of two arms' figures, each with an interval of any shape (Zou and Donner 2008).
+def _difference(first: Corrected, second: Corrected) -> Corrected:
+    """Return second − first, each with an interval of any shape (Zou and Donner 2008).
 
     The arms count as independent, which makes the interval no shorter where their questions are alike.
     """
-    value, n, clusters = one.value - other.value, one.n + other.n, min(one.n_clusters, other.n_clusters)
-    if None in (one.low, one.high, other.low, other.high):
-        return Estimate(value, None, None, None, 0.0, n, clusters)
-    down = math.hypot(one.value - (one.low or 0.0), (other.high or 0.0) - other.value)
-    up = math.hypot((one.high or 0.0) - one.value, other.value - (other.low or 0.0))
-    error = math.hypot(one.error or 0.0, other.error or 0.0)
-    return Estimate(value, value - down, value + up, error, min(one.degrees, other.degrees), n, clusters)
+    value = second.value - first.value
+    return Corrected(
+        judge=second.judge - first.judge,
+        value=value,
+        low=value - math.hypot(second.value - second.low, first.high - first.value),
+        high=value + math.hypot(second.high - second.value, first.value - first.low),
+        labels=first.labels + second.labels,
+        n_clusters=min(first.n_clusters, second.n_clusters),
+    )
 
 
-def agreement(judge: Sequence[bool], person: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Agreement:
-    """Compare two lists of labels of the same statements; `clusters` names the page of each.
+def cohens_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+    """Return (agreement − chance) ÷ (1 − chance), chance being that of two who label at these rates blindly.
 
-    Kappa's error is by the delta method (Fleiss, Cohen and Everitt 1969) between clusters, its interval on Fisher's
-    scale artanh(kappa), which keeps it right near 1.
-
-    >>> result = agreement([True] * 5 + [False] * 5, [True] * 4 + [False] * 6)
-    >>> result.agreed, round(result.kappa.value, 2), result.too_kind, result.too_strict
-    (9, 0.8, 1, 0)
+    >>> cohens_kappa([(True, True)] * 4 + [(True, False)] + [(False, False)] * 5)
+    0.8
     """
-    names: Sequence[Hashable] = clusters if clusters is not None else range(len(judge))
-    first, second = np.asarray(judge, dtype=np.float64), np.asarray(person, dtype=np.float64)
-    kind, strict = int(np.count_nonzero(first > second)), int(np.count_nonzero(first < second))
-    return Agreement(len(judge), len(judge) - kind - strict, _kappa(first, second, names), kind, strict)
-
-
-def _kappa(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Estimate | None:
-    """Return (accuracy − chance) ÷ (1 − chance), chance being the agreement of two who label at these rates blindly."""
-    p, q, accuracy = float(np.mean(judge)), float(np.mean(person)), float(np.mean(judge == person))
-    chance = p * q + (1 - p) * (1 - q)
-    if chance == 1:
-        return None
-    value = (accuracy - chance) / (1 - chance)
-    # how far each statement moves kappa, through accuracy and through chance
-    by_accuracy = ((judge == person) - accuracy) / (1 - chance)
-    by_chance = (judge - p) * (2 * q - 1) + (person - q) * (2 * p - 1)
-    spread = clustered_mean(by_accuracy - by_chance * (1 - accuracy) / (1 - chance) ** 2, clusters)
-    kappa = replace(spread, value=value, low=None, high=None)
-    if spread.error is None:
-        return kappa
-    if spread.error == 0 or abs(value) == 1:  # nothing varies, which proves little
-        half = exact_interval(0, spread.n_clusters)[1] / (1 - chance)
-        return replace(kappa, low=max(-1.0, value - half), high=min(1.0, value + half))
-    half = t_quantile((1 + LEVEL) / 2, spread.degrees) * spread.error / (1 - value**2)
-    return replace(kappa, low=math.tanh(math.atanh(value) - half), high=math.tanh(math.atanh(value) + half))
+    n, (first, second) = len(pairs), map(sum, zip(*pairs, strict=True))
+    agreed = sum(one == other for one, other in pairs)
+    by_chance = first * second + (n - first) * (n - second)  # of n² pairs of any label with any other
+    return None if by_chance == n**2 else (n * agreed - by_chance) / (n**2 - by_chance)
 
 
 def exact_interval(successes: int, n: int) -> tuple[float, float]:
@@ -166,98 +136,84 @@ def _corrected(judged: Sequence[Claim], arm: str, labels: Labels, pages: Mapping
     statements = [claim for claim in judged if claim.arm == arm]
     person = np.array([labels.get(claim.key) for claim in statements], dtype=np.float64)  # None becomes nan
     labelled = ~np.isnan(person)
-    if np.count_nonzero(labelled) < FEWEST_LABELS:
+    n = int(np.count_nonzero(labelled))
+    if n < FEWEST_LABELS:
         return None
     judge, weights = (np.array([getattr(claim, name) for claim in statements]) for name in ("supported", "weight"))
     # times their number, the weighted verdicts have that sum as their mean
     scale = len(statements) * weights
-    result = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
-    if result is None or result.corrected.low is None or result.corrected.high is None:
-        return result
-    value, low, high = result.corrected.value, result.corrected.low, result.corrected.high
+    mean = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
+    value, (low, high) = mean.value, mean.interval
     yes = int(np.count_nonzero(person == 1))
-    if min(yes, result.person.n - yes) < FEWEST_EACH:
+    if min(yes, n - yes) < FEWEST_EACH and mean.n_clusters > 1:
         # the exact interval of the labels alone, of which uneven weights leave fewer (Kish 1965)
-        weights = weights[labelled] / weights[labelled].sum()
-        value, n = float(weights @ person[labelled]), 1 / float(weights @ weights)
-        count = math.floor(n + ROUNDING)
+        share = weights[labelled] / weights[labelled].sum()
+        value = float(share @ person[labelled])
+        count = math.floor(1 / float(share @ share) + ROUNDING)
         low = exact_interval(math.floor(value * count + ROUNDING), count)[0]
         high = exact_interval(math.ceil(value * count - ROUNDING), count)[1]
     elif np.all(person[labelled] == judge[labelled]):
         # where person and judge never disagree there is no spread to go by: widen by what may be missed
-        widening = exact_interval(0, result.person.n)[1] * float(np.mean(scale))
-        low, high = low - widening, high + widening
+        missed = exact_interval(0, n)[1]
+        low, high = low - missed, high + missed
     value, low, high = np.clip([value, low, high], 0.0, 1.0).tolist()
-    return replace(result, corrected=replace(result.corrected, value=value, low=low, high=high))
+    return Corrected(float(weights @ judge), value, low, high, n, mean.n_clusters)
 
 
-def corrected_mean(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Corrected | None:
-    """Correct the judge's mean (n,) by a person's scores of some (n,), nan for the others; None with fewer than two.
+def corrected_mean(judge: Floats, person: Floats, clusters: Sequence[Hashable]) -> Estimate:
+    """Correct the judge's mean (n,) by a person's scores of some (n,), nan for the others, at least two.
 
     The labelled must be a random sample. PPI++ (Angelopoulos, Duchi and Zrnic 2023), tuned for the shortest interval,
     with the spread taken between clusters; the labelled being among the judged, it is the regression estimator of
     double sampling (Cochran 1977, chapter 12).
 
     >>> judge = np.array([0.9, 0.8, 0.7, 0.9, 0.6, 0.8, 1.0, 0.7])
-    >>> result = corrected_mean(judge, np.array([0.7, 0.6, 0.5, 0.7, *[np.nan] * 4]), range(8))
-    >>> round(result.judge.value, 3), round(result.person.value, 3), round(result.corrected.value, 3)
-    (0.8, 0.625, 0.6)
+    >>> round(corrected_mean(judge, np.array([0.7, 0.6, 0.5, 0.7, *[np.nan] * 4]), range(8)).value, 3)
+    0.6
     """
     labelled = ~np.isnan(person)
     n = int(np.count_nonzero(labelled))
-    if n < 2:
-        return None
     # how much the judge is trusted: the slope of the person's scores on the judge's, 0 to 1
     by_judge, by_person = judge[labelled], person[labelled]
     spread = float(np.var(by_judge))
     covariance = float(np.mean((by_judge - by_judge.mean()) * (by_person - by_person.mean())))
     trust = min(1.0, max(0.0, covariance / spread)) if spread > 1e-12 else 0.0
-    alone = clustered_mean(by_person, list(compress(clusters, labelled)))
-    value = alone.value - trust * float(by_judge.mean() - judge.mean())
+    value = float(by_person.mean()) - trust * float(by_judge.mean() - judge.mean())
     # each statement moves the figure by what it adds to these means; the moves are summed by cluster. Leverage and
     # degrees of freedom are those of the labelled, of which there are fewer; the fitted trust costs one of them
     groups = cluster_numbers(clusters)
     share = np.bincount(groups, labelled) / n
-    error, degrees = None, 0.0
-    if alone.n_clusters > 1:
-        rest = np.where(labelled, person - trust * judge, 0.0)
-        moves = np.where(labelled, rest - rest[labelled].mean(), 0.0) / n + trust * (judge - judge.mean()) / len(judge)
-        variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
-        error = float(np.sqrt(variance * (n / (n - 1) if trust else 1.0)))
-        degrees = satterthwaite(share[share > 0], share[share > 0])
-    return Corrected(clustered_mean(judge, clusters), alone, estimate(value, error, degrees, n, alone.n_clusters))
+    if np.count_nonzero(share) < 2:
+        return Estimate(value, math.inf, 1.0, n, 1)
+    rest = np.where(labelled, person - trust * judge, 0.0)
+    moves = np.where(labelled, rest - rest[labelled].mean(), 0.0) / n + trust * (judge - judge.mean()) / len(judge)
+    variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
+    error = math.sqrt(variance * (n / (n - 1) if trust else 1.0))
+    degrees = satterthwaite(share[share > 0], share[share > 0])
+    return Estimate(value, error, degrees, n, int(np.count_nonzero(share)))
 
 
 def audit_in_words(result: Audit) -> list[str]:
     """Return a sentence on the judge, then one for each arm and difference that could be corrected."""
-    judge = result.agreement
-    kappa = "" if judge.kappa is None else f", kappa {_figure(judge.kappa)}"
+    kappa = "" if result.kappa is None else f", kappa {result.kappa:.3f}"
     sentences = [
-        f"judge against person on {judge.n} statements: {judge.agreed} alike{kappa}; "
-        f"too kind {judge.too_kind} times, too strict {judge.too_strict} times"
+        f"judge against person on {result.n} statements: {result.agreed} alike{kappa}; "
+        f"too kind {result.too_kind} times, too strict {result.too_strict} times"
     ]
-    for arm, mean in result.arms.items():
-        if mean is not None:
-            sentences.append(
-                f"{METRIC} of {arm}, corrected by {mean.person.n} labels: {_figure(mean.corrected)} "
-                f"(the judge alone {mean.judge.value:.3f})"
-            )
-        else:
+    for arm, one in result.arms.items():
+        if one is None:
             sentences.append(f"{METRIC} of {arm}: fewer than {FEWEST_LABELS} labels, which correct nothing")
-    for arm, difference in result.differences.items():
-        if difference is not None:
-            figure = difference.corrected
-            too_few = figure.low is None or figure.high is None or figure.n_clusters < FEWEST_CLUSTERS
-            cannot_tell = too_few or (figure.low or 0.0) <= 0 <= (figure.high or 0.0)
-            verdict = "cannot tell" if cannot_tell else "better" if figure.value > 0 else "worse"
+        else:
             sentences.append(
-                f"{METRIC}, tuned against {arm}, corrected by {difference.person.n} labels: {_figure(figure, '+')}: "
-                f"{verdict} (the judge alone {difference.judge.value:+.3f})"
+                f"{METRIC} of {arm}, corrected by {one.labels} labels: {figures(one.value, one.low, one.high)} "
+                f"(the judge alone {one.judge:.3f})"
             )
+    for arm, one in result.differences.items():
+        verdict = "better" if one.low > 0 else "worse" if one.high < 0 else "cannot tell"
+        if one.n_clusters < FEWEST_CLUSTERS:
+            verdict = "cannot tell"
+        sentences.append(
+            f"{METRIC}, tuned against {arm}, corrected by {one.labels} labels: "
+            f"{figures(one.value, one.low, one.high, sign='+')}: {verdict} (the judge alone {one.judge:+.3f})"
+        )
     return sentences
-
-
-def _figure(figure: Estimate, sign: str = "") -> str:
-    ends = [figure.value] if figure.low is None or figure.high is None else [figure.value, figure.low, figure.high]
-    value, *interval = (f"{round(end, 9) + 0.0:{sign}.3f}" for end in ends)  # + 0.0 turns -0.0 into 0.0
-    return f"{value} [{', '.join(interval)}]" if interval else value

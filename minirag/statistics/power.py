@@ -92,15 +92,28 @@ def in_words(comparison: Mapping[str, Any]) -> str:
     '+0.233 [+0.148, +0.319]: better'
     """
     why = f" ({comparison['why']})" if comparison["why"] else ""
-    figures = "" if comparison["difference"] is None else f"{figures_of(comparison)}: "
-    return f"{figures}{comparison['verdict']}{why}"
+    difference = "" if comparison["difference"] is None else f"{figures_of(comparison)}: "
+    return f"{difference}{comparison['verdict']}{why}"
 
 
 def figures_of(comparison: Mapping[str, Any]) -> str:
-    """Return a difference with its interval, if it has one; neither shows a sign before 0."""
-    numbers = [comparison[name] for name in ("difference", "low", "high")]
-    difference, *interval = ("" if value is None else f"{round(value, 9) + 0.0:+.3f}" for value in numbers)
-    return f"{difference} [{', '.join(interval)}]" if all(interval) else difference
+    """Return the difference of a comparison (as JSON), with its interval if it has one."""
+    return figures(*(comparison[name] for name in ("difference", "low", "high")), sign="+")
+
+
+def figures(value: float | None, low: float | None, high: float | None, *, sign: str = "") -> str:
+    """Return a figure, with its interval if it has one; `sign="+"` shows the sign, but never that of 0.
+
+    >>> figures(-1e-12, -0.1, 0.2, sign="+"), figures(0.5, None, None)
+    ('+0.000 [-0.100, +0.200]', '0.500')
+    """
+    number, *ends = ("" if one is None else f"{round(one, 9) + 0.0:{sign}.3f}" for one in (value, low, high))
+    return f"{number} [{', '.join(ends)}]" if all(ends) else number
+
+
+def spaced(metric: str) -> str:
+    """Return a metric's name for people."""
+    return metric.replace("_", " ")
 
 
 def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

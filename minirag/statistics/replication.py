@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minirag.metrics.comparison import FEWEST_CLUSTERS, ROUNDING, estimate
+from minirag.metrics.comparison import FEWEST_CLUSTERS, ROUNDING, Estimate
 from minirag.statistics.power import comparisons
 
 Shift = Mapping[str, float]
@@ -56,8 +56,9 @@ def shift(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> 
     variances = [one["error"] ** 2 for one in (first, second)]
     weights = sum(v**2 / one["degrees"] for v, one in zip(variances, (first, second), strict=True))
     degrees = sum(variances) ** 2 / weights if weights else first["degrees"]
-    between = estimate(second["difference"] - first["difference"], math.sqrt(sum(variances)), degrees, 0, 0)
-    return {"difference": between.value, "low": between.low or 0.0, "high": between.high or 0.0}
+    between = Estimate(second["difference"] - first["difference"], math.sqrt(sum(variances)), degrees, 0, 0)
+    low, high = between.interval
+    return {"difference": between.value, "low": low, "high": high}
 
 
 def _outcome(shifts: Sequence[Shift | None]) -> str:

@@ -77,7 +77,9 @@ def test_after_two_unusable_replies_there_is_no_score(verdicts: Any, fault: str)
 
 @pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
 def test_booleans_words_and_0_or_1_are_verdicts(said: Any, meant: bool) -> None:
-    assert read_verdicts({"verdicts": [verdict(1, said)]}, "supported", 1) == [(meant, "because")]
+    assert read_verdicts({"verdicts": [verdict(1, said)]}, "supported", 1) == [
+        {"supported": meant, "reason": "because"}
+    ]
 
 
 def test_an_answer_without_statements_is_unscored_and_not_zero() -> None:

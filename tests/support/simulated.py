@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.metrics.comparison import compare, two_sided_p
+from minirag.metrics.comparison import clustered_mean, compare, two_sided_p
 from minirag.metrics.score import Score, ScoredRow, Scores
-from minirag.statistics.audit import agreement, audit, corrected_mean
+from minirag.statistics.audit import audit, corrected_mean
 from minirag.statistics.labels import claims, sample
 from minirag.statistics.teacher_lead import lead_closed
 
@@ -124,22 +124,6 @@ def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
     return len(hits) / runs, float(np.mean(hits)) if hits else math.nan
 
 
-def kappa_coverage(n: int, runs: int) -> float:
-    """Return how often kappa's interval holds: 70 % supported, 10 % of the verdicts turned over."""
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    supported, turned = 0.7, 0.1
-    judged = supported * (1 - turned) + (1 - supported) * turned
-    chance = supported * judged + (1 - supported) * (1 - judged)
-    kappa = (1 - turned - chance) / (1 - chance)
-    hits = []
-    for _ in range(runs):
-        person = latent(random, pages) < NormalDist().inv_cdf(supported)
-        judge = person ^ (latent(random, pages) < NormalDist().inv_cdf(turned))
-        found = agreement(list(judge), list(person), list(pages)).kappa
-        hits.append(found is None or found.low <= kappa <= found.high)
-    return float(np.mean(hits))
-
-
 def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tuple[float, float]:
     """Return how often the corrected interval holds, and its width ÷ that of the labels alone.
 
@@ -153,9 +137,10 @@ def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tup
         person = np.full(n, np.nan)
         sample = random.choice(n, labelled, replace=False)
         person[sample] = 0.8 + SPREAD * z[sample]
-        result = corrected_mean(judge, person, list(pages))
-        hits.append(result.corrected.low <= 0.8 <= result.corrected.high)
-        widths.append([estimate.high - estimate.low for estimate in (result.corrected, result.person)])
+        low, high = corrected_mean(judge, person, list(pages)).interval
+        hits.append(low <= 0.8 <= high)
+        low_alone, high_alone = clustered_mean(person[sample], list(pages[sample])).interval
+        widths.append([high - low, high_alone - low_alone])
     corrected, alone = np.mean(widths, axis=0)
     return float(np.mean(hits)), float(corrected / alone)
 
@@ -184,8 +169,6 @@ def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float 
                 rows.append(ScoredRow(f"q{number}", arm, "faithfulness", 0, score))
         chosen = {claim.key: real[claim.key] for claim in sample(claims(rows), labels, seed)}
         found = audit(rows, chosen, {f"q{i}": int(page) for i, page in enumerate(pages)}, ["base", "teacher"])
-        figures = [one.corrected for one in found.arms.values() if one is not None]
-        means += [figure.low <= truth <= figure.high for figure in figures]
-        figures = [one.corrected for one in found.differences.values() if one is not None]
-        differences += [figure.low <= 0 <= figure.high for figure in figures]
+        means += [one.low <= truth <= one.high for one in found.arms.values() if one is not None]
+        differences += [one.low <= 0 <= one.high for one in found.differences.values()]
     return float(np.mean(means)), float(np.mean(differences))
