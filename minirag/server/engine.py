@@ -23,7 +23,7 @@ class Model(NamedTuple):
 
 
 class ChatRequest(NamedTuple):
-    """A request for chat completions, checked by the ranges of OpenAI's API; None is "not given"."""
+    """A request for chat completions, within the ranges of OpenAI's API; None is "not given"."""
 
     messages: list[dict[str, str]]  # each with role and content; content in parts is joined
     response_format: Mapping[str, Any]  # as sent: {} or {"type": "text" | "json_object" | "json_schema", …}
@@ -113,8 +113,8 @@ class Engine(Protocol):
     def train(self, training: Training, report: Report) -> Trained:
         """Train a model and keep it. Runs in a thread of its own, one job at a time, and may take hours.
 
-        A job that a restart of the server interrupted is trained again, or resumed. Raises `Refused` if the examples
-        cannot be trained on: the job fails with its message.
+        A job that a restart of the server interrupted is trained again, or resumed. `Refused` or any other exception
+        ends the job as failed, with its message.
         """
 
     def delete(self, model: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from minirag.errors import InputError
-from minirag.server.wire import Json, Refused, Upload, page
+from minirag.server.wire import Json, Refused, page
 
 PURPOSES = ("fine-tune", "batch")
 
@@ -46,6 +46,12 @@ class Records:
         """Return the record of this id, or None."""
         entry = self._entries.get(key)
         return entry["record"] if entry else None
+
+    def require(self, key: str, kind: str) -> Json:
+        """Return the record of this id; refused with a 404 that names the kind of object if there is none."""
+        if record := self.get(key):
+            return record
+        raise Refused(404, f"No such {kind} object: {key}", param="id")
 
     def newest_first(self) -> list[Json]:
         """Return all records, the one added last first."""
@@ -90,19 +96,12 @@ class Records:
 
 
 class Files:
-    """Uploaded files, and the result files of jobs and batches, by id."""
+    """Uploaded files, and the result files of batches, by id."""
 
     def __init__(self, folder: Path | None) -> None:
         self._records = Records(folder)
 
-    def upload(self, form: Upload) -> Json:
-        """POST /v1/files."""
-        purpose = form.fields.get("purpose", "")
-        if purpose not in PURPOSES:
-            raise Refused(400, f"'{purpose[:40]}' is not one of {[*PURPOSES]} - 'purpose'", param="purpose")
-        return self.add(form.content, form.filename, purpose)
-
-    def add(self, content: bytes, filename: str, purpose: str) -> Json:
+    def add(self, filename: str, content: bytes, purpose: str) -> Json:
         """Keep a file; return the file object."""
         record = {
             "object": "file",
@@ -111,18 +110,23 @@ class Files:
             "bytes": len(content),
             "created_at": int(time.time()),
             "status": "processed",
-            "status_details": None,
             "content": base64.b64encode(content).decode(),
         }
         return _public(self._records.add("file-", content, record))
 
+    def upload(self, filename: str, content: bytes, purpose: str) -> Json:
+        """POST /v1/files."""
+        if purpose not in PURPOSES:
+            raise Refused(400, f"'{purpose[:40]}' is not one of {[*PURPOSES]} - 'purpose'", param="purpose")
+        return self.add(filename, content, purpose)
+
     def get(self, file_id: str) -> Json:
         """GET /v1/files/{file_id}."""
-        return _public(self._record(file_id))
+        return _public(self._records.require(file_id, "file"))
 
     def content(self, file_id: str) -> bytes:
         """GET /v1/files/{file_id}/content."""
-        return base64.b64decode(self._record(file_id)["content"])
+        return base64.b64decode(self._records.require(file_id, "file")["content"])
 
     def all(self, query: Mapping[str, str]) -> Json:
         """GET /v1/files, the newest first; `purpose` filters."""
@@ -131,19 +135,15 @@ class Files:
 
     def delete(self, file_id: str) -> Json:
         """DELETE /v1/files/{file_id}."""
-        self._record(file_id)
+        self._records.require(file_id, "file")
         self._records.remove(file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
-    def has(self, file_id: str, purpose: str) -> bool:
-        """Return True if there is a file of this id that was uploaded for this purpose."""
+    def check(self, file_id: str, purpose: str, param: str) -> None:
+        """Refuse a request whose parameter names no file that was uploaded for this purpose."""
         record = self._records.get(file_id)
-        return record is not None and record["purpose"] == purpose
-
-    def _record(self, file_id: str) -> Json:
-        if record := self._records.get(file_id):
-            return record
-        raise Refused(404, f"No such File object: {file_id}", param="id")
+        if record is None or record["purpose"] != purpose:
+            raise Refused(400, f"Invalid {param}: {file_id}", param=param)
 
 
 def digest(content: bytes) -> str:

@@ -58,10 +58,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         fields = {"Content-Type": reply.content_type, "Content-Length": len(reply.body), **reply.headers}
-        lines = [f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}"]
-        lines += [f"{name}: {value}" for name, value in fields.items()]
-        lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}")
-        self.write(reply, "\r\n".join([*lines, "", ""]).encode() + reply.body)
+        fields["Connection"] = "close" if self.close_connection else "keep-alive"
+        status = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}"
+        lines = [status, *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+        self.write(reply, "\r\n".join(lines).encode() + reply.body)
 
     def write(self, reply: Reply, data: bytes) -> None:
         """Write head and body of a reply; tests override this to lose it or to slow it down."""
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Reply in OpenAI's form to a request that cannot be read; the base class calls this too."""
         self.close_connection = True
-        self._send(Refused(code if code < 500 else 400, f"This is not a readable HTTP request: {message}.").reply)
+        self._send(Refused(400, f"This is not a readable HTTP request: {message}.").reply)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: the caller's log has every exchange."""

@@ -15,7 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from minirag.prompts import text_of
-from minirag.server.engine import Engine, Trained, Training, TrainingStopped
+from minirag.server.engine import Engine, Training, TrainingStopped
 from minirag.server.files import Files, Records, digest
 from minirag.server.wire import Json, Refused, invalid, number, optional, page, parsed, required
 
@@ -24,8 +24,8 @@ PATIENCE = 30.0
 FEWEST_EXAMPLES = 10
 BACKGROUND_PAUSE = 0.2
 """Seconds between two looks of the server itself at its jobs."""
-MOST_METRICS = 100
-"""Losses that are shown as events, evenly spread."""
+MOST_LOSSES = 100
+"""Steps whose losses are shown as events, evenly spread."""
 LOSSES = {"train_loss": "training", "valid_loss": "validation"}
 FINAL = ("succeeded", "failed", "cancelled")
 
@@ -49,19 +49,39 @@ class Jobs:
 
     def create(self, body: Json) -> Json:
         """POST /v1/fine_tuning/jobs."""
-        model = required(body, "model")
+        model, training_file = required(body, "model"), required(body, "training_file")
         if not any(offered.name == model and offered.is_trainable for offered in self._engine.models()):
             message = f"Model {model} is not available for fine-tuning or does not exist."
             raise Refused(400, message, param="model", code="model_not_available")
-        job = _new(body, model)
-        for name in ("training_file", "validation_file"):
-            if job[name] and not self._files.has(job[name], "fine-tune"):
-                raise Refused(400, f"invalid {name}: {job[name]}", param=name)
+        self._files.check(training_file, "fine-tune", "training_file")
+        if validation_file := optional(body, "validation_file"):
+            self._files.check(validation_file, "fine-tune", "validation_file")
+        settings = _hyperparameters(body)
+        job = {
+            "object": "fine_tuning.job",
+            "model": model,
+            "created_at": int(time.time()),
+            "finished_at": None,
+            "fine_tuned_model": None,
+            "organization_id": "org-minirag",
+            "result_files": [],
+            "status": "validating_files",
+            "training_file": training_file,
+            "validation_file": validation_file,
+            "hyperparameters": settings,
+            "method": {"type": "supervised", "supervised": {"hyperparameters": settings}},
+            "trained_tokens": None,
+            "error": None,
+            "user_provided_suffix": optional(body, "suffix"),
+            "seed": number(body, "seed", 0, 2**31 - 1) or 0,
+            "metadata": optional(body, "metadata", dict),
+            "estimated_finish": None,
+            "integrations": [],
+        }
         key = json.dumps(job | {"created_at": 0}, sort_keys=True).encode()
         record = self._records.add("ftjob-", key, {"job": job, "events": [], "checkpoints": []})
         record = _logged(record, "info", f"Created fine-tuning job: {record['id']}")
-        record = _logged(record, "info", f"Validating training file: {job['training_file']}")
-        return _public(self._records.put(record))
+        return _public(self._records.put(_logged(record, "info", f"Validating training file: {training_file}")))
 
     def all(self, query: Mapping[str, str]) -> Json:
         """GET /v1/fine_tuning/jobs, the newest first; `metadata[key]=value` filters."""
@@ -91,10 +111,7 @@ class Jobs:
             return _public(self._records.put(_changed(record, status="cancelled")))
 
     def _record(self, job_id: str) -> Json:
-        if record := self._records.get(job_id):
-            return record
-        message = f"Could not find fine tune: {job_id}"
-        raise Refused(404, message, param="fine_tune_id", code="fine_tune_not_found")
+        return self._records.require(job_id, "fine-tuning job")
 
     def _looked_at(self, job_id: str) -> Json:
         """Return the record of a job after its next step."""
@@ -107,7 +124,7 @@ class Jobs:
     def _work(self) -> None:
         """Move all jobs on, for ever; only the oldest that is queued starts, once no other is running."""
         while True:
-            jobs = [record["job"] | {"id": record["id"]} for record in reversed(self._records.newest_first())]
+            jobs = [_public(record) for record in reversed(self._records.newest_first())]
             first = next((job["id"] for job in jobs if job["status"] in ("queued", "running")), None)
             for job in jobs:
                 if job["status"] == "validating_files" or job["id"] == first:
@@ -125,67 +142,69 @@ class Jobs:
                     record = _logged(record, "info", "Fine-tuning job started")
                     self._records.put(_changed(record, status="running"))
                 case "running" if job_id not in self._threads:
-                    self._threads[job_id] = Thread(target=self._train, args=(record,), daemon=True)
+                    self._threads[job_id] = Thread(target=self._train, args=(job_id, record["job"]), daemon=True)
                     self._threads[job_id].start()
 
     def _validated(self, record: Json) -> Json:
         job = record["job"]
         try:
-            examples = self._examples(job["training_file"], "training")
-            self._examples(job["validation_file"], "validation")
+            examples, _ = self._examples(job)
         except Refused as refused:
             return _failed(record, refused)
         defaults = self._engine.defaults(len(examples))
         settings = {k: defaults[k] if value == "auto" else value for k, value in job["hyperparameters"].items()}
         record = _logged(record, "info", "Files validated, moving job to queued state")
-        return _changed(record, status="queued", hyperparameters=settings, method=_method(settings))
+        method = {"type": "supervised", "supervised": {"hyperparameters": settings}}
+        return _changed(record, status="queued", hyperparameters=settings, method=method)
 
-    def _train(self, record: Json) -> None:
+    def _train(self, job_id: str, job: Json) -> None:
         """Train the model of a running job, in a thread of its own, and keep what comes of it."""
-        job_id, job = record["id"], record["job"]
-        steps = 0
 
         def report(step: int, total: int, loss: float | None, details: Json | None = None) -> None:
-            nonlocal steps
             fields = {"step": step, "train_loss": loss, "total_steps": total, **(details or {})}
             # further digits depend on the machine
             data: Json = {k: round(v, 5) if isinstance(v, float) else v for k, v in fields.items() if v is not None}
             losses = [f"{kind} loss={data[name]:.2f}" for name, kind in LOSSES.items() if name in data]
             message = data.pop("message", f"Step {step}/{total}: {', '.join(losses)}")
+            checkpoint = data.pop("checkpoint", None)
             with self._lock:
                 record = self._record(job_id)
                 if record["job"]["status"] != "running":
                     raise TrainingStopped
-                if "checkpoint" in data:
-                    record = _with_checkpoint(record, data.pop("checkpoint"), data)
-                if "seconds_left" in data:
-                    record = _changed(record, estimated_finish=int(time.time() + data["seconds_left"]))
-                if loss is None or "valid_loss" in data or steps % (1 + total // MOST_METRICS) == 0:
+                if checkpoint:
+                    record = _with_checkpoint(record, checkpoint, data)
+                if loss is None or checkpoint or step % (1 + total // MOST_LOSSES) == 0:
                     record = _logged(record, "info", message, data)
                 self._records.put(record)
-            steps += loss is not None
 
         try:
             with self._turn:
-                examples = self._examples(job["training_file"], "training")
-                validation = self._examples(job["validation_file"], "validation")
                 suffix = re.sub(r"[^a-z0-9]+", "-", (job["user_provided_suffix"] or "").lower()).strip("-")
                 settings, seed = job["hyperparameters"], job["seed"]
-                training = Training(job_id, job["model"], suffix, examples, validation, settings, seed)
+                training = Training(job_id, job["model"], suffix, *self._examples(job), settings, seed)
                 trained = self._engine.train(training, report)
-            with self._lock:
-                record = self._record(job_id)
-                if record["job"]["status"] == "running":  # else it was cancelled after its last step
-                    self._records.put(_succeeded(record, trained))
         except TrainingStopped:
             return
         except Exception as error:
             failure = error if isinstance(error, Refused) else Refused(500, f"Training failed: {error!r}")
             with self._lock:
                 self._records.put(_failed(self._record(job_id), failure))
+            return
+        with self._lock:
+            record = self._record(job_id)
+            if record["job"]["status"] != "running":  # it was cancelled after its last step
+                return
+            record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
+            record = _logged(record, "info", "The job has successfully completed")
+            model, tokens, now = trained.model, trained.tokens, int(time.time())
+            fields = {"fine_tuned_model": model, "trained_tokens": tokens, "finished_at": now}
+            self._records.put(_changed(record, status="succeeded", **fields))
 
-    def _examples(self, file_id: str | None, kind: str) -> list[list[Json]]:
-        return [] if file_id is None else examples_of(self._files.content(file_id), kind)
+    def _examples(self, job: Json) -> tuple[list[list[Json]], list[list[Json]]]:
+        """Return the training examples of a job, and those for validation."""
+        validation_file = job["validation_file"]
+        training = examples_of(self._files.content(job["training_file"]), "training")
+        return training, examples_of(self._files.content(validation_file), "validation") if validation_file else []
 
 
 def examples_of(content: bytes, kind: str, fewest: int = FEWEST_EXAMPLES) -> list[list[Json]]:
@@ -214,37 +233,6 @@ def _is_chat(messages: Any) -> bool:
     return bool(messages) and messages[-1]["role"] == "assistant" and text_of(messages[-1]) != ""
 
 
-def _new(body: Json, model: str) -> Json:
-    """Return a job as it is first shown, without its id."""
-    settings = _hyperparameters(body)
-    return {
-        "object": "fine_tuning.job",
-        "model": model,
-        "created_at": int(time.time()),
-        "finished_at": None,
-        "fine_tuned_model": None,
-        "organization_id": "org-minirag",
-        "result_files": [],
-        "status": "validating_files",
-        "training_file": required(body, "training_file"),
-        "validation_file": optional(body, "validation_file"),
-        "hyperparameters": settings,
-        "trained_tokens": None,
-        "error": None,
-        "user_provided_suffix": optional(body, "suffix"),
-        "seed": number(body, "seed", 0, 2**31 - 1) or 0,
-        "estimated_finish": None,
-        "integrations": [],
-        "metadata": optional(body, "metadata", dict),
-        "method": _method(settings),
-    }
-
-
-def _method(settings: Json) -> Json:
-    """Return the newer of the two places where a job shows its hyperparameters."""
-    return {"type": "supervised", "supervised": {"hyperparameters": settings}}
-
-
 def _hyperparameters(body: Json) -> Json:
     """Return all three settings, "auto" where the client leaves the choice to us."""
     method = optional(body, "method", dict) or {}
@@ -253,9 +241,9 @@ def _hyperparameters(body: Json) -> Json:
     settings = optional(optional(method, "supervised", dict) or {}, "hyperparameters", dict) or {}
     chosen = {name: value for name, value in settings.items() if value != "auto"}
     return {
-        "n_epochs": number(chosen, "n_epochs", 1, 50) or "auto",
-        "batch_size": number(chosen, "batch_size", 1, 256) or "auto",
-        "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, 1e6, int | float) or "auto",
+        "n_epochs": number(chosen, "n_epochs", 1) or "auto",
+        "batch_size": number(chosen, "batch_size", 1) or "auto",
+        "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, kind=int | float) or "auto",
     }
 
 
@@ -282,19 +270,6 @@ def _with_checkpoint(record: Json, model: str, metrics: Json) -> Json:
     return record | {"checkpoints": [c for c in record["checkpoints"] if c["step_number"] != step] + [checkpoint]}
 
 
-def _succeeded(record: Json, trained: Trained) -> Json:
-    record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
-    record = _logged(record, "info", "The job has successfully completed")
-    return _changed(
-        record,
-        status="succeeded",
-        fine_tuned_model=trained.model,
-        finished_at=int(time.time()),
-        estimated_finish=None,
-        trained_tokens=trained.tokens,
-    )
-
-
 def _failed(record: Json, refused: Refused) -> Json:
     error = {"code": refused.code, "message": str(refused), "param": refused.param}
     record = _logged(record, "error", str(refused))
@@ -303,10 +278,9 @@ def _failed(record: Json, refused: Refused) -> Json:
 
 def _logged(record: Json, level: str, message: str, data: Json | None = None) -> Json:
     """Return the record with one more event."""
-    place = f"{record['id']}/{len(record['events'])}"
     event = {
         "object": "fine_tuning.job.event",
-        "id": "ftevent-" + digest(place.encode()),
+        "id": "ftevent-" + digest(f"{record['id']}/{len(record['events'])}".encode()),
         "created_at": int(time.time()),
         "level": level,
         "message": message,

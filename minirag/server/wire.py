@@ -4,6 +4,7 @@ Nothing here knows a socket or a model. A function that reads what a client sent
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -68,34 +69,26 @@ def parsed(text: bytes) -> Any:
     return value
 
 
-class Upload(NamedTuple):
-    """The one file of a multipart form, and the form's other fields."""
-
-    filename: str
-    content: bytes
-    fields: dict[str, str]
-
-
 _BOUNDARY = re.compile(r'multipart/form-data\s*;.*?boundary="?([^"\s;,]{1,200})', re.IGNORECASE)
 _NAME = re.compile(rb'[;\s]name="([^"\r\n]*)"')
 _FILENAME = re.compile(rb'[;\s]filename="([^"\r\n]*)"')
 
 
-def upload(request: Request) -> Upload:
-    """Return the form of a multipart request; the bytes of its file are untouched, line ends included."""
+def upload(request: Request) -> tuple[str, bytes, str]:
+    """Return name, content and purpose of an uploaded file; its bytes are untouched, line ends included."""
     boundary = _BOUNDARY.match(request.headers.get("content-type", ""))
+    filename, content, purpose = "", None, ""
     mark = b"\r\n--" + (boundary[1] if boundary else "").encode("latin-1", "replace")
-    filename, content, fields = "", None, {}
     for part in (b"\r\n" + request.body).split(mark)[1:] if boundary else []:
         head, _, data = part.partition(b"\r\n\r\n")
         name, file = _NAME.search(head), _FILENAME.search(head)
         if file:
             filename, content = file[1].decode("utf-8", "replace"), data
-        elif name:
-            fields[name[1].decode("utf-8", "replace")] = data.decode("utf-8", "replace")
+        elif name and name[1] == b"purpose":
+            purpose = data.decode("utf-8", "replace")
     if content is None:
         raise Refused(400, "Send multipart/form-data with the fields 'file' and 'purpose'.", param="file")
-    return Upload(filename, content, fields)
+    return filename, content, purpose
 
 
 def required(body: Json, name: str, kind: Any = str) -> Any:
@@ -113,8 +106,8 @@ def optional(body: Json, name: str, kind: Any = str) -> Any:
     return value
 
 
-def number(body: Json, name: str, low: float, high: float, kind: Any = int) -> Any:
-    """Return a number from `low` to `high`, or None; a whole one unless `kind` is `int | float`."""
+def number(body: Json, name: str, low: float, high: float = math.inf, kind: Any = int) -> Any:
+    """Return a number from `low` to `high`, or None; an integer unless `kind` is `int | float`."""
     value = body.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high):
         raise invalid(name, f"{'an integer' if kind is int else 'a number'} from {low} to {high}")
@@ -131,11 +124,7 @@ def page(items: Sequence[Json], query: Mapping[str, str]) -> Json:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", limit):
         raise invalid("limit", "a positive integer")
     start = next((i for i, item in enumerate(items, 1) if item["id"] == after), len(items)) if after else 0
-    shown = list(items[start : start + int(limit)])
-    return {
-        "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else "",
-        "last_id": shown[-1]["id"] if shown else "",
-        "has_more": start + len(shown) < len(items),
-    }
+    data = list(items[start : start + int(limit)])
+    first_id, last_id = (data[0]["id"], data[-1]["id"]) if data else ("", "")
+    has_more = start + len(data) < len(items)
+    return {"object": "list", "data": data, "first_id": first_id, "last_id": last_id, "has_more": has_more}

@@ -14,8 +14,8 @@ from faults import (
     FaultyHandler,
     Rule,
     enqueued_too_much,
-    expires_at_line,
     fails_validation,
+    lines_expire,
     lines_fail,
     lines_missing,
     lost_reply,
@@ -34,7 +34,7 @@ from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, TEACHER_MODEL
 from minirag.prompts import Excerpt, draft, refine
 from minirag.retry import Retry, in_order
-from minirag.server import Server
+from minirag.server import Server, batches
 from minirag.server.wire import Reply, Request
 from minirag.service import Service
 
@@ -122,7 +122,6 @@ def check(batching: Batching, log: MessageLog, direct: tuple[list[str], float]) 
 FAULTS: Mapping[str, list[Rule]] = {
     "none": [],
     "lines that fail": [lines_fail(0.2)],
-    "an expired batch": [expires_at_line(20)],
     "a refused file": [fails_validation()],
     "too much enqueued": [enqueued_too_much()],
     "a lost reply": [lost_reply("/batches$")],
@@ -144,22 +143,21 @@ def test_batches_give_what_direct_calls_give_for_half_the_price(
 
 
 LOST = {
-    "in neither file": lines_missing(0.2),
-    "in a file that is gone": Rule(
-        method="GET", path="/content$", last=1, status=404, error={"message": "No such File"}
-    ),
+    "is completed without a reply to this request": lines_missing(0.2),
+    "before the completion window expired": lines_expire(0.5),
+    "without a reply": Rule(method="GET", path="/content$", last=1, status=404, error={"message": "No such File"}),
 }
 
 
-@pytest.mark.parametrize("rule", LOST.values(), ids=LOST.keys())
+@pytest.mark.parametrize(("message", "rule"), LOST.items())
 def test_a_reply_that_the_service_has_lost_is_asked_for_again(
-    rule: Rule, direct: tuple[list[str], float], tmp_path: Path
+    message: str, rule: Rule, direct: tuple[list[str], float], tmp_path: Path
 ) -> None:
     with Batching(rule).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
         assert Batches(service, log).run(step(service, log)) == direct[0]
-        lost = [e for e in log.failures if e.endpoint == "chat.completions"]
+        lost = [str((e.error or {})["message"]) for e in log.failures if e.endpoint == "chat.completions"]
     assert lost
-    assert all("is completed without a reply to this request" in str((e.error or {})["message"]) for e in lost)
+    assert all(message in failure for failure in lost)
 
 
 class Dying(MessageLog):
@@ -258,20 +256,20 @@ def test_a_batch_whose_list_is_refused_is_not_taken_for_lost(tmp_path: Path) -> 
 
 
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
-    direct: tuple[list[str], float], tmp_path: Path
+    direct: tuple[list[str], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batches, "LINES_A_LOOK", 10)
     batching = Batching()
     with batching.client() as service:
 
-        def cancel(shown: str, _done: int, _total: int) -> None:
-            if shown == "batch (finalizing)":
-                id = service.client.batches.list().data[0].id
-                service.client.batches.cancel(id)
+        def cancel(_: str, done: int, _total: int) -> None:
+            if done == 10:
+                service.client.batches.cancel(service.client.batches.list().data[0].id)
 
         with MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(Unfinished, match=r"batch_\w+ was cancelled"):
             Batches(service, log, progress=cancel).run(step(service, log))
         with MessageLog(tmp_path / "log.jsonl") as log:
-            assert len(answered(log)) == len(QUESTIONS)
+            assert len(answered(log)) == 10
             assert Batches(service, log).run(step(service, log)) == direct[0]
             check(batching, log, direct)
 

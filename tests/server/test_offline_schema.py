@@ -134,7 +134,7 @@ def talk_in_batches(client: openai.OpenAI) -> None:
     ]
     client.batches.cancel(ids[2])
     states = [[client.batches.retrieve(id).status for _ in range(4)] for id in ids]
-    assert states == [["in_progress", "finalizing", "completed", "completed"], ["failed"] * 4, ["cancelled"] * 4]
+    assert states == [["in_progress", *["completed"] * 3], ["failed"] * 4, ["cancelled"] * 4]
     client.batches.list(limit=2)
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from minirag import prompts
 from minirag.errors import InputError
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Server, serve
 from minirag.prompts import Excerpt
+from minirag.server.batches import LINES_A_LOOK
 
 EXCERPT = Excerpt("The city runs the water works. They opened in 1901. Nobody likes the taste of the water.", 3)
 DRAFT: Any = prompts.draft("When did the water works open?", [EXCERPT])
@@ -317,3 +318,69 @@ def test_the_command_names_a_port_that_is_taken(server: Server) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert port in done.stderr
+
+
+# -- batches -------------------------------------------------------------------------------------------------
+
+
+def line(custom_id: str, text: str = "water works", **fields: Any) -> dict[str, Any]:
+    body = {"model": EMBEDDING_MODEL, "input": [text], "dimensions": 4, "encoding_format": "float"}
+    return {"custom_id": custom_id, "method": "POST", "url": "/v1/embeddings", "body": body, **fields}
+
+
+def create(client: openai.OpenAI, rows: Sequence[Any]) -> str:
+    content = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows).encode()
+    file = client.files.create(file=("lines.jsonl", content), purpose="batch")
+    return client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h").id
+
+
+def ended(client: openai.OpenAI, id: str) -> Any:
+    """Return the batch once it has ended."""
+    while (batch := client.batches.retrieve(id)).status in {"validating", "in_progress"}:
+        pass
+    return batch
+
+
+def rows(client: openai.OpenAI, file_id: str | None) -> list[dict[str, Any]]:
+    assert file_id is not None
+    return [json.loads(row) for row in client.files.content(file_id).text.splitlines()]
+
+
+@pytest.mark.parametrize("row", ["{", line("a", url="/v1/chat/completions"), line("a", body=[]), line("first")])
+def test_a_batch_with_one_wrong_line_fails_with_its_number_and_no_line_is_answered(
+    client: openai.OpenAI, row: Any
+) -> None:
+    batch = ended(client, create(client, [line("first"), row]))
+    assert (batch.status, [error.line for error in batch.errors.data]) == ("failed", [2])
+    assert (batch.output_file_id, batch.error_file_id, batch.request_counts.completed) == (None, None, 0)
+
+
+def test_replies_and_errors_are_in_files_of_their_own_in_another_order_and_a_file_without_lines_is_none(
+    client: openai.OpenAI,
+) -> None:
+    good = ended(client, create(client, [line("a"), line("b")]))
+    mixed = ended(client, create(client, [line("a"), line("b", text="")]))
+    assert (good.status, good.error_file_id, good.request_counts.completed) == ("completed", None, 2)
+    assert [row["custom_id"] for row in rows(client, good.output_file_id)] == ["b", "a"]
+    assert [row["custom_id"] for row in rows(client, mixed.output_file_id)] == ["a"]
+    (error,) = rows(client, mixed.error_file_id)
+    assert (error["custom_id"], error["response"]["status_code"], error["error"]) == ("b", 400, None)
+    assert "Invalid 'input'" in error["response"]["body"]["error"]["message"]
+
+
+def test_a_large_batch_takes_several_looks_and_shows_how_far_it_is(client: openai.OpenAI) -> None:
+    id = create(client, [line(str(number)) for number in range(2 * LINES_A_LOOK + 1)])
+    looks = [client.batches.retrieve(id) for _ in range(4)]
+    counts = [batch.request_counts.completed for batch in looks if batch.request_counts]
+    assert counts == [0, LINES_A_LOOK, 2 * LINES_A_LOOK, 2 * LINES_A_LOOK + 1]
+    assert [batch.status for batch in looks] == [*["in_progress"] * 3, "completed"]
+
+
+def test_a_batch_that_has_ended_cannot_be_cancelled_and_none_is_made_of_a_training_file(client: openai.OpenAI) -> None:
+    id = create(client, [line("a")])
+    ended(client, id)
+    with pytest.raises(openai.ConflictError, match="status 'completed'"):
+        client.batches.cancel(id)
+    file = client.files.create(file=("t.jsonl", b"{}"), purpose="fine-tune")
+    with pytest.raises(openai.BadRequestError, match="Invalid input_file_id"):
+        client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import minirag
-from faults import Faults, expires_at_line, fails_validation, lines_fail
+from faults import Faults, fails_validation, lines_fail
 from minirag import MessageLog, offline
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
@@ -27,10 +27,7 @@ input = 3.0
 output = 12.0
 batch = 0.5
 """
-MOMENTS = (
-    *("upload", "validating", "in_progress", "finalizing", "completed", "failed", "expired"),
-    *("output file", "error file"),
-)
+MOMENTS = ("upload", "validating", "in_progress", "completed", "failed", "output file", "error file")
 """Where the client is killed: its request has had its effect, and the reply never arrives. At `validating` the batch is
 being created."""
 NOT_COMPARED = {"messages.jsonl", "job.json", ".lock", "costs.json", "report.html"}
@@ -42,8 +39,7 @@ class Killing:
 
     def __init__(self, state: Path) -> None:
         api = offline.api(state)
-        rules = [lines_fail(0.05), expires_at_line(60)]
-        self.faulty = Faults(api, [fails_validation(), *rules])
+        self.faulty = Faults(api, [fails_validation(), lines_fail(0.05)])
         api.batches.answer = self._answer_line
         self.failed, self.answered = 0, Counter[bytes]()
         self.moments = list(MOMENTS)

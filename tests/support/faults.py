@@ -23,7 +23,6 @@ from typing import Any
 
 from doubles import Clock
 from minirag import offline
-from minirag.server.batches import EXPIRED
 from minirag.server.http import Handler, Server
 from minirag.server.wire import Reply, Request, json_reply
 
@@ -242,26 +241,32 @@ def lines_fail(share: float) -> Rule:
     return Rule(**_LINE, share=share, status=500, error={"message": message, "type": "server_error"})
 
 
-class LinesMissing(Rule):
-    """A `share` of the lines is in neither file of the batches that it is due for."""
+class LinesLost(Rule):
+    """A `share` of the lines of a batch's file is missing, or has these `fields`."""
 
     def is_due(self, number: int, request: Any, repeat: int) -> bool:
         return number <= (self.last or number)
 
     def changed(self, reply: Reply) -> Reply:
-        lines = reply.body.splitlines(keepends=True)
-        stay = [line for line in lines if random.Random(json.loads(line)["id"]).random() >= self.share]
-        return reply._replace(body=b"".join(stay))
+        lines = []
+        for line in map(json.loads, reply.body.splitlines()):
+            if random.Random(line["id"]).random() >= self.share:
+                lines.append(line)
+            elif self.fields:
+                lines.append({**line, **self.fields})
+        return reply._replace(body="".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def lines_missing(share: float) -> Rule:
     """Some of the lines of the first two batches are in neither of their files."""
-    return LinesMissing(method="GET", path="/content$", last=2, share=share)
+    return LinesLost(method="GET", path="/content$", last=2, share=share)
 
 
-def expires_at_line(number: int) -> Rule:
-    """The batch that has the `number`-th of all lines expires there: what it did before is in its output file."""
-    return Rule(**_LINE, first=number, last=number, status=408, error={"code": EXPIRED})
+def lines_expire(share: float) -> Rule:
+    """Some of the lines of the first two batches were not sent within a day."""
+    message = "This request could not be executed before the completion window expired."
+    late = {"response": None, "error": {"code": "batch_expired", "message": message}}
+    return LinesLost(method="GET", path="/content$", last=2, share=share, fields=late)
 
 
 def fails_validation(code: str = "invalid_input_file", message: str = "The file is empty.") -> Rule:
