@@ -45,7 +45,7 @@ class Cap(Protocol):
 
     def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]: ...
 
-    def settle(self, amount: float, *exchanges: Exchange) -> None: ...
+    def after(self, amount: float, *exchanges: Exchange | None) -> None: ...
 
 
 class Batches:
@@ -271,7 +271,7 @@ class Batches:
             if exchange.id in failures:
                 dialect_of(exchange.model, self._service, self._log).learn(exchange)
         if self._cap is not None:
-            self._cap.settle(batch.held, *exchanges)
+            self._cap.after(batch.held, *exchanges)
         others = [gate for gate in self._service.gates if gate not in (self, self._cap)]
         for gate, exchange in product(others, exchanges):
             gate.after(0.0, exchange)

@@ -6,10 +6,11 @@
 from minirag.costs.billing import (
     Line as Line,
     bill as bill,
+    payback as payback,
+    run_costs as run_costs,
     total as total,
 )
 from minirag.costs.budget import Budget as Budget, Meter as Meter
-from minirag.costs.payback import payback as payback, run_costs as run_costs
 from minirag.costs.prices import (
     OLDER_TABLES as OLDER_TABLES,
     Price as Price,

@@ -1,10 +1,11 @@
-"""The bill: calls, tokens and money by stage, arm and model."""
+"""The bill by stage, arm and model, what an answer costs by arm, and when training has paid for itself."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from minirag.costs.prices import Prices, Tokens, price_of, training_cost
+from minirag.costs.prices import Prices, Tokens, load_prices, price_of, training_cost
 from minirag.message_log import Exchange
 
 DIGITS = 12
@@ -90,17 +91,21 @@ def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
             arm = str(exchange.tags.get("arm", "")) if exchange.stage in ANSWERED else ""
             key = (exchange.stage, arm, exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)
-        elif exchange.error is None:  # the state of a job, seen many times
-            job = exchange.response or {}
-            tokens = job.get("trained_tokens")
-            if tokens and isinstance(tokens, int):
-                jobs[str(job.get("id"))] = (str(job.get("model")), tokens)
+        elif exchange.error is None and (job := trained_by(exchange)):  # seen many times
+            jobs[job[0]] = job[1:]
     for base, tokens in jobs.values():
         line = lines.setdefault(("train", "tuned", base), Line("train", "tuned", base))
         line.calls += 1
         line.training_tokens += tokens
         line.usd = training_cost(prices, base, line.training_tokens)
     return [lines[key] for key in sorted(lines)]
+
+
+def trained_by(exchange: Exchange) -> tuple[str, str, int] | None:
+    """Return a job's id, base model and trained tokens where its state tells them."""
+    job = exchange.response or {}
+    tokens = job.get("trained_tokens")
+    return (str(job.get("id")), str(job.get("model")), tokens) if isinstance(tokens, int) and tokens else None
 
 
 def total(lines: Iterable[Line]) -> float | None:
@@ -111,3 +116,114 @@ def total(lines: Iterable[Line]) -> float | None:
     """
     amounts = [line.usd for line in lines]
     return None if None in amounts else sum(usd for usd in amounts if usd is not None)
+
+
+# -- is training worth its price? --------------------------------------------------------------------------
+
+Calls = Mapping[str, Sequence[Sequence[Exchange]]]
+"""The calls behind each answer to the eval questions, by arm."""
+
+
+TRIOS: tuple[tuple[str, str, str | None], ...] = (
+    ("gpt-6.1-sol", "gpt-4.1-mini", None),
+    ("gpt-4", "gpt-3.5-turbo", "2023-08"),
+)
+"""Teacher, student (also tuned) and table of prices that free models are compared with: today's, and the article's."""
+
+
+def run_costs(log: Iterable[Exchange], prices: Prices, calls: Calls, trained: tuple[str, int] | None) -> dict[str, Any]:
+    """Return what `costs.json` holds: the bill, the mean cost of an answer by arm, and when training has paid off.
+
+    `trained` is the base model that was trained here and the expected number of its training tokens; the service's own
+    number counts, if it tells. If all of it costs nothing here, or nobody knows what, `elsewhere` has the same tokens
+    at the prices of `TRIOS`.
+    """
+    lines = bill(log, prices)
+    if trained is not None:
+        jobs = [line for line in lines if line.stage == "train" and line.model.startswith(trained[0])]
+        trained = (jobs[0].model, jobs[0].training_tokens) if jobs else trained
+    costs = _costs(calls, prices, trained, {})
+    elsewhere = []
+    if not any((*costs["usd_per_question"].values(), costs["training_usd"])):
+        elsewhere = [_elsewhere(*trio, calls, trained) for trio in TRIOS]
+        ends = []
+        for trio in elsewhere:
+            if (questions := trio["break_even_questions"]) is not None:
+                when = "never" if questions == "never" else f"after {math.ceil(questions):,} questions"
+                ends.append(f"{when} at the prices of {trio['teacher']} and {trio['student']} of {trio['prices_of']}")
+        if ends:
+            costs["payback"] += f" Training would have paid for itself {', and '.join(ends)}."
+    saved = round(math.fsum(line.saved_usd for line in lines), DIGITS)
+    return {
+        "prices_of": prices.date,
+        "lines": [vars(line) for line in lines],
+        "total_usd": total(lines),
+        "cache_saved_usd": saved,
+        **costs,
+        "elsewhere": elsewhere,
+    }
+
+
+def payback(training: float | None, teacher: float | None, tuned: float | None) -> tuple[float | str | None, str]:
+    """Return after how many questions training has paid for itself ("never", or None: not known), and a sentence.
+
+    `training` is its cost, `teacher` and `tuned` the cost of one question, in US dollars; None: not known.
+
+    >>> payback(8.0, 0.75, 0.5)
+    (32.0, 'Training has paid for itself after 32 questions.')
+    """
+    if training is None or teacher is None or tuned is None:
+        return None, "Whether training pays for itself is not known: a price is not known."
+    if training == teacher == tuned == 0:
+        return "never", "These models cost nothing here."
+    if teacher <= tuned:
+        reason = "a question costs no less with the tuned model than with the teacher"
+        return "never", f"Training never pays for itself: {reason}."
+    questions = training / (teacher - tuned)
+    return questions, f"Training has paid for itself after {math.ceil(questions):,} questions."
+
+
+def _costs(calls: Calls, prices: Prices, trained: tuple[str, int] | None, models: Mapping[str, str]) -> dict[str, Any]:
+    """Return cost per answer, of training, and break-even; `models` names other models than those called, by arm."""
+    per_answer: dict[str, float | None] = {}
+    for arm, answers in calls.items():
+        line = Line("", arm, "")
+        for exchange in (exchange for answer in answers for exchange in answer):
+            request = {**exchange.request, "model": models.get(arm, exchange.model)}
+            # not every model is sold in batches
+            line.add(replace(exchange, request=request, tags={}) if models else exchange, prices)
+        per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
+    training_usd = None if trained is None else training_cost(prices, *trained)
+    questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
+    return {
+        "usd_per_question": per_answer,
+        "training_usd": training_usd,
+        "break_even_questions": questions,
+        "payback": sentence,
+    }
+
+
+def _elsewhere(
+    teacher: str, student: str, table: str | None, calls: Calls, trained: tuple[str, int] | None
+) -> dict[str, Any]:
+    """Return the costs of the same tokens with hosted models, and how their prices compare, in words."""
+    prices, tuned = load_prices(table), f"ft:{student}"
+    models = {"teacher": teacher, "tuned": tuned, "base": student, "control": student}
+
+    def ratio(dear: str, cheap: str) -> str:
+        """Return how many times as much a model costs: for input and output, or once if both are the same."""
+        one, other = prices.of(dear), prices.of(cheap)
+        pairs = ((one.input, other.input), (one.output, other.output))
+        return " / ".join(dict.fromkeys(f"{a / b:.4g}" for a, b in pairs if a and b))
+
+    return {
+        "teacher": teacher,
+        "student": student,
+        "prices_of": prices.date,
+        "in_words": [
+            f"{teacher}, {student} ({prices.date}; tuned until {load_prices().of(tuned).shutdown}), in / out:",
+            f"tuned {ratio(tuned, student)} × untrained; teacher {ratio(teacher, tuned)} × tuned, "
+            f"{ratio(teacher, student)} × untrained.",
+        ],
+        **_costs(calls, prices, None if trained is None else (student, trained[1]), models),
+    }

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterable, Sequence
 
-from minirag.costs.billing import Line
+from minirag.costs.billing import Line, trained_by
 from minirag.costs.prices import Prices, Tokens, price_of, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
@@ -58,9 +58,13 @@ everything finished is kept, run again with a higher --max-cost to go on.
         self._reserve(most)
         return most
 
-    def after(self, amount: float, exchange: Exchange | None) -> None:
-        """Replace what was reserved for a call by what it cost."""
-        self.settle(amount, *(() if exchange is None else (exchange,)))
+    def after(self, amount: float, *exchanges: Exchange | None) -> None:
+        """Replace what was reserved for a call, or a batch of them, by what it cost."""
+        with self._changed:
+            self.spent += sum(self._cost(exchange) for exchange in exchanges if exchange is not None)
+            if amount:
+                self._reserved.remove(amount)
+            self._changed.notify_all()
 
     def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]:
         """Reserve money for as many of the calls as fit, from the first on; return their number and the amount.
@@ -78,20 +82,12 @@ everything finished is kept, run again with a higher --max-cost to go on.
             self._reserve(total)
             return count, total
 
-    def settle(self, amount: float, *exchanges: Exchange) -> None:
-        """Replace what was reserved for a call, or a batch of them, by what it cost."""
-        with self._changed:
-            self.spent += sum(map(self._cost, exchanges))
-            if amount:
-                self._reserved.remove(amount)
-            self._changed.notify_all()
-
     def hold_training(self, base: str, usd: float | None) -> None:
         """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
         most = _priced(usd, f"{base} in training")
         if not self._training:
             self._reserve(most)
-            self.settle(most)
+            self.after(most)
             self._training = most
 
     def release_training(self) -> None:
@@ -118,15 +114,15 @@ everything finished is kept, run again with a higher --max-cost to go on.
 
     def _cost(self, exchange: Exchange) -> float:
         """Return what a call cost: by its usage, or the most it can have cost if its reply was lost or has no usage."""
-        reply, is_batched = exchange.response or {}, "batch" in exchange.tags
+        is_batched = "batch" in exchange.tags
         if exchange.endpoint not in ENDPOINTS:
             # the state of a job costs what it trained, once
-            tokens = reply.get("trained_tokens")
-            if not isinstance(tokens, int) or not tokens or reply.get("id") in self._jobs:
+            job = trained_by(exchange)
+            if job is None or job[0] in self._jobs:
                 return 0.0
-            self._jobs.add(str(reply.get("id")))
+            id, base, tokens = job
+            self._jobs.add(id)
             self.release_training()
-            base = str(reply.get("model"))
             return _priced(training_cost(self.prices, base, tokens), f"{base} in training")
         if exchange.error is not None and not exchange.usage:
             is_lost = exchange.error.get("status") is None and not (is_batched and exchange.response is None)

@@ -20,6 +20,8 @@ OLDER_TABLES = ("2023-08",)
 HIGHEST = 1e9  # a price above this, in US dollars per million tokens, is a mistake
 WRITE_FACTOR = 1.25  # what services charge for writing to the cache, as a multiple of the price of input
 SOON = timedelta(days=90)
+FOR_PEOPLE = ("from", "source")
+"""Columns of a table that say since when, and where, a price was seen."""
 _SNAPSHOT = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4})?")
 _TUNED = re.compile(r"ft:([^:]+).*|(.+)\.ft-.+")
 """Names of tuned models, at OpenAI (ft:BASE:…) and at Azure (BASE.ft-…)."""
@@ -41,8 +43,8 @@ class Price:
     `cached` is for input that the service has cached (None: as `input`), `cache_write` for input that it writes there
     (None: 1.25 × `input`), `batch` the share of the price that a batched call costs. Where a prompt is longer than
     `long_above`, all its input costs `long_input` and its output `long_output` times as much. `shutdown` is the day on
-    which OpenAI switches the model off, `training_ends` the first day without new jobs on it. The price holds from
-    `since` on, according to `source`. `same_as` names the model behind a deployment.
+    which OpenAI switches the model off, `training_ends` the first day without new jobs on it. `same_as` names the model
+    behind a deployment.
     """
 
     input: float | None = None
@@ -56,8 +58,6 @@ class Price:
     long_output: float = 1.0
     shutdown: date | None = None
     training_ends: date | None = None
-    since: date | None = None
-    source: str | None = None
     same_as: str | None = None
 
 
@@ -125,20 +125,21 @@ def load_prices(source: str | Path | None = None) -> Prices:
 def _price(name: str, entry: Any, source: str | Path | None) -> Price:
     """Return the price that an entry of a table holds. Raises InputError."""
     where = f"the price of {name!r} in {source}"
-    columns = ["from" if column == "since" else column for column in Price.__dataclass_fields__]
+    columns = [*Price.__dataclass_fields__, *FOR_PEOPLE]
     if not isinstance(entry, dict) or entry.keys() - set(columns):
         raise InputError(f"Cannot read {where}: it must be a table of {', '.join(columns)}.")
-    for column, value in entry.items():
-        if column in {"from", "shutdown", "training_ends"}:
+    values = {column: value for column, value in entry.items() if column not in FOR_PEOPLE}
+    for column, value in values.items():
+        if column in {"shutdown", "training_ends"}:
             fits, wanted = type(value) is date, "a date like 2027-01-14"
-        elif column in {"source", "same_as"}:
+        elif column == "same_as":
             fits, wanted = isinstance(value, str), "a text"
         else:
             most = 1 if column == "batch" else HIGHEST
             fits, wanted = type(value) in {int, float} and 0 <= value <= most, f"a number from 0 to {most:g}"
         if not fits:
             raise InputError(f"Cannot read {where}: {column} is {value!r:.30}, and must be {wanted}.")
-    return Price(**{"since" if column == "from" else column: value for column, value in entry.items()})
+    return Price(**values)
 
 
 def price_of(tokens: Tokens, price: Price, *, batched: bool = False) -> float | None:

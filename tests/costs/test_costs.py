@@ -183,7 +183,6 @@ def test_prices_of_your_own_stand_on_top(tmp_path: Path) -> None:
         ('[models."x"]\nbatch = 7\n', "batch is 7, and must be a number from 0 to 1"),
         ('[models."x"]\ninput = nan\n', "input is nan, and must be a number"),
         ('[models."x"]\nshutdown = "soon"\n', "shutdown is 'soon', and must be a date"),
-        ('[models."x"]\nsource = 3\n', "source is 3, and must be a text"),
         ('[models."x"]\nsame_as = "y"\n', "same_as must name a model with a price"),
     ],
 )
