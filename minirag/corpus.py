@@ -68,8 +68,6 @@ class Settings:
     primary: str | None = None
     use_eval_pages: bool = False
     keep_all: bool = False
-    abstain_share: float = 0.0
-    validation_share: float = 0.0
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None

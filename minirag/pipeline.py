@@ -119,8 +119,6 @@ class Run:
             page_of=self.corpus.page_of,
             use_eval_pages=settings.use_eval_pages,
             keep_all=settings.keep_all,
-            abstain_share=settings.abstain_share,
-            validation_share=settings.validation_share,
         )
         file = write_training_file(
             self.log,
@@ -130,7 +128,6 @@ class Run:
             tokenizer=settings.tokenizer,
             review=review,
         )
-        self._validation_file = curation.write_validation_file(file)
         kept, dropped = counted(len(file.kept), "training example"), len(file.examples) - len(file.kept)
         self.say(f"collect: {kept}, {dropped} dropped, {file.tokens} tokens an epoch")
         return file
@@ -182,7 +179,6 @@ class Run:
             base=settings.student,
             log=self.log,
             service=self.trainer,
-            validation_file=self._validation_file,
             hyperparameters=settings.hyperparameters,
             options=settings.options.get("training"),
             suffix=settings.suffix,

@@ -32,8 +32,8 @@ class Example:
     """One candidate for the training file; `messages` is what its line holds, the reply last.
 
     `exchange` is the id of its exchange, `chunks` has those of the chunks in its prompt. `dropped` is the reason why it
-    stays out, if it does. A review fills in `page`, which the question is about, `shown`, the pages in the prompt,
-    `refine`, what a refine step did to the answer, and `held_out` for validation.
+    stays out, if it does. A review fills in `page`, which the question is about, `shown`, the pages in the prompt, and
+    `refine`, what a refine step did to the answer.
     """
 
     messages: tuple[Message, ...]
@@ -48,7 +48,6 @@ class Example:
     page: tuple[str, int] | None = None
     shown: frozenset[tuple[str, int]] = frozenset()
     refine: str | None = None
-    held_out: bool = False
 
     @property
     def reply(self) -> str:
@@ -65,12 +64,7 @@ class TrainingFile:
     @property
     def kept(self) -> list[Example]:
         """The examples in the file, in its order."""
-        return [example for example in self.examples if not example.dropped and not example.held_out]
-
-    @property
-    def held_out(self) -> list[Example]:
-        """The examples for validation."""
-        return [example for example in self.examples if not example.dropped and example.held_out]
+        return [example for example in self.examples if not example.dropped]
 
     @property
     def tokens(self) -> int:
@@ -93,11 +87,9 @@ class TrainingFile:
         kept, epochs = self.kept, epochs or default_epochs(len(self.kept))
         reasons = sorted({example.dropped for example in self.examples if example.dropped})
         dropped = {reason: [e.tokens for e in self.examples if e.dropped == reason] for reason in reasons}
-        fields = ("exchange", "question", "stage", "tokens", "refine", "held_out", "dropped", "detail")
+        fields = ("exchange", "question", "stage", "tokens", "refine", "dropped", "detail")
         return {
             "kept": len(kept),
-            "held_out": len(self.held_out),
-            "held_out_tokens": sum(example.tokens for example in self.held_out),
             "dropped": {reason: len(tokens) for reason, tokens in dropped.items()},
             "dropped_tokens": {reason: sum(tokens) for reason, tokens in dropped.items()},
             "by_stage": dict(sorted(Counter(example.stage for example in kept).items())),

@@ -92,7 +92,7 @@ OWN_FIELDS = {
     *("max_tokens", "max_completion_tokens", "extra_headers", "extra_query", "extra_body", "timeout"),
 }
 """What no option may change: replies could not be read or would not fit the window, or it is no field of a request."""
-SEED, SHARE = number(int, 0, 2**31 - 1), number(float, 0, 0.99)
+SEED = number(int, 0, 2**31 - 1)
 TYPES: dict[str, Converter] = {
     "N": number(int, 1),
     "N|FILE": count_or_file,
@@ -148,8 +148,6 @@ SETTINGS: dict[str, list[Row]] = {
     ],
     "training": [
         ("--keep-all", "keep every example that a service accepts"),
-        ("--abstain-share X", "share of correct refusals among the examples (default 0)", SHARE),
-        ("--validation-share X", "share of examples to hold out, by page (default 0)", SHARE),
         ("--suffix TEXT", "part of the tuned model's name"),
         ("--epochs N", "1 to 50 (default: the service's choice)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: the service's choice)", number(int, 1, 256)),

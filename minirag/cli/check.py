@@ -93,8 +93,6 @@ def training_table(report: Mapping[str, Any]) -> list[str]:
     """Return `TrainingFile.report()`, with `usd` and `student` beside it, as lines: what is kept, and at what price."""
     dropped, dropped_tokens = report["dropped"], report["dropped_tokens"]
     rows = [["kept", report["kept"], report["tokens"]]]
-    if report["held_out"]:
-        rows.append(["held out for validation", report["held_out"], report["held_out_tokens"]])
     if dropped:
         rows.append(["dropped", sum(dropped.values()), sum(dropped_tokens.values())])
     rows += [[f"  {reason}", count, dropped_tokens[reason]] for reason, count in dropped.items()]

@@ -4,7 +4,6 @@ from minirag.curation.chat_file import Checked as Checked, check_files as check_
 from minirag.curation.examples import (
     review_examples as review_examples,
     write_training_file as write_training_file,
-    write_validation_file as write_validation_file,
 )
 from minirag.curation.questions import (
     DECISIONS as DECISIONS,

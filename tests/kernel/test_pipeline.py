@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faults import Rule, serve, shows, training_not_available, tuned_model_unknown
-from minirag import FineTuningJob, MessageLog, offline, prompts
+from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.pipeline import Run
@@ -274,18 +274,3 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pyte
         assert all(len(line) < 80 for line in out.splitlines() if line.startswith("20"))
         assert main(cancel) == 2
         assert 'already has status "succeeded"' in capsys.readouterr().err
-
-
-def test_validation_examples_share_no_page_with_the_training_file(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = ["collect", str(SAMPLE), "--offline", *OPTIONS, "--validation-share", "0.2"]
-    assert main([*command, "--out", str(out)]) == 0
-    report = json.loads((out / "training_report.json").read_text())
-    shown = {
-        name: {e.page for row in rows(out / f"{name}.jsonl") for e in prompts.parse(row["messages"]).excerpts}
-        for name in ("training", "training.validation")
-    }
-    assert shown["training"]
-    assert shown["training.validation"]
-    assert not shown["training"] & shown["training.validation"]
-    assert report["held_out"] == len(rows(out / "training.validation.jsonl")) > 0
