@@ -9,7 +9,7 @@ import whole_job
 from minirag import costs
 from minirag.message_log import Exchange, MessageLog
 from services import DEPLOYED, DIALECTS, usage_of
-from whole_job import Place
+from whole_job import WholeJob
 
 FEW = ("openai-thinking", "gemini", "litellm")
 
@@ -33,17 +33,17 @@ def test_a_usage_object_of_each_service_costs_what_a_person_computes(name: str) 
 
 
 def test_a_model_that_had_to_be_deployed_completes_the_run(tmp_path: Path) -> None:
-    with Place("nebius", tmp_path) as place:
-        assert place.run() == 0
-        assert place.arms == {"base", "teacher"}
-        assert place.run("--tuned", DEPLOYED) == 0
-        assert place.arms == {"base", "teacher", "tuned"}
+    with WholeJob("nebius", tmp_path) as job:
+        assert job.run() == 0
+        assert job.arms == {"base", "teacher"}
+        assert job.run("--tuned", DEPLOYED) == 0
+        assert job.arms == {"base", "teacher", "tuned"}
 
 
 @pytest.mark.parametrize("name", ["vllm", "mistral"])
 def test_no_thought_and_no_python_is_in_an_answer_or_a_training_row(name: str, tmp_path: Path) -> None:
-    with Place(name, tmp_path) as place:
-        assert place.run() == 0
+    with WholeJob(name, tmp_path) as job:
+        assert job.run() == 0
     for file in ("answers.jsonl", "training.jsonl"):
         text = (tmp_path / "out" / file).read_text("utf-8")
         assert "Let me see" not in text

@@ -10,13 +10,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from faults import Faults, FaultyHandler, Rule
 from minirag import offline
 from minirag.server import Api, Server
+from minirag.server.engine import ChatRequest, Completion, Vectors
 from minirag.server.wire import Json, Reply, Request
 from minirag.text import for_model
 
@@ -105,10 +105,10 @@ class Dialect:
     """What differs from plain OpenAI. The defaults are no difference.
 
     `path` comes before `/chat/completions` (a * in it is the model), with `query` behind. A request that holds one of
-    `refuses` is refused, what it holds of `ignores` has no effect; `error`, `usage` and `shows` are the kinds of those
-    functions. A chat thinks `thinks` tokens of its limit; `chat` changes the reply further. A prompt is cut to
-    `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`, none that
-    holds `poison`; `vectors` changes the reply. `untrained` is the reply to all that has to do with training,
+    `refuses` is refused (a text is a 400), what it holds of `ignores` has no effect; `error`, `usage` and `shows` are
+    the kinds of those functions. A chat thinks `thinks` tokens of its limit; `chat` changes the reply further. A prompt
+    is cut to `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`,
+    none that holds `poison`; `vectors` changes the reply. `untrained` is the reply to all that has to do with training,
     `is_top_level` wants hyperparameters there, drops metadata, and serves only models that a person has deployed.
     `per_second` is the rate limit, `slots` how many chats run at once; `faults` are rules of the gateway before it.
     `options` are what a user adds to the command, and `says` is what he reads beside what follows from the rest.
@@ -116,7 +116,7 @@ class Dialect:
 
     path: str = "/v1"
     query: str = ""
-    refuses: Mapping[str, Refusal] = field(default_factory=dict)
+    refuses: Mapping[str, str | Refusal] = field(default_factory=dict)
     ignores: frozenset[str] = frozenset()
     error: str = "openai"
     usage: str = "openai"
@@ -155,19 +155,12 @@ class Speaker:
     def __init__(self, dialect: Dialect, api: Callable[[Request], Reply]) -> None:
         self.dialect, self._api = dialect, api
         self.billed: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        self.statuses: Counter[int] = Counter()
         self._lock, self._next = threading.Lock(), 0.0
         self._slots = threading.Semaphore(dialect.slots)
         self._numbers: Counter[str] = Counter()
         self._tuned = ""
 
     def __call__(self, request: Request) -> Reply:
-        reply = self._limited(request)
-        with self._lock:
-            self.statuses[reply.status] += 1
-        return reply
-
-    def _limited(self, request: Request) -> Reply:
         with self._lock:
             now = time.monotonic()
             wait, self._next = self._next - now, max(self._next, now + 1 / self.dialect.per_second)
@@ -188,17 +181,17 @@ class Speaker:
         body = json.loads(request.body)
         body["model"] = match.groupdict().get("model", body["model"])
         if no := next((no for name, no in self.dialect.refuses.items() if _holds(body, name)), None):
-            return self._refused(no)
+            return self._refused(Refusal(400, no) if isinstance(no, str) else no)
         body = {name: value for name, value in body.items() if name not in self.dialect.ignores}
         return self._chat(request, body) if "messages" in body else self._embed(request, body)
 
     def _refused(self, no: Refusal) -> Reply:
         return Reply(no.status, json.dumps(error_body(self.dialect.error, no)).encode())
 
-    def _plain(self, request: Request, body: Json | None) -> tuple[Json, Reply | None]:
+    def _plain(self, request: Request, body: Json) -> tuple[Json, Reply | None]:
         """Return the embedded server's reply, or its refusal in this dialect's words."""
-        reply = self._api(request if body is None else request._replace(body=json.dumps(body).encode()))
-        value = {} if reply.content_type != "application/json" else json.loads(reply.body)
+        reply = self._api(request._replace(body=json.dumps(body).encode()))
+        value = json.loads(reply.body)
         if reply.status == 200:
             return value, None
         fields = value["error"]
@@ -262,14 +255,13 @@ class Speaker:
         dialect = self.dialect
         if dialect.untrained is not None:
             return self._refused(dialect.untrained)
-        body = None
-        if (request.method, request.path) == ("POST", "/v1/fine_tuning/jobs"):
+        if dialect.is_top_level and (request.method, request.path) == ("POST", "/v1/fine_tuning/jobs"):
             body = json.loads(request.body)
-            if dialect.is_top_level:
-                if "method" in body:
-                    return self._refused(Refusal(422, "Extra inputs are not permitted", "method"))
-                body["method"] = {"supervised": {"hyperparameters": body.pop("hyperparameters", {})}}
-        reply = self._api(request if body is None else request._replace(body=json.dumps(body).encode()))
+            if "method" in body:
+                return self._refused(Refusal(422, "Extra inputs are not permitted", "method"))
+            body["method"] = {"supervised": {"hyperparameters": body.pop("hyperparameters", {})}}
+            request = request._replace(body=json.dumps(body).encode())
+        reply = self._api(request)
         if reply.status != 200 or not reply.body.startswith(b"{"):
             return reply
         value = json.loads(reply.body)
@@ -313,35 +305,27 @@ def _unmerged(messages: Sequence[Json]) -> Sequence[Json]:
     return [{"role": "system", "content": system}, {"role": "user", "content": rest}, *messages[1:]]
 
 
-class Memory:
-    """An engine that computes each reply once, whichever dialect asks: twenty-four runs cost little more than one."""
+class Memory(offline.Offline):
+    """The embedded models, computing each reply once: the whole job at 28 services costs little more than at one."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine, self._replies, self._lock = engine, {}, threading.Lock()
-        self.models, self.defaults = engine.models, engine.defaults
-        self.embed = partial(self._once, engine.embed)
-        self.complete = partial(self._once, engine.complete)
+    def __init__(self) -> None:
+        super().__init__()
+        self._replies: dict[str, Any] = {}
 
-    def _once(self, call: Callable[..., Any], model: str, *arguments: Any) -> Any:
-        key = sha256(repr((call.__name__, model, arguments)).encode()).digest()
+    def complete(self, model: str, request: ChatRequest) -> Completion:
+        return self._once(super().complete, model, request)
+
+    def embed(self, model: str, texts: Sequence[str], dimensions: int | None) -> Vectors:
+        return self._once(super().embed, model, texts, dimensions)
+
+    def _once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        key = repr((compute.__name__, arguments))
         if key not in self._replies:
-            self._replies[key] = call(model, *arguments)
+            self._replies[key] = compute(*arguments)
         return self._replies[key]
 
-    def train(self, training: Any, report: Callable[[int, int, float], None]) -> Any:
-        key = repr(training._replace(hyperparameters=sorted(training.hyperparameters.items())))
-        with self._lock:
-            if key not in self._replies:
-                losses: list[tuple[int, int, float]] = []
-                trained = self._engine.train(training, lambda *loss: losses.append(loss))
-                self._replies[key] = trained, losses
-        trained, losses = self._replies[key]
-        for loss in losses:
-            report(*loss)
-        return trained
 
-
-ENGINE = Memory(offline.Offline())
+ENGINE = Memory()
 
 
 def serve(dialect: Dialect) -> tuple[Server, Speaker]:
@@ -384,20 +368,14 @@ def _without_zeros(reply: Json) -> None:
     del reply["usage"]
 
 
-def _is_no_field(name: str, status: int = 422) -> dict[str, Refusal]:
-    return {name: Refusal(status, "Extra inputs are not permitted", name)}
-
-
-_NO_TEMPERATURE = (
-    "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
-)
-_NO_MAX_TOKENS = (
-    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-)
+_NO_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+_NO_ZERO = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
 _THINKING = {
-    "max_tokens": Refusal(400, _NO_MAX_TOKENS, "max_tokens", "unsupported_parameter"),
-    "temperature": Refusal(400, _NO_TEMPERATURE, "temperature", "unsupported_value"),
+    "max_tokens": Refusal(400, _NO_LIMIT, "max_tokens", "unsupported_parameter"),
+    "temperature": Refusal(400, _NO_ZERO, "temperature", "unsupported_value"),
 }
+_OLD_AZURE = "response_format value as json_schema is enabled only for api versions 2024-08-01-preview and later"
+_NO_WORD = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
 _ROLES = ("teacher", "student", "judge", "embedding")
 _NO_EMBEDDINGS: Any = {"inputs": 0, "options": ("--embedding-base-url", "{embedding}")}
 
@@ -411,19 +389,14 @@ DIALECTS: dict[str, Dialect] = {
     "azure-old": Dialect(
         path="/openai/deployments/*",
         query="api-version=2024-06-01",
-        refuses={
-            "json_schema": Refusal(
-                400,
-                "response_format value as json_schema is enabled only for api versions 2024-08-01-preview and later",
-            )
-        },
+        refuses={"json_schema": _OLD_AZURE},
         options=tuple(word for role in _ROLES for word in (f"--{role}-base-url", f"{{{role}}}")),
     ),
     # [azure-ai-docs: fine-tuning-oai-sdk; ragas 649]
     "azure-v1": Dialect(path="/openai/v1", tuned_name=("ft:offline-student:", "offline-student.ft-"), untrained=None),
     # [vllm 18372; local-deep-researcher PR 88]
     "vllm": Dialect(
-        refuses={"dimensions": Refusal(400, "Model m does not support matryoshka representation")},
+        refuses={"dimensions": "Model m does not support matryoshka representation"},
         error="flat",
         usage="bare",
         thinks=300,
@@ -441,7 +414,7 @@ DIALECTS: dict[str, Dialect] = {
     # [llama.cpp, tools/server/README]
     "llama.cpp": Dialect(
         error="number",
-        refuses={"n": Refusal(400, "Only one completion choice is allowed")},
+        refuses={"n": "Only one completion choice is allowed"},
         usage="bare",
         text_tokens=512,
         too_long="input ({n} tokens) is too large to process. increase the physical batch size",
@@ -463,7 +436,7 @@ DIALECTS: dict[str, Dialect] = {
     # [lmstudio-bug-tracker 618, 1323: a route that is not there answers 200]
     "lmstudio": Dialect(
         error="text",
-        refuses={"json_object": Refusal(400, "'response_format.type' must be 'json_schema' or 'text'")},
+        refuses={"json_object": "'response_format.type' must be 'json_schema' or 'text'"},
         usage="bare",
         untrained=Refusal(200, "Unexpected endpoint or method. (GET /v1/fine_tuning/jobs)"),
     ),
@@ -490,7 +463,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     # [snow-app 42; Anthropic's page on OpenAI SDK compatibility: formats are ignored]
     "claude": Dialect(
-        refuses={"temperature": Refusal(400, "`temperature` may only be set to 1 when thinking is enabled.")},
+        refuses={"temperature": "`temperature` may only be set to 1 when thinking is enabled."},
         ignores=frozenset({"response_format", "seed"}),
         usage="bare",
         thinks=350,
@@ -501,15 +474,13 @@ DIALECTS: dict[str, Dialect] = {
     # [vercel/ai 7808; Groq's page on structured outputs]
     "groq": Dialect(
         path="/openai/v1",
-        refuses={
-            "json_schema": Refusal(400, "This model does not support response format `json_schema`. See the docs.")
-        },
+        refuses={"json_schema": "This model does not support response format `json_schema`. See the docs."},
         untrained=Refusal(404, "Unknown request URL: GET /openai/v1/fine_tuning/jobs"),
         **_NO_EMBEDDINGS,
     ),
     # [llm-exe 662; Vane 969; litellm 7580]
     "deepseek": Dialect(
-        refuses={"json_schema": Refusal(400, "This response_format type is unavailable now")},
+        refuses={"json_schema": "This response_format type is unavailable now"},
         usage="deepseek",
         thinks=300,
         shows="field",
@@ -517,7 +488,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     # [CountBot 61; VideoAdGuard 34]
     "kimi": Dialect(
-        refuses={"temperature": Refusal(400, "invalid temperature: only 1 is allowed for this model")},
+        refuses={"temperature": "invalid temperature: only 1 is allowed for this model"},
         usage="moonshot",
         thinks=200,
         shows="field",
@@ -527,13 +498,8 @@ DIALECTS: dict[str, Dialect] = {
     "dashscope": Dialect(
         path="/compatible-mode/v1",
         refuses={
-            "json_schema": Refusal(
-                400, "<400> InternalError.Algo.InvalidParameter: 'response_format.type' json_schema"
-            ),
-            "json_object without the word": Refusal(
-                400,
-                "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
-            ),
+            "json_schema": "<400> InternalError.Algo.InvalidParameter: 'response_format.type' json_schema",
+            "json_object without the word": _NO_WORD,
         },
         inputs=10,
         too_many="<400> InternalError.Algo.InvalidParameter: batch size is invalid, it should not be larger than 10.",
@@ -541,10 +507,7 @@ DIALECTS: dict[str, Dialect] = {
     # [eca 231; hermes-agent PR 4748]
     "mistral": Dialect(
         error="mistral",
-        refuses={
-            **_is_no_field("max_completion_tokens"),
-            **_is_no_field("dimensions"),
-        },
+        refuses={n: Refusal(422, "Extra inputs are not permitted", n) for n in ("max_completion_tokens", "dimensions")},
         usage="bare",
         thinks=250,
         shows="parts",
@@ -556,7 +519,7 @@ DIALECTS: dict[str, Dialect] = {
     # [litellm 37359, 13825; its documentation: fine-tuning is in the paid edition]
     "litellm": Dialect(
         error="litellm",
-        refuses={"temperature": Refusal(400, "openai does not support parameters: ['temperature'], for model=m")},
+        refuses={"temperature": "openai does not support parameters: ['temperature'], for model=m"},
         untrained=Refusal(500, "You must be a LiteLLM Enterprise user to use this feature"),
         says=("LiteLLM Enterprise",),
     ),
@@ -569,7 +532,7 @@ DIALECTS: dict[str, Dialect] = {
     # [nebius/token-factory-cookbook]
     "nebius": Dialect(error="detail", is_top_level=True, usage="bare", untrained=None, says=("deploy", "--tuned")),
     # [chat templates of Gemma on the hub]
-    "gemma": Dialect(error="number", refuses={"system": Refusal(400, "System role not supported")}, usage="bare"),
+    "gemma": Dialect(error="number", refuses={"system": "System role not supported"}, usage="bare"),
     # a gateway whose machines restart
     "gateway": Dialect(
         faults=[Rule(share=0.1, seed=5, status=502, body="<html><head><title>502 Bad Gateway</title></head></html>")],

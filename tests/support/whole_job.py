@@ -2,60 +2,58 @@
 
 import json
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import minirag
 from minirag.cli.main import main
-from minirag.server import Server
+from run_files import MODELS, rows
 from services import DEPLOYED, DIALECTS, EMBEDDING, JUDGE, STUDENT, TEACHER, Dialect, address, serve
 
 SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
 SIZE = "--train-questions 12 --eval-questions 12 --chunk-size 160 --chunk-overlap 0 --context-window 1200".split()
 NAMES = (TEACHER, STUDENT, JUDGE, EMBEDDING, f"ft:{STUDENT}", DEPLOYED)
 PRICE = '[models."{}"]\ninput = 1.0\ncached = 0.1\noutput = 10.0\ntraining = 2.0\n'
-_calls_of_openai: list[int] = []
 
 
-class Place:
+class WholeJob:
     """A service that speaks a dialect, beside a plain one that embeds where the first does not (or the reverse)."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.dialect, self._stack, self.folder = DIALECTS[name], ExitStack(), folder
-        plain, self.plain_speaker = serve(Dialect(untrained=None))
-        server, self.speaker = serve(self.dialect)
-        self.servers: tuple[Server, Server] = (self._stack.enter_context(server), self._stack.enter_context(plain))
+        self.dialect, self.folder, self._stack = DIALECTS[name], folder, ExitStack()
+        (server, self._speaker), (plain, self._plain) = serve(self.dialect), serve(Dialect(untrained=None))
+        self._servers = [self._stack.enter_context(one) for one in (server, plain)]
         places = {model.removeprefix("offline-"): address(server, self.dialect, model) for model in NAMES[:4]}
-        self.options = ["--base-url", places["teacher"]]
+        self._options = ["--base-url", places["teacher"]]
         if name == "tei":
-            self.options = ["--base-url", plain.base_url, "--embedding-base-url", places["embedding"]]
+            self._options = ["--base-url", plain.base_url, "--embedding-base-url", places["embedding"]]
         if self.dialect.inputs == 0:
             places["embedding"] = plain.base_url
-        self.options += [option.format(**places) for option in self.dialect.options]
+        self._options += [option.format(**places) for option in self.dialect.options]
         (folder / "prices.toml").write_text("".join(map(PRICE.format, NAMES)))
         pages = SAMPLE.read_text("utf-8").split("\n# ")[:11]  # half of them: the more, the longer it takes
         (folder / "report.md").write_text("\n# ".join(pages), "utf-8")
 
     def run(self, *more: str) -> int:
-        models = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
         files = ["--prices", str(self.folder / "prices.toml"), "--out", str(self.folder / "out")]
-        return main(["run", str(self.folder / "report.md"), *models, *SIZE, *self.options, *files, *more])
+        return main(["run", str(self.folder / "report.md"), *MODELS, *SIZE, *self._options, *files, *more])
 
     @property
     def arms(self) -> set[str]:
         """The arms with scores."""
-        rows = map(json.loads, (self.folder / "out" / "scores.jsonl").read_text("utf-8").splitlines())
-        return {row["arm"] for row in rows if row["value"] is not None}
+        return {row["arm"] for row in rows(self.folder / "out" / "scores.jsonl") if row["value"] is not None}
 
     @property
     def calls(self) -> int:
-        return sum(sum(server.requests.values()) for server in self.servers)
+        return sum(sum(server.requests.values()) for server in self._servers)
 
     @property
     def charged(self) -> float:
         """The US dollars that the services themselves charge for chats and embeddings."""
-        billed = [tokens for speaker in (self.speaker, self.plain_speaker) for tokens in speaker.billed.values()]
+        billed = [tokens for speaker in (self._speaker, self._plain) for tokens in speaker.billed.values()]
         return sum(new + 0.1 * cached + 10 * output + 1.25 * written for new, cached, output, written in billed) / 1e6
 
     @property
@@ -65,37 +63,35 @@ class Place:
         untold = [line for line in lines if line["model"] == EMBEDDING and not line["input_tokens"]]
         return sum(line["usd"] for line in lines if not line["training_tokens"] and line not in untold)
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> "WholeJob":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 
-def calls_of_openai(folder: Path) -> int:
-    """Return how many requests the run takes at OpenAI; it is made once."""
-    if not _calls_of_openai:
-        folder.mkdir()
-        with Place("openai", folder) as place:
-            assert place.run() == 0
-            _calls_of_openai.append(place.calls)
-    return _calls_of_openai[0]
+@cache
+def calls_of_openai() -> int:
+    """Return how many requests the run takes at OpenAI."""
+    with TemporaryDirectory() as folder, WholeJob("openai", Path(folder)) as job:
+        assert job.run() == 0
+        return job.calls
 
 
 def check(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Hold that a run ends with all arms that can be, with few more calls, the right bill, and a free second run."""
-    most = 1.2 * calls_of_openai(folder / "openai")
+    most = 1.2 * calls_of_openai()
     capsys.readouterr()
-    with Place(name, folder) as place:
-        code, dialect, said = place.run(), place.dialect, capsys.readouterr().err
+    with WholeJob(name, folder) as job:
+        code, dialect, said = job.run(), job.dialect, capsys.readouterr().err
         assert code == 0, said
         cannot_train = dialect.untrained or dialect.is_top_level
-        assert place.arms == {"base", "teacher", *(() if cannot_train else ("tuned",))}
+        assert job.arms == {"base", "teacher", *(() if cannot_train else ("tuned",))}
         limits = {"temperature", "json_schema"} & dialect.refuses.keys()
         for words in (*dialect.says, *limits, *(["trains no models"] if dialect.untrained else [])):
             assert words in said
-        assert place.calls <= most
-        assert place.billed == pytest.approx(place.charged)
-        before = place.calls
-        assert place.run() == 0
-        assert place.calls == before
+        assert job.calls <= most
+        assert job.billed == pytest.approx(job.charged)
+        before = job.calls
+        assert job.run() == 0
+        assert job.calls == before
