@@ -93,14 +93,7 @@ def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: 
             teacher.query(question, tags={"question": f"t{number:03d}", "split": "train"})
         path, student = tmp_path / "training.jsonl", source.models.student
         file = write_training_file(log, path, model=student)
-        job = FineTuningJob.create(
-            path,
-            base=student,
-            suffix=SUFFIX,
-            log=log,
-            service=service,
-            before=lambda: source.hold_training(file),
-        )
+        job = FineTuningJob.create(path, base=student, suffix=SUFFIX, log=log, service=service)
         progress: list[str] = []
         job.wait(progress=progress.append, sleep=source.sleep)
         order = [STATES.index(line.partition(",")[0]) for line in progress]
