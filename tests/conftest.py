@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings
 
 import loopback_only
-import minirag
 from browser import Browser, started
 from database import served
 from doubles import Place
@@ -20,13 +19,13 @@ from minirag import MessageLog
 from minirag.cli.main import main
 from minirag.server import Server
 from minirag.service import is_loopback
+from run_files import SAMPLE
 
 pytest_plugins = ("recorded",)
 SHARED = Path(__file__).parents[2] / "shared"
 
 settings.register_profile("untimed", deadline=None)  # machines differ too much, and first calls load vocabularies
 settings.load_profile("untimed")
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
 

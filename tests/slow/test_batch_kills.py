@@ -1,21 +1,18 @@
 """A run through batches that fail in every way, killed in every state, ends as a direct run does."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
-import minirag
 from faults import Faults, fails_validation, lines_fail
 from minirag import MessageLog, offline
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
+from run_files import contents, port_of, start
 
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
-MODELS = [word for role in ("teacher", "student", "judge", "embedding") for word in (f"--{role}", f"offline-{role}")]
+OPTIONS = ["--train-questions=12", "--eval-questions=12", "--workers=1"]
 PRICES = """
 [models."offline"]
 input = 2.0
@@ -30,15 +27,15 @@ batch = 0.5
 MOMENTS = ("upload", "validating", "in_progress", "completed", "failed", "output file", "error file")
 """Where the client is killed: its request has had its effect, and the reply never arrives. At `validating` the batch is
 being created."""
-NOT_COMPARED = {"messages.jsonl", "job.json", ".lock", "costs.json", "report.html"}
+NOT_COMPARED = {"messages.jsonl", "job.json", "costs.json", "report.html"}
 """These hold times, batches, the service's clock, or prices."""
 
 
 class Killing:
     """A service that breaks batches by rule, counts the lines that it answers, and kills its client at each moment."""
 
-    def __init__(self, state: Path) -> None:
-        api = offline.api(state)
+    def __init__(self) -> None:
+        api = offline.api()
         self.faulty = Faults(api, [fails_validation(), lines_fail(0.05)])
         api.batches.answer = self._answer_line
         self.failed, self.answered = 0, Counter[bytes]()
@@ -72,32 +69,23 @@ class Killing:
         return ""
 
 
-def start(url: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
-    prices = folder.parent / "prices.toml"
-    prices.write_text(PRICES, "utf-8")
-    command = [sys.executable, "-m", "minirag", "run", str(SAMPLE), *MODELS, "--base-url", url, *options]
-    command += ["--train-questions", "12", "--eval-questions", "12", "--prices", str(prices), "--workers", "1"]
-    environment = {**os.environ, "OPENAI_API_KEY": "none"}
-    return subprocess.Popen(
-        [*command, "--out", str(folder)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-
-
 def usd(folder: Path) -> float:
     return float(json.loads((folder / "costs.json").read_text("utf-8"))["total_usd"])
 
 
 def test_broken_batches_and_kills_in_every_state_cost_no_line_twice_and_change_no_result(tmp_path: Path) -> None:
-    direct, batched = tmp_path / "direct", tmp_path / "batched"
-    with Server(offline.api(tmp_path / "direct-service")) as server:
+    direct, batched, prices = tmp_path / "direct", tmp_path / "batched", tmp_path / "prices.toml"
+    prices.write_text(PRICES, "utf-8")
+    options = [*OPTIONS, f"--prices={prices}"]
+    with offline.serve() as server:
         url = server.base_url
-        process = start(url, direct)
+        process = start(url, direct, *options)
         _, talk = process.communicate()
         assert process.returncode == 0, talk
-    killing = Killing(tmp_path / "batch-service")
-    with Server(killing, int(url.split(":")[2].split("/")[0])):
+    killing = Killing()
+    with Server(killing, port_of(url)):
         while process.returncode != 0 or not batched.exists():
-            process = killing.client = start(url, batched, "--batch")
+            process = killing.client = start(url, batched, *options, "--batch")
             _, talk = process.communicate()
             assert process.returncode in {0, -signal.SIGKILL}, talk
     assert killing.moments == []
@@ -107,6 +95,6 @@ def test_broken_batches_and_kills_in_every_state_cost_no_line_twice_and_change_n
     answered = [exchange for exchange in calls if exchange.error is None]
     assert len(answered) == len({exchange.id for exchange in answered})
     assert all("batch" in exchange.tags for exchange in calls)
-    names = {path.name for path in (*direct.iterdir(), *batched.iterdir()) if path.is_file()} - NOT_COMPARED
-    assert [name for name in sorted(names) if (direct / name).read_bytes() != (batched / name).read_bytes()] == []
+    one, other = contents(direct), contents(batched)
+    assert [name for name in sorted({*one, *other} - NOT_COMPARED) if one.get(name) != other.get(name)] == []
     assert abs(usd(batched) / usd(direct) - 0.5) < 1e-6

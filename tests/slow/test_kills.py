@@ -8,7 +8,6 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,36 +15,33 @@ from pathlib import Path
 
 import pytest
 
-import minirag
 from minirag import Exchange, MessageLog, offline
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
+from run_files import contents, port_of, start
 
 KILLS = int(os.environ.get("MINIRAG_KILLS", "20"))
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.pdf"
-MODELS = [word for role in ("teacher", "student", "judge", "embedding") for word in (f"--{role}", f"offline-{role}")]
-SIZE = ["--train-questions", "14", "--eval-questions", "6", "--context-window", "1200"]
 WORKERS = 4
+OPTIONS = ["--train-questions=14", "--eval-questions=6", "--context-window=1200", f"--workers={WORKERS}"]
 PAID = {"chat.completions": "/v1/chat/completions", "embeddings": "/v1/embeddings"}
-NOT_COMPARED = {"messages.jsonl", "messages.jsonl.torn", ".lock", "job.json", "report.html"}
+NOT_COMPARED = {"messages.jsonl", "messages.jsonl.torn", "job.json", "report.html"}
 """These hold times, or the order in which replies arrived."""
 
 
 class Runs:
-    """Starts runs against a service whose address is always the same, as a real one's is."""
+    """Runs against services at one address, as a real one's is; in `undisturbed` is one that nothing disturbed."""
 
     def __init__(self, work: Path) -> None:
-        self.work, self.undisturbed = work, work / "undisturbed"
-        self.port = self.services = 0
-        self.seconds = 0.0
-        self.processes: list[subprocess.Popen[str]] = []
+        self.work, self.undisturbed, self.port = work, work / "undisturbed", 0
+        started = time.monotonic()
+        with self.service():
+            assert self.finish(self.undisturbed)[0] == 0
+        self.seconds = time.monotonic() - started
 
     @contextmanager
     def service(self, answers: int | None = None) -> Iterator[Server]:
         """A new embedded service; after `answers` chat replies each call hangs."""
-        self.services += 1
-        embedded = offline.api(self.work / f"service-{self.services}")
-        chats = 0
+        embedded, chats = offline.api(), 0
 
         def reply(request: Request) -> Reply:
             nonlocal chats
@@ -55,47 +51,29 @@ class Runs:
             return embedded(request)
 
         with Server(reply, self.port) as server:
-            self.port = int(server.base_url.split(":")[2].split("/")[0])
+            self.port = port_of(server.base_url)
             yield server
 
-    def start(self, folder: Path, file_limit: int | None = None) -> "subprocess.Popen[str]":
-        """Start `minirag run`; no file that it writes may become longer than `file_limit` bytes."""
-        address = ["--base-url", f"http://127.0.0.1:{self.port}/v1", "--workers", str(WORKERS)]
-        command = [sys.executable, "-m", "minirag", "run", str(SAMPLE), *MODELS, *address, *SIZE, "--out", str(folder)]
-        environment = {**os.environ, "OPENAI_API_KEY": "none"}
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        self.processes.append(process)
-        if file_limit is not None:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
-        return process
+    def start(self, folder: Path) -> "subprocess.Popen[str]":
+        return start(f"http://127.0.0.1:{self.port}/v1", folder, *OPTIONS)
 
     def finish(self, folder: Path, file_limit: int | None = None) -> tuple[int, str]:
-        """Run to the end; return the exit code and the last line on stderr."""
-        process = self.start(folder, file_limit)
+        """Run to the end, with no file longer than `file_limit` bytes; return the exit code and the last line."""
+        process = self.start(folder)
+        if file_limit is not None:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
         _, talk = process.communicate()
         assert "Traceback" not in talk, talk
         return process.returncode, talk.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Runs in a folder that holds an undisturbed one already."""
-    runs = Runs(tmp_path_factory.mktemp("runs"))
-    started = time.monotonic()
-    with runs.service():
-        assert runs.finish(runs.undisturbed)[0] == 0
-    runs.seconds = time.monotonic() - started
-    yield runs
-    for process in runs.processes:
-        if process.poll() is None:  # its test failed half way
-            process.kill()
-            process.communicate()
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("runs"))
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in NOT_COMPARED}
+    return {name: content for name, content in contents(folder).items() if name not in NOT_COMPARED}
 
 
 def whole_lines(folder: Path) -> bytes:

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -22,11 +21,11 @@ import httpx
 import pytest
 
 import loopback_only
-import minirag
 from minirag import offline
 from minirag.cli.main import main
 from minirag.message_log import MessageLog
-from run_files import rows
+from minirag.server.http import listen
+from run_files import MODELS, SAMPLE_TEXT, rows
 
 FACTS = [
     "The Tarnwick tramway opened in 1904. Its trams are blue, and it carries 31,000 passengers a day.",
@@ -34,7 +33,6 @@ FACTS = [
     "The glass works employs 220 people. It was founded by Ada Merrow, who came from Leeds in 1886.",
     "The library holds 84,000 books. It is closed on Mondays, and lends telescopes as well.",
 ]
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
 TWELVE = ["--train-questions", "12", "--eval-questions", "12"]
 TRAIN = "When did the tramway open?\nHow many boats fish from the harbour?\n"
 EVAL = "Who founded the glass works?\nHow many books does the library hold?\n"
@@ -43,19 +41,15 @@ EVAL = "Who founded the glass works?\nHow many books does the library hold?\n"
 def program(name: str) -> str:
     """Return the path of a server's program, or skip."""
     path = shutil.which(name, path=os.environ.get("MINIRAG_REAL_SERVERS", os.devnull))
-    if path is None:
-        pytest.skip(f"no {name} in MINIRAG_REAL_SERVERS")
-    return path
+    return path or pytest.skip(f"no {name} in MINIRAG_REAL_SERVERS")
 
 
 def variable(name: str) -> str:
-    if name not in os.environ:
-        pytest.skip(f"{name} is not set")
-    return os.environ[name]
+    return os.environ.get(name) or pytest.skip(f"{name} is not set")
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen(0) as listening:
         return int(listening.getsockname()[1])
 
 
@@ -87,27 +81,19 @@ def document(tmp_path: Path) -> Path:
     return path
 
 
-def outcomes(out: Path) -> list[str]:
-    """Return a line for each failed exchange and each unscored row; every one has a reason."""
-    with MessageLog(out / "messages.jsonl") as log:
-        lines = [f"{failed.stage}: {(failed.error or {})['message']}" for failed in log.failures]
-    if (out / "scores.jsonl").exists():
-        unscored = [row for row in rows(out / "scores.jsonl") if row["value"] is None]
-        assert all(row["reason"] for row in unscored)
-        lines += [f"{row['arm']} {row['metric']}: unscored, {row['reason']}" for row in unscored]
-    return lines
-
-
 def ends_named(code: int, out: Path, said: str) -> None:
-    """Hold that a run ended in one of the ways that a person is told, and show it."""
-    print(said, *outcomes(out), sep="\n")
+    """Hold that a run ended in one of the ways that a person is told, with a reason for each unscored row; show it."""
+    with MessageLog(out / "messages.jsonl") as log:
+        print(said, *[f"{failed.stage}: {(failed.error or {})['message']}" for failed in log.failures], sep="\n")
     assert "Traceback" not in said
     assert code in (0, 2, 3), said
-    if code == 0:
-        assert {row["arm"] for row in rows(out / "answers.jsonl")} == {"base", "teacher"}
-        assert json.loads((out / "comparison.json").read_text("utf-8"))["verdict"]
-    else:
+    if code != 0:
         assert said.splitlines()[-1].startswith("minirag: ")
+        return
+    for row in rows(out / "scores.jsonl"):
+        assert row["value"] is not None or row["reason"]
+    assert {row["arm"] for row in rows(out / "answers.jsonl")} == {"base", "teacher"}
+    assert json.loads((out / "comparison.json").read_text("utf-8"))["verdict"]
 
 
 def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
@@ -117,19 +103,17 @@ def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
     key = f"sk-{secrets.token_hex(32)}"  # it does not start with a weak one
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with offline.serve() as server:
-        models = [f"offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
         parameters = {"api_base": server.base_url, "api_key": "any"}
-        listed = [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **parameters}} for m in models]
+        names = [option.partition("=")[2] for option in MODELS]
+        listed = [{"model_name": m, "litellm_params": {"model": f"openai/{m}", **parameters}} for m in names]
         (tmp_path / "config.yaml").write_text(json.dumps({"model_list": listed}))  # JSON is YAML
         command = [litellm, "--config", str(tmp_path / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
         with started(command, port, tmp_path / "litellm.log", **variables) as address:
-            names = [f"--{model.removeprefix('offline-')}={model}" for model in models]
-            run = ["run", str(SAMPLE), *names, "--base-url", address, *TWELVE, "--out", str(out)]
+            run = ["run", str(SAMPLE_TEXT), *MODELS, "--base-url", address, *TWELVE, "--out", str(out)]
             code = main(run)
-            said = capsys.readouterr().err
-            assert code == 0, said
-            ends_named(code, out, said)
+            ends_named(code, out, capsys.readouterr().err)
+            assert code == 0
             assert main(run) == 0
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.metrics.comparison import clustered_mean, compare, two_sided_p
+from minirag.metrics.comparison import compare, two_sided_p
 from minirag.metrics.score import Score, ScoredRow, Scores
-from minirag.statistics.audit import audit, corrected_mean
+from minirag.statistics.audit import audit
 from minirag.statistics.labels import claims, sample
 from minirag.statistics.teacher_lead import lead_closed
 
@@ -65,15 +65,14 @@ def pages_of(sizes: Sequence[int]) -> NDArray[np.intp]:
     return np.repeat(np.arange(len(sizes)), sizes)
 
 
-def latent(random: Random, pages: NDArray[np.intp], correlation: float = CORRELATION) -> Floats:
+def latent(random: Random, pages: NDArray[np.intp]) -> Floats:
     """Return standard normal values, correlated within pages."""
     shared = random.normal(size=int(pages.max()) + 1)[pages]
-    return math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * random.normal(size=len(pages))
+    return math.sqrt(CORRELATION) * shared + math.sqrt(1 - CORRELATION) * random.normal(size=len(pages))
 
 
 class Coverage(NamedTuple):
-    """Shares of evaluations: the interval holds the truth; a verdict is given where nothing differs; and by a paired t
-    test that ignores the pages."""
+    """Shares of evaluations: the interval holds the truth; a false alarm, ours and that of a plain paired t test."""
 
     holds: float
     alarms: float
@@ -124,27 +123,6 @@ def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
     return len(hits) / runs, float(np.mean(hits)) if hits else math.nan
 
 
-def corrected_coverage(n: int, labelled: int, likeness: float, runs: int) -> tuple[float, float]:
-    """Return how often the corrected interval holds, and its width ÷ that of the labels alone.
-
-    The judge is 0.1 too kind and correlates with the person by `likeness`; the labels are a random sample.
-    """
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    hits, widths = [], []
-    for _ in range(runs):
-        z = latent(random, pages)
-        judge = 0.9 + SPREAD * (likeness * z + math.sqrt(1 - likeness**2) * latent(random, pages, 0.0))
-        person = np.full(n, np.nan)
-        sample = random.choice(n, labelled, replace=False)
-        person[sample] = 0.8 + SPREAD * z[sample]
-        low, high = corrected_mean(judge, person, list(pages)).interval
-        hits.append(low <= 0.8 <= high)
-        low_alone, high_alone = clustered_mean(person[sample], list(pages[sample])).interval
-        widths.append([high - low, high_alone - low_alone])
-    corrected, alone = np.mean(widths, axis=0)
-    return float(np.mean(hits)), float(corrected / alone)
-
-
 def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float = 0.92) -> tuple[float, float]:
     """Return how often the corrected means hold the true share of supported statements, and the differences 0.
 
@@ -168,7 +146,7 @@ def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float 
                 score = Score(float(judged.mean()), "", evidence)
                 rows.append(ScoredRow(f"q{number}", arm, "faithfulness", 0, score))
         chosen = {claim.key: real[claim.key] for claim in sample(claims(rows), labels, seed)}
-        found = audit(rows, chosen, {f"q{i}": int(page) for i, page in enumerate(pages)}, ["base", "teacher"])
-        means += [one.low <= truth <= one.high for one in found.arms.values() if one is not None]
-        differences += [one.low <= 0 <= one.high for one in found.differences.values()]
+        result = audit(rows, chosen, {f"q{i}": int(page) for i, page in enumerate(pages)}, ["base", "teacher"])
+        means += [one.low <= truth <= one.high for one in result.arms.values() if one is not None]
+        differences += [one.low <= 0 <= one.high for one in result.differences.values()]
     return float(np.mean(means)), float(np.mean(differences))

@@ -8,12 +8,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-import minirag
 from minirag.cli.main import main
-from run_files import MODELS, rows
+from run_files import MODELS, SAMPLE_TEXT, rows
 from services import DEPLOYED, DIALECTS, EMBEDDING, JUDGE, STUDENT, TEACHER, Dialect, address, serve
 
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
 SIZE = "--train-questions 12 --eval-questions 12 --chunk-size 160 --chunk-overlap 0 --context-window 1200".split()
 NAMES = (TEACHER, STUDENT, JUDGE, EMBEDDING, f"ft:{STUDENT}", DEPLOYED)
 PRICE = '[models."{}"]\ninput = 1.0\ncached = 0.1\noutput = 10.0\ntraining = 2.0\n'
@@ -34,7 +32,7 @@ class WholeJob:
             places["embedding"] = plain.base_url
         self._options += [option.format(**places) for option in self.dialect.options]
         (folder / "prices.toml").write_text("".join(map(PRICE.format, NAMES)))
-        pages = SAMPLE.read_text("utf-8").split("\n# ")[:11]  # half of them: the more, the longer it takes
+        pages = SAMPLE_TEXT.read_text("utf-8").split("\n# ")[:11]  # half of them: the more, the longer it takes
         (folder / "report.md").write_text("\n# ".join(pages), "utf-8")
 
     def run(self, *more: str) -> int:
