@@ -12,7 +12,7 @@ from minirag.server import Server
 from minirag.server.wire import Reply, Request
 from run_files import contents, port_of, start
 
-OPTIONS = ["--train-questions=12", "--eval-questions=12", "--workers=1"]
+OPTIONS = ["--train-questions=12", "--eval-questions=12", "--workers=1", "--no-probe"]
 PRICES = """
 [models."offline"]
 input = 2.0
