@@ -8,10 +8,8 @@ from typing import Any
 from minirag.cli.rows import judged_answers, read_rows
 from minirag.cli.terminal import choose, quote, say, show, show_json
 from minirag.errors import InputError
-from minirag.metrics.comparison import COMPARED
 from minirag.metrics.score import Scores
-from minirag.statistics.audit import FEWEST_LABELS, audit, audit_in_words
-from minirag.statistics.labels import claims, read_labels, sample, write_labels
+from minirag.statistics.labels import FEWEST_LABELS, audit, audit_in_words, claims, read_labels, sample, write_labels
 from minirag.text import sentence_spans, words
 
 ANSWERS = {"y": True, "n": False, "s": None}
@@ -41,8 +39,7 @@ def main(options: Mapping[str, Any]) -> int:
     rest = "" if done == len(statements) else "; run again to go on"
     say(f"label: {done} of {len(statements)} statements judged{rest}")
     pages = {answer["question_id"]: page for answer, page in judged_answers(folder)}
-    arms = {row.arm for row in rows}
-    result = audit(scores, labels, pages, [arm for arm in COMPARED if {arm, "tuned"} <= arms])
+    result = audit(scores, labels, pages)
     if result is None:
         say(f"label: at least {FEWEST_LABELS} labels of a model are needed to correct its mean")
         return 0

@@ -46,20 +46,20 @@ def cut_off(answers: Mapping[tuple[str, str], Answer], prompts_of_judge: int = 0
     `prompts_of_judge` is the number of the judge's prompts that its server has cut.
     """
     all_of = Counter(arm for arm, _ in answers)
+    remedy = "give it a longer context and run in a new folder"
     ended = Counter(arm for (arm, _), answer in answers.items() if answer.cut_off)
     cut = Counter(arm for (arm, _), answer in answers.items() if answer.prompt_cut)
-    remedy = "give it a longer context and run in a new folder"
-    return [
-        *(
-            f"{n} of {all_of[arm]} answers of {arm} end at the reply's limit of tokens, and were judged as they are."
-            for arm, n in ended.items()
-        ),
-        *(
-            f"{n} of {all_of[arm]} answers of {arm} rest on prompts that the server has cut; {remedy}."
-            for arm, n in cut.items()
-        ),
-        *([f"{prompts_of_judge} prompts of the judge were cut by its server; {remedy}."] if prompts_of_judge else []),
+    sentences = [
+        f"{n} of {all_of[arm]} answers of {arm} {fault}."
+        for fault, arms in (
+            ("end at the reply's limit of tokens, and were judged as they are", ended),
+            (f"rest on prompts that the server has cut; {remedy}", cut),
+        )
+        for arm, n in arms.items()
     ]
+    if prompts_of_judge:
+        sentences.append(f"{prompts_of_judge} prompts of the judge were cut by its server; {remedy}.")
+    return sentences
 
 
 def models_served(log: Iterable[Exchange]) -> dict[str, list[str]]:

@@ -13,8 +13,7 @@ from minirag.errors import InputError
 from minirag.metrics.comparison import COMPARED, LARGE_LOSS, LEVEL, compare
 from minirag.metrics.score import Score, Scores, ragas_score
 from minirag.statistics.answer import answer
-from minirag.statistics.audit import audit, audit_in_words
-from minirag.statistics.labels import Labels
+from minirag.statistics.labels import Labels, audit, audit_in_words
 from minirag.statistics.noise import UNSEEN, judge_noise, noise_in_words
 from minirag.statistics.power import comparisons, in_words, spaced, to_json
 from minirag.statistics.teacher_lead import lead_closed, lead_in_words
@@ -124,16 +123,16 @@ def comparison_of(
     primary = primary_of(evaluation.primary, evaluation.metrics, against)
     metrics: dict[str, Any] = {}
     for metric in evaluation.metrics:
-        scores = {arm: evaluation.scores_of(arm, metric) for arm in ("base", "tuned", "teacher")}
+        scores = [evaluation.scores_of(arm, metric) for arm in ("base", "tuned", "teacher")]
         metrics[metric] = {
             **evaluation.compared(metric, "base"),
             "arms": {arm: means_of(evaluation.scores_of(arm, metric)) for arm in arms},
             **{f"tuned_against_{arm}": evaluation.compared(metric, arm) for arm in against if arm != "base"},
-            "gap_closed": asdict(lead_closed(*scores.values(), clusters=evaluation.pages)),
+            "gap_closed": lead_closed(*scores, clusters=evaluation.pages),
             "noise": judge_noise(evaluation.scores, metric),
         }
     pages = dict(zip(evaluation.ids, evaluation.pages, strict=True))
-    audited = audit(evaluation.scores, labels or {}, pages, () if untrained else against)
+    audited = audit(evaluation.scores, labels or {}, pages)
     result: dict[str, Any] = {
         "answer": "",
         "primary": dict(zip(("metric", "against"), primary, strict=True)),

@@ -23,9 +23,8 @@ def test_unscored_answers_that_are_the_bad_ones_raise_no_false_alarms() -> None:
     assert (alarms, better > 0.9) == (0.0, True)
 
 
-def test_means_and_differences_corrected_by_a_few_labels_hold_the_truth() -> None:
-    means, differences = label_coverage(50, runs=40)
-    assert (means >= 0.93, differences >= 0.93) == (True, True)
+def test_means_corrected_by_a_few_labels_hold_the_truth() -> None:
+    assert label_coverage(50, runs=40) >= 0.93
 
 
 def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_right() -> None:

@@ -126,7 +126,7 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
     pairs = [(claim.supported > 0.5, labels.get(claim.key)) for claim in claims(Scores.read(folder / "scores.jsonl"))]
     alike = sum(judge == person for judge, person in pairs)
     assert printed[0].startswith(f"judge against person on 59 statements: {alike} alike, kappa ")
-    assert any(line.startswith("faithfulness, tuned against base, corrected by") for line in printed)
+    assert any(line.startswith("faithfulness of tuned, corrected by") for line in printed)
     assert main(["report", "--out", str(folder)]) == 0
     assert comparison(folder)["in_words"]["a person's labels"] == printed
     assert printed[0] in (folder / "report.html").read_text("utf-8")

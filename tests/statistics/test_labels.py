@@ -6,8 +6,15 @@ from scipy import stats
 
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
-from minirag.statistics.audit import audit, audit_in_words, cohens_kappa, corrected_mean, exact_interval
-from minirag.statistics.labels import claims, sample
+from minirag.statistics.labels import (
+    audit,
+    audit_in_words,
+    claims,
+    cohens_kappa,
+    corrected_mean,
+    exact_interval,
+    sample,
+)
 
 Verdicts = dict[tuple[str, str], list[bool]]
 PAGES = {f"q{i}": i for i in range(60)}
@@ -58,23 +65,21 @@ def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_
     assert [sum(claim.arm == arm for claim in drawn) for arm in ("base", "tuned", "teacher")] == [30, 30, 30]
 
 
-def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
-    """The judge calls a quarter of the tuned model's unsupported statements supported; in truth the arms are equal."""
+def test_a_judge_that_is_too_kind_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
+    """The judge calls a quarter of the unsupported statements supported."""
     covered, biased = [], []
     for seed in range(100):
         random = np.random.default_rng(seed)
         truth, seen = {}, {}
-        for arm in ("base", "tuned"):
-            for question in PAGES:
-                true = random.random(int(random.integers(1, 6))) < 0.7
-                kind = random.random(len(true)) < (0.25 if arm == "tuned" else 0.0)
-                truth[arm, question], seen[arm, question] = true.tolist(), (true | kind).tolist()
+        for question in PAGES:
+            true = random.random(int(random.integers(1, 6))) < 0.7
+            kind = random.random(len(true)) < 0.25
+            truth["tuned", question], seen["tuned", question] = true.tolist(), (true | kind).tolist()
         scores = judged(seen)
         real = {c.key: c.supported > 0.5 for c in claims(judged(truth))}
-        labels = {c.key: real[c.key] for c in sample(claims(scores), 100, seed)}
-        difference = audit(scores, labels, PAGES, ["base"]).differences["base"]
-        covered.append(difference.low <= 0.0 <= difference.high)
-        biased.append(difference.judge - (mean(judged(truth), "tuned") - mean(judged(truth), "base")))
+        tuned = audit(scores, {c.key: real[c.key] for c in sample(claims(scores), 50, seed)}, PAGES).arms["tuned"]
+        covered.append(tuned.low <= 0.7 <= tuned.high)
+        biased.append(tuned.judge - mean(judged(truth), "tuned"))
     assert np.mean(biased) > 0.05
     assert np.mean(covered) >= 0.92
 
@@ -82,17 +87,13 @@ def test_a_judge_that_favours_the_tuned_model_is_found_out_and_the_corrected_int
 def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing() -> None:
     """The judge errs now and then, the person says yes throughout."""
     said = [[True, False], *[[True, True]] * 29]
-    scores = judged({(arm, f"q{i}"): said[i] for arm in ("base", "tuned", "teacher") for i in range(30)})
-    mine = {arm: [claim.key for claim in claims(scores) if claim.arm == arm] for arm in ("base", "tuned", "teacher")}
-    labels = dict.fromkeys([*mine["base"][:12], *mine["tuned"][:15], *mine["teacher"][:9]], True)
-    result = audit(scores, labels, PAGES, ["base", "teacher"])
-    base, tuned = result.arms["base"], result.arms["tuned"]
+    scores = judged({(arm, f"q{i}"): said[i] for arm in ("base", "tuned") for i in range(30)})
+    mine = {arm: [claim.key for claim in claims(scores) if claim.arm == arm] for arm in ("base", "tuned")}
+    result = audit(scores, dict.fromkeys([*mine["base"][:12], *mine["tuned"][:9]], True), PAGES)
+    base = result.arms["base"]
     assert (base.low, base.high) == (pytest.approx(0.025 ** (1 / 12)), 1.0)
-    assert (tuned.low, tuned.high) == (pytest.approx(0.025 ** (1 / 15)), 1.0)
-    difference = result.differences["base"]  # Zou and Donner's, of two values of 1
-    assert (difference.low, difference.high) == pytest.approx((tuned.low - 1, 1 - base.low))
-    assert (result.arms["teacher"], list(result.differences)) == (None, ["base"])
-    assert "faithfulness of teacher: fewer than 10 labels, which correct nothing" in audit_in_words(result)
+    assert result.arms["tuned"] is None
+    assert "faithfulness of tuned: fewer than 10 labels, which correct nothing" in audit_in_words(result)
     assert audit(scores, dict.fromkeys(mine["base"][:9], True), PAGES) is None
 
 
