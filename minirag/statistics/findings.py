@@ -16,7 +16,6 @@ from minirag.statistics.answer import answer
 from minirag.statistics.labels import Labels, audit, audit_in_words
 from minirag.statistics.noise import UNSEEN, judge_noise, noise_in_words
 from minirag.statistics.power import comparisons, in_words, spaced, to_json
-from minirag.statistics.teacher_lead import lead_closed, lead_in_words
 
 VERDICTS = {"base": "verdict", "teacher": "verdict_against_teacher", "control": "verdict_against_control"}
 """Where `comparison.json` says in words how the tuned model compares with an arm."""
@@ -123,12 +122,10 @@ def comparison_of(
     primary = primary_of(evaluation.primary, evaluation.metrics, against)
     metrics: dict[str, Any] = {}
     for metric in evaluation.metrics:
-        scores = [evaluation.scores_of(arm, metric) for arm in ("base", "tuned", "teacher")]
         metrics[metric] = {
             **evaluation.compared(metric, "base"),
             "arms": {arm: means_of(evaluation.scores_of(arm, metric)) for arm in arms},
             **{f"tuned_against_{arm}": evaluation.compared(metric, arm) for arm in against if arm != "base"},
-            "gap_closed": lead_closed(*scores, clusters=evaluation.pages),
             "noise": judge_noise(evaluation.scores, metric),
         }
     pages = dict(zip(evaluation.ids, evaluation.pages, strict=True))
@@ -172,7 +169,6 @@ def _in_words(evaluation: Evaluation, result: Mapping[str, Any]) -> dict[str, li
     noise = [f"{name}: {noise_in_words(one['noise'])}" for name, one in metrics.items() if one["noise"]]
     return {
         "several comparisons": several_in_words(primary, named),
-        "the teacher's lead": [f"{name}: {lead_in_words(one['gap_closed'])}" for name, one in metrics.items()],
         "unscored answers": [
             f"{name}: {one['n_unscored']} of {one['n'] + one['n_unscored']} questions lack a score; had they been "
             f"judged, the difference would lie between {one['worst']:+.3f} and {one['best']:+.3f}"

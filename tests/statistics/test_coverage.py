@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simulated import coverage, even, label_coverage, lead_coverage, missing_coverage, uneven
+from simulated import coverage, even, label_coverage, missing_coverage, uneven
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(30, even), (100, uneven)])
@@ -25,9 +25,3 @@ def test_unscored_answers_that_are_the_bad_ones_raise_no_false_alarms() -> None:
 
 def test_means_corrected_by_a_few_labels_hold_the_truth() -> None:
     assert label_coverage(50, runs=40) >= 0.93
-
-
-def test_the_share_of_the_lead_closed_is_seldom_given_without_a_lead_and_else_right() -> None:
-    assert lead_coverage(100, 0.0, runs=200)[0] <= 0.05
-    given, holds = lead_coverage(100, 0.2, runs=200)
-    assert (given >= 0.95, holds >= 0.91) == (True, True)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from minirag.metrics.comparison import compare, two_sided_p
 from minirag.metrics.score import Score, ScoredRow, Scores
 from minirag.statistics.labels import audit, claims, sample
-from minirag.statistics.teacher_lead import lead_closed
 
 Floats = NDArray[np.float64]
 Random = np.random.Generator
@@ -106,20 +105,6 @@ def missing_coverage(n: int, runs: int, *, difference: float = 0.0) -> tuple[flo
         rows.append((verdict in {"better", "worse"} and (difference == 0 or verdict == "worse"), verdict == "better"))
     alarms, better = np.mean(rows, axis=0)
     return float(alarms), float(better)
-
-
-def lead_coverage(n: int, lead: float, runs: int) -> tuple[float, float]:
-    """Return how often an interval of the share closed is given, and how often that holds the true 0.6."""
-    random, pages = np.random.default_rng(0), pages_of(even(n))
-    hits = []
-    for _ in range(runs):
-        question = latent(random, pages)
-        levels = [0.5 + share * lead for share in (0.0, 0.6, 1.0)]
-        scores = [np.clip(level + 0.1 * (question + latent(random, pages)), 0, 1) for level in levels]
-        closed = lead_closed(*map(list, scores), clusters=list(pages))
-        if closed.share is not None:
-            hits.append(closed.low <= 0.6 <= closed.high)
-    return len(hits) / runs, float(np.mean(hits)) if hits else math.nan
 
 
 def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float = 0.92) -> float:
