@@ -246,7 +246,7 @@ class Run:
         evaluation = statistics.Evaluation(
             arms=self.arms,
             ids=[question.id for question in questions],
-            sound=[not doubts(question) for question in questions],
+            flagged=sum(1 for question in questions if doubts(question)),
             pages=[corpus.page_of.get(question.chunk_id or "", (question.id, 0)) for question in questions],
             metrics=settings.metrics,
             scores=self.scores,

@@ -6,7 +6,6 @@ Everything here is computed from scores and from what is known of the questions;
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import compress
 from typing import Any
 
 from minirag.errors import InputError
@@ -25,14 +24,14 @@ VERDICTS = {"base": "verdict", "teacher": "verdict_against_teacher", "control": 
 class Evaluation:
     """Judged answers: the arms, the ids of the eval questions, their pages, their scores, and what else is known.
 
-    `sound` tells of each question whether nothing speaks against it; `margin` is the smallest difference that matters
-    to the user, `primary` the comparison that they named beforehand (see `primary_of`).
+    `flagged` counts the questions that something speaks against; `margin` is the smallest difference that matters to
+    the user, `primary` the comparison that they named beforehand (see `primary_of`).
     """
 
     arms: Sequence[str]
     ids: Sequence[str]
     pages: Sequence[Hashable]
-    sound: Sequence[bool]
+    flagged: int
     metrics: Sequence[str]
     scores: Scores
     margin: float | None = None
@@ -47,12 +46,10 @@ class Evaluation:
         """Return an arm's score of each question."""
         return self.scores.of(arm, metric, self.ids)
 
-    def compared(self, metric: str, arm: str, *, flagged: bool = True) -> dict[str, Any]:
-        """Return the tuned model's comparison with an arm as JSON, with the flagged questions or without them."""
-        chosen = [flagged or is_sound for is_sound in self.sound]
-        base, tuned = (list(compress(self.scores_of(name, metric), chosen)) for name in (arm, "tuned"))
-        pages = list(compress(self.pages, chosen))
-        return to_json(compare(base, tuned, clusters=pages, margin=self.margin, arms=(arm, "tuned")))
+    def compared(self, metric: str, arm: str) -> dict[str, Any]:
+        """Return the tuned model's comparison with an arm, as JSON."""
+        base, tuned = self.scores_of(arm, metric), self.scores_of("tuned", metric)
+        return to_json(compare(base, tuned, clusters=self.pages, margin=self.margin, arms=(arm, "tuned")))
 
 
 def primary_of(name: str | None, metrics: Sequence[str], arms: Sequence[str]) -> tuple[str, str]:
@@ -136,7 +133,7 @@ def comparison_of(
         **dict.fromkeys(VERDICTS.values()),
         "metrics": metrics,
         "ragas_score": {arm: ragas_score([one["arms"][arm]["mean"] for one in metrics.values()]) for arm in arms},
-        "questions": {"n": len(evaluation.ids), "flagged": list(evaluation.sound).count(False)},
+        "questions": {"n": len(evaluation.ids), "flagged": evaluation.flagged},
         "audit": None if audited is None else asdict(audited),
         "in_words": {"warnings": list(warnings)},
     }
@@ -154,14 +151,14 @@ def comparison_of(
             if other == arm
         ]
         result[VERDICTS[arm]] = f"tuned against {arm}: {'; '.join(clauses)}"
-    result["in_words"] |= _in_words(evaluation, result)
+    result["in_words"] |= _in_words(result)
     if audited is not None:
         result["in_words"]["a person's labels"] = audit_in_words(audited)
     result["answer"] = answer(result, usd_per_question or {})
     return result
 
 
-def _in_words(evaluation: Evaluation, result: Mapping[str, Any]) -> dict[str, list[str]]:
+def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return sentences by subject; a subject of which there is nothing to say has none."""
     named = {pair_in_words(metric, arm): one for metric, arm, one in comparisons(result)}
     primary = pair_in_words(result["primary"]["metric"], result["primary"]["against"])
@@ -180,7 +177,6 @@ def _in_words(evaluation: Evaluation, result: Mapping[str, Any]) -> dict[str, li
             for name, one in named.items()
             if one["n"] and (one["large_losses"] or name == primary)
         ],
-        "flagged questions": _flagged_in_words(evaluation, result),
         "the judge's noise": [*noise, UNSEEN] if noise else [],
     }
 
@@ -188,20 +184,6 @@ def _in_words(evaluation: Evaluation, result: Mapping[str, Any]) -> dict[str, li
 def pair_in_words(metric: str, arm: str) -> str:
     """Return the name of a comparison for people."""
     return f"{spaced(metric)}, tuned against {arm}"
-
-
-def _flagged_in_words(evaluation: Evaluation, result: Mapping[str, Any]) -> list[str]:
-    """Return which verdicts are others without the flagged questions."""
-    questions = result["questions"]
-    if not questions["flagged"]:
-        return []
-    changes = []
-    for metric, arm, one in comparisons(result):
-        sound = evaluation.compared(metric, arm, flagged=False)
-        if sound["verdict"] != one["verdict"]:
-            changes.append(f"{pair_in_words(metric, arm)}: {in_words(sound)}; with them {one['verdict']}")
-    start = f"without {questions['flagged']} of {questions['n']} questions"
-    return [f"{start} {', '.join(changes) or 'every verdict is the same'}"]
 
 
 def several_in_words(primary: str, named: Mapping[str, Mapping[str, Any]]) -> list[str]:

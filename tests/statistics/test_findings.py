@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -148,8 +147,8 @@ def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(
         assert "Line 1 of" in capsys.readouterr().err
 
 
-def scored(values: dict[str, dict[str, list[float | None]]], flagged: Sequence[int] = ()) -> Evaluation:
-    """An evaluation of these values by metric and arm, in the order of the questions; some questions are flagged."""
+def scored(values: dict[str, dict[str, list[float | None]]]) -> Evaluation:
+    """An evaluation of these values by metric and arm, in the order of the questions."""
     count = len(next(iter(next(iter(values.values())).values())))
     rows = [
         ScoredRow(f"e{i}", arm, metric, 0, Score(value, "" if value is not None else "cut off"))
@@ -161,7 +160,7 @@ def scored(values: dict[str, dict[str, list[float | None]]], flagged: Sequence[i
         arms=("base", "tuned", "teacher"),
         ids=[f"e{i}" for i in range(count)],
         pages=range(count),
-        sound=[i not in flagged for i in range(count)],
+        flagged=0,
         metrics=list(values),
         scores=Scores(rows),
     )
@@ -219,16 +218,6 @@ def test_the_primary_comparison_is_named_by_metric_and_arms(name: str | None, pr
 def test_a_primary_comparison_that_is_not_made_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", SAMPLE, "--offline", "--primary", name, "--out", "/nowhere"]) == 2
     assert f"--primary {name}: name one of the metrics faithfulness, answer_relevancy" in capsys.readouterr().err
-
-
-def test_flagged_questions_count_and_the_verdicts_without_them_stand_beside() -> None:
-    values = {"faithfulness": {"base": [0.0, *RISING[1:]], "tuned": [1.0, *HIGHER[1:]], "teacher": HIGHER}}
-    found = comparison_of(scored(values, flagged=[0]))
-    assert found["questions"] == {"n": 8, "flagged": 1}
-    assert found["in_words"]["flagged questions"] == ["without 1 of 8 questions every verdict is the same"]
-    (sentence,) = comparison_of(scored(values, flagged=[0, 1, 2]))["in_words"]["flagged questions"]
-    assert sentence.startswith("without 3 of 8 questions faithfulness, tuned against base: +0.300 [")
-    assert sentence.endswith("cannot tell (too few questions: 5, and a verdict takes 6); with them better")
 
 
 def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed() -> None:

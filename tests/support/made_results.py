@@ -48,7 +48,7 @@ def made(
     evaluation = Evaluation(
         arms=arms,
         ids=[q.id for q in questions],
-        sound=[not doubts(q) for q in questions],
+        flagged=sum(1 for q in questions if doubts(q)),
         pages=[page_of[q.chunk_id or ""] for q in questions],
         metrics=METRICS,
         scores=scores,
