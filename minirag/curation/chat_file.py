@@ -17,7 +17,6 @@ from minirag.questions import near_duplicate
 from minirag.text import for_model, words
 from minirag.training import FEWEST_EXAMPLES, Example, example_limit
 
-MAX_FILE_BYTES = 512 << 20
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 LINE_KEYS = {"messages", "tools", "parallel_tool_calls", "functions"}
 MESSAGE_KEYS = {"role", "content", "name", "weight", "function_call", "tool_calls", "tool_call_id", "refusal", "audio"}
@@ -74,9 +73,6 @@ def check_files(
     for path in [*paths, *([] if validation is None else [validation])]:
         checked, is_validation = Checked(path), len(results) == len(paths)
         results.append(checked)
-        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-            checked.add(0, ("file size", f"the file is larger than {MAX_FILE_BYTES >> 20} MB"))
-            continue
         for line, messages, problems in _lines(path):
             checked.add(line, *problems)
             if not messages:

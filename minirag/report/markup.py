@@ -61,9 +61,9 @@ def bullets(items: Iterable[str]) -> str:
     return tag("ul", lines) if lines else ""
 
 
-def figures(charts: Iterable[tuple[str, str]]) -> str:
-    """Return charts, each a (title, SVG), side by side where there is room."""
-    return tag("div", *(tag("figure", tag("figcaption", text(title)), svg) for title, svg in charts), class_="charts")
+def figure(title: str, chart: str) -> str:
+    """Return a chart below its title."""
+    return tag("figure", tag("figcaption", text(title)), chart)
 
 
 def table(

@@ -1,9 +1,7 @@
 """What the report shows of a finished run, and the parts of it that go question by question."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.charts import differences, paired
-from minirag.report.markup import bullets, figures, number, section, spaced, tag, text
+from minirag.report.markup import bullets, figure, number, section, spaced, tag, text
 from minirag.report.summary import DESCRIBED
 from minirag.statistics.power import comparisons
 from minirag.text import counted
@@ -114,30 +112,30 @@ def pictures(results: Results) -> str:
     for metric in results.metrics:
         title = f"{spaced(metric)}: tuned minus …"
         chart = differences(title, {arm: rows[metric, arm] for arm in results.against})
-        intervals.append(tag("figure", tag("figcaption", text(title)), chart))
+        intervals.append(figure(title, chart))
     moved = _most_moved(results)
     if moved is None:
         return tag("div", *intervals, class_="charts")
-    return tag("div", tag("div", *intervals), figures([_scores_chart(results, *moved)]), class_="charts")
+    return tag("div", tag("div", *intervals), figure(*_scores_chart(results, moved, "base")), class_="charts")
 
 
 def every_question(results: Results) -> str:
     """Return the charts of every question's scores that do not stand on top; those of equal scores as sentences."""
     pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
-    charts = [_scores_chart(results, *pair) for pair in pairs if pair != _most_moved(results)]
-    drawn = [(title, chart) for title, chart in charts if chart.startswith("<svg")]
+    charts = [_scores_chart(results, *pair) for pair in pairs if pair != (_most_moved(results), "base")]
+    drawn = [figure(title, chart) for title, chart in charts if chart.startswith("<svg")]
     sentences = [tag("p", f"{text(title)}: {chart}") for title, chart in charts if not chart.startswith("<svg")]
     if drawn:
         explained = "Each stick is a question, from one model's score to the other's."
-        sentences = [tag("p", explained, class_="soft"), figures(drawn), *sentences]
+        sentences = [tag("p", explained, class_="soft"), tag("div", *drawn, class_="charts"), *sentences]
     return section("Every question", *sentences)
 
 
-def _most_moved(results: Results) -> tuple[str, str] | None:
-    """Return the metric in which the tuned model differs most from the untrained one, and "base"; None if in none."""
+def _most_moved(results: Results) -> str | None:
+    """Return the metric in which the tuned model differs most from the untrained one; None if it differs in none."""
     sizes = {metric: abs(results.comparison["metrics"][metric]["difference"] or 0) for metric in results.metrics}
-    metric = max(sizes, key=lambda name: sizes[name], default=None)
-    return (metric, "base") if metric and "base" in results.against and sizes[metric] else None
+    metric = max(results.metrics, key=lambda name: sizes[name])
+    return metric if sizes[metric] else None
 
 
 def _scores_chart(results: Results, metric: str, arm: str) -> tuple[str, str]:
@@ -240,15 +238,12 @@ def _details(results: Results, question: Question) -> str:
         if answer is None:
             parts += [tag("h3", text(arm)), tag("p", "No answer: the call failed.", class_="no")]
             continue
-        base = answers.get("base") if arm == "tuned" else None
         notes = [counted(len(answer.drafts), "call")]
         notes += ["cut off at the reply's limit"] if answer.cut_off else []
         notes += ["the server cut its prompt"] if answer.prompt_cut else []
-        notes += ["changes against base are marked"] if base is not None else []
-        quoted = text(answer.text) if base is None else word_diff(base.text, answer.text)
         parts += [
             tag("h3", text(arm), " ", tag("small", text(", ".join(notes)))),
-            tag("blockquote", quoted, dir="auto"),
+            tag("blockquote", text(answer.text), dir="auto"),
             *(_evidence(row) for row in results.scores_of.get((arm, question.id), ())),
         ]
     return "".join(parts)
@@ -276,25 +271,6 @@ def _item(item: Mapping[str, Any]) -> str:
     if reason := str(item.get("reason") or ""):
         end += " " + tag("small", tag("bdi", text(reason)))
     return start + tag("bdi", text(about)) + end
-
-
-def word_diff(old: str, new: str) -> str:
-    """Return both texts in one, words that only `old` has in `<del>`, words that only `new` has in `<ins>`.
-
-    >>> word_diff("Fares rose in May.", "Fares fell in May.")
-    'Fares <del>rose </del><ins>fell </ins>in May. '
-    """
-    before, after = (re.findall(r"\S+\s+", f"{words} ") for words in (old, new))
-    matcher = SequenceMatcher(None, [word.strip() for word in before], [word.strip() for word in after])
-    parts = []
-    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
-        removed, added = text("".join(before[i1:i2])), text("".join(after[j1:j2]))
-        if kind == "equal":
-            parts.append(added)
-        else:
-            parts += [tag("del", removed)] if removed else []
-            parts += [tag("ins", added)] if added else []
-    return "".join(parts)
 
 
 def passages(results: Results) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirag.report.charts import loss_curve
-from minirag.report.markup import bullets, figures, money, number, section, spaced, table, tag, text
+from minirag.report.markup import bullets, figure, money, number, section, spaced, table, tag, text
 from minirag.statistics.power import comparisons, figures_of
 from minirag.text import counted
 
@@ -94,7 +94,7 @@ def training(losses: Mapping[str, Sequence[tuple[int, float]]] | None, tuned: st
             "Training", tag("p", text(f"{tuned} was trained elsewhere." if tuned else "No job was started."))
         )
     title = "Training and validation loss" if losses["validation"] else "Training loss"
-    return section("Training", figures([(title, loss_curve(title, losses))]))
+    return section("Training", figure(title, loss_curve(title, losses)))
 
 
 def caution(comparison: Mapping[str, Any]) -> str:
@@ -118,15 +118,12 @@ def caution(comparison: Mapping[str, Any]) -> str:
 
 def about(facts: Mapping[str, Any]) -> str:
     """Return settings, documents, models served and the version."""
-    rows = {spaced(name): _setting(value) for name, value in facts["settings"].items() if value is not None}
-    rows |= {f"sha256 of {name}": str(digest) for name, digest in facts["documents"].items()}
-    rows |= {f"{model} served as": ", ".join(names) for model, names in facts["models_served"].items()}
-    rows |= {"service": str(facts["service"]), "minirag": str(facts["minirag"])}
-    cells = [[text(name), text(value)] for name, value in rows.items()]
+    rows = {spaced(name): value for name, value in facts["settings"].items() if value is not None}
+    rows |= {f"sha256 of {name}": digest for name, digest in facts["documents"].items()}
+    rows |= {f"{model} served as": names for model, names in facts["models_served"].items()}
+    rows |= {"service": facts["service"], "minirag": facts["minirag"]}
+    cells = [
+        [text(name), text(", ".join(value) if isinstance(value, list | tuple) else value)]
+        for name, value in rows.items()
+    ]
     return section("About this run", table("Settings and sources", ["setting", "value"], cells, 2, "wide breaks"))
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -45,7 +45,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_text_and_marks_stand_out_from_what_is_behind_them(scheme: str) -> None:
     colours = SCHEMES[scheme]
     pairs = [(name, ground) for name in ("ink", "soft", "good", "bad", "link") for ground in ("paper", "card")]
-    pairs += [("ink", "removed"), ("ink", "added"), *((arm, "paper") for arm in ("base", "tuned", "teacher"))]
+    pairs += [(arm, "paper") for arm in ("base", "tuned", "teacher")]
     for name, ground in pairs:
         assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
 
