@@ -17,8 +17,6 @@ LINE = 16
 """Height of a line of text."""
 ROW = 22
 """Height of a row of the chart of differences."""
-ARMS = ("base", "tuned", "teacher")
-"""Arms with a colour and a shape of their own; others are drawn in ink."""
 
 
 def differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -74,8 +72,8 @@ def paired(
         marks += [_mark(legend, 8, 4, arm), _label(legend + 8, 12, arm, kind="ink")]
         legend += 26 + 7 * len(arm)
     for i, (question, one, two) in enumerate(pairs):
-        middle, ahead = x(i + 0.5), _arm_class(arms[two > one])
-        stick = [_line(middle, y(one), middle, y(two), f"stick {ahead}")] if one != two else []
+        middle = x(i + 0.5)
+        stick = [_line(middle, y(one), middle, y(two), f"stick {arms[two > one]}")] if one != two else []
         # where both scores are equal the second mark is smaller, so that both can be seen
         inner = size if one != two else 0.6 * size
         about = f"{question}: {arms[0]} {one:.3f}, {arms[1]} {two:.3f}, difference {two - one:+.3f}"
@@ -167,12 +165,8 @@ def _mark(x: float, y: float, size: float, arm: str) -> str:
     if arm == "teacher":
         points = f"{x:g},{y - size:g} {x + size:g},{y:g} {x:g},{y + size:g} {x - size:g},{y:g}"
         return tag("polygon", points=points, class_=arm)
-    kind = "ring base" if arm == "base" else _arm_class(arm)
+    kind = "ring base" if arm == "base" else arm
     return tag("circle", cx=f"{x:g}", cy=f"{y:g}", r=f"{size:g}", class_=kind)
-
-
-def _arm_class(arm: str) -> str:
-    return arm if arm in ARMS else "ink"
 
 
 def _group(tooltip: str, *marks: str) -> str:
