@@ -119,7 +119,7 @@ def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple
         reach = bisect_right(borders, start + LONGEST * size)
         first_too_far = bisect_right(borders, size, after, max(after, reach), key=partial(count, start))
         if first_too_far == after:  # not even one sentence fits: cut between words, or between tokens of a long word
-            end = start + tokenizer.prefix(text[start:], size)
+            end = counter.token_border(start, size) or start + tokenizer.prefix(text[start:], size)
             end = min(end, borders[after])
             words = text[start:end].rsplit(None, 1)
             if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
@@ -183,3 +183,13 @@ class _Counter:
         with_start, without_start = (_count_word(self.tokenizer.name, word) for word in words)
         own = with_start - without_start
         return joint.start(), self.before[place] + own
+
+    def token_border(self, start: int, tokens: int) -> int | None:
+        """Return where so many tokens from `start` end if a token of the page ends there too, else None."""
+        cut = self.cuts[bisect_right(self.cuts, start) - 1]
+        joint = _JOINT.search(self.text, start + 1, start + 4000)
+        if joint is None or start - cut > 5000:  # a very long word
+            return None
+        before = self.count(cut, joint.start()) - self.count(start, joint.start())
+        ends = (cut + self.tokenizer.prefix(self.text[cut:], before + n) for n in (tokens, tokens - 1))
+        return next((end for end in ends if self.count(start, end) == tokens), None)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from minirag.retry import in_order
 from minirag.text import counted
 from minirag.vector_store import Embedder, Store, VectorStore
 
-S = TypeVar("S", bound=Store)
 StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
 """Builds an index outside the run's folder from the chunks, the embedding model and that model's name."""
 
@@ -77,9 +76,12 @@ class Settings:
     @property
     def hyperparameters(self) -> dict[str, float]:
         """The values of the job that are set, as the API names them."""
-        values: dict[str, float | None] = {"n_epochs": self.epochs, "batch_size": self.batch_size}
-        values["learning_rate_multiplier"] = self.learning_rate_multiplier
-        return {name: value for name, value in values.items() if value is not None}
+        names = {
+            "n_epochs": "epochs",
+            "batch_size": "batch_size",
+            "learning_rate_multiplier": "learning_rate_multiplier",
+        }
+        return {name: value for name, own in names.items() if (value := getattr(self, own)) is not None}
 
 
 @dataclass
@@ -128,43 +130,40 @@ class Corpus:
     @cached_property
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; those of an earlier run if they have the same chunks and model."""
-        if self.build_store is not None:
-            build_store = self.build_store
-            store, chunks = self._index(lambda chunks: build_store(chunks, self.passages, self.index_name))
-            write_jsonl(self.folder / "chunks.jsonl", map(asdict, chunks))
-        else:
+        if self.build_store is None:
             with suppress(StoreError):
                 before = VectorStore.open(self.folder, model=self.index_name)
-                if list(before.chunks) == self.chunks:
+                if before.chunks == self.chunks:
                     self.say(f"index: {counted(len(before), 'chunk')}, {before.dimensions} dimensions, as before")
                     return before
-            built, _ = self._index(partial(VectorStore.build, embed=self.passages))
-            built.model = self.index_name
-            built.save(self.folder)
-            store = built
+        store = self._index(self.chunks)
         size = f"at most {self.settings.chunk_size} tokens"
         self.say(f"index: {counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
         return store
 
-    def _index(self, build: Callable[[Sequence[Chunk]], S]) -> tuple[S, Sequence[Chunk]]:
-        """Return the index of the chunks, and these: all but those whose text always fails, listed in `left_out`."""
-        chunks: Sequence[Chunk] = self.chunks
-        while True:
-            try:
-                return build(chunks), chunks
-            except TextsRefused as refused:
-                for chunk in chunks:
-                    if reason := refused.reasons.get(chunk.text):
-                        name = f"{Path(chunk.source).name} page {chunk.page}, chunk {chunk.id} ({chunk.text[:40]!r}…)"
-                        self.left_out.append(f"{name} is not in the index: {reason}")
-                        self.say(f"index: {self.left_out[-1]}")
-                chunks = [chunk for chunk in chunks if chunk.text not in refused.reasons]
+    def _index(self, chunks: Sequence[Chunk]) -> Store:
+        """Build the index of all chunks but those whose text always fails, which go to `left_out`."""
+        try:
+            if self.build_store is not None:
+                store = self.build_store(chunks, self.passages, self.index_name)
+                write_jsonl(self.folder / "chunks.jsonl", map(asdict, chunks))
+                return store
+            built = VectorStore.build(chunks, self.passages, model=self.index_name)
+            built.save(self.folder)
+            return built
+        except TextsRefused as refused:
+            for one in chunks:
+                if reason := refused.reasons.get(one.text):
+                    name = f"{Path(one.source).name} page {one.page}, chunk {one.id} ({one.text[:40]!r}…)"
+                    self.left_out.append(f"{name} is not in the index: {reason}")
+                    self.say(f"index: {self.left_out[-1]}")
+            return self._index([one for one in chunks if one.text not in refused.reasons])
 
     @cached_property
-    def _unflagged(self) -> list[Question]:
-        """The questions as generated or read from files, without those that a person rejected."""
+    def _embedded(self) -> list[tuple[Question, NDArray[np.float32]]]:
+        """The questions and their embeddings: generated or read from files, without those that a person rejected."""
         settings, decisions = self.settings, curation.read_decisions(self.folder)
-        sources = {"train": settings.train_questions, "eval": settings.eval_questions}
+        sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
         questions = make_questions(
             sources,
             self.chunks,
@@ -180,24 +179,19 @@ class Corpus:
         questions = curation.decided(questions, decisions)
         if lost := set(sources) - {question.split for question in questions}:
             raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
-        return questions
-
-    @cached_property
-    def question_vectors(self) -> dict[str, NDArray[np.float32]]:
-        """The embedding of each question, by its id."""
         try:
-            rows = self.embed.embed([question.text for question in self._unflagged], tags={"for": "questions"})
+            rows = self.embed.embed([question.text for question in questions], tags={"for": "questions"})
         except TextsRefused as refused:
             self.left_out += [f"The question {text!r} is left out: {why}" for text, why in refused.reasons.items()]
-            self._unflagged = [question for question in self._unflagged if question.text not in refused.reasons]
-            rows = self.embed.embed([question.text for question in self._unflagged])
-        return {question.id: row for question, row in zip(self._unflagged, rows, strict=True)}
+            questions = [question for question in questions if question.text not in refused.reasons]
+            rows = self.embed.embed([question.text for question in questions])
+        return list(zip(questions, rows, strict=True))
 
     @cached_property
     def questions(self) -> list[Question]:
         """`questions.jsonl`: train questions, then eval questions, each with flags for what speaks against it."""
-        nearest = self.store.search(np.stack([*self.question_vectors.values()]), self.settings.top_k)
-        questions = self._unflagged  # as the vectors have left it
+        questions = [question for question, _ in self._embedded]
+        nearest = self.store.search(np.stack([row for _, row in self._embedded]), self.settings.top_k)
         retrieved = {
             question.id: {(hit.chunk.source, hit.chunk.page) for hit in hits}
             for question, hits in zip(questions, nearest, strict=True)
@@ -210,14 +204,15 @@ class Corpus:
             retrieved=retrieved,
             trained_on=trained_on if self.settings.use_eval_pages else (),
         )
-        write_jsonl(self.folder / "questions.jsonl", (asdict(question) for question in questions))
-        for split in SPLITS:
+        write_jsonl(self.folder / "questions.jsonl", map(asdict, questions))
+        for split, purpose in zip(SPLITS, ("training", "evaluation"), strict=True):
             own = [question for question in questions if question.split == split]
             pages = {self.page_of[question.chunk_id] for question in own if question.chunk_id}
-            flagged = sum(1 for question in own if doubts(question))
-            purpose = "training" if split == "train" else "evaluation"
+            flagged, wanted = (
+                sum(bool(doubts(question)) for question in own),
+                getattr(self.settings, f"{split}_questions"),
+            )
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
-            wanted = getattr(self.settings, f"{split}_questions")
             text += f"; the documents hold no {wanted}" if isinstance(wanted, int) and len(own) < wanted else ""
             self.say(text + (f", {flagged} flagged" if flagged else ""))
             if split == "eval" and 0 < len(pages) < FEWEST_CLUSTERS and all(question.chunk_id for question in own):
@@ -227,9 +222,8 @@ class Corpus:
 
     def reconsider(self) -> None:
         """Make the questions again, with the decisions that a person has made since."""
-        for step in ("_unflagged", "question_vectors", "questions"):
-            vars(self).pop(step, None)
-        _ = self.questions
+        vars(self).pop("_embedded", None)
+        vars(self).pop("questions", None)
 
     def of_split(self, split: str) -> list[Question]:
         """Return the questions of one split, in order."""
@@ -259,32 +253,30 @@ class Corpus:
 
         No prompt shows a page of `hidden`. Questions whose call fails for good are left out and listed in `failures`.
         """
+        tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
+        vectors = {question.id: row for question, row in self._embedded}
         where = (lambda chunk: (chunk.source, chunk.page) not in hidden) if hidden else None
 
         def ask(task: tuple[str, Question]) -> Answer | ServiceError:
             arm, question = task
             tags = {"question": question.id, "split": split, "arm": arm}
-            vector = self.question_vectors[question.id]
             try:
-                return engines[arm].query(question.text, vector=vector, where=where, tags=tags)
+                return engines[arm].query(question.text, vector=vectors[question.id], where=where, tags=tags)
             except ServiceRefused:  # every other call would be refused as well
                 raise
             except ServiceError as error:
                 return error
 
-        # the arms of one question follow each other: their prompts begin alike, and services cache that
-        tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
         answers: dict[tuple[str, str], Answer] = {}
-        refused = []  # for good: asking again would change nothing
-        for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
-            arm, question = tasks[done - 1]
-            if isinstance(result, ServiceError) and result.final:
-                refused.append(f"{question.id} ({arm}): {result}")
-            elif isinstance(result, ServiceError):
-                self.failures.append(f"{question.id} ({arm}): {result}")
+        refused: list[str] = []  # for good: asking again would change nothing
+        # the arms of one question follow each other: their prompts begin alike, and services cache that
+        for (arm, question), result in zip(tasks, in_order(ask, tasks, self.workers), strict=True):
+            if isinstance(result, ServiceError):
+                failures = refused if result.final else self.failures
+                failures.append(f"{question.id} ({arm}): {result}")
             else:
                 answers[arm, question.id] = result
-            self.progress("ask", done, len(tasks))
+            self.progress("ask", len(answers) + len(refused), len(tasks))
         calls = sum(len(answer.drafts) for answer in answers.values())
         if refused:
             self.say(f"warning: {counted(len(refused), 'answer')} refused for good, the first is {refused[0]}")
@@ -293,15 +285,16 @@ class Corpus:
 
     def inputs(self) -> dict[str, Any]:
         """Return hashes of all that went in, by people's hands too, and what was left out of the pages."""
-        sources = {name: getattr(self.settings, name) for name in ("train_questions", "eval_questions")}
+        settings = self.settings
+        files = {"train_questions": settings.train_questions, "eval_questions": settings.eval_questions}
         by_people = {name: self.folder / name for name in ("decisions.jsonl", "labels.jsonl")}
 
-        def sha256(path: Path) -> str:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+        def sha256(path: str | Path) -> str:
+            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
         return {
             "documents": dict(self.pages.sha256),
-            "question_files": {name: sha256(Path(path)) for name, path in sources.items() if isinstance(path, str)},
+            "question_files": {name: sha256(path) for name, path in files.items() if isinstance(path, str)},
             "a_person_said": {name: sha256(path) for name, path in by_people.items() if path.exists()},
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }

@@ -8,7 +8,6 @@ import codecs
 import hashlib
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +80,6 @@ def load(
     workers: int | None = None,
     cache: Source | bool | None = True,
     timeout: float = 60.0,
-    max_bytes: int = 256 * 2**20,
 ) -> Pages:
     """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
 
@@ -89,9 +87,9 @@ def load(
     any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a paragraph, a line, a
     sentence or a word, the first of these that stands in the block's second half.
 
-    `workers`    processes to read a PDF with; default one a core
-    `cache`      the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
-    `timeout`, `max_bytes`  the seconds that an address may take; the size of a document
+    `workers`  processes to read a PDF with; default one a core
+    `cache`    the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
+    `timeout`  seconds that the server of an address may be silent
 
     Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
     """
@@ -107,9 +105,9 @@ def load(
     sources_by_hash: dict[str, str] = {}
     for name in map(os.fsdecode, names):
         if _ADDRESS.match(name):
-            data, kind, charset = _download(name, timeout, max_bytes)
+            data, kind, charset = _download(name, timeout)
         else:
-            data, kind, charset = _read_file(Path(name), max_bytes), _KINDS.get(Path(name).suffix.lower()), None
+            data, kind, charset = _read_file(Path(name)), _KINDS.get(Path(name).suffix.lower()), None
         digest = hashlib.sha256(data).hexdigest()
         if digest in sources_by_hash:
             raise InputError(f"{sources_by_hash[digest]} and {name} are the same document; name it once.")
@@ -136,19 +134,15 @@ def load(
     return pages
 
 
-def _read_file(path: Path, max_bytes: int) -> bytes:
+def _read_file(path: Path) -> bytes:
     """Read a file; never a device or pipe, which may have no end."""
     try:
         if path.exists() and not path.is_file():
             raise DocumentError(f"{path} is no file; name the files in a folder one by one.")
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise DocumentError(f"{str(path)!r} cannot be read ({reason}); check the path.") from error
-    if len(data) > max_bytes:
-        raise DocumentError(f"{path} is larger than {max_bytes / 2**20:g} MiB; split it, or allow more in `load`.")
-    return data
 
 
 def decode_text(name: str, data: bytes, encoding: str = "utf-8") -> str:
@@ -193,32 +187,21 @@ def _split(text: str, is_markdown: bool) -> tuple[list[str], Counter[str]]:
     return blocks, removed
 
 
-def _download(address: str, timeout: float, max_bytes: int) -> tuple[bytes, str | None, str | None]:
+def _download(address: str, timeout: float) -> tuple[bytes, str | None, str | None]:
     """Return the bytes at an address, their kind and charset if known. Raises DocumentError for any failure."""
     import httpx  # takes long to load, and few runs fetch anything
 
-    deadline = time.monotonic() + timeout
-    data = bytearray()
     try:
         url = httpx.URL(address)
         if url.userinfo:
             raise DocumentError("The address holds a password; download the document and give the file.")
         proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
-        client = httpx.Client(timeout=timeout, trust_env=proxies, follow_redirects=True)
-        with client, client.stream("GET", url) as response:
-            if response.status_code != 200:
-                raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
-            for part in response.iter_bytes():
-                data += part
-                if len(data) > max_bytes:
-                    raise DocumentError(f"{address} is larger than {max_bytes / 2**20:g} MiB; give a part of it.")
-                if time.monotonic() > deadline:  # a server that sends a byte a second meets every other timeout
-                    raise httpx.ReadTimeout("")
-            media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            suffix = PurePosixPath(response.url.path).suffix.lower()
-            return bytes(data), _KINDS.get(media_type) or _KINDS.get(suffix), response.charset_encoding
+        response = httpx.get(url, timeout=timeout, trust_env=proxies, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if isinstance(error, httpx.TimeoutException):
-            reason = f"not within {timeout:g} seconds"
         raise DocumentError(f"{address} cannot be fetched ({reason}); download it and give the file.") from error
+    if response.status_code != 200:
+        raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    suffix = PurePosixPath(response.url.path).suffix.lower()
+    return response.content, _KINDS.get(media_type) or _KINDS.get(suffix), response.charset_encoding

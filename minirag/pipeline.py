@@ -315,5 +315,4 @@ class Run:
             **({} if self.build_store is None else {"store": "postgresql"}),  # never where that is
             **self.corpus.inputs(),
             "models_served": statistics.models_served(self.log),
-            "prompt_texts": prompts.digest(),
         }

@@ -283,10 +283,3 @@ def text_of(message: Mapping[str, Any]) -> str:
         return content
     texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def digest() -> str:
-    """Return a hash of all sentences and schemas that a model is sent: `run.json` records it."""
-    names = sorted(name for name in globals() if name.isupper())
-    texts = [text for name in names if isinstance(text := globals()[name], str | dict)]
-    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()

@@ -100,12 +100,6 @@ class TestRefusals:
             load(source, cache=None)
         assert sentence == str(caught.value)
 
-    def test_a_file_beyond_the_limit_is_not_read(self, write):
-        path = write("a.txt", "12345")
-        assert load(path, max_bytes=5)[0].text == "12345\n"
-        with pytest.raises(DocumentError, match=r"is larger than 3\.8147e-06 MiB; split it"):
-            load(path, max_bytes=4)
-
     def test_a_document_given_twice_is_refused_and_same_names_in_two_folders_are_not(self, write, tmp_path):
         (tmp_path / "b").mkdir()
         one, two, copy = write("a.txt", "One."), write("b/a.txt", "Two."), write("b/copy.txt", "One.")
@@ -120,7 +114,7 @@ class TestRefusals:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A site of a few paths; `/again` redirects to itself, `/slow` sends a byte at a time."""
+    """A site of a few paths; `/again` redirects to itself, `/slow` is silent."""
 
     def do_GET(self) -> None:
         kinds = {
@@ -130,7 +124,6 @@ class Handler(BaseHTTPRequestHandler):
             "/latin": ("text/plain; charset=iso-8859-1", "Größe".encode("latin-1")),
             "/headers": ("text/plain", "\n".join(self.headers.keys()).lower().encode()),
             "/page": ("text/html; charset=utf-8", b"<p>Hello"),
-            "/big": ("text/plain", b"x" * 300_000),
         }
         moves = {"/moved": "/a.md", "/again": "/again", "/file": "file:///etc/hosts"}
         if self.path.startswith("/to?"):
@@ -148,9 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/slow":
             self.send_response(200)
             self.end_headers()
-            for _ in range(40):
-                self.wfile.write(b"x")
-                time.sleep(0.05)
+            time.sleep(1)
         else:
             self.send_error(404)
 
@@ -190,13 +181,12 @@ class TestAddresses:
             ("/again", r"cannot be fetched \(Exceeded maximum allowed redirects\)"),
             ("/file", r"cannot be fetched \(.*unsupported protocol 'file://'\); download it and give the file"),
             ("/page", "is HTML; save it as PDF or plain text"),
-            ("/big", r"is larger than 0\.25 MiB; give a part"),
-            ("/slow", r"not within 0\.6 seconds"),
+            ("/slow", r"cannot be fetched \(timed out\)"),
         ],
     )
     def test_an_address_of_no_use_gets_one_sentence(self, site, path, sentence):
         with pytest.raises(DocumentError, match=sentence):
-            load(site + path, timeout=0.6 if path == "/slow" else 30, max_bytes=2**18)
+            load(site + path, timeout=0.2 if path == "/slow" else 30)
 
     def test_a_redirect_to_another_origin_is_told_nothing_but_the_address(self, site):
         elsewhere = site.replace("127.0.0.1", "localhost") + "/headers"
