@@ -1,7 +1,7 @@
 """The settings of a run, and its corpus: pages, chunks, their index, the questions about them, and asking them."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -207,7 +207,7 @@ class Corpus:
         write_jsonl(self.folder / "questions.jsonl", map(asdict, questions))
         for split, purpose in zip(SPLITS, ("training", "evaluation"), strict=True):
             own = [question for question in questions if question.split == split]
-            pages = {self.page_of[question.chunk_id] for question in own if question.chunk_id}
+            pages = self.pages_of(own)
             flagged, wanted = (
                 sum(bool(doubts(question)) for question in own),
                 getattr(self.settings, f"{split}_questions"),
@@ -229,10 +229,9 @@ class Corpus:
         """Return the questions of one split, in order."""
         return [question for question in self.questions if question.split == split]
 
-    @property
-    def eval_pages(self) -> set[PageKey]:
-        """The pages of the eval questions: no training prompt may show them."""
-        return {self.page_of[question.chunk_id] for question in self.of_split("eval") if question.chunk_id}
+    def pages_of(self, questions: Iterable[Question]) -> set[PageKey]:
+        """Return the pages that questions are about."""
+        return {self.page_of[question.chunk_id] for question in questions if question.chunk_id}
 
     def engine(self, model: Chat, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
         """Return the engine with which a model answers questions about these documents."""

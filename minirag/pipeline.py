@@ -35,9 +35,8 @@ class Run:
     """A run in `folder`; ask for the step you want, e.g. `run.comparison`, and those before it are done.
 
     `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
-    tuned model if no other does), judge, embedding, tuned. `build_store` builds an index outside the folder; `budget`
-    caps the money. `say` gets one line a step, `progress` gets (step, done, total). `failures` lists missing answers
-    and scores, `untrained` says why no model was or can be tuned.
+    tuned model if no other does), judge, embedding, tuned. `say` gets one line a step, `progress` gets (step, done,
+    total). `failures` lists missing answers and scores, `untrained` says why no model was or can be tuned.
     """
 
     folder: Path
@@ -62,28 +61,18 @@ class Run:
         if self.budget is not None:
             for service in {self.service, *self.services.values()}:
                 service.gates.append(self.budget)
-        self.trainer = self.services.get("student", self.service)  # it also serves the student
+        settings, self.trainer = self.settings, self._service("student")
         self.teacher, self.judge = self.chat("teacher"), self.chat("judge")
-        settings, service = self.settings, self.services.get("embedding", self.service)
-        extra = settings.options.get("embedding")
-        embed = partial(
-            EmbeddingModel,
-            settings.embedding,
-            workers=self.workers,
-            progress=self.progress,
-            options=extra,
-            log=self.log,
-            service=service,
-        )
-        self.embed = embed(prefix=settings.query_prefix)
-        passages = self.embed
-        index = f"{settings.embedding} at {service.name}"  # services may use one name for different models
+        self.embed = passages = self._embedding(settings.query_prefix)
         if settings.passage_prefix != settings.query_prefix:
-            passages = embed(prefix=settings.passage_prefix)
-        if settings.passage_prefix:
-            index += f", passages after {settings.passage_prefix!r}"
+            passages = self._embedding(settings.passage_prefix)
+        index = f"{settings.embedding} at {self.embed.service.name}"  # services may use one name for different models
+        index += f", passages after {settings.passage_prefix!r}" if settings.passage_prefix else ""
         options = (self.workers, self.build_store, self.say, self.progress, self.failures)
         self.corpus = Corpus(self.folder, settings, self.embed, passages, self.teacher, index, *options)
+
+    def _service(self, role: str) -> Service:
+        return self.services.get(role, self.service)
 
     def chat(self, role: str, model: str | None = None) -> ChatModel:
         """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
@@ -95,18 +84,28 @@ class Run:
             thinking_tokens=settings.thinking_tokens,
             options=settings.options.get(role) or settings.options.get(second),
             log=self.log,
-            service=self.services.get(role) or self.services.get(second, self.service),
+            service=self.services.get(role) or self._service(second),
         )
 
-    # -- the teacher answers → training file → tuned model --------------------------------------------------
+    def _embedding(self, prefix: str) -> EmbeddingModel:
+        return EmbeddingModel(
+            self.settings.embedding,
+            prefix=prefix,
+            workers=self.workers,
+            progress=self.progress,
+            options=self.settings.options.get("embedding"),
+            log=self.log,
+            service=self._service("embedding"),
+        )
 
     @cached_property
     def training_answers(self) -> dict[str, Answer]:
         """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
-        hidden = set() if self.settings.use_eval_pages else self.corpus.eval_pages
-        if hidden >= set(self.corpus.page_of.values()):
+        corpus = self.corpus
+        hidden = set() if self.settings.use_eval_pages else corpus.pages_of(corpus.of_split("eval"))
+        if hidden >= set(corpus.page_of.values()):
             raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
-        answers = self.corpus.ask({"teacher": self.corpus.engine(self.teacher)}, "train", hidden)
+        answers = corpus.ask({"teacher": corpus.engine(self.teacher)}, "train", hidden)
         return {id: answer for (_, id), answer in answers.items()}
 
     @cached_property
@@ -143,15 +142,34 @@ class Run:
     @cached_property
     def tuned(self) -> str | None:
         """The tuned model's name: that in the settings, or that of the finished job; None if it gives no model."""
-        if self.settings.tuned is not None:
-            return self.settings.tuned
+        settings, budget = self.settings, self.budget
+        if settings.tuned is not None:
+            return settings.tuned
         file = self.training_file  # it can be trained on elsewhere
+
+        def reserve() -> None:
+            if budget is not None:
+                budget.hold_training(settings.student, self.training_report["usd"])
+
         try:
             if self.untrained is not None:
                 raise self.untrained
             file.require(self.fewest_examples)
-            job = self._create_job()
+            job = FineTuningJob.create(
+                file.path,
+                base=settings.student,
+                log=self.log,
+                service=self.trainer,
+                hyperparameters=settings.hyperparameters,
+                options=settings.options.get("training"),
+                suffix=settings.suffix,
+                seed=settings.seed,
+                path=self.folder / "job.json",
+                before=reserve,
+            )
             self.job_id = job.id
+            if job.status not in FINAL:
+                reserve()  # of a job that an earlier run has created, too, until it has ended
             job.wait(
                 timeout=self.job_timeout,
                 progress=lambda state: self.progress(f"finetune ({state})", 0, 0),
@@ -160,37 +178,11 @@ class Run:
             self.say(f"finetune: job {job.id} {job.status}, model {job.model}")
             return job.model
         except JobError as error:
-            if self.budget is not None and not isinstance(error, JobUnfinished):
-                self.budget.release_training()
+            if budget is not None and not isinstance(error, JobUnfinished):
+                budget.release_training()
             self.untrained = error
             self.say(f"finetune: {error}")
             return None
-
-    def _create_job(self) -> FineTuningJob:
-        """Create the job of this training file, or find it again; its price is reserved until it has ended."""
-        settings = self.settings
-
-        def reserve() -> None:
-            if self.budget is not None:
-                self.budget.hold_training(settings.student, self.training_report["usd"])
-
-        job = FineTuningJob.create(
-            self.training_file.path,
-            base=settings.student,
-            log=self.log,
-            service=self.trainer,
-            hyperparameters=settings.hyperparameters,
-            options=settings.options.get("training"),
-            suffix=settings.suffix,
-            seed=settings.seed,
-            path=self.folder / "job.json",
-            before=reserve,
-        )
-        if job.status not in FINAL:
-            reserve()
-        return job
-
-    # -- three models answer → scores → comparison → report ------------------------------------------------
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -201,12 +193,12 @@ class Run:
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        student = self.chat("student")
-        engines = {"base": self.corpus.engine(student), "control": self.corpus.engine(student, prompts.CONTROL_SYSTEM)}
-        engines["teacher"] = self.corpus.engine(self.teacher)
+        engine, student = self.corpus.engine, self.chat("student")
+        engines = {"base": engine(student), "control": engine(student, prompts.CONTROL_SYSTEM)}
+        engines["teacher"] = engine(self.teacher)
         if self.tuned is not None:
             tuned = self.chat("tuned", self.tuned)
-            engines["tuned"], place = self.corpus.engine(tuned), tuned.service
+            engines["tuned"], place = engine(tuned), tuned.service
             if place is student.service:
                 tuned.dialect.begin_like(student.dialect)
             place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
@@ -253,18 +245,14 @@ class Run:
             margin=settings.margin,
             primary=settings.primary,
         )
-        conflicts = statistics.conflicts(
-            settings.teacher, settings.student, settings.judge, statistics.models_served(self.log)
-        )
+        served = statistics.models_served(self.log)
+        warnings = statistics.conflicts(settings.teacher, settings.student, settings.judge, served) + corpus.left_out
+        warnings += statistics.cut_off(self.answers, len(self.judge.cut_prompts))
+        warnings += statistics.repeated(self.log, [question.text for question in questions])
         comparison = statistics.comparison_of(
             evaluation,
             labels=statistics.read_labels(self.folder),
-            warnings=[
-                *conflicts,
-                *corpus.left_out,
-                *statistics.cut_off(self.answers, len(self.judge.cut_prompts)),
-                *statistics.repeated(self.log, [question.text for question in questions]),
-            ],
+            warnings=warnings,
             untrained=None if self.untrained is None else str(self.untrained),
             usd_per_question=self.costs["usd_per_question"],
         )
@@ -312,7 +300,7 @@ class Run:
             "settings": asdict(self.settings),
             "service": self.service.name,
             **{f"{role}_service": own.name if (own := self.services.get(role)) else None for role in ROLES},
-            **({} if self.build_store is None else {"store": "postgresql"}),  # never where that is
+            **({"store": "postgresql"} if self.build_store else {}),  # never where that is
             **self.corpus.inputs(),
             "models_served": statistics.models_served(self.log),
         }

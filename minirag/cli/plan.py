@@ -73,7 +73,8 @@ def _rehearse(
             tokens = file.tokens * epochs
             usd = training_cost(prices, settings.student, tokens)
             lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens, usd=usd))
-        questions, eval_pages = len(run.corpus.of_split("eval")), len(run.corpus.eval_pages)
+        eval_questions = run.corpus.of_split("eval")
+        questions, eval_pages = len(eval_questions), len(run.corpus.pages_of(eval_questions))
         detectable = None
         if eval_pages:
             per_page = max(1.0, questions / eval_pages)

@@ -126,9 +126,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 lines.append(f"{name} {json.dumps(old_values[name])} → {json.dumps(values[name])}")
             else:
                 lines.append(f"{group.replace('_', ' ')[:-1]} {Path(name).name} changed")
-    for name in ("service", *(f"{role}_service" for role in ROLES), "minirag", "prompt_texts"):
+    for name in ("service", *(f"{role}_service" for role in ROLES), "minirag"):
         if name in before and before[name] != now.get(name):
-            lines.append("the prompts changed" if name == "prompt_texts" else f"{name} {before[name]} → {now[name]}")
+            lines.append(f"{name} {before[name]} → {now[name]}")
     return lines
 
 

@@ -40,8 +40,8 @@ STEPS = {
     "report.html": "report",
 }
 """The property of `Run`, or of its corpus, that writes each file."""
-NOT_COMPARED = {"minirag", "versions"}
-"""Fields of `run.json` that belong to the program and the machine."""
+NOT_COMPARED = {"minirag", "versions", "prompt_texts"}
+"""Fields of `run.json` that belong to the program and the machine; the last one only earlier versions have written."""
 SHOWN, CONTEXT = 80, 30
 """Characters of a line that are shown, and how many of them stand before the difference."""
 
