@@ -1,8 +1,8 @@
 """How one model at one service takes its requests: which parameters, in which form, with how much room to think.
 
-Nothing hangs on the words of one vendor. A reply of 400 that names a parameter in any spelling leads to the next form
-of that one thing, and a 400 that names nothing to the plainest form of the request. Only a form that works is kept.
-A model that spends its reply on thinking gets an allowance on top of the reply's limit.
+Nothing hangs on the words of one vendor. A reply of 400 that names a part of the request in any spelling leads to the
+next form of that one thing, and a 400 that names nothing to the plainest form. Only a form that works is kept; the tags
+of its calls in the log tell it to later runs. A model that spends its reply on thinking gets an allowance on top.
 """
 
 import re
@@ -16,78 +16,83 @@ from minirag.errors import FINAL, THINKING, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message, with_shape
 
-FORMATS = ("json_schema", "json_object", "text")
-LIMITS = ("max_tokens", "max_completion_tokens")
-OPTIONAL = ("temperature", "prompt_cache_key", "encoding_format", "dimensions")
-"""What minirag adds to a request and can do without."""
+INSTEAD = {
+    "max_tokens": "max_tokens: sent as max_completion_tokens",
+    "temperature": "temperature: left out",
+    "dimensions": "dimensions: left out",
+    "json_schema": "json_schema: asked for json_object instead",
+    "json_object": "json_object: asked for text instead",
+    "system": "the system role: its text opens the user message",
+    "base64": "base64: asked for float instead",
+}
+"""What a model may not take, and what it gets instead."""
 FIRST_THINKING, MOST_THINKING = 4096, 32_768
 """Tokens for thinking that a model gets at first, doubled up to the second number."""
 ABOUT_FORM = (400, 422, 500, 501)
 """Statuses that may mean that a service does not take a request's form."""
 FEW = 5
 """Failures of one kind that stop a stage, if none of its calls to a model has succeeded."""
+_FORMAT = "responseformat|json(schema|object|mode)|structuredoutput|guideddecoding"
 _NAMES = {
-    "limit": r"max(completion|output|new)?tokens",
+    "max_tokens": r"max(completion|output|new)?tokens",
     "temperature": "temperature",
-    "format": "responseformat|json(schema|object|mode)|structuredoutput|guideddecoding",
-    "system": r"system(role|message|prompt|instruction)|role(s)?(of)?system|developerinstruction|rolesmustalternate",
-    "prompt_cache_key": "promptcachekey",
-    "encoding_format": "encodingformat|base64",
     "dimensions": "dimensions|matryoshka",
+    "json_schema": _FORMAT,
+    "json_object": _FORMAT,
+    "system": r"system(role|message|prompt|instruction)|role(s)?(of)?system|developerinstruction|rolesmustalternate",
+    "base64": "encodingformat|base64",
 }
-"""What names a part of a request, in lower case without spaces and punctuation."""
+"""What names a part of a request in an error, in lower case without spaces and punctuation."""
 _TOO_LONG = re.compile("contextlength|contextwindow|contextsize|toolong|exceeds|toolarge")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to write requests: the default is what plain OpenAI-like services take.
+    """One way to write requests: `without` what a model does not take (names of `INSTEAD`), and with `thinking` tokens
+    added to the reply's limit. The default is what plain OpenAI-like services take."""
 
-    `limit` is the name of the reply's limit, `thinking` the tokens added to it, `format` an index into `FORMATS`,
-    `dropped` the optional parameters that are left out. With `system=False` the system text opens the user message.
-    """
-
-    limit: str = "max_tokens"
-    format: int = 0
-    system: bool = True
-    base64: bool = True
-    dropped: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
     thinking: int = 0
 
+    @classmethod
+    def of(cls, exchange: Exchange) -> "Form":
+        """Return the form in which a call was written, by its tags."""
+        return cls(frozenset(exchange.tags.get("without", ())), exchange.tags.get("thinking", 0))
+
     def adapt(self, call: Exchange) -> Exchange:
-        """Return the call with its request in this form."""
-        request, tags = dict(call.request), call.tags
-        for name in self.dropped:
+        """Return the call with its request in this form, which its tags then tell."""
+        request = dict(call.request)
+        for name in self.without & {"temperature", "dimensions"}:
             request.pop(name, None)
         if "max_tokens" in request:
-            request[self.limit] = request.pop("max_tokens") + self.thinking
-            tags = {**tags, "thinking": self.thinking} if self.thinking else tags
-        if not self.base64 and "encoding_format" in request:
+            limit = "max_completion_tokens" if "max_tokens" in self.without else "max_tokens"
+            request[limit] = request.pop("max_tokens") + self.thinking
+        if "base64" in self.without and "encoding_format" in request:
             request["encoding_format"] = "float"
-        response_format = request.get("response_format") or {}
-        if self.format and response_format.get("type") == "json_schema":
-            request["messages"] = with_shape(request["messages"], response_format["json_schema"]["schema"])
-            del request["response_format"]
-            if FORMATS[self.format] == "json_object":
-                request["response_format"] = {"type": "json_object"}
-        if not self.system and "messages" in request:
+        if "json_schema" in self.without and _holds(request, "json_schema"):
+            request["messages"] = with_shape(request["messages"], request["response_format"]["json_schema"]["schema"])
+            request["response_format"] = {"type": "json_object"}
+            if "json_object" in self.without:
+                del request["response_format"]
+        if "system" in self.without and "messages" in request:
             request["messages"] = system_inside(request["messages"])
-        return call if request == call.request else replace(call, request=request, tags=tags, id="")
+        if request == call.request:
+            return call
+        form = {"without": sorted(self.without), "thinking": self.thinking}
+        tags = {**call.tags, **{name: value for name, value in form.items() if value}}
+        return replace(call, request=request, tags=tags, id="")
 
-    def differences(self, other: "Form", model: str) -> Iterator[str]:
-        """Yield a sentence for each thing that the model takes in this form and not in the `other`."""
-        if self.limit != other.limit:
-            yield f"{model} does not support {other.limit}: sent as {self.limit}"
-        for name in sorted(self.dropped - other.dropped):
-            yield f"{model} does not support {name}: left out"
-        if self.format > other.format:
-            yield f"{model} does not support {FORMATS[other.format]}: asked for {FORMATS[self.format]} instead"
-        if self.base64 < other.base64:
-            yield f"{model} does not support base64: asked for float instead"
-        if self.system < other.system:
-            yield f"{model} does not support the system role: its text opens the user message"
-        if self.thinking > other.thinking:
-            yield f"{model} thinks before it answers: its replies may be {self.thinking:,} tokens longer for that"
+
+def _holds(request: Mapping[str, Any], name: str) -> bool:
+    """Return True if a request holds what a model may not take."""
+    match name:
+        case "json_schema" | "json_object":
+            return (request.get("response_format") or {}).get("type") == name
+        case "system":
+            return any(message["role"] == "system" for message in request.get("messages", ()))
+        case "base64":
+            return request.get("encoding_format") == "base64"
+    return name in request
 
 
 def system_inside(messages: list[Message]) -> list[Message]:
@@ -103,16 +108,14 @@ class ModelDialect:
 
     A call tries further forms on its own (`following`), and the one that works becomes everybody's (`keep`): a request
     that is at fault itself changes nothing for others. Earlier forms stay known, because the log holds calls in them.
-    `stages` are those that the model has answered, `failed` its failures in the log of earlier runs; `say` hears each
-    change.
+    `stages` are those that the model has answered; `say` hears each change.
     """
 
-    def __init__(self, model: str, form: Form, most_thinking: int = MOST_THINKING) -> None:
+    def __init__(self, model: str, form: Form = Form(), most_thinking: int = MOST_THINKING) -> None:
         self.model = model
         self.forms = [form]
         self.most_thinking = most_thinking
         self.stages: set[str] = set()
-        self.failed: list[Exchange] = []
         self.say: Callable[[str], None] = lambda _: None
         self._faults: Counter[tuple[str, Any, Any]] = Counter()
         self._lock = threading.Lock()
@@ -144,40 +147,32 @@ class ModelDialect:
             self._adopt(form)  # the service has taken it
         if error.get("code") == THINKING and form.thinking < self.most_thinking:
             # that it needs more is known before it has got it, so this change is for all calls at once
-            self._adopt(replace(self.form, thinking=max(self.form.thinking, self._more_thinking(form))))
+            more = min(self.most_thinking, max(FIRST_THINKING, 2 * form.thinking))
+            self._adopt(replace(self.form, thinking=max(self.form.thinking, more)))
         candidates = [self.form]
         if error.get("status") in ABOUT_FORM:
             candidates += self._alternatives(form, failed)
         return next((candidate for candidate in candidates if candidate.adapt(call).id not in tried), None)
 
-    def _more_thinking(self, form: Form) -> int:
-        return min(self.most_thinking, max(FIRST_THINKING, 2 * form.thinking))
-
     def _alternatives(self, form: Form, failed: Exchange) -> Iterator[Form]:
         """Yield the next form of each thing that an error names, in the order named, then the plainest form."""
-        error, request = failed.error or {}, failed.request
+        error = failed.error or {}
         words = re.sub(r"[^a-z0-9]", "", f"{error.get('param')} {error.get('message')}".lower())
-        places = {part: match.start() for part, names in _NAMES.items() if (match := re.search(names, words))}
+        places = {name: match.start() for name, names in _NAMES.items() if (match := re.search(names, words))}
         is_too_long = _TOO_LONG.search(words) is not None
         less_thinking = replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
         if form.thinking and is_too_long:
             yield less_thinking
-        for part in sorted(places, key=lambda part: places[part]):
-            if part == "limit" and not is_too_long:
-                yield replace(form, limit=LIMITS[1 - LIMITS.index(form.limit)])
-            elif part == "format" and "response_format" in request:
-                yield replace(form, format=form.format + 1)
-            elif part == "system" and any(message["role"] == "system" for message in request.get("messages", ())):
-                yield replace(form, system=False)
-            elif part == "encoding_format" and request.get(part) == "base64":
-                yield replace(form, base64=False)
-            elif part in OPTIONAL and part in request:
-                yield replace(form, dropped=form.dropped | {part})
-        if form.thinking and "limit" in places:
+        for name in sorted(places, key=lambda name: places[name]):
+            if name == "max_tokens" and not is_too_long:  # the other one of the limit's two names
+                yield replace(form, without=form.without ^ {name})
+            elif _holds(failed.request, name):
+                yield replace(form, without=form.without | {name})
+        if form.thinking and "max_tokens" in places:
             yield less_thinking
         is_decided = is_too_long or error.get("code") in FINAL or failed.stage in self.stages
         if error["status"] in (400, 422) and not is_decided:
-            yield replace(form, format=2, system=False, base64=False, dropped=frozenset(OPTIONAL))
+            yield replace(form, without=form.without | INSTEAD.keys() - {"max_tokens"})
 
     def keep(self, form: Form, stage: str) -> None:
         """Use this form from now on, if it is a new one, since a call of this stage has succeeded in it."""
@@ -195,8 +190,14 @@ class ModelDialect:
             before = self.form
             if form not in self.forms:
                 self.forms.append(form)
-        for sentence in form.differences(before, self.model):
-            self.say(sentence)
+        if before.without - form.without == {"max_tokens"}:
+            self.say(f"{self.model} does not support max_completion_tokens: sent as max_tokens")
+        for name, instead in INSTEAD.items():
+            if name in form.without - before.without:
+                self.say(f"{self.model} does not support {instead}")
+        if form.thinking > before.thinking:
+            more = f"its replies may be {form.thinking:,} tokens longer for that"
+            self.say(f"{self.model} thinks before it answers: {more}")
 
     def learn(self, failed: Exchange) -> None:
         """Change the form for all calls at once, if this one failed in the present form; for batches."""
@@ -225,30 +226,15 @@ class ModelDialect:
 
     def recall(self, log: MessageLog, service: str) -> None:
         """Learn from the log what earlier runs have learned, so that no call is sent in two forms."""
-        self.failed = [e for e in log.failures if (e.service, e.model) == (service, self.model)]
-        errors = [(e, e.error or {}) for e in self.failed]
-        lessons = [e for e, error in errors if error.get("status") in ABOUT_FORM or error.get("code") == THINKING]
-        first = {e.stage: e.request for e in reversed(lessons)}
-        for exchange in log if first else ():
-            if exchange.stage not in first or (exchange.service, exchange.model) != (service, self.model):
+        if not any((failed.service, failed.model) == (service, self.model) for failed in log.failures):
+            return
+        for exchange in log:
+            if (exchange.service, exchange.model) != (service, self.model):
                 continue
-            form = self._form_of(exchange, first[exchange.stage])
-            if exchange.error is None:
+            form = Form.of(exchange)
+            if exchange.error is None and form != Form():
                 self.keep(form, exchange.stage)
+            elif exchange.error is None:
+                self.stages.add(exchange.stage)
             elif exchange.error.get("code") == THINKING:
                 self.following(exchange, form, exchange, ())
-
-    def _form_of(self, exchange: Exchange, first: Mapping[str, Any]) -> Form:
-        """Return the form of a logged request, seen against the `first` request of its stage that failed."""
-        request, form = exchange.request, self.form
-        dropped = form.dropped | {name for name in OPTIONAL if name in first and name not in request}
-        form = replace(form, dropped=dropped, thinking=exchange.tags.get("thinking", 0))
-        form = replace(form, limit=next((name for name in LIMITS if name in request), form.limit))
-        if "response_format" in first:
-            kind = (request.get("response_format") or {}).get("type", "text")
-            form = replace(form, format=FORMATS.index(kind) if kind in FORMATS else form.format)
-        if any(message["role"] == "system" for message in first.get("messages", ())):
-            form = replace(form, system=request["messages"][0]["role"] == "system")
-        if first.get("encoding_format") == "base64" and "encoding_format" in request:
-            form = replace(form, base64=request["encoding_format"] == "base64")
-        return form

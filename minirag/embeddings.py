@@ -6,15 +6,14 @@ a single text that always fails is named and holds nothing else up.
 
 import base64
 import binascii
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minirag.dialect import ModelDialect
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused, TextsRefused
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of
@@ -29,8 +28,12 @@ INPUTS_PER_CALL = 256
 SIZE_PER_CALL = 200_000
 """Characters, or two thirds of the tokens where these are more: OpenAI takes 300,000 tokens and 2,048 texts a call."""
 
-SHORT = 64
-"""Tokens of a text that is never too long."""
+SHORT = 16
+"""Fewer tokens than any model takes."""
+NOT_ITS_FAULT = (None, 401, 402, 404, 429)
+"""Statuses of failures that are not about a text: no connection, key, quota, model, rate limit."""
+Row = NDArray[np.float32] | ServiceError
+"""The vector of a text, or why it has none."""
 
 
 class EmbeddingModel:
@@ -68,33 +71,11 @@ class EmbeddingModel:
         self.inputs_per_call = INPUTS_PER_CALL
         self._longest = 0  # tokens of the longest text that has been embedded
         self._rescued: dict[str, NDArray[np.float32]] = {}  # vectors of texts that were embedded beside a refused one
-        self._too_large: set[str] = set()  # ids of calls with several texts that have failed in earlier runs
-        self._refused: dict[str, ServiceError] = {}  # why texts fail alone, by the id of that call
-        self._read_log()
 
-    def _read_log(self) -> None:
-        """Learn from the failures of earlier runs what `_divide` would have to find out again."""
-        failures: list[Exchange] = []
-        for failed in () if self.log is None else self.log.failures:
-            is_own = (failed.endpoint, failed.service, failed.model) == ("embeddings", self.service.name, self.model)
-            error = failed.error or {}
-            is_passing = error.get("status") in (401, 402, 404, 429) or (
-                not error.get("status") and not failed.response and error.get("type") != BadReply.__name__
-            )
-            if is_own and not is_passing and not self._is_logged(failed):
-                failures.append(failed)
-        alone = {failed.request["input"][0]: failed for failed in failures if len(failed.request["input"]) == 1}
-        several = sorted((f for f in failures if len(f.request["input"]) > 1), key=lambda f: len(f.request["input"]))
-        for failed in several:
-            inputs = failed.request["input"]
-            self._too_large.add(failed.id)
-            if alone.keys().isdisjoint(inputs):
-                self.inputs_per_call = min(self.inputs_per_call, _half(len(inputs)))
-        for text, failed in alone.items():  # it is the text's own fault where one beside it has succeeded alone
-            beside: list[str] = next((f.request["input"] for f in several if text in f.request["input"]), [])
-            if any(self._is_logged(self._call([other], {"stage": failed.stage})) for other in beside if other != text):
-                error = failed.error or {}
-                self._refused[failed.id] = ServiceError(str(error.get("message")), status=error.get("status"))
+    @property
+    def dialect(self) -> ModelDialect:
+        """How this model takes its requests, as far as that is known."""
+        return dialect_of(self.model, self.service, self.log)
 
     def embed(
         self, texts: Sequence[str], *, stage: str = "embed", tags: Mapping[str, Any] | None = None
@@ -107,92 +88,86 @@ class EmbeddingModel:
         """
         if self._rescued and all(text in self._rescued for text in texts):
             return np.stack([self._rescued[text] for text in texts])
-        batches = _batches([self.prefix + text for text in texts])
-        divide, results = partial(self._divide, about={"stage": stage, "tags": tags or {}}), []
-        for part in in_order(divide, batches, self.workers):
-            results += part
+
+        def rows_of(batch: Sequence[str]) -> list[Row]:
+            return self._recorded(batch) or self._divide(batch, {"stage": stage, "tags": tags or {}})
+
+        results: list[Row] = []
+        for rows in in_order(rows_of, _batches([self.prefix + text for text in texts]), self.workers):
+            results += rows
             if tags and "for" in tags:
                 self.progress(tags["for"], len(results), len(texts))
-        rows = dict(enumerate(results))
-        refused = {texts[place]: row for place, row in rows.items() if isinstance(row, ServiceError)}
-        good = {place: row for place, row in rows.items() if not isinstance(row, ServiceError)}
-        if len({len(row) for row in good.values()}) > 1:
+        pairs = list(zip(texts, results, strict=True))
+        refused = {text: row for text, row in pairs if isinstance(row, ServiceError)}
+        good = [(text, row) for text, row in pairs if not isinstance(row, ServiceError)]
+        if len({len(row) for _, row in good}) > 1:
             raise BadReply(f"{self.service.address} returned vectors of different lengths for one model.")
         if refused and not good:
             raise next(iter(refused.values()))
         if refused:
-            self._rescued |= {texts[place]: row for place, row in good.items()}
+            self._rescued |= dict(good)
             raise TextsRefused(self.model, refused)
-        return np.stack([*good.values()]) if good else np.empty((0, self.dimensions or 0), np.float32)
+        return np.stack([row for _, row in good]) if good else np.empty((0, self.dimensions or 0), np.float32)
 
-    def _divide(self, batch: Sequence[str], about: Mapping[str, Any]) -> list[NDArray[np.float32] | ServiceError]:
-        """Return the vector of each text of `batch`, or why it has none, in one call or in as many as it takes."""
-        results: list[Any] = [None] * len(batch)
-        failed: list[range] = []
-        limit = self.inputs_per_call
-        pending = deque([range(len(batch))])
-        while pending:  # both halves of a part before their halves: a service that takes one of them is not down
-            part = pending.popleft()
-            call = self._call(batch[part.start : part.stop], about)
-            if len(part) == 1 and (known := self._refused.get(self._id(call))):
-                results[part.start] = known
-                continue
-            if len(part) == 1 or len(part) <= limit or self._is_logged(call):
-                try:
-                    if self._id(call) not in self._too_large:
-                        results[part.start : part.stop] = self._send(call)
-                        continue
-                except ServiceError as error:
-                    is_refusal = isinstance(error, ServiceRefused) and error.status != 403
-                    if is_refusal or error.status == 429:  # no other call would fare better
-                        raise
-                    if len(part) == 1:
-                        results[part.start] = error
-                        settled = [row for row in results if row is not None]
-                        if len(settled) > 1 and all(isinstance(row, ServiceError) for row in settled):
-                            self._require_length(batch[part.start], about, error)
-                            raise  # the first and the last text fail, too: it is not a matter of single texts
-                        continue
-                if not failed:
-                    pending += (range(1), range(len(batch) - 1, len(batch)))
-                if any(len(other) <= len(part) for other in failed):  # most likely a limit
-                    limit = _half(len(part))
-                failed.append(part)
-            middle = part.start + _half(len(part))
-            pending += (range(part.start, middle), range(middle, part.stop))
-        alone = {place: row for place, row in enumerate(results) if isinstance(row, ServiceError)}
-        for place, reason in alone.items():
-            self._require_length(batch[place], about, reason)
-        sizes = [len(part) for part in failed if alone.keys().isdisjoint(part)]
-        if sizes:
-            self.inputs_per_call = min(self.inputs_per_call, _half(min(sizes)))
+    def _divide(self, texts: Sequence[str], about: Mapping[str, Any]) -> list[Row]:
+        """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it."""
+        call = self._call(texts, about)
+        failed = False
+        is_logged = self.log is not None and self.log.find(*self.dialect.variants(call)) is not None
+        if len(texts) <= self.inputs_per_call or is_logged:
+            try:
+                return self._send(call)
+            except ServiceError as error:
+                if isinstance(error, ServiceRefused) or error.status == 429:  # no other call would fare better
+                    raise
+                if len(texts) == 1:
+                    self._require_length(texts[0], about, error)
+                    return [error]
+                failed = True
+        middle = _half(len(texts))
+        rows = [*self._divide(texts[:middle], about), *self._divide(texts[middle:], about)]
+        if failed and not any(isinstance(row, ServiceError) for row in rows):  # it was no single text's fault
+            self.inputs_per_call = min(self.inputs_per_call, middle)
             self.service.say_once(f"{self.model}: {self.inputs_per_call} texts a call, more are refused")
-        return results
+        return rows
 
-    def _is_logged(self, call: Exchange) -> bool:
-        ids = dialect_of(self.model, self.service, self.log).variants(call)
-        return self.log is not None and any(map(self.log.find, ids))
+    def _recorded(self, texts: Sequence[str]) -> list[Row] | None:
+        """Return what the log has of these texts, in one call or in halves of it; None if it lacks any of them.
 
-    def _id(self, call: Exchange) -> str:
-        """Return the id of a call as it is sent."""
-        return dialect_of(self.model, self.service, self.log).adapt(call).id
+        A text that failed alone counts where others beside it succeeded: it is not asked for again.
+        """
+        if self.log is None or not self.log.failures:
+            return None
+        ids = self.dialect.variants(self._call(texts, {"stage": "embed"}))
+        exchange = self.log.find(*ids)
+        if exchange is not None and exchange.error is None and (exchange.response or {}).get("data"):
+            return self._rows(exchange)
+        if len(texts) == 1:
+            errors = [ServiceError.from_json(failed.error or {}) for failed in self.log.failures if failed.id in ids]
+            is_about_text = errors and (isinstance(errors[-1], BadReply) or errors[-1].status not in NOT_ITS_FAULT)
+            return [errors[-1]] if is_about_text else None
+        middle = _half(len(texts))
+        left, right = self._recorded(texts[:middle]), self._recorded(texts[middle:])
+        if left is None or right is None or all(isinstance(row, ServiceError) for row in [*left, *right]):
+            return None
+        return [*left, *right]
 
     def _require_length(self, text: str, about: Mapping[str, Any], error: ServiceError) -> None:
         """Raise InputError if a text fails for its length: no text as long has succeeded, and all its pieces do."""
-        tokens, fit = encoding("o200k_base").count(text), 0  # as chunks are counted
-        if error.status == 403 or tokens <= max(SHORT, self._longest):
+        tokens = encoding("o200k_base").count(text)  # as chunks are counted
+        if error.status == 403 or tokens <= self._longest:
             return
-        with suppress(ServiceError):
-            for number in (16, 8, 4, 2):
-                size = -(-len(text) // number)
+        for number in (2, 4, 8, 16):
+            size = -(-len(text) // number)
+            if tokens < number * SHORT:
+                return
+            with suppress(ServiceError):
                 for start in range(0, len(text), size):
                     self._send(self._call([text[start : start + size]], about))
-                fit = self._longest
-        if fit:
-            raise InputError(
-                f"{self.model} takes no text of {tokens} tokens ({str(error).rstrip('.')}), but {fit} tokens are no "
-                f"problem: take --chunk-size {max(16, fit)}, and as --chunk-overlap a half of it at most."
-            )
+                raise InputError(
+                    f"{self.model} takes no text of {tokens} tokens ({str(error).rstrip('.')}), but {self._longest} "
+                    f"tokens are no problem: take --chunk-size {self._longest}, and as --chunk-overlap at most a half."
+                )
 
     def _call(self, texts: Sequence[str], about: Mapping[str, Any]) -> Exchange:
         """Return the call that embeds `texts`, with the stage and the tags that it is about."""
@@ -202,11 +177,13 @@ class EmbeddingModel:
         request |= self.options
         return Exchange(endpoint="embeddings", service=self.service.name, request=request, **about)
 
-    def _send(self, call: Exchange) -> NDArray[np.float32]:
+    def _send(self, call: Exchange) -> list[Row]:
         """Return the vectors of a call. Raises ServiceError."""
-        dialect = dialect_of(self.model, self.service, self.log)
-        exchange = self.service.send(call, self.log, dialect=dialect, read=read_embeddings)
-        counts = list(map(encoding("o200k_base").count, call.request["input"]))
+        return self._rows(self.service.send(call, self.log, dialect=self.dialect, read=read_embeddings))
+
+    def _rows(self, exchange: Exchange) -> list[Row]:
+        """Return the vectors of an exchange; say so if the server has read only a part of the texts."""
+        counts = list(map(encoding("o200k_base").count, exchange.request["input"]))
         self._longest = max(self._longest, *counts)
         read = exchange.usage.get("prompt_tokens")
         if isinstance(read, int) and 0 < read < sum(counts) / 2:
@@ -214,7 +191,7 @@ class EmbeddingModel:
                 f"warning: {self.model} reads only the beginning of long texts; take a smaller --chunk-size, or give "
                 "its server a longer context (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx), and start in a new folder"
             )
-        return vectors(exchange.response or {}, len(counts))
+        return [*vectors(exchange.response or {}, len(counts))]
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from minirag.dialect import LIMITS, MOST_THINKING, Form, ModelDialect
+from minirag.dialect import MOST_THINKING, Form, ModelDialect
 from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, redact, words_of
 from minirag.message_log import Exchange, MessageLog, visible
 from minirag.prompts import Message
@@ -47,8 +47,8 @@ def dialect_of(
     """Return the one dialect of a model at a service, with what earlier runs in this log have learned."""
     key = (model, None if log is None else log.path)
     if key not in service.dialects:
-        limit = LIMITS[service.address == OPENAI_ADDRESS]
-        dialect = ModelDialect(model, Form(limit), most_thinking)
+        is_openai = service.address == OPENAI_ADDRESS  # where max_tokens is out of date
+        dialect = ModelDialect(model, Form(frozenset({"max_tokens"} if is_openai else ())), most_thinking)
         if log is not None:
             dialect.recall(log, service.name)
         dialect.say = service.say_once

@@ -101,10 +101,7 @@ class Retry:
             self._next = max(self._next, self.clock() + seconds)
 
     def again(self, attempt: int, failure: ServiceError) -> bool:
-        """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none.
-
-        A call that fails for good counts for the breaker. A refusal does not: a service that refuses works.
-        """
+        """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none."""
         is_timeout = failure.code == TIMEOUT
         if is_timeout:
             with self._changed:
@@ -120,6 +117,10 @@ class Retry:
             if failure.wait <= self.patience:
                 self.pause(failure.wait)
                 return True
+        return False
+
+    def given_up(self, failure: ServiceError) -> None:
+        """Count a call that has failed for good, for the circuit breaker. A service that refuses a call works."""
         if failure.transient or (isinstance(failure, BadReply) and failure.code is None):
             with self._changed:
                 self._failures += 1
@@ -129,7 +130,6 @@ class Retry:
                     self._reason = (
                         f"{self._failures} calls in a row failed, the last one with: {last}; run again later."
                     )
-        return False
 
     def _wait_for_limit(self, wait: float | None) -> bool:
         """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""

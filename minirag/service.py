@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from minirag.dialect import Form, ModelDialect
+from minirag.dialect import ModelDialect
 from minirag.errors import (
     TIMEOUT,
     BadReply,
@@ -181,8 +181,9 @@ class Service:
         in place of the request if the log must not hold them (a file's bytes). `reuse=False` always sends (polls);
         `retries=False` sends once (a lost reply must not create two of something).
         """
-        dialect = dialect or ModelDialect(call.model, Form())
+        dialect = dialect or ModelDialect(call.model)
         form, tried, failures = dialect.form, set[str](), 0
+        can_be_divided = len(call.request.get("input", ())) > 1  # then its parts may succeed
         # Threads that send the same call wait for the first.
         with nullcontext() if log is None else log.claim(call.id):
             while True:
@@ -194,7 +195,8 @@ class Service:
                 # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
                 if recorded is not None and (recorded.response or {}).get("data") != []:
                     if recorded.error is not None:
-                        raise dialect.verdict(call.stage, ServiceError.from_json(recorded.error))
+                        error = ServiceError.from_json(recorded.error)
+                        raise error if can_be_divided else dialect.verdict(call.stage, error)
                     dialect.stages.add(call.stage)
                     return recorded
                 # 3. Ask the gates; one that refuses raises. Whatever happens then, they are told.
@@ -227,6 +229,9 @@ class Service:
                 failures += 1
                 is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
                 if not (retries or is_limited) or not self.retry.again(failures, failure):
+                    if can_be_divided:
+                        raise failure
+                    self.retry.given_up(failure)
                     raise dialect.verdict(call.stage, failure)
 
     def attempt(
@@ -256,9 +261,6 @@ class Service:
         extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
         named = {name: value for name, value in arguments.items() if name not in extra}
         send = partial(call, **named, extra_body=extra or None)
-        if method == "embeddings.create" and "encoding_format" not in arguments:  # `create` would ask for base64
-            raw: Any = {"headers": {"X-Stainless-Raw-Response": "true"}}
-            send = partial(self.client.post, "/embeddings", cast_to=object, body=dict(arguments), options=raw)
         try:
             return within(seconds, send)
         except Exception as error:
