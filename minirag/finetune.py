@@ -1,36 +1,119 @@
-"""One fine-tuning attempt at an OpenAI-protocol service: created once, found again if it exists, waited for.
+"""Files and jobs at an OpenAI-protocol service, and one fine-tuning attempt: created once, found again, waited for.
 
-Every call is logged, so a job is found again after a crash. Services differ in the words for a job's states, in where
-hyperparameters stand, in whether they keep metadata, and in whether they serve what they have trained.
+Every call is logged, so a job is found again after a crash. What creates something is sent once; polls are retried, and
+a wait outlives an outage of the service. Services differ in the words for a job's states, in where hyperparameters
+stand, in whether they keep metadata, and in whether they serve what they have trained.
 """
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from minirag.endpoints import (
-    FIRST_WAIT,
-    LONGEST_OUTAGE,
-    LONGEST_WAIT,
-    is_passing,
-    listed,
-    outlast,
-    send,
-    state_of,
-    upload,
-)
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
-from minirag.message_log import MessageLog, canonical, write_json
+from minirag.message_log import Exchange, MessageLog, canonical, write_json
+from minirag.retry import LONGEST_OUTAGE, outlast
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
+FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+"""Seconds between two polls, growing by half each time."""
 CLOSED = "no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts sooner)"
 Json = Mapping[str, Any]
 _UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
+_ENDS = {
+    "succeeded": "succeeded|success|completed?|finished|done",
+    "failed": "failed|failure|error|expired|rejected",
+    "cancelled": "cancell?ed|stopped|aborted",
+}
+
+
+def state_of(job: Mapping[str, Any]) -> str:
+    """Return the state of a job in OpenAI's words, however the service calls its end.
+
+    >>> [state_of({"status": word}) for word in ("SUCCESS", "FAILED_VALIDATION", "QUEUED")]
+    ['succeeded', 'failed', 'queued']
+    """
+    state = str(job.get("status")).lower()
+    return next((end for end, words in _ENDS.items() if re.search(f"(^|_)({words})(_|$)", state)), state)
+
+
+def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
+    is_list = call.endpoint.endswith((".list", ".events", ".checkpoints"))
+    if ("data" if is_list else "id") not in reply:
+        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
+    return reply
+
+
+def send(
+    service: Service,
+    log: MessageLog | None,
+    stage: str,
+    endpoint: str,
+    request: Json,
+    *,
+    tags: Json | None = None,
+    repeat: int = 0,
+    arguments: Json | None = None,
+    reuse: bool = False,
+) -> Json:
+    """Return the reply of one call. Polls are retried, and sent each time, unless `reuse`; all else is sent once."""
+    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
+    retries = stage == "poll"
+    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
+    return exchange.response or {}
+
+
+def listed(
+    service: Service, log: MessageLog | None, endpoint: str, request: Json | None = None, *, reuse: bool = False
+) -> Iterator[Json]:
+    """Yield the items of a list, newest first; nothing if the service refuses it, or has no such list."""
+    request = {**(request or {}), "limit": 100}
+    while True:
+        try:
+            page = send(service, log, "poll", endpoint, request, reuse=reuse)
+        except ServiceError as error:
+            if error.transient and not isinstance(error, BadReply):
+                raise
+            return
+        data = page.get("data")
+        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
+        yield from items
+        last = items[-1].get("id") if items else None
+        if last is None or not page.get("has_more") or last == request.get("after"):
+            return
+        request = {**request, "after": last}
+
+
+def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
+    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
+    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
+    for exchange in log or ():
+        is_upload = exchange.endpoint == "files" and exchange.error is None and exchange.service == service.name
+        if is_upload and exchange.request == request:
+            return str((exchange.response or {})["id"])
+    arguments = {"file": (name, data), "purpose": purpose}
+    return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
+
+
+def unix_time(value: Any) -> float:
+    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
+
+    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
+    (1755206615.0, 1755206615.0, 0.0, 0.0)
+    """
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        if isinstance(value, str) and "-" in value:
+            moment = datetime.fromisoformat(value)
+            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return datetime.fromtimestamp(float(value), UTC).timestamp()
+    return 0.0
 
 
 class FineTuningJob:
@@ -41,7 +124,7 @@ class FineTuningJob:
     """
 
     def __init__(
-        self, service: Service, state: Mapping[str, Any], *, log: MessageLog | None = None, path: Path | None = None
+        self, service: Service, state: Json, *, log: MessageLog | None = None, path: Path | None = None
     ) -> None:
         self._service, self._log, self._path = service, log, path
         self._polls = 0
@@ -57,8 +140,8 @@ class FineTuningJob:
         log: MessageLog | None = None,
         service: Service | None = None,
         validation_file: str | os.PathLike[str] | None = None,
-        hyperparameters: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
+        hyperparameters: Json | None = None,
+        options: Json | None = None,
         suffix: str | None = None,
         seed: int | None = None,
         path: Path | None = None,
@@ -148,12 +231,11 @@ class FineTuningJob:
         remedy = f"deploy checkpoint {name} (`finetune --download` fetches its files), then run again with --tuned NAME"
         raise TrainingNotAvailable(f"{text}: {remedy}.")
 
-    def refresh(self, *, retries: bool = True) -> str:
-        """Ask the service for the job's state, again after a failure that may pass; return the status."""
+    def refresh(self) -> str:
+        """Ask the service for the job's state; return the status."""
         self._polls += 1
-        request = {"fine_tuning_job_id": self.id}
-        call = (self._service, self._log, "poll", "fine_tuning.jobs.retrieve", request)
-        self._update(send(*call, repeat=self._polls, retries=retries))
+        call = ("poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": self.id})
+        self._update(send(self._service, self._log, *call, repeat=self._polls))
         return self.status
 
     def wait(
@@ -167,7 +249,7 @@ class FineTuningJob:
 
         Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach.
         """
-        waited, pause = 0.0, FIRST_WAIT
+        waited, pause = 0.0, FIRST_POLL
 
         def rest(seconds: float) -> None:
             nonlocal waited
@@ -175,52 +257,40 @@ class FineTuningJob:
             waited += seconds
 
         while self.status not in FINAL:
-            progress(self._progress())
+            progress(self.status)
             if timeout is not None and waited >= timeout:
                 state = f"is still {self.status} after {timeout:.0f} s"
                 raise JobUnfinished(f"Fine-tuning job {self.id} {state}; run again to wait on.")
             rest(pause)
-            pause = min(LONGEST_WAIT, pause * 1.5)
+            pause = min(LONGEST_POLL, pause * 1.5)
             try:
                 longest = LONGEST_OUTAGE if timeout is None else min(LONGEST_OUTAGE, timeout - waited)
-                outlast(lambda: self.refresh(retries=False), rest, longest)
+                outlast(self.refresh, rest, longest)
             except ServiceError as error:
                 text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
                 raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
         with suppress(ServiceError):
-            if self._polls:  # the log keeps the events of a job that was waited for: the report draws its losses
-                list(self.pages("events", repeat=self._polls))
+            if waited:  # the log keeps the events of a job that was waited for: the report draws its losses
+                list(self.pages("events"))
             if self.status == "succeeded" and not self.state.get("fine_tuned_model"):
                 self._checkpoint = next(self.pages("checkpoints", reuse=True), {})
         return self
 
-    def _progress(self) -> str:
-        """Return the status, and while the job runs, step and loss of the newest event that has them."""
-        with suppress(ServiceError):
-            events = self.pages("events", repeat=self._polls, retries=False)
-            for event in events if self.status == "running" else ():
-                data = event.get("data")
-                if isinstance(data, Mapping) and "step" in data:
-                    steps = f"/{data['total_steps']}" if data.get("total_steps") else ""
-                    loss = f", loss {data['train_loss']:.3f}" if isinstance(data.get("train_loss"), float) else ""
-                    return f"{self.status}, step {data['step']}{steps}{loss}"
-        return self.status
-
-    def pages(self, kind: str, **options: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the job's "events" or "checkpoints", newest first; the options are those of `endpoints.listed`."""
+    def pages(self, kind: str, *, reuse: bool = False) -> Iterator[Json]:
+        """Yield the job's "events" or "checkpoints", newest first; with `reuse`, those in the log if it has any."""
         request = {"fine_tuning_job_id": self.id}
-        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, **options)
+        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, reuse=reuse)
 
-    def _update(self, state: Mapping[str, Any]) -> None:
-        self.state: Mapping[str, Any] = state
+    def _update(self, state: Json) -> None:
+        self.state: Json = state
         if self._path is not None:
             write_json(self._path, state)
 
 
-def _in_log(service: Service, log: MessageLog | None, identity: str) -> Mapping[str, Any] | None:
+def _in_log(service: Service, log: MessageLog | None, identity: str) -> Json | None:
     """Return the newest state in the log of the job of this identity, unless it failed or was cancelled."""
-    state: Mapping[str, Any] | None = None
+    state: Json | None = None
     for exchange in log or ():
         if exchange.endpoint.startswith("fine_tuning") and exchange.error is None and exchange.service == service.name:
             reply = exchange.response or {}
@@ -235,7 +305,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
     Where the service keeps no metadata, its training file has our name, with its hash, and its settings are the same.
     """
     ids: set[Any] | None = None
-    for job in listed(service, log, "fine_tuning.jobs.list", is_optional=True):
+    for job in listed(service, log, "fine_tuning.jobs.list"):
         metadata, shown = job.get("metadata"), job.get("hyperparameters")
         if isinstance(metadata, Mapping) and metadata:
             is_same = metadata.get("minirag") == request["metadata"]["minirag"]
@@ -243,7 +313,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
             shown = shown if isinstance(shown, Mapping) else {}
             is_same = all(shown.get(name, value) == value for name, value in chosen.items())
             if is_same and job.get("model") == request["model"]:
-                files = listed(service, log, "files.list", is_optional=True) if ids is None else ()
+                files = listed(service, log, "files.list") if ids is None else ()
                 ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
             is_same = is_same and job.get("training_file") in (ids or ())
         if is_same and state_of(job) not in {"failed", "cancelled"}:
@@ -255,7 +325,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
 def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json, options: Json) -> Json:
     """Create the job once: a refused request is made plainer, and after a lost reply the job is looked for."""
     tags = {"identity": request["metadata"]["minirag"]}
-    sent, pause = dict(request), FIRST_WAIT
+    sent, pause = dict(request), FIRST_POLL
     if isinstance(options.get("hyperparameters"), Mapping):
         del sent["method"]
         options = {**options, "hyperparameters": {**chosen, **options["hyperparameters"]}}
@@ -265,7 +335,7 @@ def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json
         except ServiceError as error:
             words, extras = f"{error.param} {error}", [name for name in ("method", "metadata", "seed") if name in sent]
             if error.status == 400 and "not ready" in words:
-                service.retry.sleep(min(LONGEST_WAIT, pause))
+                service.retry.sleep(min(LONGEST_POLL, pause))
                 pause *= 2
             elif error.status in {400, 422} and error.code not in _UNKNOWN_MODEL and extras:
                 # without what the refusal names, or else without all that only some services know
@@ -273,7 +343,7 @@ def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json
                     del sent[name]
                 if "method" not in sent and chosen:
                     sent["hyperparameters"] = chosen
-            elif is_passing(error) and (state := _at_service(service, log, request, chosen)) is not None:
+            elif error.transient and (state := _at_service(service, log, request, chosen)) is not None:
                 return state  # only the reply was lost
             else:
                 raise
@@ -285,7 +355,7 @@ def _outcome(error: ServiceError, address: str, base: str, file: Path, *, is_upl
     words = str(error).rstrip(".")
     if error.status == 429 and error.transient:
         return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {words}.")
-    if is_passing(error) and not isinstance(error, BadReply):
+    if error.transient and not isinstance(error, BadReply):
         return JobUnfinished(f"No job can start at {address} now, run again later: {words}.")
     if error.code in _UNKNOWN_MODEL:
         return JobError(f"{base} cannot be tuned at {address}, name another --student: {words}.")

@@ -26,6 +26,8 @@ WINDOW, FASTER, AFTER = 60.0, 0.8, 12
 as many as it was measured by where these are fewer."""
 BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
 """So many failed calls in a row open the circuit breaker, for so long."""
+LONGEST_OUTAGE = 2 * 3600.0
+"""Seconds for which polls may fail before a wait ends."""
 GRACE = 10.0
 """Seconds that calls in flight get after Ctrl-C."""
 
@@ -88,7 +90,7 @@ class Retry:
             with self._changed:
                 now = self.clock()
                 if now < self._open_until:
-                    raise ServiceDown(self._reason)
+                    raise ServiceDown(self._reason, transient=True)
                 if self._next <= now:
                     self._next = now + self._interval
                     return
@@ -171,6 +173,20 @@ class Retry:
             with suppress(KeyError, ValueError, ZeroDivisionError):
                 reset = seconds_of(headers["x-ratelimit-reset-requests"])
                 self.pause(reset / float(headers["x-ratelimit-limit-requests"]))
+
+
+def outlast(poll: Callable[[], T], sleep: Callable[[float], None], longest: float = LONGEST_OUTAGE) -> T:
+    """Return what a poll returns, after an outage of the service of at most `longest` seconds."""
+    waited, pause = 0.0, FIRST_WAIT
+    while True:
+        try:
+            return poll()
+        except ServiceError as error:
+            if not error.transient or waited >= longest:
+                raise
+        sleep(pause)
+        waited += pause
+        pause = min(LONGEST_WAIT, 2 * pause)
 
 
 class DeadlinePassed(Exception):

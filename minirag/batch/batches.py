@@ -21,11 +21,11 @@ from uuid import uuid4
 
 from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results
 from minirag.embeddings import read_embeddings
-from minirag.endpoints import FIRST_WAIT, LONGEST_WAIT, listed, outlast, send, unix_time, upload
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
+from minirag.finetune import FIRST_POLL, LONGEST_POLL, listed, send, unix_time, upload
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion
-from minirag.retry import ATTEMPTS
+from minirag.retry import ATTEMPTS, outlast
 from minirag.service import TRANSFER_RATE, Service
 from minirag.text import counted
 
@@ -219,7 +219,7 @@ class Batches:
         """Wait for batches and log what became of their requests; return the failures by exchange id."""
         failures: dict[str, ServiceError] = {}
         for batch in batches:
-            pause, poll = FIRST_WAIT, 0
+            pause, poll = FIRST_POLL, 0
             while batch.status not in ENDED:
                 poll += 1
                 counts = batch.state.get("request_counts")
@@ -227,7 +227,7 @@ class Batches:
                 done = sum(number for number in numbers if isinstance(number, int))
                 self._progress(f"batch ({batch.status})", done, len(batch.calls))
                 self._service.retry.sleep(pause)
-                pause = min(LONGEST_WAIT, pause * 1.5)
+                pause = min(LONGEST_POLL, pause * 1.5)
                 look = partial(send, self._service, self._log, "poll", "batches.retrieve", {"batch_id": batch.id})
                 batch.state = outlast(partial(look, repeat=poll), self._service.retry.sleep)
             failures |= self._log_results(batch)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.endpoints import unix_time
 from minirag.errors import BadReply, LogError, ServiceError, refusal
+from minirag.finetune import unix_time
 from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
 

@@ -11,9 +11,8 @@ from minirag.cli.arguments import FORMS
 from minirag.cli.connect import OFFLINE, connect
 from minirag.cli.settings import completed, recorded_facts
 from minirag.cli.terminal import cut, show, show_json
-from minirag.endpoints import send, unix_time
 from minirag.errors import InputError, JobError, LogError
-from minirag.finetune import FineTuningJob
+from minirag.finetune import FineTuningJob, send, unix_time
 from minirag.message_log import MessageLog, write_atomically
 from minirag.service import TRANSFER_RATE, Service
 

@@ -12,8 +12,8 @@ from typing import Any
 from minirag import prompts
 from minirag.cli.terminal import WIDTH, say, table
 from minirag.costs import bill, dollars, total
-from minirag.endpoints import read_object
 from minirag.errors import FINAL, BadReply, InputError, ServiceError, TrainingNotAvailable
+from minirag.finetune import read_object
 from minirag.message_log import Exchange
 from minirag.metrics.judge import reply_tokens
 from minirag.pipeline import Run

@@ -57,7 +57,7 @@ def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path: Path, service: 
     )
     seen: list[str] = []
     assert job.wait(progress=seen.append, timeout=60).status == "succeeded"
-    assert list(dict.fromkeys(seen)) == ["validating_files", "queued", "running, step 96/96, loss 0.972", "succeeded"]
+    assert list(dict.fromkeys(seen)) == ["validating_files", "queued", "running", "succeeded"]
     assert job.model.startswith("ft:offline-student:")
     assert "mills" in job.model
     assert json.loads((tmp_path / "job.json").read_text())["fine_tuned_model"] == job.model
