@@ -1,9 +1,8 @@
-"""What is on disk so that a crash loses nothing: files written whole, and the append-only log of exchanges with models.
+"""What is on disk so that a crash loses nothing: the append-only log of exchanges with models, and files written whole.
 
-An `Exchange` is one call to a model service: what was sent, and what came back. The log is the one record from which
-everything else is rebuilt. Each line is one exchange, written and synced before its result is used, and ends with a
-checksum of itself. A last line cut short by a crash is moved to a file beside the log before the next append; any other
-bad line raises a `LogError` that names its number.
+The log is the one record from which everything else is rebuilt. Each line is one `Exchange`, written and synced before
+its result is used, and ends with a checksum of itself. A last line cut short by a crash is moved to a file beside the
+log before the next append; any other bad line raises a `LogError` that names its number.
 """
 
 import hashlib
@@ -22,13 +21,17 @@ from typing import Any, BinaryIO
 
 from minirag.errors import FINAL, LogError, Unfinished
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
 _TEXT_PARTS = ("text", "output_text", None)
 _THINKING = re.compile(r"(?is)(?:<think(?:ing)?>|\[think\]).*?(?:</think(?:ing)?>|\[/think\]|\Z)|\A.*?</think(?:ing)?>")
 """Thinking in a text: between its tags, behind the first if it was cut off, before the second if the prompt had one."""
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
-_TAIL = re.compile(rb'("error":null)?,"started":"[^"]*","seconds":[-+.e\d]+,"crc":"([0-9a-f]{8})"\}$')
 
 
 def canonical(value: Any) -> str:
@@ -122,7 +125,7 @@ class Exchange:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Exchange":
-        """Return the exchange of a line that `to_line` wrote. Raises ValueError, KeyError or TypeError for another."""
+        """Return the exchange of a line that `to_line` wrote."""
         body = json.loads(line)
         return cls(**{name: body[name] for name in cls.__dataclass_fields__})
 
@@ -130,11 +133,10 @@ class Exchange:
 class MessageLog:
     """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
 
-    Opening reads the file once and keeps one number per exchange, and the failed ones as `failures`, oldest first. The
-    first append locks the file until `close`, so that two processes never write to one log; reading needs no lock.
-    `sync=False` skips the fsync of each line, for logs that nobody pays for. `added` counts the exchanges appended
-    here, `reused` holds the ids of earlier runs' answers that were found again. Raises LogError for a line that is
-    damaged or written by a newer version.
+    Opening reads the file once and keeps a number per exchange, and the failed ones as `failures`. The first append
+    locks the file until `close`, so that two processes never write to one log; reading needs no lock. `sync=False`
+    skips the fsync of each line. `added` counts the exchanges appended here, `reused` holds the ids of earlier runs'
+    answers that were used again. Raises LogError for a line that is damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
@@ -157,18 +159,18 @@ class MessageLog:
         """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
         file.seek(self._end)
         for line in file:
-            head, tail = _HEAD.match(line), _TAIL.search(line, max(0, len(line) - 160))
-            if tail and int(tail[2], 16) != zlib.crc32(line[: tail.start(2) - len(',"crc":"')]):
-                tail = None
-            if not line.endswith(b"\n") and not tail:
+            if not line.endswith(b"\n"):
                 return line
+            body, _, checksum = line.rpartition(b',"crc":"')
+            head, is_whole = _HEAD.match(line), checksum == b'%08x"}\n' % zlib.crc32(body)
             where = f"{self.path} line {self._count + 1}"
             if head and int(head[1]) > VERSION:
                 raise LogError(f"{where} was written by a newer minirag; update this one.")
-            if not head or not tail:
+            if not head or not is_whole:
                 remedy = "restore the file from a copy, or remove that line to pay for its call again"
                 raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
-            self._index(head[2].decode(), len(line), None if tail[1] else self._parsed(line))
+            has_failed = b',"error":null,"started":' not in body[-120:]
+            self._index(head[2].decode(), len(line), Exchange.from_line(line) if has_failed else None)
         return b""
 
     def _index(self, id: str, size: int, failed: Exchange | None) -> None:
@@ -179,12 +181,6 @@ class MessageLog:
         self._end += size
         self._count += 1
 
-    def _parsed(self, line: bytes) -> Exchange:
-        try:
-            return Exchange.from_line(line)
-        except (ValueError, KeyError, TypeError) as error:
-            raise LogError(f"{self.path} holds a line that minirag did not write ({error}); remove it.") from error
-
     def __len__(self) -> int:
         return self._count
 
@@ -193,7 +189,7 @@ class MessageLog:
         if self._end:
             with self.path.open("rb") as file:
                 while file.tell() < self._end:
-                    yield self._parsed(file.readline())
+                    yield Exchange.from_line(file.readline())
 
     def find(self, *ids: str) -> Exchange | None:
         """Return the newest exchange with the first of these ids that succeeded, or failed for good; None if none."""
@@ -202,7 +198,7 @@ class MessageLog:
             return None
         with self.path.open("rb") as file:
             file.seek(self._offsets[id])
-            exchange = self._parsed(file.readline())
+            exchange = Exchange.from_line(file.readline())
         if exchange.error is None and self._offsets[id] < self._end_at_opening:
             self.reused.add(id)
         return exchange
@@ -246,14 +242,10 @@ class MessageLog:
                 text = f"Another process is working in {self.path.parent}; wait for it, or choose another folder."
                 raise LogError(text) from None
             torn = self._read_from(file)  # after what others have appended since the opening
-            file.seek(max(0, self._end - 1))
             if torn:
                 with open(f"{self.path}.torn", "ab", opener=_private) as beside:
                     beside.write(torn + b"\n")
                 file.truncate(self._end)
-            elif self._end and file.read(1) != b"\n":
-                file.write(b"\n")  # a crash took only the newline of the last line
-                self._end += 1
             self._file = file
             weakref.finalize(self, file.close)
 
@@ -279,19 +271,12 @@ class MessageLog:
 # -- files written whole -----------------------------------------------------------------------------------------------
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def lock_file(file: int) -> None:
-        """Lock an open file until it is closed. Raises OSError if another process has locked it."""
+def lock_file(file: int) -> None:
+    """Lock an open file until it is closed. Raises OSError if another process has locked it."""
+    if sys.platform == "win32":
         os.lseek(file, 2**31 - 2, os.SEEK_SET)  # far behind the log's end, because nobody can read a byte locked there
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def lock_file(file: int) -> None:
-        """Lock an open file until it is closed. Raises OSError if another process has locked it."""
+    else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

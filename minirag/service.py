@@ -3,7 +3,6 @@
 This is the only module that knows the OpenAI SDK. `models` and `finetune` build requests and read replies.
 """
 
-import base64
 import ipaddress
 import json
 import math
@@ -30,7 +29,6 @@ from minirag.errors import (
     ServiceError,
     ServiceRefused,
     keep_out,
-    redact,
     redact_json,
     refusal,
 )
@@ -70,37 +68,26 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def is_openai(address: str) -> bool:
-    """Return True if an address is OpenAI's own, in any region."""
-    host = urlsplit(address).hostname or ""
-    return host == "api.openai.com" or host.endswith(".api.openai.com")
+def split_address(address: str) -> tuple[str, str, dict[str, str]]:
+    """Return the base of an address, as the SDK wants it; the same without name and password; and its query.
 
+    The path of one endpoint is cut off. Raises InputError for what is no address.
 
-def split_address(address: str) -> tuple[str, dict[str, str]]:
-    """Return the base of an address, as the SDK wants it, and its query; the path of one endpoint is cut off.
-
-    >>> split_address("https://host/openai/deployments/d/chat/completions?api-version=2024-10-21")
-    ('https://host/openai/deployments/d', {'api-version': '2024-10-21'})
+    >>> split_address("https://me:pass@host/deployments/d/chat/completions?api-version=2024-10-21")
+    ('https://me:pass@host/deployments/d', 'https://host/deployments/d', {'api-version': '2024-10-21'})
     """
     base, _, query = address.partition("?")
-    return re.sub(r"/+(chat/completions|completions|embeddings|responses|models)?/*$", "", base), dict(parse_qsl(query))
-
-
-def public_address(base_url: str) -> str:
-    """Return scheme, host, port and path of an address; its password is kept out of every message from now on."""
-    shown = "The address" if "@" in base_url else repr(base_url)
+    base = re.sub(r"/+(chat/completions|completions|embeddings|responses|models)?/*$", "", base)
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(base)
         is_usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
     except ValueError:  # the port is no number
         is_usable = False
     if not is_usable:
+        shown = "The address" if "@" in base else repr(base)
         raise InputError(f"{shown} is no service address; it must look like https://host/v1.")
-    if parts.password:
-        keep_out(unquote(parts.password))
-        basic = unquote(f"{parts.username}:{parts.password}").encode()
-        keep_out(base64.b64encode(basic).decode())  # as the header of basic authentication has it
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    keep_out(unquote(parts.password or ""))
+    return base, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", dict(parse_qsl(query))
 
 
 class Gate(Protocol):
@@ -140,8 +127,8 @@ class Service:
         insecure_http: bool = False,
     ) -> None:
         address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
-        self._base_url, self._query = split_address(address if client is None else str(client.base_url))
-        self.address = public_address(self._base_url)
+        address = address if client is None else str(client.base_url)
+        self._base_url, self.address, self._query = split_address(address)
         is_plain = self.address.startswith("http:") and not is_loopback(self.address)
         if is_plain and client is None and not insecure_http:
             remedy = "anyone in between can read documents and key; use https, or --insecure-http"
@@ -290,17 +277,15 @@ class Service:
         if isinstance(error, openai.APIConnectionError):
             text = f"Cannot connect to {self.address}; check the address and the network."
             return ServiceRefused(text, transient=True)
-        if isinstance(error, openai.APIError | json.JSONDecodeError):
-            return BadReply(f"{self.address} sent an unreadable reply: {redact(str(error))[:200]}.")
-        return InputError(f"{redact(str(error)).rstrip('.')}.") if isinstance(error, openai.OpenAIError) else error
+        return error
 
     def say_once(self, sentence: str) -> None:
         """Say something once, however many threads and models find it out."""
         with self._lock:
-            if sentence in self._sentences:
-                return
+            is_new = sentence not in self._sentences
             self._sentences.add(sentence)
-        self._say(sentence)
+        if is_new:
+            self._say(sentence)
 
     @property
     def client(self) -> "OpenAI":
@@ -326,7 +311,7 @@ class Service:
                 follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
             ),
         )
-        if not is_openai(self.address):
+        if not (urlsplit(self.address).hostname or "").endswith("api.openai.com"):
             client.organization = client.project = None  # from the environment: OpenAI's, and nobody else's business
         return client
 

@@ -66,7 +66,7 @@ def test_a_log_cut_anywhere_keeps_all_whole_lines_and_takes_the_next_one(
     for cut in sorted({*range(0, len(data), 5), first - 1, first, len(data) - 1}):
         path.write_bytes(data[:cut])
         log = MessageLog(path)
-        whole = (cut >= first - 1) + (cut >= len(data) - 1)
+        whole = (cut >= first) + (cut == len(data))
         assert len(log) == whole, cut
         log.append(exchange("three"))
         log.close()
