@@ -289,6 +289,6 @@ def refusal(
         hint = "" if urlsplit(address).path else f" (is it {address}/v1?)"
         text = sentence.format(address=address, words=words, model=model, key_name=key_name, hint=hint)
         return ServiceRefused(text, **fields)
-    transient = status in {408, 409, 425, 429} or (status >= 500 and status != 501)
+    transient = status in {408, 409, 425, 429} or status >= 500
     wait = retry_after(headers) if transient else None
     return ServiceError(f"{address} answered {status}: {words}.", transient=transient, wait=wait, **fields)

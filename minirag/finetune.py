@@ -71,17 +71,24 @@ def send(
 
 
 def listed(
-    service: Service, log: MessageLog | None, endpoint: str, request: Json | None = None, *, reuse: bool = False
+    service: Service,
+    log: MessageLog | None,
+    endpoint: str,
+    request: Json | None = None,
+    *,
+    reuse: bool = False,
+    is_optional: bool = False,
 ) -> Iterator[Json]:
-    """Yield the items of a list, newest first; nothing if the service refuses it, or has no such list."""
+    """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
     request = {**(request or {}), "limit": 100}
     while True:
         try:
             page = send(service, log, "poll", endpoint, request, reuse=reuse)
         except ServiceError as error:
-            if error.transient and not isinstance(error, BadReply):
-                raise
-            return
+            is_refused = is_optional and not error.transient
+            if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
+                return
+            raise
         data = page.get("data")
         items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
         yield from items
@@ -305,7 +312,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
     Where the service keeps no metadata, its training file has our name, with its hash, and its settings are the same.
     """
     ids: set[Any] | None = None
-    for job in listed(service, log, "fine_tuning.jobs.list"):
+    for job in listed(service, log, "fine_tuning.jobs.list", is_optional=True):
         metadata, shown = job.get("metadata"), job.get("hyperparameters")
         if isinstance(metadata, Mapping) and metadata:
             is_same = metadata.get("minirag") == request["metadata"]["minirag"]
@@ -313,7 +320,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
             shown = shown if isinstance(shown, Mapping) else {}
             is_same = all(shown.get(name, value) == value for name, value in chosen.items())
             if is_same and job.get("model") == request["model"]:
-                files = listed(service, log, "files.list") if ids is None else ()
+                files = listed(service, log, "files.list", is_optional=True) if ids is None else ()
                 ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
             is_same = is_same and job.get("training_file") in (ids or ())
         if is_same and state_of(job) not in {"failed", "cancelled"}:

@@ -5,13 +5,13 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from minirag.errors import TIMEOUT, BadReply, ServiceDown, ServiceError, Waiting, seconds_of
+from minirag.errors import TIMEOUT, BadReply, ServiceDown, ServiceError, Waiting
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -156,8 +156,8 @@ class Retry:
         self.pause(wait)
         return True
 
-    def succeeded(self, headers: Mapping[str, str] = {}, share: float = 0.0) -> None:
-        """Go on faster after a success, whose reply had these headers and took this share of the timeout."""
+    def succeeded(self, share: float = 0.0) -> None:
+        """Go on faster after a success, whose reply took this share of the timeout."""
         with self._changed:
             now = self.clock()
             self._failures = self._limits = 0
@@ -169,10 +169,6 @@ class Retry:
             if share < 0.5:  # with one more in flight it may take twice as long
                 self._most += 1 / self._most
                 self._changed.notify_all()
-        if headers.get("x-ratelimit-remaining-requests") == "0":
-            with suppress(KeyError, ValueError, ZeroDivisionError):
-                reset = seconds_of(headers["x-ratelimit-reset-requests"])
-                self.pause(reset / float(headers["x-ratelimit-limit-requests"]))
 
 
 def outlast(poll: Callable[[], T], sleep: Callable[[float], None], longest: float = LONGEST_OUTAGE) -> T:

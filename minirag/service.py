@@ -234,7 +234,7 @@ class Service:
             raw = self.raw(method, arguments or call.request, allowed, call.model)
             reply = self._json(raw.content)
             reply = read(call, reply)
-            self.retry.succeeded(raw.headers, (time.monotonic() - clock) / allowed)
+            self.retry.succeeded((time.monotonic() - clock) / allowed)
         except ServiceError as refused:
             failure, reply = refused, redact_json(reply)
         error = None if failure is None else failure.to_json()
