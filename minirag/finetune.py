@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -109,20 +108,6 @@ def upload(service: Service, log: MessageLog | None, name: str, data: bytes, pur
     return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
 
 
-def unix_time(value: Any) -> float:
-    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
-
-    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
-    (1755206615.0, 1755206615.0, 0.0, 0.0)
-    """
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        if isinstance(value, str) and "-" in value:
-            moment = datetime.fromisoformat(value)
-            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return datetime.fromtimestamp(float(value), UTC).timestamp()
-    return 0.0
-
-
 class FineTuningJob:
     """A fine-tuning job: `.id`, `.status`, `.model` once it succeeded; `.wait()` until it has ended.
 
@@ -134,7 +119,6 @@ class FineTuningJob:
         self, service: Service, state: Json, *, log: MessageLog | None = None, path: Path | None = None
     ) -> None:
         self._service, self._log, self._path = service, log, path
-        self._polls = 0
         self._checkpoint: Json = {}
         self._update(state)
 
@@ -240,9 +224,8 @@ class FineTuningJob:
 
     def refresh(self) -> str:
         """Ask the service for the job's state; return the status."""
-        self._polls += 1
-        call = ("poll", "fine_tuning.jobs.retrieve", {"fine_tuning_job_id": self.id})
-        self._update(send(self._service, self._log, *call, repeat=self._polls))
+        request = {"fine_tuning_job_id": self.id}
+        self._update(send(self._service, self._log, "poll", "fine_tuning.jobs.retrieve", request))
         return self.status
 
     def wait(

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_of, request_line, results, unix_time
 from minirag.embeddings import read_embeddings
 from minirag.errors import BadReply, BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
-from minirag.finetune import FIRST_POLL, LONGEST_POLL, listed, send, unix_time, upload
+from minirag.finetune import FIRST_POLL, LONGEST_POLL, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, read_completion
 from minirag.retry import ATTEMPTS, outlast

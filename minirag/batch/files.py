@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from minirag.errors import BadReply, LogError, ServiceError, refusal
-from minirag.finetune import unix_time
 from minirag.message_log import Exchange, write_atomically
 from minirag.text import counted
 
@@ -18,6 +17,18 @@ LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000
 PATHS = {"chat.completions": "/v1/chat/completions", "embeddings": "/v1/embeddings"}
 """The path of each endpoint that takes batches."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
+
+
+def unix_time(value: Any) -> float:
+    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
+
+    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
+    (1755206615.0, 1755206615.0, 0.0, 0.0)
+    """
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        moment = datetime.fromisoformat(value) if "-" in str(value) else datetime.fromtimestamp(float(value), UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return 0.0
 
 
 def request_line(call: Exchange) -> bytes:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minirag.batch.files import unix_time
 from minirag.cli.arguments import FORMS
 from minirag.cli.connect import OFFLINE, connect
 from minirag.cli.settings import completed, recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
-from minirag.finetune import FineTuningJob, send, unix_time
+from minirag.finetune import FineTuningJob, send
 from minirag.message_log import MessageLog, write_atomically
 from minirag.service import TRANSFER_RATE, Service
 

@@ -2,18 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doubles import Clock, Script, refusal
+from doubles import Script, refusal
 from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
 from minirag.message_log import MessageLog
-from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import FunctionChat, ScriptedChat
 from minirag.text import encoding
@@ -43,17 +41,12 @@ class Embedder(Script):
 
 
 @pytest.fixture
-def model() -> Iterator[Callable[..., EmbeddingModel]]:
-    clock = Clock()
-    with ExitStack() as stack:
+def model(service: Callable[..., Service]) -> Callable[..., EmbeddingModel]:
+    def make(script: Script, said: list[str] | None = None, **options: Any) -> EmbeddingModel:
+        say = [].append if said is None else said.append
+        return EmbeddingModel("e", service=service(script, say=say), workers=1, **options)
 
-        def make(script: Script, said: list[str] | None = None, **options: Any) -> EmbeddingModel:
-            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
-            say = (lambda _: None) if said is None else said.append
-            service = stack.enter_context(Service(script.url, "none", retry=retry, say=say))
-            return EmbeddingModel("e", service=service, workers=1, **options)
-
-        yield make
+    return make
 
 
 TEXTS = [f"{chr(97 + i % 26)}{'x' * i}" for i in range(100)]

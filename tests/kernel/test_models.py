@@ -3,8 +3,6 @@
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,22 +21,6 @@ from minirag.testing import completion
 
 HELLO = [{"role": "user", "content": "hello"}]
 KEY = "sk-canary-0123456789abcdef"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(clock: Clock) -> Iterator[Callable[[Script], Service]]:
-    with ExitStack() as made:
-
-        def make(script: Script) -> Service:
-            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
-            return made.enter_context(Service(script.url, KEY, retry=retry))
-
-        yield make
 
 
 def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_path: Path, service: Any) -> None:
@@ -91,17 +73,6 @@ def test_a_200_that_is_no_answer_is_a_bad_reply(tmp_path: Path, service: Any, re
         with pytest.raises(BadReply):
             ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
         assert all(failed.error["type"] == "BadReply" for failed in log)
-
-
-def test_a_refused_parameter_is_renamed_once_and_remembered_after_a_restart(tmp_path: Path, service: Any) -> None:
-    refused = refusal(400, "Unsupported parameter: 'max_tokens'", param="max_tokens", code="unsupported_parameter")
-    with Script(refused, completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
-        chat = ChatModel("m", log=log, service=service(script))
-        chat.complete(HELLO, stage="draft")
-        chat.complete(HELLO, stage="draft", repeat=1)
-        ChatModel("m", log=MessageLog(log.path), service=service(script)).complete(HELLO, stage="draft")
-    limits = [next(k for k in r["body"] if k.startswith("max")) for r in script.requests]
-    assert limits == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]
 
 
 def test_addresses_that_cannot_be_used_are_one_sentence(service: Any) -> None:

@@ -1,0 +1,29 @@
+"""What the tests of calls to a service share: a clock that only sleeping moves, and services that wait by it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from doubles import Clock, Script
+from minirag.retry import Retry
+from minirag.service import Service
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def service(clock: Clock) -> Iterator[Callable[..., Service]]:
+    """Makes the service of a script, or at an address; its waits are the clock's, without jitter."""
+    with ExitStack() as stack:
+
+        def make(script: Script | str, **options: Any) -> Service:
+            retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+            address = script if isinstance(script, str) else script.url
+            return stack.enter_context(Service(address, "key", retry=retry, **options))
+
+        yield make
