@@ -52,9 +52,8 @@ class Echo:
             return json_reply({"error": error})._replace(headers={"retry-after-ms": "1"})
         reply = json.loads(self._works(request).body)
         for choice in reply.get("choices", []):
-            choice["message"]["content"] = choice["message"]["content"].replace(
-                '"reason":"', f'"reason":"{_json(key)} '
-            )
+            message = choice["message"]
+            message["content"] = message["content"].replace('"reason":"', f'"reason":"{_json(key)} ')
         return json_reply({**reply, "model": f"model of {key}", "system_fingerprint": told})
 
 
@@ -90,20 +89,8 @@ def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
     monkeypatch.setenv("OPENAI_API_KEY", key)
     out = rows.parent / "out"
     with Server(echo := Echo(fault)) as server:
-        code = main(
-            [
-                "evaluate",
-                str(rows),
-                "--base-url",
-                server.base_url,
-                "--out",
-                str(out),
-                *MODELS[2:],
-                "--json",
-                "--patience",
-                "0",
-            ]
-        )
+        places = ["--base-url", server.base_url, "--out", str(out)]
+        code = main(["evaluate", str(rows), *places, *MODELS[2:], "--json", "--patience", "0"])
     assert echo.echoed > 0
     assert code != 0
     found = everything(out, *capfd.readouterr())
