@@ -308,7 +308,10 @@ class Service:
             default_headers={"api-key": self._key} if "api-version" in self._query and self._key else None,
             # no redirect is followed with a document in hand, and no proxy stands before loopback
             http_client=openai.DefaultHttpxClient(
-                follow_redirects=False, trust_env=not is_loopback(self.address), timeout=self.timeout
+                follow_redirects=False,
+                trust_env=not is_loopback(self.address),
+                timeout=self.timeout,
+                verify=self.address.startswith("https:"),  # for http nothing is verified, and certificates load slowly
             ),
         )
         if not (urlsplit(self.address).hostname or "").endswith("api.openai.com"):

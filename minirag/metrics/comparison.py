@@ -275,6 +275,7 @@ def two_sided_p(t: float, degrees: float) -> float:
     return max(0.0, 1 - scale * integral)
 
 
+@cache
 def t_quantile(probability: float, degrees: float) -> float:
     """Return the value that Student's t stays below with `probability`, at least 0.5.
 

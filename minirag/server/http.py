@@ -121,7 +121,7 @@ class Server:
     ) -> None:
         self._listener = _Listener(api, listening or listen(port), handler)
         self.base_url = f"http://{LOOPBACK}:{self._listener.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     @property
