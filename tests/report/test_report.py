@@ -1,10 +1,12 @@
 """The report of a run: the numbers of its files, whatever the data, in one file that loads and runs nothing."""
 
 import csv
+import io
 import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,26 +16,22 @@ import pytest
 from made_results import made
 from minirag.cli.main import main
 from minirag.message_log import Exchange
-from minirag.metrics.score import Scores
+from minirag.metrics.score import Score, Scores
 from minirag.report import read_losses, report_html
-from payloads import ESCAPES, markup
+from minirag.report.results import worst_losses
+from minirag.report.tables import comparison_table, score_table, to_csv
+from payloads import ESCAPES, FORMULAS, markup
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 SIZE = ["--train-questions", "12", "--eval-questions", "6", "--context-window", "1200", "--rounds", "2", "--control"]
 METRICS = ("faithfulness", "answer_relevancy")
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
-PRICES = """
-[models."offline"]
-input = 1.0
-output = 4.0
-[models."offline-teacher"]
-input = 50.0
-output = 90.0
-[models."ft:offline"]
-input = 2.0
-output = 8.0
-training = 0.2
+PRICES = """[models]
+"offline" = { input = 1.0, output = 4.0 }
+"offline-teacher" = { input = 50.0, output = 90.0 }
+"ft:offline" = { input = 2.0, output = 8.0, training = 0.2 }
 """
+WHY = [f"Why {number}?" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +53,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, prices: Path) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
     return (folder / "report.html").read_text("utf-8")
-
-
-@pytest.fixture(scope="module")
-def comparison(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "comparison.json").read_text("utf-8")))
 
 
 class Cells(HTMLParser):
@@ -89,24 +82,16 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def test_every_comparison_stands_in_the_card_with_its_interval(page: str, comparison: Mapping[str, Any]) -> None:
-    card = page[page.index('<div class="verdict') : page.index('<div class="charts">')]
-    expected = [
-        pair
-        for metric in comparison["metrics"].values()
-        for pair in (metric, metric["tuned_against_teacher"], metric["tuned_against_control"])
-    ]
+def test_every_comparison_stands_in_the_card_and_every_mean_below(page: str, folder: Path) -> None:
+    comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
+    card, rows = page[page.index('<div class="verdict') : page.index('<div class="charts">')], Cells(page).rows
     cells = [cell for row in Cells(card).rows[1:] for cell in row[1:]]
-    assert len(expected) == len(cells) == 6
-    for pair in expected:
-        interval = f"[{pair['low']:+.3f}, {pair['high']:+.3f}]"
-        start = f"{pair['verdict']} {pair['difference']:+.3f} {interval} {pair['n']} pairs"
-        assert any(cell.startswith(start) and pair["why"] in cell for cell in cells), start
-
-
-def test_the_means_have_how_many_questions_are_behind_them(page: str, comparison: Mapping[str, Any]) -> None:
-    rows = Cells(page).rows
+    assert len(cells) == 6
     for name, metric in comparison["metrics"].items():
+        for pair in (metric, metric["tuned_against_teacher"], metric["tuned_against_control"]):
+            interval = f"[{pair['low']:+.3f}, {pair['high']:+.3f}]"
+            start = f"{pair['verdict']} {pair['difference']:+.3f} {interval} {pair['n']} pairs"
+            assert any(cell.startswith(start) and pair["why"] in cell for cell in cells), start
         assert [name.replace("_", " "), *(f"{arm['mean']:.3f} n 6" for arm in metric["arms"].values())] in rows
     assert ["ragas score (harmonic mean)", *(f"{mean:.3f}" for mean in comparison["ragas_score"].values())] in rows
 
@@ -115,16 +100,10 @@ def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder:
     scores, rows = Scores.read(folder / "scores.jsonl"), Cells(page).rows
     ids = re.findall(r'<tbody id="question-(\w+)">', page)
     assert len(ids) == 6
-    columns = {(a, m): [s.value for s in scores.of(a, m, ids)] for a in ("base", "tuned") for m in METRICS}
-    expected = [
-        [
-            f"{columns['base', m][i]:.3f} → {columns['tuned', m][i]:.3f} "
-            f"({columns['tuned', m][i] - columns['base', m][i]:+.3f})"
-            for m in METRICS
-        ]
-        for i in range(6)
-    ]
-    assert [row[1:] for row in rows if len(row) == 3 and "→" in row[1]] == expected
+    for column, metric in enumerate(METRICS, 1):
+        pairs = zip(scores.of("base", metric, ids), scores.of("tuned", metric, ids), strict=True)
+        expected = [f"{a.value:.3f} → {b.value:.3f} ({b.value - a.value:+.3f})" for a, b in pairs]
+        assert [row[column] for row in rows if len(row) == 3 and "→" in row[1]] == expected
     details = page[page.index("<h2>Questions") : page.index("<h2>Money")]
     for row in scores:
         round_name = f", round {row.round + 1}" if row.round else ""
@@ -134,22 +113,17 @@ def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder:
     assert all(reason.replace("'", "&#x27;") in details for reason in reasons)
 
 
-def test_the_bill_and_the_break_even_sentence_are_those_of_costs_json(folder: Path, page: str) -> None:
-    costs, rows = json.loads((folder / "costs.json").read_text()), Cells(page).rows
+def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_json(folder: Path, page: str) -> None:
+    costs, facts = (json.loads((folder / name).read_text()) for name in ("costs.json", "run.json"))
+    rows = Cells(page).rows
     assert page.count(costs["payback"]) == 2
     bill = [row for row in rows if len(row) == 10 and row[3].replace(",", "").isdigit()]
     assert [row[:3] for row in bill] == [[line["stage"], line["arm"], line["model"]] for line in costs["lines"]]
     assert [int(row[5].replace(",", "")) for row in bill] == [line["input_tokens"] for line in costs["lines"]]
     assert rows[rows.index(bill[-1]) + 1][-1] == f"${costs['total_usd']:.2f}"
-
-
-def test_settings_hashes_and_served_models_are_shown(folder: Path, page: str) -> None:
-    facts, rows = json.loads((folder / "run.json").read_text()), Cells(page).rows
     assert ["context window", "1200"] in rows
-    assert ["control", "True"] in rows
     assert all([f"sha256 of {name}", digest] in rows for name, digest in facts["documents"].items())
     assert all([f"{model} served as", ", ".join(names)] in rows for model, names in facts["models_served"].items())
-    assert ["minirag", facts["minirag"]] in rows
 
 
 def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
@@ -204,9 +178,6 @@ def test_controls_and_direction_marks_are_shown_by_their_codes(text: str) -> Non
     assert "\\u{" in page
 
 
-WHY = [f"Why {number}?" for number in range(20)]
-
-
 def test_all_unscored_shows_no_number_and_every_reason() -> None:
     page = report_html(made(WHY, scored=False))
     assert ["faithfulness", *["– n 0, 20 unscored"] * 3] in Cells(page).rows
@@ -221,9 +192,9 @@ def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored: bo
     assert "There is no tuned model to compare: no job" in page
     assert "No job was started." in page
     assert "tuned minus" not in page
-    assert ["question", *(f"{m.replace('_', ' ')}, {arm}" for m in METRICS for arm in ("base", "teacher"))] in Cells(
-        page
-    ).rows
+    assert "Where the tuned model lost most" not in page
+    columns = [f"{metric.replace('_', ' ')}, {arm}" for metric in METRICS for arm in ("base", "teacher")]
+    assert ["question", *columns] in Cells(page).rows
 
 
 def test_an_unknown_price_is_never_shown_as_nothing() -> None:
@@ -240,3 +211,53 @@ def test_the_losses_of_a_job_are_read_from_its_events_in_the_log() -> None:
     second, first = {"step": 2, "train_loss": 0.5, "valid_loss": 0.75}, {"step": 1, "train_loss": 2.0}
     log = [poll("a", second, first, None, {"step": "3", "train_loss": 1}), poll("b", {"step": 9, "train_loss": 9.0})]
     assert read_losses(log, "a") == {"training": [(1, 2.0), (2, 0.5)], "validation": [(2, 0.75)]}
+
+
+def lost(points: Mapping[str, float]) -> str:
+    """The worst losses where the teacher scores 1, and the tuned model so much less in faithfulness."""
+    results, scores = made(WHY[:8]), Scores()
+    for row in results.scores:
+        loss = points.get(row.question_id, 0.0) if (row.arm, row.metric) == ("tuned", "faithfulness") else 0.0
+        evidence = ({"statement": f"claim of {row.question_id}", "supported": not loss, "reason": "not said"},)
+        scores.append(replace(row, score=Score(1.0 - loss, "", evidence)))
+    return worst_losses(replace(results, scores=scores))
+
+
+def test_the_five_largest_losses_come_first_with_the_statement_that_nothing_supports() -> None:
+    part = lost({f"e{n}": n / 10 for n in range(8)})
+    assert re.findall(r"#question-(e\d)", part) == ["e7", "e6", "e5", "e4", "e3"]
+    assert "faithfulness -0.700, answer relevancy +0.000" in part
+    assert "<bdi>claim of e7</bdi> (not said)" in part
+    assert "claim of e2" not in part
+    assert "It scored below the teacher in no question." in lost({})
+
+
+# -- tables ------------------------------------------------------------------------------------------------
+
+
+def read(table: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table)))
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *ESCAPES])
+def test_no_text_begins_like_a_formula_or_holds_controls_and_each_stays_in_its_cell(text: str) -> None:
+    written = to_csv(["text", "number"], [[text, -0.5]])
+    (row,) = read(written)
+    assert row["number"] == "-0.5"
+    assert not row["text"].lstrip("\"' \t\r\n").startswith(("=", "+", "-", "@", "＝")) or row["text"].startswith("'")
+    assert all(ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0 for c in written.replace("\r\n", ""))
+
+
+def test_the_tables_have_every_score_and_every_comparison_unrounded_and_unscored_is_empty() -> None:
+    results = made(WHY)
+    written = read(score_table({"e0": "Why 0?"}, results.scores))
+    assert [float(row["value"]) for row in written] == [row.score.value for row in results.scores]
+    assert {row["question"] for row in written} == {"Why 0?", ""}
+    rows = {(row["metric"], row["against"]): row for row in read(comparison_table(results.comparison))}
+    assert len(rows) == 4
+    for metric, one in results.comparison["metrics"].items():
+        for arm, pair in (("base", one), ("teacher", one["tuned_against_teacher"])):
+            for name in ("difference", "low", "high", "n"):
+                assert float(rows[metric, arm][name]) == pair[name]
+    unscored = read(score_table({}, made(["Why?"], scored=False).scores))
+    assert {(row["value"], row["reason"]) for row in unscored} == {("", "Why?")}
