@@ -19,15 +19,9 @@ from minirag.server.wire import Reply, Request
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 PRICED = """date = "2026-11-01"
-[models."offline"]
-input = 1.0
-output = 4.0
-batch = 0.5
-[models."ft:offline"]
-training = 0.2
-input = 2.0
-output = 8.0
-batch = 0.5
+[models]
+"offline" = { input = 1.0, output = 4.0, batch = 0.5 }
+"ft:offline" = { input = 2.0, output = 8.0, batch = 0.5, training = 0.2 }
 """
 
 
@@ -105,37 +99,27 @@ def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batche
     assert batched["total_usd"]["expected"] == pytest.approx(training + (whole - training) / 2)
 
 
-def test_a_plan_sends_nothing_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    models = ["--teacher", "gpt-4.1", "--student", "gpt-4.1-mini", "--judge", "gpt-6.1-sol"]
-    models += ["--embedding", "text-embedding-3-small", "--train-questions", "12", "--eval-questions", "12"]
-    assert main(["run", "--dry-run", SAMPLE, *models, "--out", str(tmp_path / "out")]) == 0
+def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["--teacher", "gpt-4.1", "--student", "gpt-4.1-mini", "--judge", "j", "--embedding", "e"]
+    few = ["--train-questions", "12", "--eval-questions", "12", "--context-window", "6000"]
+    assert main(["run", "--dry-run", SAMPLE, *models, *few, "--out", str(tmp_path / "out")]) == 0
     assert list(tmp_path.iterdir()) == []
     printed = capsys.readouterr()
     assert all(len(line) < 80 for line in printed.out.splitlines())
     assert "can show a difference of about 0." in printed.out
+    total = next(line.split() for line in printed.out.splitlines() if line.startswith("total"))
+    assert total[2:] == ["unknown"] * 3  # the prices of j and e are
     assert "OpenAI switches gpt-4.1-mini off on 2027-01-14" in printed.err or "OpenAI switched gpt" in printed.err
-
-
-def test_an_unknown_price_is_unknown_in_the_plan_and_the_service_is_not_asked(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    models = ["--teacher", "llama", "--student", "llama-small", "--judge", "j", "--embedding", "e"]
-    few = ["--train-questions", "12", "--eval-questions", "4", "--context-window", "6000"]
-    with offline.serve() as server:
-        plan = as_json(["plan", SAMPLE, *models, *few, "--base-url", server.base_url], capsys)
-        assert not server.requests
-    assert plan["total_usd"] == dict.fromkeys(("low", "expected", "high"))
 
 
 def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "\f".join(
-        f"The {name} of Velm opened in 19{n}0 and has {n} halls." for n, name in enumerate(["port", "zoo"], 2)
-    )
-    (tmp_path / "velm.md").write_text(text, "utf-8")
-    options = ["--offline", "--train-questions", "1", "--eval-questions", "1"]
-    assert main(["plan", str(tmp_path / "velm.md"), *options]) == 0
+    path, few = tmp_path / "velm.md", ["--train-questions", "1", "--eval-questions", "1"]
+    path.write_text("The port of Velm opened in 1920 and has 2 halls.\fThe zoo of Velm opened in 1930 and has 3 halls.")
+    assert main(["plan", str(path), "--offline", *few]) == 0
     printed = capsys.readouterr().out
     assert "warning: a job needs at least 10 examples; ask for more --train-questions." in printed
     assert "evaluation: 1 questions from 1 page can show no difference: a verdict takes 6 pages" in printed
@@ -240,17 +224,13 @@ def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
 ) -> None:
     folder = counted.folder
     result, written = as_json(["costs", str(folder)], capsys), json.loads((folder / "costs.json").read_text())
-    differ = {"training_usd", "break_even_questions", "payback"}  # by the list of prices that comes with minirag
-    assert {name: result[name] for name in result.keys() - differ} == {
-        name: written[name] for name in written.keys() - differ
-    }
+    assert result == written
     assert main(["costs", str(folder)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert all(len(line) < 80 for line in printed[:-1])
     assert printed[-1] == result["payback"]
-    (tmp_path / "dear.toml").write_text(
-        PRICED.replace("input = 1.0", "input = 2.0").replace("output = 4.0", "output = 8.0")
-    )
+    dear_prices = PRICED.replace("input = 1.0, output = 4.0", "input = 2.0, output = 8.0")
+    (tmp_path / "dear.toml").write_text(dear_prices)
     dear = as_json(["costs", str(folder), "--prices", str(tmp_path / "dear.toml")], capsys)
     assert dear["usd_per_question"]["teacher"] == pytest.approx(2 * result["usd_per_question"]["teacher"])
 
