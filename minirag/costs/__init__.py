@@ -3,22 +3,14 @@
 `rehearsal` is not imported here, because only `minirag plan` needs it.
 """
 
-from minirag.costs.billing import (
-    Line as Line,
-    bill as bill,
-    payback as payback,
-    run_costs as run_costs,
-    total as total,
-)
+from minirag.costs.billing import Line as Line, bill as bill, run_costs as run_costs, total as total
 from minirag.costs.budget import Budget as Budget, Meter as Meter
 from minirag.costs.prices import (
     OLDER_TABLES as OLDER_TABLES,
     Price as Price,
     Prices as Prices,
-    Tokens as Tokens,
     dollars as dollars,
     load_prices as load_prices,
-    price_of as price_of,
     shutdown_warnings as shutdown_warnings,
     training_cost as training_cost,
 )

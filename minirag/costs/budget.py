@@ -23,13 +23,6 @@ class Budget:
 
     A gate of `Service`, safe to use from many threads: a call that fits only if those in flight turn out cheaper waits
     for them. `tokenizer` names the vocabulary of models unknown to minirag. Raises InputError for an unknown price.
-
-    >>> from minirag.costs.prices import Price, Prices
-    >>> budget = Budget(0.01, Prices("", {"m": Price(input=1.0, output=1000.0)}), [])
-    >>> budget.before(Exchange("draft", "chat.completions", "s", {"model": "m", "messages": [], "max_tokens": 50}))
-    Traceback (most recent call last):
-    minirag.errors.BudgetReached: The next call could cost $0.0500, and $0.0000 of the $0.0100 allowed are spent; \
-everything finished is kept, run again with a higher --max-cost to go on.
     """
 
     def __init__(self, limit: float, prices: Prices, log: Iterable[Exchange], tokenizer: str | None = None) -> None:

@@ -80,12 +80,10 @@ class Prices:
         tuned = _TUNED.fullmatch(model)
         name = f"ft:{tuned[1] or tuned[2]}" if tuned else model
 
-        def is_family(entry: str) -> bool:
-            is_offline = entry.endswith("offline")  # stands for all embedded models
-            return name.startswith(entry) and (is_offline or bool(_SNAPSHOT.fullmatch(name[len(entry) :])))
-
-        longest = max(filter(is_family, self.models), key=len, default=None)
-        price = Price() if longest is None else self.models[longest]
+        # "offline" stands for all embedded models, any other name for its dated snapshots
+        rests = {entry: name.removeprefix(entry) for entry in self.models if name.startswith(entry)}
+        family = [e for e, rest in rests.items() if e.endswith("offline") or _SNAPSHOT.fullmatch(rest)]
+        price = self.models[max(family, key=len)] if family else Price()
         return self.of(price.same_as) if price.same_as else price
 
     def of_call(self, call: Exchange) -> Price:

@@ -13,11 +13,11 @@ from minirag.costs import (
     Prices,
     bill,
     load_prices,
-    payback,
     run_costs,
     shutdown_warnings,
     total,
 )
+from minirag.costs.billing import payback
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
