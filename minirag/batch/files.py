@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from minirag.embeddings import read_embeddings
 from minirag.errors import BadReply, LogError, ServiceError, refusal
 from minirag.message_log import Exchange, write_atomically
+from minirag.models import read_completion
 from minirag.text import counted
 
 LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000
 """Limits of one file: requests, bytes, texts to embed."""
 PATHS = {"chat.completions": "/v1/chat/completions", "embeddings": "/v1/embeddings"}
 """The path of each endpoint that takes batches."""
+READERS = {"chat.completions": read_completion, "embeddings": read_embeddings}
+"""How the reply of each endpoint is checked before it is logged as a success."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
@@ -75,8 +79,10 @@ def results(content: bytes) -> dict[str, dict[str, Any]]:
     return lines
 
 
-def reply_of(line: Mapping[str, Any], address: str, model: str) -> tuple[Any, ServiceError | None]:
-    """Return the reply's body in a line of results, and the failure if the request has failed."""
+def reply_to(
+    call: Exchange, line: Mapping[str, Any], address: str
+) -> tuple[Mapping[str, Any] | None, ServiceError | None]:
+    """Return the reply to a call in its line of results, or the failure if the request has failed."""
     response = line.get("response")
     status, body = (response.get("status_code"), response.get("body")) if isinstance(response, dict) else (None, None)
     if not isinstance(status, int):
@@ -84,25 +90,27 @@ def reply_of(line: Mapping[str, Any], address: str, model: str) -> tuple[Any, Se
         reason = reason_of(error if isinstance(error, dict) else {})
         return None, ServiceError(f"The batch did not send this request: {reason}.", transient=True)
     if status != 200:
-        return None, refusal(address, status, body.get("error") if isinstance(body, dict) else body, {}, model)
+        error = body.get("error") if isinstance(body, dict) else body
+        return None, refusal(address, status, error, {}, call.model)
     if not isinstance(body, dict):
         return None, BadReply(f"{address} answered 200 with something that is no object.", transient=True)
-    return body, None
+    try:
+        return READERS[call.endpoint](call, body), None
+    except BadReply as error:
+        return body, error
 
 
 @dataclass
 class Submission:
     """The `calls` of one batch, in the order of its file's lines, and its last known `state` at the service.
 
-    `name` is ours, unique, and stored in the batch's metadata. `held` is the money reserved for it, in US dollars, and
-    `logged` are the ids of the exchanges that a run which was killed has logged already.
+    `name` is ours, unique, and stored in the batch's metadata. `held` is the money reserved for it, in US dollars.
     """
 
     name: str
     calls: Sequence[Exchange]
     state: Mapping[str, Any] = field(default_factory=dict)
     held: float = 0.0
-    logged: set[str] = field(default_factory=set)
 
     @classmethod
     def load(cls, path: Path) -> "Submission":
@@ -131,6 +139,13 @@ class Submission:
     def status(self) -> str:
         """`in_progress` or the like, one of `ENDED`, or a newer one."""
         return str(self.state.get("status")).lower()
+
+    @property
+    def done(self) -> int:
+        """How many of its requests have been answered or have failed."""
+        counts = self.state.get("request_counts")
+        numbers = [counts.get(name) for name in ("completed", "failed")] if isinstance(counts, Mapping) else []
+        return sum(number for number in numbers if isinstance(number, int))
 
     def __str__(self) -> str:
         return f"{counted(len(self.calls), 'request')} in {self.id}"

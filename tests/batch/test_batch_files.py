@@ -11,8 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from doubles import Script
 from minirag.batch import Batches
-from minirag.batch.batches import READERS
-from minirag.batch.files import ENDED, portions, reply_of, request_line, results
+from minirag.batch.files import ENDED, portions, reply_to, request_line, results
 from minirag.errors import BadReply, ServiceError, Unfinished
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
@@ -54,7 +53,8 @@ def test_a_line_that_says_nothing_harms_no_other(line: bytes) -> None:
 
 @pytest.mark.parametrize("response", [None, 1, {}, {"status_code": "200"}, {"status_code": 200, "body": "text"}])
 def test_a_result_that_is_no_reply_is_a_failure_worth_another_attempt(response: Any) -> None:
-    body, failure = reply_of({"custom_id": "a", "response": response, "error": "text"}, "http://s", "m")
+    line = {"custom_id": "a", "response": response, "error": "text"}
+    body, failure = reply_to(call_of(1, "m", 0), line, "http://s")
     assert body is None
     assert failure is not None
     assert failure.transient
@@ -85,23 +85,18 @@ def test_recorded_output_lines_become_exchanges_with_their_usage(openai_data: Pa
     recorded = [item["line"] for item in rows(openai_data / "objects" / "batch_output_lines.jsonl")]
     found = results("".join(json.dumps(line) + "\n" for line in recorded).encode())
     assert set(found) == {line["custom_id"] for line in recorded}
-    usages, bodies = [], []
+    usages = []
     for line in recorded:
-        body, failure = reply_of(line, "http://s", "m")
-        assert failure is None
-        bodies.append(body)
-        kind = body["object"]
-        request: dict[str, Any] = {"model": "m", "messages": HELLO}
-        if kind == "list":
-            request = {"model": "m", "input": ["text"] * len(body["data"])}
-        endpoint = "embeddings" if kind == "list" else "chat.completions"
-        call = Exchange("draft", endpoint, "s", request)
-        if kind == "response":  # of an endpoint that minirag does not use
-            with pytest.raises(BadReply):
-                READERS[endpoint](call, body)
+        body = line["response"]["body"]
+        call = call_of(1, "m", len(body["data"]) if body["object"] == "list" else 0)
+        reply, failure = reply_to(call, line, "http://s")
+        if body["object"] == "response":  # of an endpoint that minirag does not use
+            assert isinstance(failure, BadReply)
         else:
-            usages.append(replace(call, response=READERS[endpoint](call, body)).usage["total_tokens"])
-    assert usages == [body["usage"]["total_tokens"] for body in bodies if body["object"] != "response"]
+            assert failure is None
+            usages.append(replace(call, response=reply).usage["total_tokens"] == body["usage"]["total_tokens"])
+    assert all(usages)
+    assert usages
 
 
 def answering(batch: dict[str, Any], line: dict[str, Any]) -> Script:
