@@ -1,21 +1,17 @@
 """Connections to a PostgreSQL server: reused by threads, failing in one sentence, never showing a password."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from minirag.errors import InputError, StoreError, Unfinished, keep_out
 
 if TYPE_CHECKING:
-    from psycopg import Connection, Cursor
+    from psycopg import Connection
 
 CONNECT_TIMEOUT = 10
 """Seconds, unless the address has its own `connect_timeout`."""
-
-
-class TableMissing(StoreError):
-    """A statement named a table that does not exist (any more)."""
 
 
 class Database:
@@ -40,7 +36,7 @@ class Database:
     def session(self) -> "Iterator[Connection[Any]]":
         """Lend a connection to one thread, each statement its own transaction; close it if the block fails.
 
-        Raises Unfinished if the server cannot be reached or fails, TableMissing, and StoreError for what it refuses.
+        Raises Unfinished if the server cannot be reached or fails, and StoreError for what it refuses.
         """
         import psycopg
 
@@ -50,15 +46,11 @@ class Database:
             connection = self._connect()
             yield connection
             usable = not connection.closed
-        except psycopg.errors.UndefinedTable as error:
-            raise TableMissing(f"A table of the index at {self.address} is gone; build the index again.") from error
         except (psycopg.Error, UnicodeError) as error:  # UnicodeError: a text or host name that cannot be sent
             reason = str(error).strip().split("\n", 1)[0].rstrip(".")  # without hints and the statement
             if connection is None or connection.closed or isinstance(error, psycopg.OperationalError):
-                raise Unfinished(
-                    f"The database at {self.address} failed ({reason}); check --store and that it runs, and run again: "
-                    "what it has stored is kept."
-                ) from error
+                remedy = "check --store and that it runs, and run again: what it has stored is kept"
+                raise Unfinished(f"The database at {self.address} failed ({reason}); {remedy}.") from error
             raise StoreError(f"The database at {self.address} refused: {reason}.") from error
         finally:
             if connection and usable:
@@ -98,8 +90,3 @@ def _read_url(url: str) -> dict[str, Any]:
         "The store's address cannot be read: it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
         "where @ in a name or password is written %40, / %2F, and in an option = is written %3D, & %26 and % %25."
     )
-
-
-def execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":
-    """Execute a statement with `values` for its `%s`. Names inside it must be minirag's own."""
-    return connection.execute(statement.encode(), values or None)

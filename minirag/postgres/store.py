@@ -1,14 +1,12 @@
-"""The index in PostgreSQL: built in one transaction, and replaced as a whole.
+"""The index in PostgreSQL: built in one transaction, in a table of its own that takes the place of the former one.
 
-A build fills a table of its own and takes the place of the former one: whoever searches meanwhile sees the old index or
-the new one, and a build that is killed leaves nothing behind. The tables hold what `chunks.jsonl` and `vectors.npy`
-hold, and `minirag_indexes` what `index.json` does.
+So whoever searches meanwhile sees the old index or the new one, and a build that is killed leaves nothing behind. The
+tables hold what `chunks.jsonl` and `vectors.npy` hold, and `minirag_indexes` what `index.json` does.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,11 +15,11 @@ from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
 from minirag.errors import StoreError, Unfinished, Waiting
-from minirag.postgres.connection import Database, TableMissing, execute
+from minirag.postgres.connection import Database
 from minirag.vector_store import Embedder, Hit, VectorStore, unit_queries
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
 
 BATCH = 256
 """Chunks embedded and stored at a time."""
@@ -30,7 +28,7 @@ MAX_PLAIN = 1900
 _INDEXES = """
 create table if not exists minirag_indexes (
     generation bigint generated always as identity primary key, name text not null, model text not null,
-    dimensions int not null, chunks_sha256 text not null, size bigint not null, ready bool not null default false)
+    dimensions int not null, chunks_sha256 text not null, size bigint not null)
 """
 _TYPES = {
     "position": "int8",
@@ -47,18 +45,13 @@ _CHUNK = ", ".join(list(_TYPES)[1:])
 
 
 class Generation(NamedTuple):
-    """One build of an index: a row of `minirag_indexes`."""
+    """One build of an index: a row of `minirag_indexes`, whose chunks are in the table `minirag_chunks_N`."""
 
     number: int
     model: str
     dimensions: int
     chunks_sha256: str
     size: int
-
-    @property
-    def table(self) -> str:
-        """The table with its chunks."""
-        return f"minirag_chunks_{self.number:d}"
 
 
 class PostgresVectorStore:
@@ -106,28 +99,27 @@ class PostgresVectorStore:
         model, digest = model or embed.model, _digest(chunks)
         with self.database.session() as connection:  # create what all indexes of a database share
             with connection.transaction():
-                execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
-                execute(connection, "create extension if not exists vector")
-                execute(connection, _INDEXES)
+                _execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
+                _execute(connection, "create extension if not exists vector")
+                _execute(connection, _INDEXES)
             connection.close()
         self.database.close()  # connections opened before the extension existed lack the vector type
         with self.database.session() as connection, connection.transaction():
             # the lock ends with the transaction, also when the process dies
             lock = "select pg_try_advisory_xact_lock(hashtext('minirag'), hashtext(%s))"
-            if not execute(connection, lock, [self.name]).fetchall()[0][0]:
+            if not _execute(connection, lock, [self.name]).fetchall()[0][0]:
                 raise Unfinished(f"Another process is building the index {self.name!r}; run again when it is done.")
             former = self._find(connection)
             if former is None or (former.model, former.chunks_sha256) != (model, digest):
                 number = self._fill(connection, chunks, embed, batch, [self.name, model, digest, len(chunks)])
                 self._delete(connection, f"generation <> {number:d}")  # waits for those that are searching
-                execute(connection, "update minirag_indexes set ready = true where generation = %s", [number])
         return self.open()
 
     def _fill(
         self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, batch: int, facts: list[Any]
     ) -> int:
         """Embed and store all chunks in a new table; return its number. `facts` are what its row says of it."""
-        number, waiting = None, None
+        number, waiting = 0, None
         for first in range(0, len(chunks), batch):
             part = chunks[first : first + batch]
             try:
@@ -136,8 +128,7 @@ class PostgresVectorStore:
                 waiting = waiting or error
             if waiting is not None:
                 continue
-            if number is None:
-                number = _create_table(connection, [*facts, rows.shape[1]])
+            number = number or _create_table(connection, [*facts, rows.shape[1]])
             copy_in = f"copy minirag_chunks_{number:d} ({', '.join(_TYPES)}, embedding) from stdin (format binary)"
             with connection.cursor() as cursor, cursor.copy(copy_in.encode()) as copy:
                 copy.set_types([*_TYPES.values(), "vector"])
@@ -145,21 +136,18 @@ class PostgresVectorStore:
                     copy.write_row((position, *astuple(chunk), vector))
         if waiting is not None:
             raise waiting
-        assert number is not None
         return number
 
     def open(self, model: str | None = None) -> "PostgresVectorStore":
         """Use the index as it is now. Raises StoreError if there is none, or if another model than `model` made it."""
-        generation = None
-        with suppress(TableMissing), self.database.session() as connection:
+        with self.database.session() as connection:
             generation = self._find(connection)
         place = f"{self.name!r} at {self.database.address}"
         if generation is None:
             raise StoreError(f"There is no index {place}; build it.")
         if model is not None and generation.model != model:
-            raise StoreError(
-                f"The index {place} was made by {generation.model!r:.80}, not by {model!r}; build it again."
-            )
+            made_by = f"was made by {generation.model!r:.80}, not by {model!r}"
+            raise StoreError(f"The index {place} {made_by}; build it again.")
         self._opened = generation
         return self
 
@@ -168,22 +156,17 @@ class PostgresVectorStore:
     ) -> list[list[Hit]]:
         """Search as `VectorStore.search` does; scores differ by float32 rounding.
 
-        An index that was built again meanwhile is searched in its new form.
+        Raises StoreError if the index was built again since it was opened: open it again.
         """
-        queries = unit_queries(vectors, self.dimensions)
-        try:
-            return [self._nearest(query, max(k, 0), where) for query in queries]
-        except TableMissing:
-            self.open(self.model)
-            return [self._nearest(query, max(k, 0), where) for query in queries]
+        return [self._nearest(query, max(k, 0), where) for query in unit_queries(vectors, self.dimensions)]
 
     def _nearest(self, query: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None) -> list[Hit]:
         generation, limit = self._generation, k
-        select = f"select {_CHUNK}, -(embedding <#> %s) as score from {generation.table}"
+        select = f"select {_CHUNK}, -(embedding <#> %s) as score from minirag_chunks_{generation.number:d}"
         statement = f"{select} order by score desc, position limit %s"
         with self.database.session() as connection, connection.transaction():
             while True:  # fetch more and more of the nearest chunks until k of them are allowed
-                rows = execute(connection, statement, [query, limit]).fetchall()
+                rows = _execute(connection, statement, [query, limit]).fetchall()
                 # the server adds up in float32; rounding can pass 1
                 hits = [Hit(Chunk(*row[:-1]), float(np.float32(min(1.0, max(-1.0, row[-1]))))) for row in rows]
                 allowed = [hit for hit in hits if where is None or where(hit.chunk)]
@@ -193,8 +176,9 @@ class PostgresVectorStore:
 
     def drop(self) -> None:
         """Delete the index, if there is one."""
-        with suppress(TableMissing), self.database.session() as connection, connection.transaction():
-            self._delete(connection)
+        with self.database.session() as connection, connection.transaction():
+            if self._find(connection):
+                self._delete(connection)
         self._opened = None
 
     def close(self) -> None:
@@ -208,31 +192,36 @@ class PostgresVectorStore:
         self.close()
 
     def _find(self, connection: "Connection[Any]") -> Generation | None:
-        """Return the finished build of this index, if its table is there."""
-        fields = "generation, model, dimensions, chunks_sha256, size"
-        has_table = "to_regclass('minirag_chunks_' || generation) is not null"
-        statement = f"select {fields} from minirag_indexes where name = %s and ready and {has_table}"
-        row = execute(connection, statement, [self.name]).fetchone()
+        """Return the build of this index, if there is one."""
+        if _execute(connection, "select to_regclass('minirag_indexes')").fetchone() == (None,):
+            return None
+        fields = ", ".join(["generation", *Generation._fields[1:]])
+        row = _execute(connection, f"select {fields} from minirag_indexes where name = %s", [self.name]).fetchone()
         return None if row is None else Generation(*row)
 
     def _delete(self, connection: "Connection[Any]", condition: str = "true") -> None:
         """Delete the builds of this index that meet an SQL condition, with their tables."""
         statement = f"delete from minirag_indexes where name = %s and {condition} returning generation"
-        for (number,) in execute(connection, statement, [self.name]).fetchall():
-            execute(connection, f"drop table if exists minirag_chunks_{number:d}")
+        for (number,) in _execute(connection, statement, [self.name]).fetchall():
+            _execute(connection, f"drop table if exists minirag_chunks_{number:d}")
 
 
 def _create_table(connection: "Connection[Any]", facts: Sequence[Any]) -> int:
-    """Create an empty table for chunks, and its row; return its number."""
+    """Create an empty table for chunks, and its row; return its number, from 1."""
     row = "insert into minirag_indexes (name, model, chunks_sha256, size, dimensions) values (%s, %s, %s, %s, %s)"
-    [(number,)] = execute(connection, f"{row} returning generation", facts).fetchall()
+    [(number,)] = _execute(connection, f"{row} returning generation", facts).fetchall()
     dimensions = facts[-1]
     columns = ", ".join(f"{name} {kind} not null" for name, kind in _TYPES.items())
     vector = f"embedding vector({dimensions:d}) not null"
-    execute(connection, f"create table minirag_chunks_{number:d} ({columns}, {vector}, primary key (position))")
+    _execute(connection, f"create table minirag_chunks_{number:d} ({columns}, {vector}, primary key (position))")
     if dimensions <= MAX_PLAIN:  # a scan that finds each vector in its row is several times as fast
-        execute(connection, f"alter table minirag_chunks_{number:d} alter column embedding set storage plain")
+        _execute(connection, f"alter table minirag_chunks_{number:d} alter column embedding set storage plain")
     return int(number)
+
+
+def _execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":
+    """Execute a statement with `values` for its `%s`. Names inside it must be minirag's own."""
+    return connection.execute(statement.encode(), values or None)
 
 
 def shared_index(database: Database, chunks: Sequence[Chunk], embed: Embedder, model: str) -> PostgresVectorStore:

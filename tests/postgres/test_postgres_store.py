@@ -110,12 +110,14 @@ def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(ne
     assert (len(new(name=store.name).build(chunks, again)), again.asked) == (50, 0)
     fewer = Table(chunks[1:], matrix[1:])
     new(name=store.name).build(chunks[1:], fewer)
-    assert (fewer.asked, len(store.search(matrix[0], 99)[0])) == (49, 49)
+    with pytest.raises(StoreError, match="does not exist"):
+        store.search(matrix[0], 1)
+    assert (fewer.asked, len(store.open().search(matrix[0], 99)[0])) == (49, 49)
     another = Table(chunks, matrix, "another")
     new(name=store.name).build(chunks, another)
     assert another.asked == 50
     with pytest.raises(StoreError, match="was made by 'another', not by 'table'"):
-        store.search(matrix[0], 1)
+        store.open("table")
 
 
 def test_another_models_vectors_are_refused(new):
