@@ -235,22 +235,19 @@ class Run:
     def comparison(self) -> dict[str, Any]:
         """`comparison.json`: the arms compared in every metric, and what stands behind it."""
         settings, corpus, questions = self.settings, self.corpus, self.corpus.of_split("eval")
-        evaluation = statistics.Evaluation(
-            arms=self.arms,
-            ids=[question.id for question in questions],
-            flagged=sum(1 for question in questions if doubts(question)),
-            pages=[corpus.page_of.get(question.chunk_id or "", (question.id, 0)) for question in questions],
-            metrics=settings.metrics,
-            scores=self.scores,
-            margin=settings.margin,
-            primary=settings.primary,
-        )
+        scores = self.scores  # first: the log holds all calls then
         served = statistics.models_served(self.log)
         warnings = statistics.conflicts(settings.teacher, settings.student, settings.judge, served) + corpus.left_out
         warnings += statistics.cut_off(self.answers, len(self.judge.cut_prompts))
         warnings += statistics.repeated(self.log, [question.text for question in questions])
         comparison = statistics.comparison_of(
-            evaluation,
+            scores,
+            {question.id: corpus.page_of.get(question.chunk_id or "", (question.id, 0)) for question in questions},
+            arms=self.arms,
+            metrics=settings.metrics,
+            flagged=sum(1 for question in questions if doubts(question)),
+            margin=settings.margin,
+            primary=settings.primary,
             labels=statistics.read_labels(self.folder),
             warnings=warnings,
             untrained=None if self.untrained is None else str(self.untrained),

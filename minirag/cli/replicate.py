@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import say, show, show_json, table
 from minirag.errors import InputError
-from minirag.statistics import Replication, replication
+from minirag.statistics import replication
+from minirag.statistics.power import spaced
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -33,7 +33,7 @@ def main(options: Mapping[str, Any]) -> int:
         if shared := len(texts[0] & asked):
             say(f"{name} is another look at {shared} questions of {names[0]}, not fresh evidence.")
     if options.get("json"):
-        show_json({"runs": list(map(str, folders)), "comparisons": [asdict(one) for one in comparisons]})
+        show_json({"runs": list(map(str, folders)), "comparisons": comparisons})
     else:
         tables = [_table(one, names) for one in comparisons]
         show("\n\n".join(tables) or "No run compares a tuned model with anything.")
@@ -53,17 +53,17 @@ def _read(folder: Path) -> tuple[dict[str, Any], set[str]]:
     return comparison, {question["text"] for question in questions if question["split"] == "eval"}
 
 
-def _table(one: Replication, names: Sequence[str]) -> str:
+def _table(one: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = []
-    for name, run in zip(names, one.runs, strict=True):
+    for name, run in zip(names, one["runs"], strict=True):
         if run is None:
             rows.append([name, "not compared", "–", "–", "–"])
         else:
             rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *_figures(run)])
-    for name, shift in zip(names[1:], one.shifts, strict=True):
+    for name, shift in zip(names[1:], one["shifts"], strict=True):
         if shift is not None:
             rows.append([f"{name} minus {names[0]}", "", *_figures(shift)])
-    title = f"{one.metric.replace('_', ' ')}, tuned against {one.against}: {one.outcome}"
+    title = f"{spaced(one['metric'])}, tuned against {one['against']}: {one['outcome']}"
     return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
 
 

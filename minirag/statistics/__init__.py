@@ -6,10 +6,6 @@ from minirag.statistics.caution import (
     models_served as models_served,
     repeated as repeated,
 )
-from minirag.statistics.findings import (
-    Evaluation as Evaluation,
-    comparison_of as comparison_of,
-    primary_of as primary_of,
-)
+from minirag.statistics.findings import comparison_of as comparison_of, primary_of as primary_of
 from minirag.statistics.labels import LABELS_FILE as LABELS_FILE, read_labels as read_labels
-from minirag.statistics.replication import Replication as Replication, replication as replication
+from minirag.statistics.replication import replication as replication

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from minirag.metrics.comparison import LEVEL
-from minirag.statistics.power import TARGETS, comparisons, figures_of
+from minirag.statistics.power import TARGETS, comparisons, figures_of, spaced
 
-SHARES = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 6: "a sixth", 8: "an eighth", 10: "a tenth"}
+SHARES = {1: "as much", 2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 8: "an eighth", 10: "a tenth"}
+"""What one costs that costs so many times less."""
 
 
 def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float | None]) -> str:
@@ -19,7 +20,7 @@ def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float |
     """
     metric = comparison["primary"]["metric"]
     by_arm = {arm: one for name, arm, one in comparisons(comparison) if name == metric}
-    figures = {arm: f"{metric.replace('_', ' ')} {figures_of(one)}" for arm, one in by_arm.items()}
+    figures = {arm: f"{spaced(metric)} {figures_of(one)}" for arm, one in by_arm.items()}
     rest = _rest(comparison, metric)
     if by_arm["base"]["verdict"] == "worse":
         return f"Do not use this tuned model: tuning made it worse than the untrained one ({figures['base']})."
@@ -53,23 +54,19 @@ def _rest(comparison: Mapping[str, Any], primary: str) -> str:
     for metric, arm, one in comparisons(comparison):
         is_primary = comparison["primary"] == {"metric": metric, "against": arm}
         if (arm, one["verdict"]) == ("teacher", "worse") and metric != primary:
-            worse.append(metric.replace("_", " "))
+            worse.append(spaced(metric))
         if (arm, one["verdict"]) == ("base", "better") and (is_primary or one["p_holm"] < 1 - LEVEL):
-            gained.append(metric.replace("_", " "))
-    loss = f"; it is worse than the teacher in {_listed(worse)}" if worse else ""
-    gain = f"beats the untrained one in {_listed(gained)}" if gained else "is not shown to beat the untrained one"
+            gained.append(spaced(metric))
+    loss = f"; it is worse than the teacher in {' and '.join(worse)}" if worse else ""
+    gain = f"beats the untrained one in {' and '.join(gained)}" if gained else "is not shown to beat the untrained one"
     return f"{loss}; it {gain}"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _cost(teacher: float | None, tuned: float | None) -> str:
     """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars.
 
-    >>> _cost(0.008, 0.001), _cost(1.0, 1.5), _cost(0.0, 0.0)
-    (' and costs an eighth', ' and costs 1.5 times as much', ', and both cost nothing here')
+    >>> _cost(0.008, 0.001), _cost(1.0, 1.5), _cost(1.0, 0.04)
+    (' and costs an eighth', ' and costs 1.5 times as much', ' and costs 4 % of it')
     """
     if teacher is None or tuned is None:
         return ", and its cost is not known"
@@ -77,10 +74,7 @@ def _cost(teacher: float | None, tuned: float | None) -> str:
         return ", and both cost nothing here" if teacher == tuned else ", and one of them costs nothing here"
     times = teacher / tuned
     nearest = min(SHARES, key=lambda share: abs(share - times))
-    if 0.95 <= times <= 1.05:
-        return " and costs as much"
-    if times < 1:
-        return f" and costs {1 / times:.1f} times as much"
-    if abs(nearest - times) <= 0.1 * times:
-        return f" and costs {'' if abs(nearest - times) < 0.01 else 'about '}{SHARES[nearest]}"
-    return f" and costs {100 / times:.0f} % of it" if times < 50 else f" and costs 1/{times:.0f} of it"
+    error = abs(nearest - times) / times
+    if error <= 0.1:
+        return f" and costs {'' if error < 0.005 else 'about '}{SHARES[nearest]}"
+    return f" and costs {1 / times:.1f} times as much" if times < 1 else f" and costs {100 / times:.2g} % of it"

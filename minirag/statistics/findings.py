@@ -3,53 +3,25 @@
 Everything here is computed from scores and from what is known of the questions; nothing is sent.
 """
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from minirag.errors import InputError
-from minirag.metrics.comparison import COMPARED, LARGE_LOSS, LEVEL, compare
+from minirag.metrics.comparison import COMPARED, LARGE_LOSS, LEVEL, cluster_numbers, compare, variance_components
 from minirag.metrics.score import Score, Scores, ragas_score
 from minirag.statistics.answer import answer
 from minirag.statistics.labels import Labels, audit, audit_in_words
-from minirag.statistics.noise import UNSEEN, judge_noise, noise_in_words
 from minirag.statistics.power import comparisons, in_words, spaced, to_json
 
+UNSEEN = "rounds share judge and models: neither a shift of the judge as a whole nor another seed of training is in it"
+"""What the spread between rounds of judging does not show."""
 VERDICTS = {"base": "verdict", "teacher": "verdict_against_teacher", "control": "verdict_against_control"}
 """Where `comparison.json` says in words how the tuned model compares with an arm."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Judged answers: the arms, the ids of the eval questions, their pages, their scores, and what else is known.
-
-    `flagged` counts the questions that something speaks against; `margin` is the smallest difference that matters to
-    the user, `primary` the comparison that they named beforehand (see `primary_of`).
-    """
-
-    arms: Sequence[str]
-    ids: Sequence[str]
-    pages: Sequence[Hashable]
-    flagged: int
-    metrics: Sequence[str]
-    scores: Scores
-    margin: float | None = None
-    primary: str | None = None
-
-    @property
-    def against(self) -> list[str]:
-        """The arms that the tuned model is compared with."""
-        return [arm for arm in COMPARED if arm in self.arms]
-
-    def scores_of(self, arm: str, metric: str) -> list[Score]:
-        """Return an arm's score of each question."""
-        return self.scores.of(arm, metric, self.ids)
-
-    def compared(self, metric: str, arm: str) -> dict[str, Any]:
-        """Return the tuned model's comparison with an arm, as JSON."""
-        base, tuned = self.scores_of(arm, metric), self.scores_of("tuned", metric)
-        return to_json(compare(base, tuned, clusters=self.pages, margin=self.margin, arms=(arm, "tuned")))
 
 
 def primary_of(name: str | None, metrics: Sequence[str], arms: Sequence[str]) -> tuple[str, str]:
@@ -102,38 +74,71 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
+def judge_noise(scores: Scores, metric: str) -> dict[str, float] | None:
+    """Split the spread of tuned − base by an analysis of variance (Searle, Casella, McCulloch 1992).
+
+    `judge` is the variance of one question's difference from round to round, `questions` that between the questions'
+    true differences, `n` the number of questions. None where fewer than two questions were scored in both arms, or
+    none of them in two rounds.
+    """
+    values: dict[tuple[str, int], dict[str, float]] = {}  # by question and round, then by arm
+    for row in scores:
+        if row.metric == metric and row.arm in {"base", "tuned"} and row.score.value is not None:
+            values.setdefault((row.question_id, row.round), {})[row.arm] = row.score.value
+    differences = {key: one["tuned"] - one["base"] for key, one in values.items() if len(one) == 2}
+    groups = cluster_numbers([question for question, _ in differences])
+    n = len(set(groups))
+    if n < 2 or n == len(differences):
+        return None
+    judge, questions = variance_components(np.array(list(differences.values())), groups)
+    return {"judge": judge, "questions": questions, "n": n}
+
+
 def comparison_of(
-    evaluation: Evaluation,
+    scores: Scores,
+    pages: Mapping[str, Hashable],
     *,
+    arms: Sequence[str],
+    metrics: Sequence[str],
+    flagged: int = 0,
+    margin: float | None = None,
+    primary: str | None = None,
     labels: Labels | None = None,
     warnings: Sequence[str] = (),
     untrained: str | None = None,
     usd_per_question: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
-    """Return what `comparison.json` holds.
+    """Return what `comparison.json` holds. `pages` gives the page of each eval question by its id.
 
-    `labels` are a person's verdicts on statements, `warnings` what makes the verdict suspect, and `untrained` says why
-    there is no tuned model where there is none. `usd_per_question` is what an answer costs by arm (None: not known).
+    `flagged` counts the questions that something speaks against, `margin` is the smallest difference that matters to
+    the user, `primary` the comparison that they named beforehand (see `primary_of`), `warnings` is what makes the
+    verdict suspect. `untrained` says why there is no tuned model where there is none; `usd_per_question` is what an
+    answer costs by arm (None: not known).
     """
-    arms, against = evaluation.arms, evaluation.against
-    primary = primary_of(evaluation.primary, evaluation.metrics, against)
-    metrics: dict[str, Any] = {}
-    for metric in evaluation.metrics:
-        metrics[metric] = {
-            **evaluation.compared(metric, "base"),
-            "arms": {arm: means_of(evaluation.scores_of(arm, metric)) for arm in arms},
-            **{f"tuned_against_{arm}": evaluation.compared(metric, arm) for arm in against if arm != "base"},
-            "noise": judge_noise(evaluation.scores, metric),
+    against = [arm for arm in COMPARED if arm in arms]
+    first = primary_of(primary, metrics, against)
+
+    def compared(metric: str, arm: str) -> dict[str, Any]:
+        both = [scores.of(name, metric, list(pages)) for name in (arm, "tuned")]
+        return to_json(compare(*both, clusters=list(pages.values()), margin=margin, arms=(arm, "tuned")))
+
+    by_metric = {
+        metric: {
+            **compared(metric, "base"),
+            "arms": {arm: means_of(scores.of(arm, metric, list(pages))) for arm in arms},
+            **{f"tuned_against_{arm}": compared(metric, arm) for arm in against if arm != "base"},
+            "noise": judge_noise(scores, metric),
         }
-    pages = dict(zip(evaluation.ids, evaluation.pages, strict=True))
-    audited = audit(evaluation.scores, labels or {}, pages)
+        for metric in metrics
+    }
+    audited = audit(scores, labels or {}, pages)
     result: dict[str, Any] = {
         "answer": "",
-        "primary": dict(zip(("metric", "against"), primary, strict=True)),
+        "primary": {"metric": first[0], "against": first[1]},
         **dict.fromkeys(VERDICTS.values()),
-        "metrics": metrics,
-        "ragas_score": {arm: ragas_score([one["arms"][arm]["mean"] for one in metrics.values()]) for arm in arms},
-        "questions": {"n": len(evaluation.ids), "flagged": evaluation.flagged},
+        "metrics": by_metric,
+        "ragas_score": {arm: ragas_score([one["arms"][arm]["mean"] for one in by_metric.values()]) for arm in arms},
+        "questions": {"n": len(pages), "flagged": flagged},
         "audit": None if audited is None else asdict(audited),
         "in_words": {"warnings": list(warnings)},
     }
@@ -146,7 +151,7 @@ def comparison_of(
         one["p_holm"] = p_value
     for arm in against:
         clauses = [
-            f"{spaced(metric)}{' (primary)' if (metric, arm) == primary else ''} {in_words(one)}"
+            f"{spaced(metric)}{' (primary)' if (metric, arm) == first else ''} {in_words(one)}"
             for metric, other, one in family
             if other == arm
         ]
@@ -160,10 +165,14 @@ def comparison_of(
 
 def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return sentences by subject; a subject of which there is nothing to say has none."""
-    named = {pair_in_words(metric, arm): one for metric, arm, one in comparisons(result)}
-    primary = pair_in_words(result["primary"]["metric"], result["primary"]["against"])
-    metrics = {spaced(metric): one for metric, one in result["metrics"].items()}
-    noise = [f"{name}: {noise_in_words(one['noise'])}" for name, one in metrics.items() if one["noise"]]
+    named = {f"{spaced(metric)}, tuned against {arm}": one for metric, arm, one in comparisons(result)}
+    primary = f"{spaced(result['primary']['metric'])}, tuned against {result['primary']['against']}"
+    noise = [
+        f"{spaced(metric)}: judge noise {math.sqrt(one['noise']['judge']):.3f}, spread between questions "
+        f"{math.sqrt(one['noise']['questions']):.3f}"
+        for metric, one in result["metrics"].items()
+        if one["noise"]
+    ]
     return {
         "several comparisons": several_in_words(primary, named),
         "unscored answers": [
@@ -179,11 +188,6 @@ def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
         ],
         "the judge's noise": [*noise, UNSEEN] if noise else [],
     }
-
-
-def pair_in_words(metric: str, arm: str) -> str:
-    """Return the name of a comparison for people."""
-    return f"{spaced(metric)}, tuned against {arm}"
 
 
 def several_in_words(primary: str, named: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -107,7 +107,7 @@ def test_each_verdict_has_its_sentence(facts: dict[str, Any], sentence: str) -> 
         (0.01, 0.005, " and costs half"),
         (0.01, 0.0033, " and costs about a third"),
         (0.01, 0.0004, " and costs 4 % of it"),
-        (0.01, 0.0099, " and costs as much"),
+        (0.01, 0.0099, " and costs about as much"),
         (0.01, 0.02, " and costs 2.0 times as much"),
         (0.0, 0.0, ", and both cost nothing here"),
         (None, 0.01, ", and its cost is not known"),

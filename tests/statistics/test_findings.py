@@ -16,7 +16,7 @@ from minirag.metrics import Score
 from minirag.metrics.comparison import ARMS
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM
-from minirag.statistics import Evaluation, comparison_of, read_labels
+from minirag.statistics import comparison_of, read_labels
 from minirag.statistics.caution import conflicts, cut_off, family, repeated
 from minirag.statistics.findings import holm, primary_of
 from minirag.statistics.labels import claims
@@ -147,23 +147,16 @@ def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(
         assert "Line 1 of" in capsys.readouterr().err
 
 
-def scored(values: dict[str, dict[str, list[float | None]]]) -> Evaluation:
-    """An evaluation of these values by metric and arm, in the order of the questions."""
-    count = len(next(iter(next(iter(values.values())).values())))
-    rows = [
+def compared(values: dict[str, dict[str, list[float | None]]]) -> dict[str, Any]:
+    """The comparison of these values by metric and arm, in the order of the questions."""
+    rows = Scores(
         ScoredRow(f"e{i}", arm, metric, 0, Score(value, "" if value is not None else "cut off"))
         for metric, arms in values.items()
         for arm, column in arms.items()
         for i, value in enumerate(column)
-    ]
-    return Evaluation(
-        arms=("base", "tuned", "teacher"),
-        ids=[f"e{i}" for i in range(count)],
-        pages=range(count),
-        flagged=0,
-        metrics=list(values),
-        scores=Scores(rows),
     )
+    pages = {row.question_id: row.question_id for row in rows}
+    return comparison_of(rows, pages, arms=("base", "tuned", "teacher"), metrics=list(values))
 
 
 RISING = [0.5, 0.6, 0.7, 0.5, 0.6, 0.7, 0.5, 0.6]
@@ -176,7 +169,7 @@ def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_
         "faithfulness": {"base": RISING, "tuned": HIGHER, "teacher": HIGHER},
         "answer_relevancy": {"base": RISING, "tuned": MIXED, "teacher": HIGHER},
     }
-    found = comparison_of(scored(values))
+    found = compared(values)
     rows = [one for _, _, one in comparisons(found)]
     assert [one["p_holm"] for one in rows] == holm([one["p_value"] for one in rows])
     assert found["in_words"]["several comparisons"] == [
@@ -193,7 +186,7 @@ def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_
         "faithfulness": {"base": [0.5] * 40, "tuned": [0.6] * 40, "teacher": [0.6] * 40},
         "answer_relevancy": {"base": [0.5] * 40, "tuned": [0.9] * 36 + [None] * 4, "teacher": [0.5] * 40},
     }
-    found = comparison_of(scored(values))
+    found = compared(values)
     assert found["metrics"]["answer_relevancy"]["p_holm"] is None
     assert found["in_words"]["several comparisons"][1:] == [
         "2 allow a verdict: chance alone makes one look different in up to 10 % of evaluations",
@@ -222,12 +215,12 @@ def test_a_primary_comparison_that_is_not_made_is_refused(name: str, capsys: pyt
 
 def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed() -> None:
     values = {"faithfulness": {"base": [0.9] * 40, "tuned": [0.95] * 39 + [0.0], "teacher": [0.9] * 40}}
-    assert comparison_of(scored(values))["in_words"]["large losses"][0] == (
+    assert compared(values)["in_words"]["large losses"][0] == (
         "faithfulness, tuned against base: 1 of 40 questions (2 %) lost more than 0.5; a mean does not speak of rare "
         "disasters, read these answers"
     )
     values["faithfulness"]["tuned"] = [0.95] * 40
-    (sentence,) = comparison_of(scored(values))["in_words"]["large losses"]
+    (sentence,) = compared(values)["in_words"]["large losses"]
     assert "none of 40 questions lost more than 0.5, which leaves up to 7 % possible" in sentence  # 1 − 0.05^(1/40)
 
 
@@ -248,7 +241,7 @@ def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(
 
 def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide() -> None:
     values = {"faithfulness": {"base": RISING, "tuned": [None, *HIGHER[1:]], "teacher": HIGHER}}
-    found = comparison_of(scored(values))
+    found = compared(values)
     assert found["metrics"]["faithfulness"]["arms"]["tuned"]["unscored"] == {"cut off": 1}
     assert found["metrics"]["faithfulness"]["verdict"] == "cannot tell"
     told, _ = found["in_words"]["unscored answers"]

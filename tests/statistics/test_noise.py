@@ -6,7 +6,7 @@ from scipy import stats
 
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
-from minirag.statistics.noise import judge_noise
+from minirag.statistics.findings import judge_noise
 
 
 def judged(base: list[list[float | None]], tuned: list[list[float | None]]) -> Scores:

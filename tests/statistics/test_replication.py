@@ -29,8 +29,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, A
 
 def test_a_run_does_not_differ_from_itself_in_any_comparison(runs: list[Mapping[str, Any]]) -> None:
     found = replication([runs[0], runs[0]])
-    assert {one.outcome for one in found} == {"no difference shown"}
-    assert {(one.metric, one.against) for one in found} == {
+    assert {one["outcome"] for one in found} == {"no difference shown"}
+    assert {(one["metric"], one["against"]) for one in found} == {
         (metric, arm) for metric in ("faithfulness", "answer_relevancy") for arm in ("base", "teacher")
     }
 
@@ -78,21 +78,22 @@ def test_the_interval_between_two_runs_is_welch_s() -> None:
     first, second = random.normal(0.1, 0.1, 30), random.normal(0.0, 0.2, 20)
     (found,) = replication([run_of(list(first)), run_of(list(second))])
     oracle = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
-    assert (found.shifts[0]["low"], found.shifts[0]["high"]) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
-    assert found.outcome == ("differ" if oracle.high < 0 or oracle.low > 0 else "no difference shown")
+    (shifted,) = found["shifts"]
+    assert (shifted["low"], shifted["high"]) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
+    assert found["outcome"] == ("differ" if oracle.high < 0 or oracle.low > 0 else "no difference shown")
 
 
 def test_verdicts_that_differ_are_no_difference_between_runs() -> None:
     better, unsure = (run_of([mean - spread, mean + spread] * 6) for mean, spread in ((0.036, 0.05), (0.028, 0.06)))
     verdicts = [run["metrics"]["faithfulness"]["verdict"] for run in (better, unsure)]
     assert verdicts == ["better", "cannot tell"]
-    assert replication([better, unsure])[0].outcome == "no difference shown"
+    assert replication([better, unsure])[0]["outcome"] == "no difference shown"
 
 
 def test_too_few_questions_an_earlier_version_and_a_run_without_the_metric_cannot_tell() -> None:
     many, few = run_of([0.1, 0.2] * 4), run_of([0.1, 0.2, 0.3])
-    assert replication([many, few])[0].outcome == "cannot tell"
-    assert replication([many, {"metrics": {}}])[0].outcome == "cannot tell"
+    assert replication([many, few])[0]["outcome"] == "cannot tell"
+    assert replication([many, {"metrics": {}}])[0]["outcome"] == "cannot tell"
     old = {name: value for name, value in many["metrics"]["faithfulness"].items() if name not in {"error", "degrees"}}
     assert shift(old, old) is None
 
@@ -110,4 +111,4 @@ def test_runs_that_differ_by_what_computing_is_off_by_do_not_differ() -> None:
         {"metrics": {"faithfulness": to_json(compare([base] * 8, [tuned] * 8))}}
         for base, tuned in ((0.3, 0.4), (0.5, 0.6))
     ]
-    assert [one.outcome for one in replication(runs)] == ["no difference shown"]
+    assert [one["outcome"] for one in replication(runs)] == ["no difference shown"]

@@ -15,7 +15,7 @@ from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question, doubts
 from minirag.report import Results
-from minirag.statistics import Evaluation, comparison_of
+from minirag.statistics import comparison_of
 from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
@@ -44,15 +44,6 @@ def made(
     questions = [Question(f"e{n}", "eval", text, f"c{n}", n, (text,)) for n, text in enumerate(texts)]
     answers = {(arm, q.id): _answer(q, arm, finish) for q in questions for arm in arms}
     scores = _scores(questions, arms, scored, rounds)
-    page_of = {q.chunk_id or "": (q.text, q.page or 0) for q in questions}
-    evaluation = Evaluation(
-        arms=arms,
-        ids=[q.id for q in questions],
-        flagged=sum(1 for q in questions if doubts(q)),
-        pages=[page_of[q.chunk_id or ""] for q in questions],
-        metrics=METRICS,
-        scores=scores,
-    )
     untrained = None if "tuned" in arms else f"no job {names}"
     line = Line("draft", "base", names or "m", 3, 1, 100, 20, 30, 0, usd)
     lines = [line, Line("train", "tuned", "m", 1, training_tokens=900, usd=usd)]
@@ -78,7 +69,15 @@ def made(
         questions=questions,
         answers=answers,
         scores=scores,
-        comparison=comparison_of(evaluation, warnings=[names] if names else [], untrained=untrained),
+        comparison=comparison_of(
+            scores,
+            {q.id: (q.text, q.page) for q in questions},
+            arms=arms,
+            metrics=METRICS,
+            flagged=sum(1 for q in questions if doubts(q)),
+            warnings=[names] if names else [],
+            untrained=untrained,
+        ),
         costs=bill,
         losses=LOSSES if "tuned" in arms else None,
     )
