@@ -12,12 +12,13 @@ from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.pipeline import Run
+from minirag.retry import Retry
 from minirag.service import Service
 from minirag.text import for_model
 from run_files import MODELS, contents, rows
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
-OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
+OPTIONS = ["--train-questions", "11", "--eval-questions", "2"]  # a job takes ten examples
 REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
     training_report.json""".split()
 FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
@@ -216,6 +217,7 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
+    monkeypatch.setattr(Retry, "pause", lambda *_: None)
     out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
     with offline.serve() as main_service, serve(faults=[tuned_model_unknown(2)]) as students:
         command = served(main_service, out, "--student-base-url", students.base_url)

@@ -14,6 +14,7 @@ import pytest
 
 from minirag import MessageLog
 from minirag.message_log import Exchange
+from run_files import SAMPLE_TEXT
 
 WINDOWS = """
 import fcntl, os, signal, sys, types
@@ -88,10 +89,9 @@ print([page.error for page in read_pdf(pdfs.drawn_pdf(None, slow, None), "slow.p
 
 
 def test_the_whole_job_runs_and_a_folder_in_use_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
-    sample = Path(__file__).parents[2] / "minirag/data/sample-report.pdf"
     out = tmp_path / "out"
-    command = ["-m", "minirag", "run", str(sample), "--offline", "--out", str(out)]
-    command += ["--train-questions", "12", "--eval-questions", "6", "--json"]
+    command = ["-m", "minirag", "run", str(SAMPLE_TEXT), "--offline", "--out", str(out)]
+    command += ["--train-questions", "11", "--eval-questions", "2", "--json"]
     first = python(environment, *command)
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["tuned"].startswith("ft:offline-student")

@@ -1,6 +1,7 @@
 """The whole job at a service of any dialect: it ends, judged, paid as the service counts, and never paid twice."""
 
 import json
+import re
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -77,7 +78,7 @@ def calls_of_openai() -> int:
 
 
 def check(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Hold that a run ends with all arms that can be, with few more calls, the right bill, and a free second run."""
+    """Hold that a run ends with all arms, few more calls and the right bill, and that a second one sends nothing."""
     most = 1.2 * calls_of_openai()
     capsys.readouterr()
     with WholeJob(name, folder) as job:
@@ -90,6 +91,11 @@ def check(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert words in said
         assert job.calls <= most
         assert job.billed == pytest.approx(job.charged)
+        log, answers, training = (
+            (folder / "out" / f"{name}.jsonl").read_text("utf-8") for name in ("messages", "answers", "training")
+        )
+        assert ("Let me see" in log) == (dialect.shows in {"tags", "parts", "field"})
+        assert not re.search("Let me see|'type'", answers + training)  # nor a list of parts as Python prints it
         before = job.calls
         assert job.run() == 0
         assert job.calls == before
