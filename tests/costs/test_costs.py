@@ -8,15 +8,7 @@ from typing import Any
 import pytest
 
 from doubles import answered
-from minirag.costs import (
-    Price,
-    Prices,
-    bill,
-    load_prices,
-    run_costs,
-    shutdown_warnings,
-    total,
-)
+from minirag.costs import Price, Prices, bill, load_prices, run_costs, shutdown_warnings, total
 from minirag.costs.billing import payback
 from minirag.errors import InputError
 from minirag.message_log import Exchange
@@ -27,25 +19,30 @@ USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details
 # -- the bill ----------------------------------------------------------------------------------------------
 
 
-def test_the_bill_adds_up_tokens_and_money_by_stage_arm_and_model() -> None:
-    log = [answered(question, "A", split="eval", **USAGE) for question in ("e1", "e2")]
-    [line] = bill(log, PRICES)
-    assert (line.stage, line.arm, line.model, line.calls) == ("draft", "teacher", "big", 2)
-    assert (line.input_tokens, line.cached_tokens, line.output_tokens) == (1200, 800, 200)
-    assert line.usd == pytest.approx((1200 * 2.0 + 800 * 0.5 + 200 * 8.0) / 1e6)
+def job(tokens: int) -> Exchange:
+    """The state of a job that has trained `small`."""
+    reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": tokens}
+    return Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply)
 
 
-def test_training_is_billed_once_by_its_base_model() -> None:
-    reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": 2_000_000}
-    seen = Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply)
-    [line] = bill([seen, seen], PRICES)
-    assert (line.stage, line.training_tokens, line.usd) == ("train", 2_000_000, 10.0)
-
-
-def test_an_unknown_price_makes_the_sum_unknown_and_never_zero() -> None:
-    lines = bill([answered("e1", "A", model="nobody-knows"), answered("e1", "A")], PRICES)
-    assert {line.model: line.usd is None for line in lines} == {"nobody-knows": True, "big": False}
-    assert total(lines) is None
+def test_the_bill_adds_up_by_stage_arm_and_model_and_an_unknown_price_stays_unknown() -> None:
+    failed = Exchange(
+        "draft", "chat.completions", "s", {"model": "big", "messages": []}, None, {"type": "ServiceError"}
+    )
+    known = [answered(question, "A", split="eval", **USAGE) for question in ("e1", "e2")]
+    log = [*known, failed, job(2_000_000), job(2_000_000), answered("e1", "A", model="nobody-knows")]
+    lines = {(line.stage, line.arm, line.model): line for line in bill(log, PRICES)}
+    nothing, teacher, unknown, training = lines.values()
+    assert list(lines)[1:] == [
+        ("draft", "teacher", "big"),
+        ("draft", "teacher", "nobody-knows"),
+        ("train", "tuned", "small"),
+    ]
+    assert (nothing.calls, nothing.failed, nothing.usd) == (1, 1, 0.0)
+    assert (teacher.calls, teacher.input_tokens, teacher.cached_tokens, teacher.output_tokens) == (2, 1200, 800, 200)
+    assert teacher.usd == pytest.approx((1200 * 2.0 + 800 * 0.5 + 200 * 8.0) / 1e6)
+    assert (training.training_tokens, training.usd) == (2_000_000, 10.0)  # seen twice, billed once
+    assert unknown.usd is total(lines.values()) is None
 
 
 @pytest.mark.parametrize("usage", [None, "free", {"prompt_tokens": "9"}, {"prompt_tokens": 5, "completion_tokens": -1}])
@@ -104,21 +101,14 @@ def test_the_bill_says_what_caches_saved_and_what_writing_to_them_cost() -> None
     hit = answered("e1", "A", **USAGE)  # 400 of 1,000 tokens at 0.50 instead of 2.00
     written = {**USAGE, "prompt_tokens_details": {"cache_write_tokens": 400}}  # at 2.50 instead of 2.00
     assert bill([hit], PRICES)[0].saved_usd == pytest.approx(0.0006)
-    assert run_costs([hit, answered("e2", "A", **written)], PRICES, {}, None)["cache_saved_usd"] == pytest.approx(
-        0.0004
-    )
+    costs = run_costs([hit, answered("e2", "A", **written)], PRICES, {}, None)
+    assert costs["cache_saved_usd"] == pytest.approx(0.0004)
 
 
 def test_a_deployment_has_the_price_of_the_model_that_answers() -> None:
     call = answered("e1", "A", model="my-deployment", **USAGE)
     served = replace(call, response={**(call.response or {}), "model": "gpt-4.1-2025-04-14"})
     assert total(bill([served], load_prices())) == pytest.approx((600 * 2.0 + 400 * 0.5 + 100 * 8.0) / 1e6)
-
-
-def test_a_failed_call_is_counted_and_billed_only_for_what_it_used() -> None:
-    request, error = {"model": "big", "messages": []}, {"type": "ServiceError"}
-    [line] = bill([Exchange("draft", "chat.completions", "s", request, None, error)], PRICES)
-    assert (line.calls, line.failed, line.usd) == (1, 1, 0.0)
 
 
 def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
@@ -131,15 +121,14 @@ def test_batched_calls_cost_their_share_which_may_be_unknown() -> None:
 def test_the_costs_of_a_run_have_the_mean_of_each_arm_and_when_training_has_paid_off() -> None:
     small = Prices("d", {"big": Price(2.0, 0.5, 8.0), "small": Price(0.0, output=4.0), "ft:small": Price(training=2.0)})
     teacher, tuned = answered("e1", "A", **USAGE), answered("e1", "A", model="small", **USAGE)
-    costs = run_costs(
-        [teacher, tuned], small, {"teacher": [[teacher], [teacher]], "tuned": [[tuned]]}, ("small", 90_000)
-    )
+    calls = {"teacher": [[teacher], [teacher]], "tuned": [[tuned]]}
+    costs = run_costs([teacher, tuned], small, calls, ("small", 90_000))
     assert costs["usd_per_question"] == {"teacher": pytest.approx(0.0022), "tuned": pytest.approx(0.0004)}
     assert costs["total_usd"] == pytest.approx(0.0026)
     assert costs["break_even_questions"] == pytest.approx(100)
-    reply = {"id": "ftjob-1", "model": "small", "status": "succeeded", "trained_tokens": 45_000}
-    job = Exchange("poll", "fine_tuning.jobs.retrieve", "s", {"fine_tuning_job_id": "ftjob-1"}, reply)
-    billed = run_costs([job], small, {}, ("small", 90_000))  # what the service has counted wins over what was expected
+    billed = run_costs(
+        [job(45_000)], small, {}, ("small", 90_000)
+    )  # what the service has counted wins over what was expected
     assert (billed["training_usd"], billed["total_usd"]) == (0.09, 0.09)
     unknown = run_costs([teacher], PRICES, {"teacher": [], "tuned": [[tuned]]}, None)
     assert unknown["usd_per_question"] == {"teacher": None, "tuned": None}

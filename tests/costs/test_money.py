@@ -235,11 +235,6 @@ def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
     assert dear["usd_per_question"]["teacher"] == pytest.approx(2 * result["usd_per_question"]["teacher"])
 
 
-def test_costs_without_a_log_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["costs", str(tmp_path)]) == 2
-    assert "There is no log" in capsys.readouterr().err
-
-
 def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,9 +64,9 @@ def test_each_rule_names_its_reason(reply: str, reason: str) -> None:
 
 
 def test_of_doubles_the_first_is_kept() -> None:
-    same = example("What is the fare?", FARE, "The fare on weekdays is 3 euros.")
-    again = example("What is the fare?", FARE, "the fare on weekdays is 3 euros")
-    assert [(f.dropped, f.detail) for f in curate([same, again])] == [("", ""), ("near-duplicate", "of example 0")]
+    replies = "The fare on weekdays is 3 euros.", "the fare on weekdays is 3 euros", "Children pay half on weekdays."
+    curated = curate([example("What is the fare?", FARE, reply) for reply in replies])
+    assert [(e.dropped, e.detail) for e in curated] == [("", ""), ("near-duplicate", "of example 0"), ("", "")]
 
 
 def test_one_page_gives_no_more_than_its_share() -> None:
@@ -85,17 +85,12 @@ def test_one_page_gives_no_more_than_its_share() -> None:
         ("It opens at 9 and closes at 17.", "It opens at 9.", "Nothing new.", "loses facts"),
         ("It opens at 9.", "It opens at 9 and closes at 17.", "Closing time is 17.", "adds"),
         ("Ann runs the harbour ferry.", "The ferry of the harbour is run by Ann.", "A ferry.", "paraphrase"),
-        (
-            "The mill grinds rye.",
-            "Wheat comes by barge from upstream farms.",
-            "Barges bring wheat from farms.",
-            "loses facts",
-        ),
+        ("The mill grinds rye.", "Wheat comes by barge from farms.", "Barges bring wheat from farms.", "loses facts"),
         ("", "Closing time is 17.", "Closing time is 17.", "adds"),
         ("The document does not say.", "It opens at 9 for adults.", "It opens at 9 for adults.", "adds"),
     ],
 )
-def test_a_refine_step_is_classed_by_what_became_of_the_answer(
+def test_refine_steps_are_classed_by_what_became_of_the_answer(
     existing: str, revised: str, context: str, kind: str
 ) -> None:
     assert classify(existing, revised, "When is it open?", context) == kind
@@ -122,9 +117,8 @@ def test_the_prompts_of_other_tools_are_taken_apart() -> None:
         "We have the opportunity to refine the existing answer (only if needed) with some more context below.\n"
         f"{rule}\npage_label: 7\nThe state runs it.\n{rule}\nGiven the new context, refine the original answer."
     )
-    assert parts([{"role": "user", "content": llama}]) == Parts(
-        "Who runs it?", "page_label: 7\nThe state runs it.", "The city."
-    )
+    taken_apart = Parts("Who runs it?", "page_label: 7\nThe state runs it.", "The city.")
+    assert parts([{"role": "user", "content": llama}]) == taken_apart
     chain = "Use the context.\n\nThe city runs it.\n\nQuestion: Who runs it?\nHelpful Answer:"
     assert parts([{"role": "user", "content": chain}]).question == "Who runs it?"
     assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None)
