@@ -70,15 +70,14 @@ def table(
     caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1, kind: str = "wide"
 ) -> str:
     """Return a table of markup cells, which scrolls if it is too wide; columns from `text_columns` on are numbers."""
-
-    def cells(element: str, values: Sequence[str], scope: str | None = None) -> str:
-        classes = [None if i < text_columns else "n" for i in range(len(values))]
-        row = (tag(element, value, class_=class_, scope=scope) for value, class_ in zip(values, classes, strict=True))
-        return tag("tr", *row)
-
-    top = tag("thead", cells("th", [text(title) for title in head], "col"))
-    body = tag("tbody", *(cells("td", row) for row in rows))
-    content = tag("table", tag("caption", text(caption)), top, body)
+    classes = [None if i < text_columns else "n" for i in range(len(head))]
+    titles = (tag("th", text(t), class_=c, scope="col") for t, c in zip(head, classes, strict=True))
+    body = [
+        tag("tr", *(tag("td", cell, class_=c, data_column=t) for cell, c, t in zip(row, classes, head, strict=True)))
+        for row in rows
+    ]
+    top = tag("thead", tag("tr", *titles))
+    content = tag("table", tag("caption", text(caption)), top, tag("tbody", *body))
     return tag("div", content, class_=kind, tabindex="0", role="region", aria_label=caption)
 
 
