@@ -11,158 +11,114 @@ BE = frozenset("is are was were".split())
 HAVE = frozenset("has have had".split())
 MODAL = frozenset("do does did can could may might must shall should will would cannot".split())
 
-# Each verb once, as base or base=past; the other forms follow by rule.
+# Each verb once, as base or base=past; * marks one that is also a noun, + one whose object can be asked for alone.
 _VERBS = """
-abandon abolish absorb accelerate accept accommodate accompany=accompanied accuse achieve acquire activate adapt add
-address adjust admit=admitted adopt advance advise advocate affect afford agree=agreed aid aim allocate allow amend
-amount analyze=analyzed announce apply=applied appoint approach approve argue arise=arose arrange arrest arrive
-assault assemble assert assess assign assist assume assure attach attack attempt attend attract attribute author
-authorize avoid award back ban=banned bear=bore beat=beat become=became begin=began believe belong bind=bound block
-bomb boost borrow break=broke bring=brought broadcast=broadcast build=built burn buy=bought calculate call cancel
-capture carry=carried carve cast=cast catch=caught cause celebrate change choose=chose cite claim clarify=clarified
-classify=classified clean clear climb close coach collapse collect combine command comment commission
-commit=committed compare compensate compete complain complete comply=complied compose compress comprise conceal
-condemn conduct confirm connect conquer consider consist constitute construct construe consult consume contact
-contain continue contribute control convert convey convince cool copy=copied correct cost=cost count cover crash
-create criticize cross cultivate cure cut=cut damage deal=dealt debate debut decide declare decline decrease
-dedicate defeat defend define delay delete deliver demand demolish demonstrate deny=denied depend deploy deposit
-derail derive describe design destroy detail detect determine develop diagnose direct discharge disclose discover
-discuss display dispose distribute divert divide donate double draft drag=dragged draw=drew drive=drove drop=dropped
-earmark earn eat=ate edit elect eliminate embrace emerge emphasize employ empower enable enact encounter encourage
-end endorse enforce enhance enjoy enlarge ensure enter equip=equipped escape establish estimate evacuate evaluate
-evolve examine exceed exchange exclude execute exempt exercise exhibit exist expand expect experience expire explain
-exploit explore export expose express extend extract fabricate face fail fall=fell feature feed=fed fight=fought
-file fill filter finance find=found fire fit=fitted fix flow fly=flew focus forbid=forbade force forecast=forecast
-foresee=foresaw forgive=forgave form found free freeze=froze fuel fulfil=fulfilled fund gain gather generate
-give=gave govern grade graduate grant greet grow=grew guarantee guard guide handle hear=heard heat help hide=hid
-highlight hire hit=hit hold=held honor host house hurt=hurt identify=identified illustrate imagine impact impair
-imply=implied import impose imprison improve inaugurate include incorporate increase incur indicate indict influence
-inform inherit inject injure inspect inspire install instruct insure integrate interpret interrupt interview
-introduce invade invent invest investigate invite involve isolate issue join judge justify=justified keep=kept kick
-kill knock know=knew label lack land last launch lay=laid lead=led learn lease leave=left lend=lent lie=lay lift
-limit link list load locate lock lose=lost love lower mail maintain make=made manage manufacture map=mapped mark
-market match mean=meant measure meet=met mention merge migrate mine mix mobilize monitor mount move murder
-name=named need negotiate nominate note notify=notified number obey object oblige observe obstruct obtain
-occupy=occupied occur=occurred offer open operate oppose order originate outline outsource overcome=overcame
-overlook override=overrode oversee=oversaw overturn owe own pack paint park participate pass patrol pay=paid
-perceive perform permit=permitted persuade phase pick place plan=planned plant play plead please point poison police
-pose possess postpone pour praise preach predict prefer=preferred prepare present preserve press presume prevent
-print process proclaim produce profit program prohibit project promote prompt pronounce propose protect prove
-provide publicize publish pull punish purchase pursue push put=put qualify=qualified question quit=quit quote race
-raise rally=rallied range rank rate reach react read=read reaffirm rebuild=rebuilt recall receive recognise
-recognize recommend reconsider reconstruct record recover recruit redeem redesign reduce refer=referred reflect
-refuse regain register regulate reinforce reinstate reject release relieve relocate rely=relied remain remove rename
-renew renovate rent reopen reorganize repair repay=repaid repeal repeat repel=repelled replace report represent
-repurchase request require rescue research resemble reserve resign resist resolve resort respect respond restore
-restrict result retain retire retreat return reveal reverse review revise revive revoke ride=rode ring=rang
-rise=rose ruin rule run=ran sail sample sanction satisfy=satisfied save say=said scan=scanned schedule score screen
-seal search secure see=saw seek=sought seize select sell=sold send=sent sense sentence separate serve set=set settle
-shape shift ship=shipped shoot=shot show=showed shut=shut sign signal simplify=simplified sink=sank sit=sat
-skip=skipped slow smuggle solve span=spanned spare spark speak=spoke specialize specify=specified speed=sped
-spend=spent split=split sponsor spread=spread stage stall stand=stood star=starred state steal=stole stem=stemmed
-stick=stuck stop=stopped store stretch strike=struck strip=stripped structure struggle study=studied
-submit=submitted subscribe succeed sue suffer suggest summarize summon supervise supply=supplied support suppress
-surpass surprise surrender surround survive suspend swear=swore switch symbolize synchronize tackle take=took talk
-target tax teach=taught tell=told tend terminate test theorize think=thought threaten throw=threw tie tour trace
-track trade train transfer=transferred transform trap=trapped travel treat trigger trim=trimmed triple try=tried
-turn undergo=underwent understand=understood undertake=undertook unify=unified unite unveil update upgrade
-uphold=upheld urge use utilize validate value vary=varied verify=verified vest veto view violate visit volunteer
-vote wait walk want warn warrant wash waste watch weaken wear=wore weigh welcome widen win=won wish
-withdraw=withdrew work worsen wound wrap=wrapped write=wrote yield
+abandon* abolish absorb accelerate accept+ accommodate accompany accuse achieve+ acquire+ activate adapt add address*+
+adjust admit=admitted adopt+ advance advise advocate affect afford agree aid* aim* allocate allow+ amend amount*
+analyze+ announce+ apply appoint+ approach* approve+ argue arise=arose arrange arrest* arrive assault* assemble assert
+assess+ assign assist assume assure attach attack+ attempt* attend+ attract attribute author* authorize avoid+ award*
+back* ban=banned* bear=bore* beat=beat become=became begin=began believe belong bind=bound block* bomb* boost* borrow
+break=broke bring=brought broadcast=broadcast build=built+ burn* buy=bought+ calculate+ call cancel capture carry
+carve cast=cast* catch=caught* cause celebrate+ change* choose=chose cite claim* clarify classify clean clear climb*
+close* coach collapse* collect combine+ command* comment* commission* commit=committed compare compensate compete
+complain complete*+ comply compose compress comprise+ conceal condemn conduct+ confirm connect conquer consider+
+consist constitute construct+ construe consult consume contact contain+ continue contribute control*+ convert+ convey
+convince cool copy* correct cost=cost* count* cover*+ crash* create+ criticize cross* cultivate cure* cut=cut*
+damage*+ deal=dealt* debate* debut* decide declare+ decline* decrease* dedicate defeat+ defend+ define+ delay* delete
+deliver+ demand* demolish demonstrate deny+ depend deploy+ deposit* derail derive describe+ design*+ destroy+ detail*
+detect+ determine+ develop+ diagnose direct* discharge disclose+ discover+ discuss display*+ dispose distribute divert
+divide+ donate double* draft* drag=dragged* draw=drew drive=drove* drop=dropped* earmark earn eat=ate edit elect
+eliminate embrace emerge emphasize employ+ empower enable+ enact encounter encourage+ end* endorse+ enforce+ enhance
+enjoy enlarge ensure+ enter equip=equipped escape* establish+ estimate*+ evacuate evaluate evolve examine+ exceed+
+exchange* exclude+ execute exempt exercise* exhibit* exist expand+ expect+ experience* expire explain+ exploit*
+explore+ export*+ expose express+ extend extract* fabricate+ face* fail fall=fell feature feed=fed fight=fought* file*
+fill* filter* finance*+ find=found fire* fit=fitted* fix flow fly=flew* focus* forbid=forbade force*
+forecast=forecast* foresee=foresaw forgive=forgave form* found* free* freeze=froze fuel* fulfil=fulfilled fund*+ gain*
+gather* generate+ give=gave govern+ grade* graduate grant* greet grow=grew guarantee* guard* guide* handle+ hear=heard
+heat* help*+ hide=hid* highlight hire+ hit=hit* hold=held honor host* house* hurt=hurt* identify+ illustrate+ imagine
+impact* impair+ imply import* impose+ imprison improve+ inaugurate include+ incorporate+ increase*+ incur indicate+
+indict influence* inform inherit inject injure inspect+ inspire install+ instruct insure integrate interpret interrupt
+interview* introduce+ invade invent+ invest investigate+ invite involve+ isolate issue* join judge* justify keep=kept
+kick* kill* knock* know=knew label* lack land* last* launch+ lay=laid lead=led* learn lease* leave=left lend=lent
+lie=lay lift* limit*+ link list*+ load* locate lock* lose=lost love* lower* mail* maintain+ make=made manage+
+manufacture+ map=mapped* mark* market* match* mean=meant* measure*+ meet=met mention merge* migrate mine* mix*
+mobilize monitor+ mount* move murder* name* need* negotiate+ nominate note* notify number* obey object* oblige observe
+obstruct obtain+ occupy occur=occurred offer*+ open*+ operate+ oppose+ order*+ originate outline*+ outsource
+overcome=overcame overlook override=overrode oversee=oversaw overturn owe own*+ pack* paint* park* participate pass*
+patrol* pay=paid* perceive perform permit=permitted+ persuade phase* pick* place* plan=planned*+ plant* play plead
+please* point* poison* police* pose possess postpone pour* praise* preach predict prefer=preferred prepare+ present*
+preserve press* presume prevent+ print* process* proclaim produce*+ profit* program* prohibit+ project* promote+
+prompt* pronounce propose+ protect+ prove+ provide+ publicize publish+ pull* punish purchase*+ pursue push* put=put
+qualify question* quit=quit* quote* race* raise rally* range* rank* rate* reach react read=read* reaffirm
+rebuild=rebuilt recall receive+ recognise recognize recommend+ reconsider reconstruct record*+ recover recruit redeem
+redesign reduce+ refer=referred reflect+ refuse regain register regulate+ reinforce reinstate reject+ release*+
+relieve relocate rely remain remove+ rename renew renovate rent reopen reorganize repair repay=repaid repeal repeat
+repel=repelled replace+ report* represent+ repurchase request* require+ rescue* research* resemble reserve*+ resign
+resist resolve resort* respect* respond restore+ restrict+ result* retain retire retreat return* reveal+ reverse*
+review*+ revise revive revoke ride=rode* ring=rang* rise=rose* ruin* rule* run=ran* sail* sample* sanction* satisfy
+save say=said* scan=scanned* schedule* score screen* seal* search* secure* see=saw seek=sought seize select sell=sold+
+send=sent sense* sentence* separate*+ serve set=set* settle shape* shift* ship=shipped* shoot=shot* show* shut=shut*
+sign*+ signal* simplify sink=sank* sit=sat* skip=skipped slow* smuggle solve span=spanned* spare spark* speak=spoke
+specialize specify+ speed=sped* spend=spent split=split* sponsor spread=spread* stage* stall* stand=stood
+star=starred* state* steal=stole stem=stemmed* stick=stuck* stop=stopped store*+ stretch* strike=struck*
+strip=stripped* structure* struggle* study+ submit=submitted+ subscribe succeed sue suffer suggest summarize summon
+supervise supply*+ support*+ suppress surpass surprise* surrender* surround survive suspend+ swear=swore switch*
+symbolize synchronize tackle take=took talk* target*+ tax* teach=taught+ tell=told tend terminate test*+ theorize
+think=thought* threaten throw=threw tie* tour* trace* track*+ trade* train*+ transfer=transferred*+ transform
+trap=trapped* travel treat* trigger* trim=trimmed* triple* try* turn* undergo=underwent understand=understood
+undertake=undertook unify unite unveil+ update* upgrade* uphold=upheld urge use*+ utilize validate+ value* vary verify
+vest veto view* violate visit*+ volunteer* vote* wait* walk* want* warn warrant* wash* waste* watch* weaken wear=wore
+weigh welcome* widen win=won*+ wish* withdraw=withdrew work* worsen wound* wrap=wrapped write=wrote+ yield*
 """
-ALSO_NOUNS = frozenset(
-    """
-    abandon abandons account accounts address addresses aid aids aim aims amount amounts approach approaches arrest
-    arrests assault assaults attempt attempts author authors award awards back backs ban bans bear bears benefit
-    benefits block blocks bomb bombs boost boosts burn burns cast casts catch catches change changes claim claims
-    climb climbs close collapse collapses command commands comment comments commission commissions complete contract
-    contracts control controls copies copy cost costs count counts cover crash crashes cross crosses cure cures cut
-    damage damages deal deals debate debates debut debuts decline declines decrease decreases delay delays demand
-    demands deposit deposits design designs detail details direct display displays double doubles draft drafts drag
-    drags drive drives drop drops end ends escape escapes estimate estimates exchange exchanges exercise exercises
-    exhibit exhibits experience experiences exploit exploits export exports extract extracts face fight fights file
-    files fill fills filter filters finance fire fires fit fits flies fly focus force forces forecast forecasts form
-    forms found free frees fuel fuels fund funds gain gains gather gathers grade grades grant grants guarantee
-    guarantees guard guards guide guides heat heats help hide hides hit hits host hosts house houses hurt hurts
-    impact impacts import imports increase increases influence interest interests interview interviews issue issues
-    judge judges kick kicks kill kills knock knocks label labels land lands last lasts lead leads lease leases left
-    lift lifts limit limits list lists load loads lock locks love loves lower lowers mail mails map maps mark market
-    markets marks match matches mean means measure measures merge mine mines mix mixes mount mounts murder murders
-    name names need needs note notes number numbers object objects offer offers open order orders outline outlines
-    own pack packs paint paints park parks pass passes patrol patrols pay phase phases pick picks place places plan
-    plans plant plants please pleases point points poison poisons police polices pour pours praise praises present
-    press presses print prints process processes produce profit profits program programs project projects prompt
-    prompts pull pulls purchase purchases push pushes question questions quit quits quote quotes race races rallies
-    rally range ranges rank ranks rate rates read reads record records release releases report reports request
-    requests rescue rescues research researches reserve reserves resort resorts respect respects result results
-    return returns reverse reverses review reviews ride rides ring rings rise risk risks ruin ruins rule rules run
-    runs sail sails sample samples sanction sanctions say says scan scans schedule schedules screen screens seal
-    seals search searches secure sense senses sentence sentences separate service services set sets shape shapes
-    share shares shift shifts ship ships shoot shoots show shows shut shuts sign signal signals signs sink sinks sit
-    sits slow slows span spans spark sparks speed speeds split splits spread spreads stage stages stall stalls star
-    stars state states stem stems stick sticks store stores stretch stretches strike strikes strip strips structure
-    structures struggle struggles supplies supply support supports surprise surprises surrender surrenders switch
-    switches talk talks target targets tax taxes test tests think thinks tie ties tour tours trace traces track
-    tracks trade trades train trains transfer transfers trap traps treat tries trigger triggers trim trims triple
-    triples trust try turn turns update updates upgrade upgrades use uses value values view views visit visits
-    volunteer volunteers vote votes wait waits walk walks want wants warrant warrants wash washes waste wastes watch
-    watches welcome welcomes win wins wish wishes work works wound wounds yield yields
-    """.split()
-)
 MOVES = frozenset("increase decrease rise fall grow decline begin open close occur expire arise change vest".split())
 _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
 _RELATIVE = frozenset("that which who whom whose where if when because unless although while whether how".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
-
-
-def _forms() -> dict[str, str]:
-    """Return every form of every verb, with its base."""
-    forms: dict[str, str] = {}
-    for entry in _VERBS.split():
-        base, _, past = entry.partition("=")
-        forms[base] = base
-        forms[past or base + ("d" if base.endswith("e") else "ed")] = base
-    return forms
-
-
-VERB_FORMS = _forms()
 _ADVERB = re.compile(
     r"(?!(?:app|comp|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already"
 )
-
-
-def third_person(word: str) -> str:
-    """Return the form after "it" of a verb as it stands after "they"; other forms stay."""
-    if word in _PLURAL:
-        return _PLURAL[word]
-    if (
-        word in BE | HAVE | MODAL
-        or VERB_FORMS.get(word, word) != word
-        or word.endswith("ed")
-        or _ADVERB.fullmatch(word)
-    ):
-        return word
-    if word.endswith(("s", "sh", "ch", "x")):
-        return word + "es"
-    return word[:-1] + "ies" if re.search("[^aeiou]y$", word) else word + "s"
-
-
-_PLURAL = {"are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
-VERB_FORMS |= {third_person(base): base for base in set(VERB_FORMS.values())}
+_IRREGULAR = {"are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
 _LEAD = re.compile(
     r"(?:In|On|As of|During|Since|By|For|At|Under|After|Before|From|Until|Through|Upon|With|Within|Between|Beginning"
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
     r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
 _ASIDE = re.compile(r"\s*\([^()]*\)|, or (?:the )?[“\"]?[A-Z][\w.]*(?: [A-Z]\w*){0,3}[”\"]?(?=,)|[“”\"*]")
-
-
 _APPOSED = re.compile(
     r"(?<=\w), (?:which|who|a|an|the|headquartered|based|located|founded|known|born|including|such as)\b"
     r"[^,;:]{2,80},(?= [a-z])"
 )
+
+
+def _inflected(base: str, ending: str) -> str:
+    """Return a regular verb with the ending "s" or "d"."""
+    if re.search("[^aeiou]y$", base):
+        return f"{base[:-1]}ie{ending}"
+    needs_e = base.endswith(("s", "sh", "ch", "x")) or (ending == "d" and not base.endswith("e"))
+    return f"{base}e{ending}" if needs_e else base + ending
+
+
+VERB_FORMS: dict[str, str] = {}
+"""Every form of every verb, with its base."""
+ALSO_NOUNS: set[str] = set()
+TRANSITIVE: set[str] = set()
+"""Verbs whose object can be asked for alone; of the others many need more than an object."""
+for _entry in _VERBS.split():
+    _base, _, _past = _entry.rstrip("*+").partition("=")
+    _present = _inflected(_base, "s")
+    VERB_FORMS |= dict.fromkeys((_base, _present, _past or _inflected(_base, "d")), _base)
+    ALSO_NOUNS |= {_base, _present} if "*" in _entry else set()
+    TRANSITIVE |= {_base} if "+" in _entry else set()
+
+
+def third_person(word: str) -> str:
+    """Return the form after "it" of a verb as it stands after "they"; other forms stay."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    is_base = VERB_FORMS.get(word, word) == word and word not in BE | HAVE | MODAL
+    return _inflected(word, "s") if is_base and not word.endswith("ed") and not _ADVERB.fullmatch(word) else word
 
 
 class Clause(NamedTuple):

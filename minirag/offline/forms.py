@@ -9,7 +9,7 @@
 import re
 from collections.abc import Callable
 
-from minirag.offline.clauses import ALSO_NOUNS, BE, HAVE, MODAL, MOVES, VERB_FORMS, Clause, third_person
+from minirag.offline.clauses import ALSO_NOUNS, BE, HAVE, MODAL, MOVES, TRANSITIVE, VERB_FORMS, Clause, third_person
 from minirag.offline.lexicon import STOP_WORDS, content_words, weight
 
 VAGUE = re.compile(
@@ -190,21 +190,6 @@ def _acts(rest: str) -> bool:
     return first == "be" or (VERB_FORMS.get(first) == first and first not in ALSO_NOUNS)
 
 
-_TRANSITIVE = frozenset(
-    "accept achieve acquire address adopt allow analyze announce appoint approve assess attack attend avoid build "
-    "buy calculate celebrate combine complete comprise conduct consider construct contain control convert cover "
-    "create damage declare defeat defend define deliver deny deploy describe design destroy detect determine "
-    "develop disclose discover display dispute divide employ enable encourage endorse enforce ensure establish "
-    "estimate examine exceed exclude expand expect explain explore export express fabricate finance fund generate "
-    "govern handle help hire identify illustrate impair impose improve include incorporate increase indicate "
-    "inspect install introduce invent investigate involve launch limit list maintain manage manufacture measure "
-    "modify monitor negotiate obtain offer open operate oppose order outline own permit plan prepare prevent "
-    "produce prohibit promise promote propose protect prove provide publish purchase receive recommend record "
-    "reduce reflect regulate reject release remove replace represent require reserve restore restrict reveal "
-    "review sell separate sign specify store study submit supply support suspend target teach test track train "
-    "transfer unveil use validate visit win write".split()
-)
-"""Verbs whose object can be asked for alone; of the others many need more than an object."""
 _THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
 
 
@@ -223,7 +208,7 @@ def _what(f: Frame) -> str | None:
         who = "Who" if PERSON.match(f.object) and is_name else "What"
         return f"{who} {f.auxiliary} {f.subject}?" if is_definition else None
     verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
-    if not thing or VERB_FORMS.get(verb) not in _TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
+    if not thing or VERB_FORMS.get(verb) not in TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
         return None
     purpose = re.search(r" (to [a-z]+ [^,;]{3,60}?)(?=,|;| and |$)", thing)
     after = f" {purpose[1]}" if purpose and verb in {"use", "employ"} else f.when
