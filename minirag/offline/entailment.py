@@ -14,19 +14,19 @@ divides it by ten. The text of an excerpt is only ever compared, never obeyed.
 import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.offline.lexicon import weight, words
-from minirag.offline.tokens import NEGATIONS, Number, Token, are_equal, tokenise
-from minirag.text import sentence_spans
+from minirag.offline.lexicon import STOP_WORDS, weight, words
+from minirag.text import CJK, sentence_spans
 
-COEFFICIENTS = {"bias": 3.0, "missing": -1.8, "uncovered": -3.2, "grammar": -0.4, "speaker": -2.5, "disorder": -0.5}
-"""A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
-measures it. Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa."""
+# A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
+# measures it. Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa.
+_BIAS, _MISSING, _UNCOVERED, _GRAMMAR, _SPEAKER, _DISORDER = 3.0, -1.8, -3.2, -0.4, -2.5, -0.5
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
@@ -35,6 +35,17 @@ _KIN = 0.7  # credit for a word that only begins the same: America, American
 _ASKED = 0.25  # weight of the question's words in a statement "question? answer"
 _FAULT = 0.1  # factor on the score where something disagrees
 
+_TOKEN = re.compile(
+    rf"""
+      (?P<currency>[$€£¥]?) (?<![^\W{CJK}])(?<!\.) (?P<figure>\d+(?:,\d{{3}})*(?:\.\d+)?)
+         (?:(?:st|nd|rd|th|s)\b|(?P<percent>\s?%))? (?:\s(?P<scale>percent|thousand|million|billion|trillion)\b)?
+    | (?P<cjk>[{CJK}]+)
+    | [^\W_{CJK}]+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_NEGATIONS = frozenset("not no never neither nor none without 不 没 沒 未 無 无 非".split())
 _HEDGES = frozenset("may might could".split())
 _SPEAKERS = frozenset("i me my mine myself you your we our".split())
 _OPPOSITES: dict[str, set[str]] = {}
@@ -49,14 +60,85 @@ for _pair in (
     _OPPOSITES.setdefault(_right, set()).add(_left)
 
 
+class Number(NamedTuple):
+    """A figure with its scale multiplied in, half a unit of its last digit where it is scaled, and its unit."""
+
+    value: float
+    slack: float
+    unit: str
+
+
+class Token(NamedTuple):
+    """One word or number: as it stands, as it is compared, its kind (content, name, number, grammar)."""
+
+    text: str
+    key: str
+    kind: str
+    number: Number = Number(0.0, 0.0, "")
+
+
+class _Aligned(NamedTuple):
+    """A token of a statement, what can stand for it anywhere in the excerpts, and where that stands in the window."""
+
+    token: Token
+    keys: list[str]
+    places: list[int]
+
+
 class Judgement(NamedTuple):
-    """The score in [0, 1]; what disagrees; the heaviest word not found; how the best window starts; the counts."""
+    """The score in [0, 1]; what disagrees; the heaviest word not found; how the best window starts."""
 
     score: float
-    fault: str
-    missing: str
-    window: str
-    counts: dict[str, float]
+    fault: str = ""
+    missing: str = ""
+    window: str = ""
+
+
+@lru_cache(maxsize=1 << 13)  # the chunks of a document are judged again and again
+def tokenise(text: str) -> tuple[Token, ...]:
+    """Return the words, names and numbers of one sentence in order.
+
+    >>> [(token.key, token.kind) for token in tokenise("The Hague paid $5 million.")]
+    [('the', 'grammar'), ('hagu', 'name'), ('pay', 'content'), ('#5000000', 'number')]
+    """
+    tokens: list[Token] = []
+    matches = list(_TOKEN.finditer(text))
+    for i, match in enumerate(matches):
+        surface = match.group()
+        if match["figure"]:
+            number = _number(match)
+            tokens.append(Token(surface, f"#{number.value:.12g}", "number", number))
+            continue
+        # the first word of a sentence is a name only if it has inner capitals, or a capitalised word follows it
+        inner = i > 0 or not surface[1:].islower() or any(m.group()[0].isupper() for m in matches[1:2])
+        for key in filter(None, words(surface)):
+            if key.isdecimal() and len(key) < 4:  # two, twelve
+                tokens.append(Token(surface, f"#{int(key)}", "number", Number(float(key), 0.0, "")))
+            else:
+                kind = "grammar" if key in STOP_WORDS else "name" if surface[0].isupper() and inner else "content"
+                tokens.append(Token(surface, key, kind))
+        if match["cjk"]:
+            tokens.extend(Token(c, c, "grammar") for c in surface if c in _NEGATIONS)
+    return tuple(tokens)
+
+
+def _number(match: re.Match[str]) -> Number:
+    figure, scale_word = match["figure"].replace(",", ""), (match["scale"] or "").lower()
+    scale = _SCALES.get(scale_word, 1.0)
+    slack = 0.5 * scale / 10 ** len(figure.partition(".")[2]) if scale > 1 else 0.0
+    return Number(
+        float(figure) * scale, slack, "%" if match["percent"] or scale_word == "percent" else match["currency"]
+    )
+
+
+def are_equal(stated: Number, printed: Number) -> bool:
+    """Return whether the values are equal; a scaled figure may be rounded, or stand in a table headed by its scale."""
+    if stated.unit and printed.unit and stated.unit != printed.unit:
+        return False
+    if stated.slack == 0:
+        return abs(stated.value - printed.value) <= 1e-9 * stated.value
+    scales = (1.0,) if printed.slack or printed.value < 100 else (1.0, *_SCALES.values())
+    return any(abs(stated.value - printed.value * scale) <= stated.slack for scale in scales)
 
 
 class Passage:
@@ -64,7 +146,7 @@ class Passage:
 
     def __init__(self, excerpts: Sequence[str]) -> None:
         self.pieces: list[tuple[Token, ...]] = []
-        self.owners: list[int] = []
+        self.owners: list[int] = []  # the excerpt that each piece is from
         self.quotes: set[str] = set()
         for owner, excerpt in enumerate(excerpts):
             for start, end in sentence_spans(excerpt):
@@ -74,82 +156,75 @@ class Passage:
             self.owners += [owner] * (len(self.pieces) - len(self.owners))
         self.places: dict[str, set[int]] = {}
         self.numbers: dict[str, set[Number]] = {}
-        self.kin: dict[str, set[str]] = {}
         for i, piece in enumerate(self.pieces):
             for token in piece:
                 self.places.setdefault(token.key, set()).add(i)
                 if token.kind == "number":
                     self.numbers.setdefault(token.key, set()).add(token.number)
-                elif len(token.key) >= 5:
-                    self.kin.setdefault(token.key[:5], set()).add(token.key)
-
-    def _matches(self, token: Token) -> tuple[list[str], float]:
-        """Return the keys of this passage that can stand for `token`, and the credit they give."""
-        if token.kind == "number":
-            near = self.numbers if token.number.slack else self.numbers.keys() & {token.key}
-            return [key for key in near if any(are_equal(token.number, number) for number in self.numbers[key])], 1.0
-        if token.key in self.places:
-            return [token.key], 1.0
-        if token.kind == "grammar" or len(token.key) < 5:
-            return [], 0.0
-        kin = self.kin.get(token.key[:5], ())
-        return [key for key in kin if 0.6 < len(key) / len(token.key) < 1.7], _KIN
 
     def judge(self, statement: str) -> Judgement:
         """Score one statement; "question? answer" is judged by its answer, its question only guides the alignment."""
         question, answer = split_question(statement)
+        asked = [token for token in tokenise(question) if token.kind != "grammar"]
         stated = tokenise(answer)
-        tokens = (*(t for t in tokenise(question) if t.kind != "grammar"), *stated)
         if not self.pieces or not stated:
-            return Judgement(0.0, "nothing to compare", "", "", dict.fromkeys(COEFFICIENTS, 0.0))
-        shares = np.array([_ASKED] * (len(tokens) - len(stated)) + [1.0] * len(stated))
-        weights = shares * np.array([_weight(token) for token in tokens])
+            return Judgement(0.0, "nothing to compare")
+        tokens = [*asked, *stated]
+        shares = np.array([_ASKED] * len(asked) + [1.0] * len(stated))
+        weights = shares * np.array([1.0 if t.kind == "number" else weight(t.key) for t in tokens])
         matches = [self._matches(token) for token in tokens]
-        begin, end, credit = self._window(matches, weights)
-        window = tuple(token for piece in self.pieces[begin:end] for token in piece)
+        window, credit = self._window(matches, weights)
+        lacks = weights * (1 - credit)
+        heaviest = int(lacks.argmax())
         places: dict[str, list[int]] = {}
         for i, token in enumerate(window):
             places.setdefault(token.key, []).append(i)
-        spots = [[i for key in keys for i in places.get(key, ())] for keys, _ in matches]
-        lacks = weights * (1 - credit)
-        own = slice(len(tokens) - len(stated), None)
-        counts = _counts(tokens[own], spots[own], lacks, weights)
-        quoted = _wording(stated) in self.quotes
-        fault = "" if quoted else _fault(tokens[own], spots[own], [keys for keys, _ in matches[own]], window, places)
-        z = sum(COEFFICIENTS[name] * value for name, value in counts.items())
-        heaviest = int(lacks.argmax())
+        aligned = [
+            _Aligned(token, keys, [i for key in keys for i in places.get(key, ())])
+            for token, (keys, _) in zip(stated, matches[len(asked) :], strict=True)
+        ]
+        fault = "" if _wording(stated) in self.quotes else _fault(aligned, window)
+        log_odds = _log_odds(aligned, float(lacks.sum()), float(weights.sum()))
         return Judgement(
-            score=(_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, z)))),
+            score=(_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, log_odds)))),
             fault=fault,
             missing=tokens[heaviest].text if lacks[heaviest] > 0.02 else "",
             window=" ".join(token.text for token in window[:8]),
-            counts=counts,
         )
+
+    def _matches(self, token: Token) -> tuple[list[str], float]:
+        """Return the keys of this passage that can stand for `token`, and the credit they give."""
+        if token.kind == "number":
+            equal = [k for k, numbers in self.numbers.items() if any(are_equal(token.number, n) for n in numbers)]
+            return equal, 1.0
+        if token.key in self.places:
+            return [token.key], 1.0
+        if token.kind == "grammar" or len(token.key) < 5:
+            return [], 0.0
+        kin = [key for key in self.places if key[:5] == token.key[:5] and 0.6 < len(key) / len(token.key) < 1.7]
+        return kin, _KIN
 
     def _window(
         self, matches: list[tuple[list[str], float]], weights: NDArray[np.float64]
-    ) -> tuple[int, int, NDArray[np.float64]]:
-        """Return the run of neighbouring pieces that covers most, as (begin, end), and each token's credit there."""
+    ) -> tuple[list[Token], NDArray[np.float64]]:
+        """Return the tokens of the neighbouring pieces that cover most, and each stated token's credit there."""
         present = np.zeros((len(self.pieces), len(matches)))
         for column, (keys, credit) in enumerate(matches):
             for key in keys:
                 present[list(self.places[key]), column] = credit
-        elsewhere = _ELSEWHERE * present.max(axis=0)
-        best, choice = -1.0, (0, 1)
+        owners = np.array(self.owners)
+        best, choice, credits = -1.0, slice(0, 1), present[0]
         covered = present
-        for width in range(1, max(3, len(matches) // _PIECE + 2) + 1):
+        for width in range(1, min(len(self.pieces), max(3, len(matches) // _PIECE + 2)) + 1):
             if width > 1:
                 covered = np.maximum(covered[:-1], present[width - 1 :])
-            if not len(covered):
-                break
             totals = covered @ weights - 0.02 * (width - 1) * weights.sum()
+            totals[owners[: len(totals)] != owners[width - 1 :]] = -1.0  # no window reaches into another excerpt
             top = int(totals.argmax())
-            while self.owners[top] != self.owners[top + width - 1] and totals[top] > -1:
-                totals[top] = -2
-                top = int(totals.argmax())
             if totals[top] > best:
-                best, choice, credit_there = float(totals[top]), (top, top + width), covered[top]
-        return *choice, np.maximum(credit_there, elsewhere)
+                best, choice, credits = float(totals[top]), slice(top, top + width), covered[top]
+        window = [token for piece in self.pieces[choice] for token in piece]
+        return window, np.maximum(credits, _ELSEWHERE * present.max(axis=0))
 
 
 def split_question(statement: str) -> tuple[str, str]:
@@ -162,69 +237,53 @@ def _wording(tokens: Sequence[Token]) -> str:
     return " ".join(token.text.casefold() for token in tokens)
 
 
-def _weight(token: Token) -> float:
-    return 1.0 if token.kind == "number" else weight(token.key)
+def _log_odds(stated: Sequence[_Aligned], lack: float, weight: float) -> float:
+    """Return the log-odds that a statement follows; for a sentence of the window itself they are the bias alone."""
+    grammar = {a.token.key for a in stated if a.token.kind == "grammar" and not a.places}
+    heavy = [a.places for a in stated if a.token.kind != "grammar" and a.places]
+    apart = sum(not any(0 < j - i <= _NEAR for i in one for j in other) for one, other in pairwise(heavy))
+    return (
+        _BIAS
+        + _MISSING * lack
+        + _UNCOVERED * lack / max(weight, 1e-9)
+        + _GRAMMAR * len(grammar - _SPEAKERS)
+        + _SPEAKER * len(grammar & _SPEAKERS)
+        + _DISORDER * apart / max(1, len(heavy) - 1)
+    )
 
 
-def _counts(
-    stated: Sequence[Token], spots: list[list[int]], lacks: NDArray[np.float64], weights: NDArray[np.float64]
-) -> dict[str, float]:
-    """Return what the logistic model reads: each is 0 for a sentence of the window itself, the bias aside."""
-    grammar = {t.key for t, spot in zip(stated, spots, strict=True) if t.kind == "grammar" and not spot}
-    heavy = [spot for t, spot in zip(stated, spots, strict=True) if t.kind != "grammar" and spot]
-    apart = sum(not any(0 < j - i <= _NEAR for i in x for j in y) for x, y in pairwise(heavy))
-    return {
-        "bias": 1.0,
-        "missing": float(lacks.sum()),
-        "uncovered": float(lacks.sum() / max(weights.sum(), 1e-9)),
-        "grammar": float(len(grammar - _SPEAKERS)),
-        "speaker": float(len(grammar & _SPEAKERS)),
-        "disorder": apart / max(1, len(heavy) - 1),
-    }
-
-
-def _fault(
-    stated: Sequence[Token],
-    spots: list[list[int]],
-    keys: list[list[str]],
-    window: Sequence[Token],
-    places: dict[str, list[int]],
-) -> str:
+def _fault(stated: Sequence[_Aligned], window: Sequence[Token]) -> str:
     """Return the first disagreement between a statement and its window, in words; empty if there is none."""
-    for token, spot, anywhere in zip(stated, spots, keys, strict=True):
-        if token.kind == "number" and not spot:
+    window_keys = {token.key for token in window}
+    for token, keys, places in stated:
+        if token.kind == "number" and not places:
             return f"number not found: {token.text}"
-        if token.kind == "name" and not anywhere:
+        if token.kind == "name" and not keys:
             return f"name not found: {token.text}"
-        if not spot and _OPPOSITES.get(token.key, set()) & places.keys():
+        if not places and _OPPOSITES.get(token.key, set()) & window_keys:
             return f"opposite of the excerpt: {token.text}"
-    for i, (token, spot) in enumerate(zip(stated, spots, strict=True)):
-        if token.kind == "grammar" or not spot:
+    tokens = [aligned.token for aligned in stated]
+    for i, (token, _, places) in enumerate(stated):
+        if token.kind == "grammar" or not places:
             continue
-        if _follows(NEGATIONS, stated, i) not in {_follows(NEGATIONS, window, place) for place in spot}:
+        if _follows(_NEGATIONS, tokens, i) not in {_follows(_NEGATIONS, window, place) for place in places}:
             return f"negation differs at: {token.text}"
-        if not _follows(_HEDGES, stated, i) and all(_follows(_HEDGES, window, place) for place in spot):
+        if not _follows(_HEDGES, tokens, i) and all(_follows(_HEDGES, window, place) for place in places):
             return f"only possible in the excerpt: {token.text}"
-    return _replaced([(t, set(k), spot) for t, k, spot in zip(stated, keys, spots, strict=True)], window)
+    return _replaced(stated, window)
 
 
-def _replaced(stated: list[tuple[Token, set[str], list[int]]], window: Sequence[Token]) -> str:
+def _replaced(stated: Sequence[_Aligned], window: Sequence[Token]) -> str:
     """Return a name, number or opposite that stands between the same two words as another one in the window."""
-    heavy = [i for i, token in enumerate(window) if token.kind != "grammar"]
-    rank = {place: i for i, place in enumerate(heavy)}
-    heavy_stated = [
-        (token, keys, [i for i in spot if i in rank]) for token, keys, spot in stated if token.kind != "grammar"
-    ]
-    for (_, _, before), (token, keys, _), (_, _, after) in zip(
-        heavy_stated, heavy_stated[1:], heavy_stated[2:], strict=False
-    ):
+    heavy = [token for token in window if token.kind != "grammar"]
+    rank = list(accumulate(token.kind != "grammar" for token in window))  # how many of `heavy` up to here
+    words = [aligned for aligned in stated if aligned.token.kind != "grammar"]
+    for before, (token, keys, _), after in zip(words, words[1:], words[2:], strict=False):
         opposites = _OPPOSITES.get(token.key, set())
-        if token.kind == "content" and not opposites:
-            continue
-        gaps = [(rank[i] + 1, rank[j]) for i in before for j in after if 2 <= rank[j] - rank[i] <= 3]
-        inside = [[window[heavy[place]] for place in range(*gap)] for gap in gaps]
-        others = [o for gap in inside for o in gap if o.key in opposites or o.kind == token.kind != "content"]
-        if others and not any(other.key in keys for gap in inside for other in gap):
+        gaps = [(rank[i], rank[j] - 1) for i in before.places for j in after.places if 2 <= rank[j] - rank[i] <= 3]
+        between = [other for start, end in gaps for other in heavy[start:end]]
+        others = [o for o in between if o.key in opposites or o.kind == token.kind != "content"]
+        if others and not any(other.key in keys for other in between):
             return f"{token.text} instead of {others[0].text}"
     return ""
 
