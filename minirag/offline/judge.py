@@ -15,6 +15,7 @@ from math import fsum
 from typing import NamedTuple
 
 from minirag import prompts
+from minirag.offline.clauses import BE, HAVE, MODAL
 from minirag.offline.entailment import Passage, split_question
 from minirag.offline.lexicon import content_words, weight
 from minirag.text import sentence_spans
@@ -26,8 +27,7 @@ RELEVANT = 0.4
 """A sentence that holds this share of the weight of a question's words has to do with it."""
 _REASON_WORDS = 12
 
-_BE = "is|are|was|were"
-_AUXILIARY = f"{_BE}|has|have|had|do|does|did|can|could|may|might|must|shall|should|will|would"
+_AUXILIARY = "|".join(sorted(BE | HAVE | MODAL))
 _VERB = re.compile(rf"\b(?:{_AUXILIARY}|be|been|became|becomes?)\b|n['’]t\b|\w+['’](?:s|re|ve|ll|m) ", re.IGNORECASE)
 _PAST = re.compile(r"\s[a-z]{2,}ed\b")
 _CLAUSE = re.compile(
@@ -38,28 +38,18 @@ _POINTER = re.compile(
     r"(?:it|they|he|she|we|i|you|this|that|these|those|there|which|who|what|the company)\b", re.IGNORECASE
 )
 _COORDINATE = re.compile(r";\s+|,\s+(?:and|but|while|whereas)\s+")
-_OPENING = re.compile(
-    r"^(?:(?:yes|yeah|yep|yea)(?:\s+and)?(?:\s*[,.!…]+)?|(?:no|nope|well|sure|absolutely|of course|indeed|oh|ok|okay)"
-    r"\s*[,.!…]+)\s+(?=\S)",
-    re.IGNORECASE,
-)
-_SOURCE = r"(?:document|text|excerpt|context|passage)s?"
+_INTERJECTION = r"(?:yes|yeah|yep|yea|no|nope|well|sure|absolutely|of course|indeed|oh|okay|ok)"
+_OPENING = re.compile(rf"(?:{_INTERJECTION}\s*[,.!…]+|yes|yeah|yep|yea)\s+(?:and\s+)?(?=\S)", re.IGNORECASE)
+_NO_STATEMENT = re.compile(rf"{_INTERJECTION}\W*", re.IGNORECASE)
 _REFUSAL = re.compile(
     rf"""
       {re.escape(prompts.NOT_STATED.rstrip("."))}
-    | \bi\s(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:really\s)?
-        (?:know|say|tell|answer|find|determine|provide)\b
+    | \bi\s(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:know|say|tell|answer|find|determine)\b
     | \bi(?:\sam|['’]m)\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)\b | \bi\shave\sno\s(?:idea|information)
-    | ^(?:unknown|n/?a|none|no\sanswer|not\s(?:stated|known|given|specified|mentioned|available|provided))\W*$
-    | \b{_SOURCE}\s(?:provided\s|given\s)?(?:do(?:es)?\snot|do(?:es)?n['’]t|did\snot)\s
-        (?:say|state|mention|specify|provide|contain|include|give|answer|tell|discuss|indicate)
-    | (?:\b(?:not|never)|n['’]t|nowhere)\s(?:\w+\s)?(?:stated|mentioned|specified|provided|given|found)\s
-        (?:in|by)\s(?:the|this|these)\s(?:\w+\s)?{_SOURCE}
-    | \b(?:not\senough|insufficient)\s(?:information|context)\b | \bno\sinformation\s(?:is|was|about|on)\b
-    | \bcannot\sbe\s(?:determined|answered)\sfrom
-    | 不知道|不清楚|无法(?:确定|回答|得知)|無法(?:確定|回答)|(?:没有|未|沒有)(?:提到|提及|说明|說明)
-    | わかりません|分かりません|記載(?:されていません|がありません|はありません)|不明です
-    | \bweiß\s(?:ich\s)?(?:es\s)?nicht|\bich\sweiß\b.*\bnicht\b|\b(?:dokument|text)\ssagt\b.*\bnicht
+    | \b(?:document|text|excerpt|context|passage)s?\s(?:provided\s)?(?:do(?:es)?|did)(?:\snot|n['’]t)\s
+        (?:say|state|mention|specify|provide|contain|include|give|answer|tell)
+    | \b(?:not\senough|insufficient|no)\s(?:information|context)\b | ^(?:unknown|n/?a|not\s(?:stated|mentioned))\W*$
+    | 不知道|无法(?:确定|回答)|(?:没有|未)(?:提到|提及|说明) | わかりません|記載(?:されていません|がありません)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -71,11 +61,7 @@ _LEAD = re.compile(
     r"[^,]{1,60}, (?=\S)"
 )
 _LETTER = re.compile(r"\w")
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 _ASKS = re.compile(r"[?？][\"'”’」』)]*$")
-_INTERJECTION = re.compile(
-    r"(?:yes|yeah|yep|yea|no|nope|well|sure|absolutely|of course|indeed|oh|okay|ok)\W*", re.IGNORECASE
-)
 
 
 class Verdict(NamedTuple):
@@ -135,10 +121,9 @@ def _verdict(passage: Passage, statement: str) -> Verdict:
     judgement = passage.judge(question.rstrip("?？") if is_yes_or_no else statement)
     score = 1.0 - judgement.score if is_yes_or_no and word == "no" else judgement.score
     if score >= THRESHOLD:
-        reason = f"matches: {judgement.window}" if judgement.window else "nothing speaks against it"
+        reason = f"matches: {judgement.window}"
     else:
-        missing = f"not in the excerpts: {judgement.missing}" if judgement.missing else "other words"
-        reason = judgement.fault or missing
+        reason = judgement.fault or f"not in the excerpts: {judgement.missing or 'these words together'}"
     return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
 
 
@@ -147,7 +132,7 @@ def _sentences(answer: str) -> list[str]:
     lines = [" ".join(answer[a:b].split()) for a, b in sentence_spans(answer)]
     lines = [line[m.end()].upper() + line[m.end() + 1 :] if (m := _OPENING.match(line)) else line for line in lines]
     asserted = [line for line in lines if _LETTER.search(line) and not _REFUSAL.search(line) and not _ASKS.search(line)]
-    return [line for line in asserted if not _INTERJECTION.fullmatch(line)] or asserted
+    return [line for line in asserted if not _NO_STATEMENT.fullmatch(line)] or asserted
 
 
 def _clauses(sentence: str) -> Iterator[str]:
@@ -191,15 +176,6 @@ def _is_fragment(clause: str) -> bool:
 def _questions(sentence: str) -> list[str]:
     """Return questions about one sentence, the most specific first."""
     text = sentence.rstrip(" .!?。！？")
-    if script := _CJK.search(text):
-        kana = re.search(r"[\u3040-\u30ff]", text)
-        subject = re.split(r"[はがを是，、,]", text, maxsplit=1)[0] or script.group()
-        forms = (
-            ["{}とは何ですか？", "{}についてどのようなことが分かりますか？"]
-            if kana
-            else ["{}是什么？", "关于{}有什么说明？"]
-        )
-        return [form.format(part) for part in (text[:40], subject[:40]) for form in forms]
     text = _LEAD.sub("", " ".join(_ASIDE.sub(" ", text).split())) or "it"
     if text.split()[0].lower() in _DETERMINERS:
         text = text[0].lower() + text[1:]
@@ -216,7 +192,7 @@ def _questions(sentence: str) -> list[str]:
     done = next((i for i, word in enumerate(rest[:3]) if word.endswith(("ed", "en"))), None)
     opening, head = ("What", rest[:4]) if done is None else ("How", rest[: done + 1])
     how = f"{opening} {verb} {subject} {' '.join(head)}?"
-    return [how, whole, f"What {verb if verb in _BE.split('|') else 'is'} {subject}?"]
+    return [how, whole, f"What {verb if verb in BE else 'is'} {subject}?"]
 
 
 def needed(sentences: Sequence[str], question: str) -> list[int]:
@@ -226,16 +202,16 @@ def needed(sentences: Sequence[str], question: str) -> list[int]:
 
 def useful(excerpts: Sequence[str], question: str, answer: str) -> list[tuple[bool, str]]:
     """Return for each excerpt whether one of its sentences holds much of the answer or the question, and why."""
-    results = []
+    verdicts = []
     for excerpt in excerpts:
         sentences = [excerpt[start:end] for start, end in sentence_spans(excerpt)]
-        shares = [max(_share(answer, text), _share(question, text)) for text in sentences]
-        best = max(range(len(shares)), key=shares.__getitem__, default=None)
-        if best is None or shares[best] < RELEVANT:
-            results.append((False, "no sentence shares enough with question or answer"))
+        shares = [(max(_share(answer, text), _share(question, text)), text) for text in sentences]
+        share, sentence = max(shares, key=lambda pair: pair[0], default=(0.0, ""))
+        if share >= RELEVANT:
+            verdicts.append((True, f"says: {' '.join(sentence.split()[:9])}"))
         else:
-            results.append((True, "says: " + " ".join(sentences[best].split()[:9])))
-    return results
+            verdicts.append((False, "no sentence shares enough with question or answer"))
+    return verdicts
 
 
 def _share(question: str, text: str) -> float:
