@@ -79,7 +79,7 @@ _OPENERS = frozenset("a an the our its their his her his any all each more to th
 _ADVERB = re.compile(
     r"(?!(?:app|comp|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already"
 )
-_IRREGULAR = {"are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
+_IRREGULAR = {"am": "is", "are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
 _LEAD = re.compile(
     r"(?:In|On|As of|During|Since|By|For|At|Under|After|Before|From|Until|Through|Upon|With|Within|Between|Beginning"
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"

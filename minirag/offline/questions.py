@@ -1,11 +1,13 @@
 """The question writer: it turns the statements of a passage into questions that the passage answers.
 
-Each sentence gives at most one question: by its shape (`patterns`), or by the first of `forms.FORMS` that fits its
+Each sentence gives at most one question: by its shape as a whole, or by the first of `forms.FORMS` that fits its
 clause. A sentence that none fits gives none: a bad question is worse than a missing one. Sentences of other languages
 are asked about by their two rarest phrases.
 
 >>> questions("The city of Bern opened three new schools in 2022.", 2)
 ['How many new schools did the city of Bern open in 2022?']
+>>> questions("To keep your changes, press the green button twice.", 1)
+['How do you keep your changes?']
 >>> questions("Die Wasserwerke liefern der Stadt Bern seit 1906 sauberes Trinkwasser.", 1)
 ['Was sagt das Dokument über Wasserwerke liefern und sauberes Trinkwasser?']
 """
@@ -13,14 +15,13 @@ are asked about by their two rarest phrases.
 import re
 from typing import NamedTuple
 
-from minirag.offline.clauses import ALSO_NOUNS, VERB_FORMS, parse, third_person
-from minirag.offline.forms import FORMS, VAGUE, Frame, specificity
+from minirag.offline.clauses import VERB_FORMS, parse, third_person
+from minirag.offline.forms import FORMS, PERSON, VAGUE, Frame, specificity
 from minirag.offline.languages import language, what_is_said
 from minirag.offline.lexicon import STOP_WORDS, content_words
-from minirag.offline.patterns import from_pattern
 from minirag.offline.prose import prose
+from minirag.text import CJK
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WHOLE = (".", "!", "。", "！", ".”", '."')
 _DETERMINERS = frozenset(
     "the a an each every all any both some most many several more certain two three four five six seven eight "
@@ -29,9 +30,34 @@ _DETERMINERS = frozenset(
 _COMMON_ENDINGS = tuple("ions ion ment ments ing ers ity ies ed al ness ces ency".split())
 _MAY_END = frozenset("own do for have to of as with into on by after at".split())
 _LEADS = frozenset("Pursuant According Following Including Based Subject Due Using Given Meanwhile Next".split())
-_ADVERBS = frozenset("again later soon also even now then sometimes therefore".split())
-_JOINED = re.compile(r"[a-z][A-Z][a-z]")
-"""Two words that lost the space between them."""
+
+_BASES = "|".join(sorted(set(VERB_FORMS.values())))
+_NO_NAME = "Like|But|And|He|She|It|In|On|At|For|As|So|If|When|The|This|That|They|We|You"
+_NAME = rf"(?!(?:{_NO_NAME})\b)(?:[A-Z][a-z’'-]+|[A-Z]\.)(?: (?:[A-Z][\w’'-]+|[A-Z]\.|of|de|van))* [A-Z][\w’'-]+"
+_SAYS = "(?:said|says|claimed|argued|warned|added|wrote|writes)"
+_ABOUT = (
+    rf"(?P<about>[Tt]he (?:[\w°’-]+ ){{1,3}}?[a-z’-]+|{_NAME}) (?:is|are|was|were|ha[sd]|have|will|would|can|may)\b"
+)
+_ACT = rf"(?:(?:please |first |then )?(?:{_BASES}|do|be sure)\b(?! (?:is|are|was|of))|you (?:can|must|should|need))"
+_SHAPES = [
+    (rf"To (?P<aim>(?:{_BASES}) [^,;:()]{{12,90}}), {_ACT}", "How do you {aim}?"),
+    (
+        rf"(?:Use|Set|Select|Press|Run|Choose|Open) [^,;:()]{{3,60}}? to (?P<aim>(?:{_BASES}) [^,;:()]{{12,80}})[.,]",
+        "How do you {aim}?",
+    ),
+    (rf"If (?P<case>you [^,;:()]{{8,90}}), {_ACT}", "What should you do if {case}?"),
+    (rf"(?P<who>{_NAME}) {_SAYS}(?: on \w+day)?(?: that)? {_ABOUT}", "What did {who} say about {about}?"),
+    (
+        rf"[“\"]{_ABOUT}[^“”\"]*[,.?!][”\"](?: {_SAYS})? (?P<who>{_NAME}|[A-Z][a-z]+)\b",
+        "What did {who} say about {about}?",
+    ),
+    (
+        rf".*?(?<!, )\b(?P<name>{_NAME}), {PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]{{3,60}})?(?:,|\.$)",
+        "Who is {name}?",
+    ),
+]
+"""Instructions, reported speech and people introduced in passing, and what these answer."""
+_COMPILED_SHAPES = [(re.compile(shape), question) for shape, question in _SHAPES]
 
 
 class _Question(NamedTuple):
@@ -45,8 +71,12 @@ def questions(text: str, n: int) -> list[str]:
 
     Fewer where the text says less: a table of figures gives none.
     """
-    sentences = [sentence.text for sentence in prose(text) if _is_statement(sentence.text)]
-    candidates = [question for sentence in sentences if (question := _question(sentence, text))]
+    spoken = language(text)
+    candidates = []
+    for sentence, _ in prose(text):
+        worth, asked = _question(sentence, text, spoken) if _is_statement(sentence) else (0.0, None)
+        if asked:
+            candidates.append(_Question(asked, worth + specificity(asked), frozenset(content_words(asked))))
     chosen: list[int] = []
     for i in sorted(range(len(candidates)), key=lambda i: -candidates[i].worth):
         if len(chosen) < n and not any(_are_alike(candidates[i].words, candidates[j].words) for j in chosen):
@@ -62,74 +92,59 @@ def _is_statement(sentence: str) -> bool:
     """Return whether it is a whole statement in words: no question, list item, caption or row of a table."""
     if not sentence.endswith(_WHOLE) or sentence[0].islower():
         return False
+    if re.search(f"[{CJK}]", sentence) and len(sentence) > 9:
+        return True
     tokens = sentence.split()
     plain = sum(1 for token in tokens if token.isalpha() or token.rstrip(",.;’'s").isalpha())
-    return (len(tokens) >= 6 and plain * 10 >= len(tokens) * 7) or (
-        _CJK.search(sentence) is not None and len(sentence) > 9
-    )
+    return len(tokens) >= 6 and plain * 10 >= len(tokens) * 7
 
 
-def _question(sentence: str, text: str) -> _Question | None:
-    """Return the best question that a sentence of `text` answers; None if it has nothing to name."""
-    if (spoken := language(text)) != "en":
-        asked = what_is_said(sentence, spoken)
-        return _Question(asked, specificity(asked), frozenset(content_words(asked))) if asked else None
+def _question(sentence: str, text: str, spoken: str) -> tuple[float, str | None]:
+    """Return the best question that a sentence of `text` answers, and its worth; None if it has nothing to name."""
+    if spoken != "en":
+        return 0.0, what_is_said(sentence, spoken)
     statement = _in_third_person(sentence, text)
-    if asked := from_pattern(statement):
-        return _Question(asked, 4.0 + specificity(asked), frozenset(content_words(asked)))
+    for shape, question in _COMPILED_SHAPES:
+        if match := shape.match(statement):
+            parts = {name: re.sub("^The ", "the ", part) for name, part in match.groupdict().items()}
+            return 4.0, question.format(**parts)
     clause = parse(statement)
     if clause and (subject := _subject(clause.subject, text)):
         frame = Frame(clause, subject)
         for worth, form in FORMS:
             asked = " ".join((form(frame) or "").split())
             if asked and _stands_alone(asked):
-                return _Question(asked, worth + specificity(asked), frozenset(content_words(asked)))
-    return None
+                return worth, asked
+    return 0.0, None
 
 
 def _in_third_person(sentence: str, text: str) -> str:
-    """Return the sentence with "we" and "our" named, where the text shows who speaks."""
-    unquoted = re.sub('[“"][^”"]*[”"]', "", text)
-    if len(re.findall(r"\bI\b", unquoted)) > 2:
-        sentence = re.sub(r"\bI[’']m\b|\bI am\b", "the speaker is", sentence)
-        sentence = re.sub(r"\bI[’']ve\b|\bI have\b", "the speaker has", sentence)
-        sentence = re.sub(r"\bI[’']ll\b|\bI will\b", "the speaker will", sentence)
-        sentence = re.sub(
-            r"\bI(?= [a-z])((?: also| \w+ly)?) (\w+)", lambda m: f"the speaker{m[1]} {third_person(m[2])}", sentence
-        )
-        return re.sub(r"\b[Mm]y\b", "the speaker’s", sentence)
-    if re.search(r"\b(?:company|customers|shareholders|revenue|products|fiscal|income|shares|cash)\b", text, re.I):
-        who, whose = "the company", "the company’s"
-    elif re.search(r"\b(?:[Tt]his|[Oo]ur) (?:paper|study|work|dataset|experiments?)\b", text):
-        who, whose = "the authors", "the authors’"
+    """Return the sentence with "I" or "we" named, where the text shows who speaks."""
+    if len(re.findall(r"\bI\b", re.sub('[“"][^”"]*[”"]', "", text))) > 2:
+        who, subject, others, possessive = "the speaker", "I", "me", "[Mm]y"
+    elif re.search(r"\b(?:company|customers|shareholders|revenue|products|fiscal|income|shares|cash)\b", text, re.I):
+        who, subject, others, possessive = "the company", "[Ww]e", "us", "[Oo]ur"
     else:
         return sentence
-
-    def spoken(match: re.Match[str]) -> str:
-        return f"{who}{match[1]} {third_person(match[2]) if who == 'the company' else match[2]}"
-
-    sentence = re.sub(r"\b[Oo]ur\b(?! own)", whose, sentence)
-    sentence = re.sub(r"\b[Ww]e((?: also| \w+ly)?) (\w+)", spoken, sentence)
-    return re.sub(r"\b(?:[Ww]e|us)\b(?![’'])", who, sentence)
+    sentence = re.sub(rf"\b{possessive}\b(?! own)", f"{who}’s", sentence)
+    sentence = re.sub(rf"\b({subject})[’']ve\b", r"\1 have", sentence)
+    sentence = re.sub(
+        rf"\b{subject}((?: also| \w+ly)?) (\w+)", lambda match: f"{who}{match[1]} {third_person(match[2])}", sentence
+    )
+    return re.sub(rf"\b(?:{subject}|{others})\b(?![’'])", who, sentence)
 
 
 def _subject(subject: str, text: str) -> str | None:
     """Return a subject as it stands inside a question; None if a reader could not tell what it is."""
     first, *others = words = subject.split()
-    plain = not others or others[0][0].islower()
     low = first.lower()
-    imperative = VERB_FORMS.get(low) == low and low not in ALSO_NOUNS
-    opens = low in _DETERMINERS or (low not in STOP_WORDS and not imperative)
+    opens = low in _DETERMINERS or low not in STOP_WORDS
     if not opens or len(words) > 10 or VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
         return None
-    if first in _LEADS or re.search(r"\b[A-Z]{4,} (?:[A-Z]{3,} )?[a-z]", subject) or words[-1].lower() in _ADVERBS:
+    is_heading = re.search(r"\b[A-Z]{4,} (?:[A-Z]{3,} )?[a-z]", subject)  # one that ran into the sentence
+    if first in _LEADS or is_heading or words[-1].endswith(("’s", "'s", "s’")):
         return None
-    if (
-        words[-1].endswith(("’s", "'s", "s’"))
-        or _JOINED.search(subject)
-        or (len(first) > 4 and first.isupper() and plain and others)
-    ):
-        return None
+    plain = not others or others[0][0].islower()
     common = low in _DETERMINERS or re.search(rf"\b{re.escape(low)}\b", text) or low.endswith(_COMMON_ENDINGS)
     is_name = re.search(rf"[a-z,] {re.escape(first)}\b", text) is not None
     lowered = low in _DETERMINERS or (common and plain and not is_name and (first[1:].islower() or "-" in first))
