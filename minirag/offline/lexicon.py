@@ -24,7 +24,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _SPELLING = {**dict.fromkeys(map(ord, "’‘ʼ`´"), "'"), **dict.fromkeys(map(ord, "™℠"), " "), 0xAD: "", 0x200B: ""}
 """One apostrophe for all; no trade marks, soft hyphens or zero-width spaces."""
 
@@ -53,27 +52,20 @@ _IRREGULAR = dict(
 )
 """Irregular forms, and number words, which documents and answers mix freely with digits."""
 
-_NEGATED = frozenset({"cannot", "can't", "won't", "shan't"})
-_CLITICS = frozenset({"s", "re", "ve", "ll", "d", "m"})
-
-_DERIVED = [  # suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)
-    rule.split(":")
-    for rule in (
-        "ization:is:1 isation:is:1 ational::2 ional:ion:1 ation::2 ative::2 ator::2 ate::2 at::2 bility:ble:1 ize:is:1 "
-        "iz:is:1 ment::2 ness::1 cial:c:2 ical:ic:1 able::2 sion:s:2 tion:t:2 ity::2 ful::1"
-    ).split()
-]
+_DERIVED = (
+    "ization:is:1 isation:is:1 ational::2 ional:ion:1 ation::2 ative::2 ator::2 ate::2 at::2 bility:ble:1 ize:is:1 "
+    "iz:is:1 ment::2 ness::1 cial:c:2 ical:ic:1 able::2 sion:s:2 tion:t:2 ity::2 ful::1"
+).split()
+"""Suffix, what stands for it, how many vowel-consonant groups must remain (Porter's measure)."""
 
 
 def _inflected(word: str) -> str:
     """Return a word without its plural s, -ing or -ed."""
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        if word.endswith("ies"):
-            word = word[:-3] + "y" if len(word) > 4 else word[:-1]
-        elif word.endswith(("sses", "shes", "ches", "xes", "zzes")):
-            word = word[:-2]
+        if word.endswith("ies") and len(word) > 4:
+            word = word[:-3] + "y"
         else:
-            word = word[:-1]
+            word = word[:-2] if word.endswith(("sses", "shes", "ches", "xes", "zzes")) else word[:-1]
     for suffix in ("ing", "ied", "ed"):
         rest = word.removesuffix(suffix)
         if rest == word or not re.search("[aeiouy]", rest) or word.endswith("eed"):
@@ -97,7 +89,7 @@ def stem(word: str) -> str:
     word = _inflected(word)
     if word.endswith("ly") and len(word) > 5 and not word.endswith("ply"):
         word = word[:-2]
-    for suffix, replacement, measure in _DERIVED:
+    for suffix, replacement, measure in (rule.split(":") for rule in _DERIVED):
         rest = word.removesuffix(suffix)
         if rest != word and len(_MEASURE.findall(rest)) >= int(measure):
             word = rest + replacement
@@ -105,46 +97,31 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
-def _number(text: str) -> str:
-    """Return one spelling for equal numbers: no thousands separators, no zeros at either end that change nothing."""
-    text = text.replace(",", "")
-    if text.count(".") == 1:
-        text = text.rstrip("0").rstrip(".")
-    return text if "." in text else text.lstrip("0") or "0"
-
-
 def _normalise(text: str) -> str:
     """Return a text with compatibility forms, case and accents folded; Japanese voicing marks stay."""
     if text.isascii():
         return text.casefold()
     text = unicodedata.normalize("NFKD", text.translate(_SPELLING)).casefold()
-    return unicodedata.normalize("NFC", _NOT_ASCII.sub(_without_marks, text))
-
-
-def _without_marks(match: re.Match[str]) -> str:
-    return "".join(c for c in match.group() if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
-
-
-def _word(text: str) -> tuple[str, ...]:
-    """Return the stem of a word, and "not" where it ends in one (didn't); drop other endings after an apostrophe."""
-    if text in _NEGATED:
-        return _IRREGULAR[text], "not"
-    head, _, tail = text.partition("'")
-    if tail == "t" and head.endswith("n"):
-        return (stem(head[:-1]), "not") if len(head) > 1 else ("not",)
-    return (stem(head if tail in _CLITICS else head + tail),)
+    kept = (c for c in text if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 @lru_cache(maxsize=1 << 16)
 def _expand(kind: str, text: str) -> tuple[str, ...]:
     """Return the words that `text`, matched by the group `kind` of `_TOKEN`, stands for."""
-    match kind:
-        case "number":
-            return (_number(text),)
-        case "initials":
-            return (text.replace(".", ""),)
-        case "word":
-            return _word(text)
+    if kind == "number":  # one spelling for equal values
+        text = text.replace(",", "")
+        text = text.rstrip("0").rstrip(".") if text.count(".") == 1 else text
+        return (text if "." in text else text.lstrip("0") or "0",)
+    if kind == "initials":
+        return (text.replace(".", ""),)
+    if kind == "word":
+        if text in {"cannot", "can't", "won't", "shan't"}:
+            return _IRREGULAR[text], "not"
+        head, _, tail = text.partition("'")
+        if tail == "t" and head.endswith("n"):  # didn't; a text may also hold "n't" alone
+            return (stem(head[:-1]), "not") if len(head) > 1 else ("not",)
+        return (stem(head if tail in {"s", "re", "ve", "ll", "d", "m"} else head + tail),)
     return tuple(text[i : i + 2] for i in range(len(text) - 1)) or (text,)
 
 
