@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.offline.lexicon import STOP_WORDS, weight, words
-from minirag.text import CJK, sentence_spans
+from minirag.offline.lexicon import CJK, STOP_WORDS, weight, words
+from minirag.text import sentence_spans
 
 # A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
 # measures it. Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa.

@@ -13,13 +13,14 @@ from functools import lru_cache
 
 from minirag.text import vocabulary
 
-_CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
+"""Chinese, Japanese and Korean, as a range for a character class of a regular expression."""
 _TOKEN = re.compile(
     rf"""
-      (?P<cjk>[{_CJK}]+)
+      (?P<cjk>[{CJK}]+)
     | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)*)
     | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))        # u.s. and e.g. are one word
-    | (?P<word>(?:[a-z0-9]+|(?![{_CJK}])[^\W_])+(?:'[^\W\d_]+)?)     # so are didn't and company's
+    | (?P<word>(?:[a-z0-9]+|(?![{CJK}])[^\W_])+(?:'[^\W\d_]+)?)     # so are didn't and company's
     | (?P<emoji>[\U0001f300-\U0001faff])
     """,
     re.VERBOSE,

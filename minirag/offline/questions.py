@@ -18,9 +18,8 @@ from typing import NamedTuple
 from minirag.offline.clauses import VERB_FORMS, parse, third_person
 from minirag.offline.forms import FORMS, PERSON, VAGUE, Frame, specificity
 from minirag.offline.languages import language, what_is_said
-from minirag.offline.lexicon import STOP_WORDS, content_words
+from minirag.offline.lexicon import CJK, STOP_WORDS, content_words
 from minirag.offline.prose import prose
-from minirag.text import CJK
 
 _WHOLE = (".", "!", "。", "！", ".”", '."')
 _DETERMINERS = frozenset(
