@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers read: the names below, which cannot be seen there
-    from minirag.chunker import Chunk as Chunk, chunk as chunk
+    from minirag.chunker import Chunk as Chunk, Page as Page, chunk as chunk
     from minirag.curation import write_training_file as write_training_file
-    from minirag.documents import Page as Page, load as load
+    from minirag.documents import load as load
     from minirag.embeddings import EmbeddingModel as EmbeddingModel
     from minirag.errors import MiniragError as MiniragError
     from minirag.finetune import FineTuningJob as FineTuningJob
@@ -34,9 +34,9 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
 VERSION = "0.3.0"
 
 _NAMES = {
-    "chunker": "Chunk chunk",
+    "chunker": "Chunk Page chunk",
     "curation": "write_training_file",
-    "documents": "Page load",
+    "documents": "load",
     "embeddings": "EmbeddingModel",
     "errors": "MiniragError",
     "finetune": "FineTuningJob",

@@ -1,10 +1,9 @@
-"""Chunks: slices of at most `size` tokens of a page, counted exactly, cut where a reader would cut.
+"""Pages and their chunks: slices of at most `size` tokens, counted exactly, cut where a reader would cut.
 
 A chunk ends with a paragraph if one ends in the last quarter of its tokens, else with a sentence. Only a sentence that
 is larger than a chunk is cut between words, and only a word that is, between tokens. A chunk never crosses a page
 border, and the chunks of a page cover its text. Neighbours share whole sentences, as many as fit the overlap.
 
->>> from minirag.documents import Page
 >>> text = "The city runs the trams. The state runs the trains. " * 2 + "Nobody runs the boats."
 >>> for c in chunk([Page(7, "a.txt", text)], size=16, overlap=7):
 ...     print(c.id, c.start, c.end, c.tokens)
@@ -22,7 +21,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 
-from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.text import Tokenizer, encoding, sentence_spans
 
@@ -37,6 +35,15 @@ _JOINT = re.compile(
     r"(?<=\S)(?=[^\S\r\n\x1c-\x1f])|(?<=\n)(?=[^\s/])|(?<=[A-Za-z0-9ぁ-ゖァ-ヺ一-龥])(?=[!-&(-/:-@[-`{-~。！？，、；：])"
 )
 _BLANK_LINE = re.compile(r"\n\s*\n\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its number in its source (from 1), the source as it was given, its cleaned text."""
+
+    number: int
+    source: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class _Counter:
         joints = [_JOINT.search(text, place - 1, place + 200) for place in places]
         self.cuts = sorted({0, *[joint.start() for joint in joints if joint], len(text)})
         pieces = [text[start:end] for start, end in pairwise(self.cuts)]
-        self.before = [0, *accumulate(map(tokenizer.count, pieces))]
+        self.before = [0, *accumulate(map(len, map(tokenizer.encode, pieces)))]
         self.heads: dict[int, tuple[int, int]] = {}
         self.ends: dict[int, tuple[int, int]] = {}
 
@@ -179,9 +186,8 @@ class _Counter:
         if joint is None:
             return len(self.text) + 1, 0
         place = bisect_right(self.cuts, start) - 1
-        words = (self.text[begin : joint.start()] for begin in (self.cuts[place], start))
-        with_start, without_start = (_count_word(self.tokenizer.name, word) for word in words)
-        own = with_start - without_start
+        before, word = self.text[self.cuts[place] : joint.start()], self.text[start : joint.start()]
+        own = _count_word(self.tokenizer.name, before) - _count_word(self.tokenizer.name, word)
         return joint.start(), self.before[place] + own
 
     def token_border(self, start: int, tokens: int) -> int | None:

@@ -10,10 +10,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from minirag.chunker import Page
 from minirag.errors import DocumentError, InputError
 from minirag.pdf import clean_characters, clean_pages, read_pdf
 
@@ -40,15 +40,6 @@ _KINDS = {  # media types and suffixes; all others are plain text
 _HEADING = r"\n(?=#{1,6} )"
 _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 """Where a text may be cut into pages, the best place first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page: its number in its source (from 1), the source as it was given, its cleaned text."""
-
-    number: int
-    source: str
-    text: str
 
 
 class EmptyPage(NamedTuple):

@@ -82,7 +82,7 @@ class Window:
 
     def units(self, passages: Sequence[Excerpt], limit: int) -> list[Unit]:
         """Split passages into sentences, and sentences of more than `limit` tokens into pieces; nothing is left out."""
-        limit = max(1, limit - 8)  # a unit alone is fenced, and tokens may merge differently at its borders
+        limit = max(4, limit - 8)  # a unit alone is fenced, and tokens may merge differently at its borders
         return [
             Unit(number, page, piece)
             for number, (text, page) in enumerate(passages)
@@ -91,17 +91,13 @@ class Window:
         ]
 
     def _pieces(self, text: str, limit: int) -> list[str]:
-        pieces = []
-        while len(text) > limit // 4 and self.tokenizer.count(text) > limit:  # a character has at most 4 tokens
-            cut = self._prefix(text[: 8 * limit], limit)  # more would not fit, and takes long to count repeatedly
+        """Cut a text of more than `limit` tokens into pieces that have no more in any vocabulary, at spaces if any."""
+        pieces, size = [], limit // 4  # no character has more than 4 tokens
+        while len(text) > size and self.tokenizer.count(text) > limit:
+            cut = text.rfind(" ", 1, size) + 1 or size
             pieces.append(text[:cut])
             text = text[cut:]
         return [*pieces, text]
-
-    def _prefix(self, text: str, limit: int) -> int:
-        """Return how many characters fit in `limit` tokens, up to a space if there is one; at least one."""
-        cut = largest(len(text) - 1, lambda n: self.tokenizer.count(text[:n]) <= limit) or 1
-        return text.rfind(" ", 1, cut) + 1 or cut
 
     def take(
         self,

@@ -138,11 +138,10 @@ _EXACT = {
     "o200k_base": re.compile(r"(?:(?:chatgpt-|gpt-)4o|gpt-4\.[15]|gpt-[56](?:\.\d+)?|o[134]|offline)(?=[-:]|$)"),
     "cl100k_base": re.compile(r"(?:gpt-4|gpt-3\.?5|text-embedding-3|(?:text-embedding-)?ada-002)(?=[-:]|$)"),
 }
-# The most tokens that a family makes for each one of cl100k_base, the poorest vocabulary where scripts differ most.
-# Measured with the families' tokenizer files (from packages on npm and PyPI) on 600 characters at a time of a 10-K, its
-# log, CSV, JSON, Python, Wikipedia and Django's texts in 36 languages. The highest of all: Llama 3 1.00, DeepSeek V3
-# 1.30, Qwen 3, Gemma 3 and Gemini 1.48 (a CSV's digits; else 1.30), Mistral and Llama 2 1.78, Claude's published
-# vocabulary (2023) 1.95, SmolLM2 2.68. Families whose files were not at hand, and newer Claudes, get 2.7 as well.
+# The most tokens that a family makes for each one of cl100k_base, the poorest vocabulary where scripts differ most:
+# measured with the families' tokenizer files on 600 characters at a time of a 10-K, its log, CSV, JSON, Python,
+# Wikipedia and texts in 36 languages. The highest: Llama 3 1.00, DeepSeek V3 1.30, Qwen 3, Gemma 3 and Gemini 1.48,
+# Mistral and Llama 2 1.78, Claude of 2023 1.95, SmolLM2 2.68. Families that were not measured get 2.7 as well.
 _FAMILIES = {
     1.0: re.compile(r"llama[-_ ]?3"),
     1.3: re.compile(r"deepseek"),
@@ -168,9 +167,10 @@ class Tokenizer:
     label: str
     factor: float = 1.0
 
-    def encode(self, text: str) -> Sequence[int]:
-        """Return the token numbers of `text`; a special token such as `<|endoftext|>` in it is plain text."""
-        return _encoder(self.name)(text)
+    @property
+    def encode(self) -> Callable[[str], Sequence[int]]:
+        """Text → its token numbers; a special token such as `<|endoftext|>` in it is plain text."""
+        return _encoder(self.name)
 
     def count(self, text: str) -> int:
         """Return the number of tokens of `text`.
@@ -213,6 +213,7 @@ class Tokenizer:
         return length
 
 
+@lru_cache
 def encoding(name: str) -> Tokenizer:
     """Return the tokenizer of a bundled vocabulary, `cl100k_base` or `o200k_base`. Raises InputError for another."""
     if name not in _PATTERNS:

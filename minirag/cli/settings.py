@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from minirag import prompts
+from minirag.chunker import Page
 from minirag.cli.arguments import settings_of_file
 from minirag.cli.connect import OFFLINE, address_of
 from minirag.cli.init import SETTINGS_FILE
 from minirag.cli.terminal import say
 from minirag.corpus import Settings
 from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
-from minirag.documents import Page
 from minirag.errors import InputError
 from minirag.metrics.comparison import COMPARED
 from minirag.metrics.evaluation import check_metrics

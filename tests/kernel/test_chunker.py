@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from minirag import documents
-from minirag.chunker import _JOINT, Chunk, chunk
-from minirag.documents import Page
+from minirag.chunker import _JOINT, Chunk, Page, chunk
 from minirag.errors import InputError
 from minirag.text import encoding, sentence_spans
 

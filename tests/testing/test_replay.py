@@ -8,7 +8,7 @@ import pytest
 
 from doubles import Script
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore, chunk, offline
-from minirag.documents import Page
+from minirag.chunker import Page
 from minirag.errors import NotRecorded, ServiceRefused
 from minirag.message_log import Exchange
 from minirag.service import Service
