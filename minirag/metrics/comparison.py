@@ -53,8 +53,8 @@ class Comparison:
     difference: float | None = None
     low: float | None = None
     high: float | None = None
-    verdict: str
-    why: str = ""
+    verdict: str = "cannot tell"
+    why: str = "nothing was scored in both"
     n: int = 0
     n_unscored: int
     n_clusters: int = 0
@@ -97,15 +97,8 @@ def compare(
     # each missing score as the end of the scale that lowers or raises the difference most (Horowitz and Manski 2000)
     bounds = [np.nan_to_num(second, nan=a) - np.nan_to_num(first, nan=b) for a, b in (scale, scale[::-1])]
     worst, best = (float(np.mean(bound)) if len(both) else None for bound in bounds)
-    nothing = Comparison(
-        verdict="cannot tell",
-        why="nothing was scored in both",
-        n_unscored=int(np.count_nonzero(~both)),
-        worst=worst,
-        best=best,
-        margin=margin,
-        scale=scale,
-    )
+    n_unscored = int(np.count_nonzero(~both))
+    nothing = Comparison(n_unscored=n_unscored, worst=worst, best=best, margin=margin, scale=scale)
     if not both.any():
         return nothing
     differences = (second - first)[both]
@@ -176,9 +169,6 @@ def numbers(values: Sequence[Value], scale: tuple[float, float] = SCALE) -> Floa
                 "the scores' scale if it is another (scale=(1, 5), or --range 1,5)."
             )
     return np.array([math.nan if score is None else score for score in scores], dtype=np.float64)
-
-
-# -- means of clustered values -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

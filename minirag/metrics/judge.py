@@ -17,6 +17,7 @@ from minirag.query import Window, excerpts, largest
 from minirag.retry import in_order
 
 T = TypeVar("T")
+Schema = Mapping[str, Any]
 Verdict = dict[str, Any]
 """True or False under the name of what was asked, and the judge's `reason`."""
 TOKENS_PER_VERDICT = 56
@@ -81,12 +82,7 @@ class Judge:
         return Window(self.model.tokenizer, self.window)
 
     def most(
-        self,
-        items: Sequence[T],
-        build: Callable[[Sequence[T]], list[Message]],
-        schema: Mapping[str, Any],
-        *,
-        spare: int = 0,
+        self, items: Sequence[T], build: Callable[[Sequence[T]], list[Message]], schema: Schema, *, spare: int = 0
     ) -> int:
         """Return on how many of the first `items` one request can have verdicts; 0 if none fits.
 
@@ -95,13 +91,7 @@ class Judge:
         return largest(len(items), lambda n: self.budget.room(build(items[:n]), reply_tokens(n), schema) >= spare)
 
     def ask(
-        self,
-        messages: Sequence[Message],
-        read: Callable[[Reply], T],
-        *,
-        stage: str,
-        schema: Mapping[str, Any],
-        max_tokens: int,
+        self, messages: Sequence[Message], read: Callable[[Reply], T], *, stage: str, schema: Schema, max_tokens: int
     ) -> T:
         """Return what `read` makes of the judge's JSON reply.
 
@@ -128,7 +118,7 @@ class Judge:
         raise Unscored(f"{stage}: two replies cannot be used, the last: {fault}")
 
     def verdicts(
-        self, messages: Sequence[Message], count: int, *, key: str, stage: str, schema: Mapping[str, Any]
+        self, messages: Sequence[Message], count: int, *, key: str, stage: str, schema: Schema
     ) -> list[Verdict]:
         """Return the verdicts on the `count` numbered items of a prompt; true or false stands under `key`."""
         read = partial(read_verdicts, key=key, count=count)

@@ -3,7 +3,6 @@ questions that were evaluated before."""
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from minirag import prompts
@@ -21,8 +20,7 @@ def family(model: str) -> str:
     ('gpt', 'llama', 'gpt')
     """
     name = model.removeprefix("ft:").split(":")[0].rpartition("/")[2].casefold()
-    letters = re.match(r"[^\W\d_]+", name)
-    word = letters[0] if letters else name
+    word = re.split(r"[\W\d_]", name)[0] or name
     return _RELATIVES.get(word, word)
 
 
@@ -45,18 +43,15 @@ def cut_off(answers: Mapping[tuple[str, str], Answer], prompts_of_judge: int = 0
 
     `prompts_of_judge` is the number of the judge's prompts that its server has cut.
     """
-    all_of = Counter(arm for arm, _ in answers)
+    sentences = []
     remedy = "give it a longer context and run in a new folder"
-    ended = Counter(arm for (arm, _), answer in answers.items() if answer.cut_off)
-    cut = Counter(arm for (arm, _), answer in answers.items() if answer.prompt_cut)
-    sentences = [
-        f"{n} of {all_of[arm]} answers of {arm} {fault}."
-        for fault, arms in (
-            ("end at the reply's limit of tokens, and were judged as they are", ended),
-            (f"rest on prompts that the server has cut; {remedy}", cut),
-        )
-        for arm, n in arms.items()
-    ]
+    for arm in dict.fromkeys(arm for arm, _ in answers):
+        of_arm = [answer for (name, _), answer in answers.items() if name == arm]
+        start = f"of {len(of_arm)} answers of {arm}"
+        if ended := sum(answer.cut_off for answer in of_arm):
+            sentences.append(f"{ended} {start} end at the reply's limit of tokens, and were judged as they are.")
+        if cut := sum(answer.prompt_cut for answer in of_arm):
+            sentences.append(f"{cut} {start} rest on prompts that the server has cut; {remedy}.")
     if prompts_of_judge:
         sentences.append(f"{prompts_of_judge} prompts of the judge were cut by its server; {remedy}.")
     return sentences

@@ -18,8 +18,6 @@ from minirag.statistics.answer import answer
 from minirag.statistics.labels import Labels, audit, audit_in_words
 from minirag.statistics.power import comparisons, in_words, spaced, to_json
 
-UNSEEN = "rounds share judge and models: neither a shift of the judge as a whole nor another seed of training is in it"
-"""What the spread between rounds of judging does not show."""
 VERDICTS = {"base": "verdict", "teacher": "verdict_against_teacher", "control": "verdict_against_control"}
 """Where `comparison.json` says in words how the tuned model compares with an arm."""
 
@@ -167,12 +165,15 @@ def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return sentences by subject; a subject of which there is nothing to say has none."""
     named = {f"{spaced(metric)}, tuned against {arm}": one for metric, arm, one in comparisons(result)}
     primary = f"{spaced(result['primary']['metric'])}, tuned against {result['primary']['against']}"
-    noise = [
-        f"{spaced(metric)}: judge noise {math.sqrt(one['noise']['judge']):.3f}, spread between questions "
-        f"{math.sqrt(one['noise']['questions']):.3f}"
-        for metric, one in result["metrics"].items()
-        if one["noise"]
-    ]
+    noise = []
+    for metric, one in result["metrics"].items():
+        if one["noise"]:
+            judge, questions = (math.sqrt(one["noise"][name]) for name in ("judge", "questions"))
+            noise.append(f"{spaced(metric)}: judge noise {judge:.3f}, spread between questions {questions:.3f}")
+    if noise:
+        noise.append(
+            "rounds share judge and models: a shift of all verdicts and another seed of training are not in it"
+        )
     return {
         "several comparisons": several_in_words(primary, named),
         "unscored answers": [
@@ -186,7 +187,7 @@ def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
             for name, one in named.items()
             if one["n"] and (one["large_losses"] or name == primary)
         ],
-        "the judge's noise": [*noise, UNSEEN] if noise else [],
+        "the judge's noise": noise,
     }
 
 

@@ -20,7 +20,6 @@ from minirag.errors import InputError
 from minirag.message_log import write_jsonl
 from minirag.metrics.comparison import LEVEL, ROUNDING, Clusters, Estimate, Floats, cluster_numbers, satterthwaite
 from minirag.metrics.score import Scores
-from minirag.statistics.power import figures
 
 LABELS_FILE = "labels.jsonl"
 METRIC = "faithfulness"
@@ -55,9 +54,6 @@ def write_labels(folder: Path, labels: Labels) -> None:
     names = ("question_id", "arm", "statement", "supported")
     lines = (dict(zip(names, (*key, supported), strict=True)) for key, supported in labels.items())
     write_jsonl(folder / LABELS_FILE, lines)
-
-
-# -- the statements, and which of them a person is asked about -----------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +102,6 @@ def sample(statements: Sequence[Claim], size: int, seed: int = 0) -> list[Claim]
     return [claim for _, claim in sorted(ranked, key=lambda one: one[0])][:size]
 
 
-# -- what the labels say -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Corrected:
     """An arm's mean by the `judge` alone, and the `value` after correction by `labels`, with its 95 % interval."""
@@ -144,10 +137,8 @@ def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable]) -> Audi
         return None
     pairs = [(claim.supported > 0.5, bool(labels[claim.key])) for claim in labelled]
     kind, strict = pairs.count((True, False)), pairs.count((False, True))
-    by_arm: dict[str, list[Claim]] = {}
-    for claim in judged:
-        by_arm.setdefault(claim.arm, []).append(claim)
-    arms = {arm: _corrected(statements, labels, pages) for arm, statements in by_arm.items()}
+    names = dict.fromkeys(claim.arm for claim in judged)
+    arms = {arm: _corrected([claim for claim in judged if claim.arm == arm], labels, pages) for arm in names}
     return Audit(len(pairs), len(pairs) - kind - strict, cohens_kappa(pairs), kind, strict, arms)
 
 
@@ -254,7 +245,7 @@ def audit_in_words(result: Audit) -> list[str]:
             sentences.append(f"{METRIC} of {arm}: fewer than {FEWEST_LABELS} labels, which correct nothing")
         else:
             sentences.append(
-                f"{METRIC} of {arm}, corrected by {one.labels} labels: {figures(one.value, one.low, one.high)} "
+                f"{METRIC} of {arm}, corrected by {one.labels} labels: {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] "
                 f"(the judge alone {one.judge:.3f})"
             )
     return sentences

@@ -97,18 +97,10 @@ def in_words(comparison: Mapping[str, Any]) -> str:
 
 
 def figures_of(comparison: Mapping[str, Any]) -> str:
-    """Return the difference of a comparison (as JSON), with its interval if it has one."""
-    return figures(*(comparison[name] for name in ("difference", "low", "high")), sign="+")
-
-
-def figures(value: float | None, low: float | None, high: float | None, *, sign: str = "") -> str:
-    """Return a figure, with its interval if it has one; `sign="+"` shows the sign, but never that of 0.
-
-    >>> figures(-1e-12, -0.1, 0.2, sign="+"), figures(0.5, None, None)
-    ('+0.000 [-0.100, +0.200]', '0.500')
-    """
-    number, *ends = ("" if one is None else f"{round(one, 9) + 0.0:{sign}.3f}" for one in (value, low, high))
-    return f"{number} [{', '.join(ends)}]" if all(ends) else number
+    """Return the difference of a comparison (as JSON), with its interval if it has one; 0 has the sign +."""
+    numbers = [comparison[name] for name in ("difference", "low", "high")]
+    difference, *interval = ("" if number is None else f"{round(number, 9) + 0.0:+.3f}" for number in numbers)
+    return f"{difference} [{', '.join(interval)}]" if all(interval) else difference
 
 
 def spaced(metric: str) -> str:
