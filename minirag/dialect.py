@@ -104,7 +104,7 @@ def system_inside(messages: list[Message]) -> list[Message]:
 
 
 class ModelDialect:
-    """The forms in which one model at one service has answered, the newest last, and what it failed at.
+    """The forms in which one model at one service has answered, the newest last.
 
     A call tries further forms on its own (`following`), and the one that works becomes everybody's (`keep`): a request
     that is at fault itself changes nothing for others. Earlier forms stay known, because the log holds calls in them.
@@ -124,10 +124,6 @@ class ModelDialect:
     def form(self) -> Form:
         """The form that new calls have."""
         return self.forms[-1]
-
-    def adapt(self, call: Exchange) -> Exchange:
-        """Return the call in the present form."""
-        return self.form.adapt(call)
 
     def begin_like(self, other: "ModelDialect") -> None:
         """Start in the form of the model that this one was tuned from."""

@@ -190,19 +190,6 @@ def redact_json(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
 
 
-def seconds_of(text: str) -> float:
-    """Return the seconds of a duration as rate limit headers write it. Raises ValueError.
-
-    >>> seconds_of("7"), seconds_of("6m0.5s"), seconds_of("20ms")
-    (7.0, 360.5, 0.02)
-    """
-    parts = re.findall(r"([\d.]+)(ms|[dhms]?)", text)
-    if not parts or "".join(map("".join, parts)) != text:
-        raise ValueError(f"{text!r} is no duration")
-    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds a service asks to wait.
 
@@ -210,9 +197,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
-    >>> retry_after({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m30s"})
-    90.0
+    >>> retry_after({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m30.5s"})
+    90.5
     """
+    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
@@ -220,12 +208,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             if value.replace(".", "", 1).isdigit():
                 return float(value)
             return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-        resets = [
-            seconds_of(headers[f"x-ratelimit-reset-{kind}"])
-            for kind in ("requests", "tokens")
-            if headers.get(f"x-ratelimit-remaining-{kind}") == "0" and f"x-ratelimit-reset-{kind}" in headers
-        ]
-        return max(resets, default=None)
+        used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
+        resets = [headers[f"x-ratelimit-reset-{kind}"] for kind in used_up if f"x-ratelimit-reset-{kind}" in headers]
+        durations = [parts for reset in resets if (parts := re.findall(r"([\d.]+)(ms|[dhms]?)", reset))]
+        return max((sum(float(number) * units[unit] for number, unit in parts) for parts in durations), default=None)
     except (ValueError, OverflowError):
         return None
 

@@ -109,17 +109,16 @@ class Retry:
             with self._changed:
                 self._most = 1
         if failure.status == 429 and failure.transient:
-            if self._wait_for_limit(failure.wait):
-                return True
-        elif failure.transient and attempt < (2 if is_timeout else self.attempts):
-            backoff = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter())
-            if failure.wait is None:
-                self.sleep(backoff)
-                return True
-            if failure.wait <= self.patience:
-                self.pause(failure.wait)
-                return True
-        return False
+            return self._wait_for_limit(failure.wait)
+        if not failure.transient or attempt >= (2 if is_timeout else self.attempts):
+            return False
+        if failure.wait is None:
+            self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
+        elif failure.wait <= self.patience:
+            self.pause(failure.wait)
+        else:
+            return False
+        return True
 
     def given_up(self, failure: ServiceError) -> None:
         """Count a call that has failed for good, for the circuit breaker. A service that refuses a call works."""
@@ -129,9 +128,7 @@ class Retry:
                 if self._failures >= self.breaker_failures:
                     self._open_until = self.clock() + BREAKER_SECONDS
                     last = str(failure).rstrip(".")
-                    self._reason = (
-                        f"{self._failures} calls in a row failed, the last one with: {last}; run again later."
-                    )
+                    self._reason = f"{self._failures} calls in a row failed, the last with: {last}; run again later."
 
     def _wait_for_limit(self, wait: float | None) -> bool:
         """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""

@@ -152,7 +152,7 @@ class Replay(Service):
         if dialect is not None:
             if not dialect.stages:  # the caller has another log, or none
                 dialect.recall(self.log, self.name)
-            sent, ids = dialect.adapt(call), dialect.variants(call)
+            sent, ids = dialect.form.adapt(call), dialect.variants(call)
         recorded = self.log.find(*ids) or self._failed.get(sent.id)
         if sent.endpoint == "fine_tuning.jobs.retrieve":
             recorded = self._jobs.get(sent.request["fine_tuning_job_id"], recorded)
