@@ -5,13 +5,11 @@ They are recorded by `scripts/record`, from the offline server or from a real se
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import minirag
-from minirag import ChatModel, EmbeddingModel, Exchange, FineTuningJob, MessageLog, QueryEngine, VectorStore
+from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore
 from minirag.costs import bill, load_prices
-from minirag.embeddings import vectors
 from minirag.questions import generate
 from minirag.service import Service
 from minirag.training import write_training_file
@@ -129,19 +127,3 @@ def test_both_metrics_tell_a_good_answer_from_a_bad_one(source: Source, tmp_path
         assert 0 <= bad.value < good.value <= 1
         assert good.evidence
         assert set(good.exchanges) <= logged
-
-
-def test_vectors_in_base64_and_as_numbers_agree(source: Source) -> None:
-    texts = ["The Linnet is an acoustic logger.", "The Heron is a flow meter.", "L’eau, 水, 💧"]
-    request = {"model": source.models.embedding, "input": texts, "dimensions": 16}
-    with source.connect() as service:
-        rows, replies = {}, {}
-        for form in ("base64", "float"):
-            call = Exchange("embed", "embeddings", service.name, {**request, "encoding_format": form}, None)
-            replies[form] = service.send(call).response or {}
-            rows[form] = vectors(replies[form], 3)
-    kinds = {form: type(reply["data"][0]["embedding"]) for form, reply in replies.items()}
-    assert kinds == {"base64": str, "float": list}
-    assert rows["float"].shape == (3, 16)
-    assert np.sum(rows["float"] * rows["base64"], axis=1) == pytest.approx(1, abs=1e-3)  # real ones are a little noisy
-    assert all(reply["usage"]["prompt_tokens"] > 0 for reply in replies.values())

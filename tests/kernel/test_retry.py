@@ -77,26 +77,20 @@ def test_where_nobody_wants_more_results_no_call_is_started() -> None:
     assert len(started) == most < 100
 
 
-def test_an_item_that_waits_stops_no_other_and_no_result_overtakes_it() -> None:
-    asked = []
+def test_an_item_that_waits_stops_no_other_and_no_result_overtakes_it_but_a_failure_does() -> None:
+    asked: list[int] = []
 
     def call(n: int) -> int:
         asked.append(n)
         if n in (3, 5):
             raise Waiting(str(n))
+        if n == 8:
+            raise ValueError(str(n))
         return n
 
-    found: list[int] = []
+    results: list[int] = []
     with pytest.raises(Waiting):
-        found.extend(in_order(call, range(8), 2))  # keeps what came before the exception
-    assert (found, sorted(asked)) == ([0, 1, 2], list(range(8)))
-
-
-def test_a_failure_behind_an_item_that_waits_is_raised_at_once() -> None:
-    def call(n: int) -> int:
-        if n == 0:
-            raise Waiting("0")
-        raise ValueError(str(n))
-
-    with pytest.raises(ValueError, match="1"):
-        list(in_order(call, range(100), 1))
+        results.extend(in_order(call, range(8), 2))  # keeps what came before the exception
+    assert (results, sorted(asked)) == ([0, 1, 2], list(range(8)))
+    with pytest.raises(ValueError, match="8"):
+        list(in_order(call, range(3, 100), 1))
