@@ -3,7 +3,6 @@
 This is the only module that knows the OpenAI SDK. `models` and `finetune` build requests and read replies.
 """
 
-import ipaddress
 import json
 import math
 import os
@@ -22,16 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from minirag.dialect import ModelDialect
-from minirag.errors import (
-    TIMEOUT,
-    BadReply,
-    InputError,
-    ServiceError,
-    ServiceRefused,
-    keep_out,
-    redact_json,
-    refusal,
-)
+from minirag.errors import TIMEOUT, BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact_json, refusal
 from minirag.message_log import Exchange, MessageLog
 from minirag.retry import DeadlinePassed, Retry, within
 
@@ -61,11 +51,7 @@ def is_loopback(address: str) -> bool:
     >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://api.openai.com/v1")
     (True, False)
     """
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
+    return re.fullmatch(r"localhost|127(\.\d+){3}|::1", urlsplit(address).hostname or "") is not None
 
 
 def split_address(address: str) -> tuple[str, str, dict[str, str]]:
@@ -93,8 +79,7 @@ def split_address(address: str) -> tuple[str, str, dict[str, str]]:
 class Gate(Protocol):
     """Asked before each attempt and told after it: a cap on money, a batch that collects calls.
 
-    `before` returns an amount to be given back to `after`, or raises to stop the call. `after` gets the exchange, or
-    None if an unforeseen error left none.
+    `before` returns an amount for `after`, or raises to stop the call. An unforeseen error leaves no exchange.
     """
 
     def before(self, call: Exchange) -> float: ...
@@ -126,11 +111,9 @@ class Service:
         say: Callable[[str], None] = lambda _: None,
         insecure_http: bool = False,
     ) -> None:
-        address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
-        address = address if client is None else str(client.base_url)
+        address = str(client.base_url) if client else base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_ADDRESS
         self._base_url, self.address, self._query = split_address(address)
-        is_plain = self.address.startswith("http:") and not is_loopback(self.address)
-        if is_plain and client is None and not insecure_http:
+        if client is None and self.address.startswith("http:") and not (insecure_http or is_loopback(self.address)):
             remedy = "anyone in between can read documents and key; use https, or --insecure-http"
             raise InputError(f"{self.address} is plain http: {remedy}.")
         self.name = name or self.address
@@ -232,7 +215,13 @@ class Service:
             is_method = call.endpoint.endswith((".retrieve", ".list", ".cancel"))
             method = _METHODS.get(call.endpoint, call.endpoint if is_method else f"{call.endpoint}.create")
             raw = self.raw(method, arguments or call.request, allowed, call.model)
-            reply = self._json(raw.content)
+            with suppress(ValueError, RecursionError):
+                reply = json.loads(raw.content, parse_constant=_refuse_constant)
+            if not isinstance(reply, dict):
+                reply = None
+                text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
+                raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
+            self.answered = True
             reply = read(call, reply)
             self.retry.succeeded((time.monotonic() - clock) / allowed)
         except ServiceError as refused:
@@ -243,48 +232,31 @@ class Service:
 
     def raw(self, method: str, arguments: Mapping[str, Any], seconds: float, model: str = "") -> Any:
         """Return the SDK's raw response to one request that is sent once. Raises ServiceError."""
+        import openai
+
         resource, _, name = method.rpartition(".")
         call = getattr(attrgetter(resource)(self.client).with_raw_response, name)
         extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
         named = {name: value for name, value in arguments.items() if name not in extra}
-        send = partial(call, **named, extra_body=extra or None)
         try:
-            return within(seconds, send)
-        except Exception as error:
-            raise self._failure(error, model, seconds) from error
-
-    def _json(self, content: bytes) -> Mapping[str, Any]:
-        with suppress(ValueError, RecursionError):
-            reply = json.loads(content, parse_constant=_refuse_constant)
-            if isinstance(reply, dict):
-                self.answered = True
-                return reply
-        text = f"{self.address} answered with something that is not the OpenAI protocol; check --base-url."
-        raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
-
-    def _failure(self, error: Exception, model: str, seconds: float) -> Exception:
-        """Return the minirag error for an SDK exception; any other exception is returned unchanged."""
-        import openai
-
-        if isinstance(error, openai.APIStatusError):
+            return within(seconds, partial(call, **named, extra_body=extra or None))
+        except openai.APIStatusError as error:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
-            return refusal(self.address, error.status_code, error.body, headers, model, key_name=self._key_name)
-        if isinstance(error, DeadlinePassed | openai.APITimeoutError):
+            refused = (self.address, error.status_code, error.body, headers, model)
+            raise refusal(*refused, key_name=self._key_name) from error
+        except (DeadlinePassed, openai.APITimeoutError) as error:
             text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
-            return ServiceError(text, code=TIMEOUT, transient=True)
-        if isinstance(error, openai.APIConnectionError) and self.answered:
-            return ServiceError(f"The connection to {self.address} broke.", transient=True)
-        if isinstance(error, openai.APIConnectionError):
+            raise ServiceError(text, code=TIMEOUT, transient=True) from error
+        except openai.APIConnectionError as error:
+            if self.answered:
+                raise ServiceError(f"The connection to {self.address} broke.", transient=True) from error
             text = f"Cannot connect to {self.address}; check the address and the network."
-            return ServiceRefused(text, transient=True)
-        return error
+            raise ServiceRefused(text, transient=True) from error
 
     def say_once(self, sentence: str) -> None:
-        """Say something once, however many threads and models find it out."""
-        with self._lock:
-            is_new = sentence not in self._sentences
+        """Say something once, however often it is found out."""
+        if sentence not in self._sentences:
             self._sentences.add(sentence)
-        if is_new:
             self._say(sentence)
 
     @property
@@ -298,6 +270,7 @@ class Service:
     def _make_client(self) -> "OpenAI":
         import openai
 
+        is_https, is_local = self.address.startswith("https:"), is_loopback(self.address)
         client = openai.OpenAI(
             base_url=self._base_url,
             api_key=self._key or "none",
@@ -306,13 +279,8 @@ class Service:
             default_query=self._query,
             # the old addresses of Azure take a key in this header alone
             default_headers={"api-key": self._key} if "api-version" in self._query and self._key else None,
-            # no redirect is followed with a document in hand, and no proxy stands before loopback
-            http_client=openai.DefaultHttpxClient(
-                follow_redirects=False,
-                trust_env=not is_loopback(self.address),
-                timeout=self.timeout,
-                verify=self.address.startswith("https:"),  # for http nothing is verified, and certificates load slowly
-            ),
+            # no redirect with a document in hand, no proxy before loopback, no certificates (they load slowly) for http
+            http_client=openai.DefaultHttpxClient(follow_redirects=False, trust_env=not is_local, verify=is_https),
         )
         if not (urlsplit(self.address).hostname or "").endswith("api.openai.com"):
             client.organization = client.project = None  # from the environment: OpenAI's, and nobody else's business
