@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import partial
 from inspect import signature
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -124,7 +123,7 @@ class Service:
         self._say = say
         self._sentences: set[str] = set()
         self.answered = False
-        self.dialects: dict[tuple[str, Path | None], ModelDialect] = {}
+        self.dialects: dict[Any, ModelDialect] = {}
         self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
         self._owned = client is None
