@@ -112,9 +112,9 @@ class EmbeddingModel:
     def _divide(self, texts: Sequence[str], about: Mapping[str, Any]) -> list[Row]:
         """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it."""
         call = self._call(texts, about)
-        failed = False
-        is_logged = self.log is not None and self.log.find(*self.dialect.variants(call)) is not None
-        if len(texts) <= self.inputs_per_call or is_logged:
+        is_small = len(texts) <= self.inputs_per_call
+        is_sent = is_small or (self.log is not None and self.log.find(*self.dialect.variants(call)) is not None)
+        if is_sent:
             try:
                 return self._send(call)
             except ServiceError as error:
@@ -123,10 +123,9 @@ class EmbeddingModel:
                 if len(texts) == 1:
                     self._require_length(texts[0], about, error)
                     return [error]
-                failed = True
         middle = _half(len(texts))
         rows = [*self._divide(texts[:middle], about), *self._divide(texts[middle:], about)]
-        if failed and not any(isinstance(row, ServiceError) for row in rows):  # it was no single text's fault
+        if is_sent and not any(isinstance(row, ServiceError) for row in rows):  # it was no single text's fault
             self.inputs_per_call = min(self.inputs_per_call, middle)
             self.service.say_once(f"{self.model}: {self.inputs_per_call} texts a call, more are refused")
         return rows

@@ -225,8 +225,7 @@ class Service:
             self.retry.succeeded((time.monotonic() - clock) / allowed)
         except ServiceError as refused:
             failure, reply = refused, redact_json(reply)
-        error = None if failure is None else failure.to_json()
-        seconds = round(time.monotonic() - clock, 4)
+        seconds, error = round(time.monotonic() - clock, 4), failure.to_json() if failure else None
         return replace(call, response=reply, error=error, started=started, seconds=seconds), failure
 
     def raw(self, method: str, arguments: Mapping[str, Any], seconds: float, model: str = "") -> Any:
