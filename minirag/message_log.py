@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,7 @@ _LINE = "id stage tags endpoint service repeat request response error started se
 _TEXT_PARTS = ("text", "output_text", None)
 _THINKING = re.compile(r"(?is)(?:<think(?:ing)?>|\[think\]).*?(?:</think(?:ing)?>|\[/think\]|\Z)|\A.*?</think(?:ing)?>")
 """Thinking in a text: between its tags, behind the first if it was cut off, before the second if the prompt had one."""
+_private = partial(os.open, mode=0o600)  # only the owner may read: the documents' text is in these files
 _HEAD = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{64})",')
 
 
@@ -268,9 +270,6 @@ class MessageLog:
         self.close()
 
 
-# -- files written whole -----------------------------------------------------------------------------------------------
-
-
 def lock_file(file: int) -> None:
     """Lock an open file until it is closed. Raises OSError if another process has locked it."""
     if sys.platform == "win32":
@@ -309,8 +308,3 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Write one compact JSON value a line."""
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that only its owner may read: the documents' text is in it."""
-    return os.open(path, flags, 0o600)

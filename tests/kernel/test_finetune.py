@@ -20,6 +20,9 @@ from minirag.prompts import Excerpt
 from minirag.retry import Retry
 from minirag.service import Service
 
+FEW = {"code": "invalid_n_examples", "message": "has 4"}
+NOT_DEPLOYED = r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME"
+
 
 @pytest.fixture
 def server() -> Iterator[offline.Server]:
@@ -137,19 +140,10 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Pa
         (active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
         (training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
         (shows("jobs", 2, status="failed", error=None), JobError, "failed: the service gives no reason"),
+        (shows("jobs", 2, status="failed", error=FEW), JobError, "has 4; ask for more --train-questions"),
         (shows("jobs", 2, status="FAILED_VALIDATION", error="Line 3."), JobError, r"failed: Line 3\.$"),
-        (shows("jobs", 2, status="Cancelled"), JobError, "was cancelled"),
-        (
-            shows("jobs", 2, status="SUCCESS", fine_tuned_model=None),
-            TrainingNotAvailable,
-            r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME",
-        ),
-        (
-            shows("jobs", 2, status="failed", error={"code": "invalid_n_examples", "message": "has 4"}),
-            JobError,
-            "has 4; ask for more --train-questions",
-        ),
-        (shows("jobs", 2, status="cancelled"), JobError, "was cancelled; run again to start a new one"),
+        (shows("jobs", 2, status="Cancelled"), JobError, "was cancelled; run again to start a new one"),
+        (shows("jobs", 2, status="SUCCESS", fine_tuned_model=None), TrainingNotAvailable, NOT_DEPLOYED),
     ],
 )
 def test_each_outcome_without_a_model_has_its_sentence(

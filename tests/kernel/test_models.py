@@ -57,24 +57,6 @@ def test_a_wait_of_an_hour_is_not_waited_for(service: Any, clock: Clock) -> None
     assert (len(script.requests), clock.slept) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        (200, {"content-type": "text/html"}, b"<html>hello</html>"),
-        {},
-        {"error": {"message": "internal"}},
-        {"choices": []},
-        {"choices": [{"message": None}]},
-        (200, {}, b'{"choices": [{"message": {"content": "hi"}, "logprobs": {"x": NaN}}]}'),
-    ],
-)
-def test_a_200_that_is_no_answer_is_a_bad_reply(tmp_path: Path, service: Any, reply: Any) -> None:
-    with Script(reply) as script, MessageLog(tmp_path / "log.jsonl") as log:
-        with pytest.raises(BadReply):
-            ChatModel("m", log=log, service=service(script)).complete(HELLO, stage="draft")
-        assert all(failed.error["type"] == "BadReply" for failed in log)
-
-
 def test_addresses_that_cannot_be_used_are_one_sentence(service: Any) -> None:
     for address in ("ftp://host/v1", "host/v1", "https://", "nonsense"):
         with pytest.raises(InputError, match="no service address"):
