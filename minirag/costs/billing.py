@@ -10,8 +10,6 @@ from minirag.message_log import Exchange
 
 DIGITS = 12
 """Decimals of every sum of US dollars; rounded so, a sum does not depend on the order of the calls."""
-ANSWERED = ("draft", "refine")
-"""Stages whose calls belong to one arm."""
 
 
 @dataclass
@@ -88,7 +86,7 @@ def bill(log: Iterable[Exchange], prices: Prices) -> list[Line]:
     for exchange in log:
         if exchange.endpoint in {"chat.completions", "embeddings"}:
             # judging has no arm: one call judges all answers that are the same
-            arm = str(exchange.tags.get("arm", "")) if exchange.stage in ANSWERED else ""
+            arm = str(exchange.tags.get("arm", "")) if exchange.stage in {"draft", "refine"} else ""
             key = (exchange.stage, arm, exchange.model)
             lines.setdefault(key, Line(*key)).add(exchange, prices)
         elif exchange.error is None and (job := trained_by(exchange)):  # seen many times

@@ -91,10 +91,6 @@ class Prices:
         price, served = self.of(call.model), (call.response or {}).get("model")
         return self.of(served) if price.input is None and isinstance(served, str) else price
 
-    def of_tuned(self, base: str) -> Price:
-        """Return the price of models tuned on `base`, the price of training among it."""
-        return self.of(f"ft:{base}:")
-
 
 def load_prices(source: str | Path | None = None) -> Prices:
     """Return today's table of the package, an older one by its month (`2023-08`), or today's with a TOML file on top.
@@ -171,7 +167,7 @@ def price_of(tokens: Tokens, price: Price, *, batched: bool = False) -> float | 
 
 def training_cost(prices: Prices, base: str, tokens: int) -> float | None:
     """Return the US dollars for training `base` on `tokens`, all epochs together; None if the price is unknown."""
-    price = prices.of_tuned(base).training
+    price = prices.of(f"ft:{base}").training
     if price is None:
         return None if tokens else 0.0
     return tokens * price / 1e6
@@ -187,7 +183,7 @@ def shutdown_warnings(prices: Prices, models: Iterable[str], today: date, base: 
         day = prices.of(model).shutdown
         if day and day - today <= SOON:
             lines.append(f"OpenAI {'switched' if day <= today else 'switches'} {model} off on {day}.")
-    end = prices.of_tuned(base).training_ends if base else None
+    end = prices.of(f"ft:{base}").training_ends if base else None
     if end and end - today <= SOON:
         lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end} on.")
     return lines

@@ -113,8 +113,6 @@ def curate_file(path: Path) -> list[tuple[int, Example]]:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[Message], list[Problem]]]:
     """Yield each line's number, its messages as texts, none if a service would refuse it, and its problems."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"Cannot read {path}: it is not a file.")  # a pipe may never end
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):

@@ -90,10 +90,8 @@ def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
     for exchange in log:
         if exchange.stage != "poll" or exchange.request.get("fine_tuning_job_id") != job_id:
             continue
-        events = (exchange.response or {}).get("data")
-        for event in events if isinstance(events, list) else ():
-            data = event.get("data") if isinstance(event, Mapping) else None
-            data = data if isinstance(data, Mapping) else {}
+        for event in (exchange.response or {}).get("data") or ():
+            data = event.get("data") or {}
             for name, key in (("training", "train_loss"), ("validation", "valid_loss")):
                 if isinstance(data.get(key), int | float) and isinstance(data.get("step"), int):
                     losses[name][data["step"]] = float(data[key])
@@ -113,10 +111,10 @@ def pictures(results: Results) -> str:
         title = f"{spaced(metric)}: tuned minus …"
         chart = differences(title, {arm: rows[metric, arm] for arm in results.against})
         intervals.append(figure(title, chart))
-    moved = _most_moved(results)
-    if moved is None:
-        return tag("div", *intervals, class_="charts")
-    return tag("div", tag("div", *intervals), figure(*_scores_chart(results, moved, "base")), class_="charts")
+    parts = [tag("div", *intervals)]
+    if (moved := _most_moved(results)) is not None:
+        parts.append(figure(*_scores_chart(results, moved, "base")))
+    return tag("div", *parts, class_="charts")
 
 
 def every_question(results: Results) -> str:

@@ -145,7 +145,7 @@ def test_dated_snapshots_and_tuned_models_have_their_family_s_price() -> None:
     assert prices.of("ft:gpt-4.1-mini-2025-04-14:org::id") == prices.of("ft:gpt-4.1-mini")
     assert prices.of("gpt-4.1-huge") == Price()
     assert prices.of("offline-teacher").input == prices.of("ft:offline-student:minirag::x").input == 0.0
-    assert prices.of_tuned("gpt-4o-mini").training == 3.0
+    assert prices.of("ft:gpt-4o-mini").training == 3.0
 
 
 def test_prices_of_your_own_stand_on_top_and_may_name_the_model_of_a_deployment(tmp_path: Path) -> None:
