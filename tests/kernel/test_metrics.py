@@ -34,6 +34,11 @@ def verdict(index: Any, supported: Any) -> dict[str, Any]:
     return {"index": index, "supported": supported, "reason": "because"}
 
 
+def largest_request(model: FunctionChat) -> int:
+    """Return the most tokens, reply included, that a request to a model took."""
+    return max(model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] for asked in model.asked)
+
+
 def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -> None:
     model = judge(["One.", "Two.", "Three."], [verdict(2, False), verdict(3, True), verdict(1, True)])
     score = faithfulness("Q?", "One. Two. Three.", ["context"], judge=model)
@@ -104,14 +109,11 @@ def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_suppo
     score = faithfulness("Q?", "A", contexts, judge=Judge(model, window=1100))
     assert score.value == 0.5
     assert len(sent) > 1
-    for asked in model.asked:
-        assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1100
+    assert largest_request(model) <= 1100
     whole = faithfulness("Q?", "A", contexts, judge=model)
     assert whole.value == 0.5
     assert len(whole.exchanges) == 2
 
-
-# -- answer relevancy --------------------------------------------------------------------------------------
 
 ROWS = {"Q?": [1.0, 0.0], "same?": [2.0, 0.0], "half?": [1.0, 1.0], "other?": [0.0, 3.0], "against?": [-1.0, 0.0]}
 
@@ -151,9 +153,6 @@ def test_the_wrong_number_or_kind_of_questions_is_unscored(questions: Any) -> No
     assert nothing.reason == "the answer is empty"
 
 
-# -- metrics of the contexts -------------------------------------------------------------------------------
-
-
 SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
 
 
@@ -170,8 +169,7 @@ def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window() -> N
         assert score.value == needed / 60
         assert len(score.evidence) == needed
         assert (len(model.asked) > 1) is (window is not None)
-        for asked in model.asked if window else ():
-            assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
+        assert window is None or largest_request(model) <= window
 
 
 @pytest.mark.parametrize("needed", ["x", [0], [3], [True], [1.0], None, [1, "2"]])
@@ -203,27 +201,16 @@ def test_asking_again_keeps_to_the_window() -> None:
         model = judge(["One."], [verdict("a very long wrong number that is quoted in the fault", True)])
         faithfulness("Q?", "A", contexts, judge=Judge(model, window))
         assert len(model.asked) >= 3
-        for asked in model.asked:
-            assert model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= window
+        assert largest_request(model) <= window
 
 
-# -- real judges' replies ----------------------------------------------------------------------------------
-
-
-def judged(shared: Path) -> list[str]:
-    """The texts of recorded replies of judges and to schemas."""
-    found = []
+def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared: Path) -> None:
+    texts = []
     for line in (shared / "openai" / "recordings" / "chat.jsonl").read_text("utf-8").splitlines():
         item = json.loads(line)
         body = item["response"]["body"]
         if isinstance(body, dict) and {"chat:judge", "chat:json_schema"} & set(item["features"]):
-            message = body["choices"][0].get("message") or {}
-            found.append(message.get("content") or "")
-    return found
-
-
-def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared: Path) -> None:
-    texts = judged(shared)
+            texts.append((body["choices"][0].get("message") or {}).get("content") or "")
     assert len(texts) > 70
     for text in texts:
         with pytest.raises(ValueError, match=r"reply|verdict|number|list"):

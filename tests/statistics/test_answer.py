@@ -8,13 +8,7 @@ from minirag.metrics.comparison import compare
 from minirag.statistics.answer import answer
 from minirag.statistics.power import to_json
 
-BASE, SPREAD = [0.5] * 40, [-0.1, 0.1] * 20
 USD = {"teacher": 0.008, "tuned": 0.001}
-
-
-def moved(by: float, spread: float = 0.1) -> list[float]:
-    """The scores of 40 questions that are so much better or worse than 0.5 in the mean."""
-    return [0.5 + by + (spread if i % 2 else -spread) for i in range(40)]
 
 
 def comparison(
@@ -33,7 +27,8 @@ def comparison(
     """
 
     def against(by: float) -> dict[str, Any]:
-        return {**to_json(compare(moved(by, spread)[:n], BASE[:n], margin=margin)), "p_holm": 0.01}
+        others = [0.5 + by + (spread if i % 2 else -spread) for i in range(n)]
+        return {**to_json(compare(others, [0.5] * n, margin=margin)), "p_holm": 0.01}
 
     faithfulness, other = against(base), against(relevancy[1])
     for arm, by in (("teacher", teacher), ("control", control)):
@@ -43,8 +38,13 @@ def comparison(
     return {
         "primary": {"metric": "faithfulness", "against": "base"},
         "metrics": {"faithfulness": faithfulness, "answer_relevancy": other},
-        "questions": {"n": n, "flagged": 0},
     }
+
+
+COST = " and costs an eighth"
+GAIN = "it beats the untrained one in faithfulness and answer relevancy."
+NO_GAIN = "it is not shown to beat the untrained one."
+EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,22 @@ def comparison(
         (
             {"teacher": 0.01},
             "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.010 [-0.042, "
-            "+0.022]) and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+            f"+0.022]){COST}; {GAIN}",
         ),
         (
             {"teacher": 0.01, "margin": 0.05},
             "On these 40 questions the tuned model is as good as the teacher within 0.05 (faithfulness -0.010 [-0.042, "
-            "+0.022]) and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+            f"+0.022]){COST}; {GAIN}",
         ),
         (
             {"teacher": 0.2},
-            "On these 40 questions the tuned model is worse than the teacher (faithfulness -0.200 [-0.232, -0.168]) "
-            "and costs an eighth; it beats the untrained one in faithfulness and answer relevancy.",
+            "On these 40 questions the tuned model is worse than the teacher (faithfulness -0.200 [-0.232, -0.168])"
+            f"{COST}; {GAIN}",
         ),
         (
             {"teacher": -0.2, "relevancy": (0.2, 0.0)},
-            "On these 40 questions the tuned model is better than the teacher (faithfulness +0.200 [+0.168, +0.232]) "
-            "and costs an eighth; it is worse than the teacher in answer relevancy; it beats the untrained one in "
-            "faithfulness.",
+            "On these 40 questions the tuned model is better than the teacher (faithfulness +0.200 [+0.168, +0.232])"
+            f"{COST}; it is worse than the teacher in answer relevancy; it beats the untrained one in faithfulness.",
         ),
         (
             {"teacher": 0.0, "base": 0.1},
@@ -81,19 +80,15 @@ def comparison(
             "Do not tune: a better prompt does as well (tuned against it, faithfulness -0.100 [-0.132, -0.068]).",
         ),
         (
-            {"teacher": 0.0, "base": 0.0, "spread": 0.4, "relevancy": (0.0, 0.0)},
+            {"teacher": 0.0, "spread": 0.4, **EVEN},
             "40 questions are too few to say whether the tuned model is as good as the teacher (faithfulness +0.000 "
-            "[-0.130, +0.130]); about 131 fresh ones would do to tell within 0.1; it is not shown to beat the "
-            "untrained one.",
+            f"[-0.130, +0.130]); about 131 fresh ones would do to tell within 0.1; {NO_GAIN}",
         ),
+        ({"teacher": 0.0, "n": 5, **EVEN}, f"No answer yet: too few questions: 5, and a verdict takes 6; {NO_GAIN}"),
         (
-            {"teacher": 0.0, "base": 0.0, "n": 5, "relevancy": (0.0, 0.0)},
-            "No answer yet: too few questions: 5, and a verdict takes 6; it is not shown to beat the untrained one.",
-        ),
-        (
-            {"teacher": 0.03, "margin": 0.05, "base": 0.0, "relevancy": (0.0, 0.0)},
+            {"teacher": 0.03, "margin": 0.05, **EVEN},
             "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.030 [-0.062, "
-            "+0.002], which does not rule out 0.05) and costs an eighth; it is not shown to beat the untrained one.",
+            f"+0.002], which does not rule out 0.05){COST}; {NO_GAIN}",
         ),
     ],
 )

@@ -22,14 +22,11 @@ PAGES = {f"q{i}": i for i in range(60)}
 
 def judged(verdicts: Verdicts) -> Scores:
     """Scores whose evidence are the verdicts of each (arm, question)."""
-    return Scores(
-        ScoredRow(question, arm, "faithfulness", 0, Score(sum(said) / len(said), "", evidence(arm, question, said)))
-        for (arm, question), said in verdicts.items()
-    )
-
-
-def evidence(arm: str, question: str, said: list[bool]) -> tuple[dict[str, object], ...]:
-    return tuple({"statement": f"{arm} {question} {i}", "supported": yes} for i, yes in enumerate(said))
+    scores = Scores()
+    for (arm, question), said in verdicts.items():
+        evidence = tuple({"statement": f"{arm} {question} {i}", "supported": yes} for i, yes in enumerate(said))
+        scores.append(ScoredRow(question, arm, "faithfulness", 0, Score(sum(said) / len(said), "", evidence)))
+    return scores
 
 
 def mean(scores: Scores, arm: str) -> float:
@@ -37,9 +34,7 @@ def mean(scores: Scores, arm: str) -> float:
 
 
 def test_the_weights_of_an_arm_s_statements_make_up_its_mean() -> None:
-    scores = judged(
-        {("base", "q1"): [True, False], ("base", "q2"): [True, True, False, False], ("tuned", "q1"): [True]}
-    )
+    scores = judged({("base", "q1"): [True, False], ("base", "q2"): [True, True, False], ("tuned", "q1"): [True]})
     for arm in ("base", "tuned"):
         mine = [claim for claim in claims(scores) if claim.arm == arm]
         assert sum(c.weight * c.supported for c in mine) == pytest.approx(mean(scores, arm))
