@@ -1,7 +1,8 @@
 """What the command line accepts: every command and every option, as they stand in its help.
 
-An option is a row: its name with the name of its value or its {choices}, and what it does. How a value is read follows
-from the value's name (`TYPES`), unless the row has a third field. Defaults of a run are those of `Settings`.
+An option is a row: its name with the name of its value, and what it does; a positional argument is one as well. How a
+value is read follows from the value's name (`TYPES`), unless the row has a third field. Defaults of a run are those of
+`Settings`.
 """
 
 import argparse
@@ -9,7 +10,8 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,10 +50,7 @@ def address(text: str) -> str:
 
 def names(text: str) -> tuple[str, ...]:
     """Return the names in a list with commas."""
-    items = tuple(item.strip() for item in text.split(",") if item.strip())
-    if not items:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names")
-    return items
+    return tuple(name.strip() for name in text.split(","))
 
 
 def field(text: str) -> tuple[str, Any]:
@@ -104,6 +103,8 @@ TYPES: dict[str, Converter] = {
     "KEY=VALUE": field,
 }
 """How a value is read, by its name in the help; all others are texts."""
+SEVERAL = {"[DOC...]": ("*", "DOC"), "FILE...": ("+", "FILE"), "[MODEL]": ("?", "MODEL"), "ID DIR": (2, ("ID", "DIR"))}
+"""How many values there are, where it is not one, and their names."""
 
 JSON = ("--json", "print the result as JSON")
 PRICES = ("--prices FILE", "TOML file with your prices, or 2023-08 for those of the article")
@@ -124,7 +125,7 @@ FIRST: list[Row] = [
 """The settings of a run that matter first: `--help` shows them, and `--help-all` those of `SETTINGS`, too."""
 SETTINGS: dict[str, list[Row]] = {
     "models and their services": [
-        ("--config FILE", "settings, addresses too; ./minirag.toml unnamed gives no address", Path),
+        ("--config FILE", "settings, addresses too; ./minirag.toml unnamed gives no address"),
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
         ("--temperature X", "sampling temperature of all chat calls (default 0)"),
         ("--thinking-tokens N", "most tokens for thinking on top of a reply (default 32768)", number(int, 0)),
@@ -205,6 +206,15 @@ OTHERS = {
     "train": ("tune an open model on this machine, without a server", "train chats.jsonl --model M --out tuned"),
 }
 """The commands that are no step of a run, each with an example."""
+DOCUMENTS = dict.fromkeys((*STEPS, "plan"), "PDF, text, Markdown, or an http(s) address")
+DOCUMENTS["evaluate"] += "; or rows to score (.jsonl, .csv, a run's folder)"
+DOCUMENTS["compare"] += "; or finished runs, or two files of scores"
+FOLDER = ("folder DIR", "folder of the run")
+REQUIRED: dict[str, tuple[str, ...]] = {
+    name: ("--out",) for name in STEPS if name not in {"probe", "evaluate", "compare"}
+}
+REQUIRED["train"] = ("--model", "--out")
+"""The options that a command cannot do without."""
 OPTIONS: dict[str, list[Row]] = {
     "run": [
         ("--dry-run", "only print what the run would take, like plan"),
@@ -222,22 +232,25 @@ OPTIONS: dict[str, list[Row]] = {
     ],
     "report": [("--format {csv}", "write scores and comparison as tables, too")],
     "plan": [("--out DIR", "folder of a run, for its settings"), BATCH, JSON],
-    "costs": [PRICES, JSON],
-    "verify": [PRICES, STORE, JSON],
+    "costs": [FOLDER, PRICES, JSON],
+    "verify": [FOLDER, PRICES, STORE, JSON],
     "check": [
-        ("--validation FILE", "validation file, which must not overlap", Path),
+        ("files FILE...", "chat files, one example a line"),
+        ("--validation FILE", "validation file, which must not overlap"),
         ("--curate", "print which examples `collect` would keep, and why not"),
-        ("--eval-questions FILE", "questions that no prompt may contain", Path),
+        ("--eval-questions FILE", "questions that no prompt may contain"),
         ("--model MODEL", "model to train (default gpt-4.1-mini)"),
         PRICES,
         JSON,
     ],
     "label": [
+        FOLDER,
         ("--sample N", "statements, over all models (default 50)"),
         ("--seed N", "seed of the sample (default 0)", SEED),
         JSON,
     ],
     "serve": [
+        ("model [MODEL]", "model of the hub, folder, or GGUF file; none with --export"),
         ("--port N", "port to listen on (default: a free one)"),
         ("--state DIR", "folder of files, jobs and tuned models (default local-models)"),
         ("--name NAME", "name under which the model is served"),
@@ -248,6 +261,9 @@ OPTIONS: dict[str, list[Row]] = {
         *MACHINE,
     ],
     "train": [
+        ("file FILE", "chat file, one example a line"),
+        ("--model MODEL", "model of the hub, folder, GGUF file"),
+        ("--out DIR", "folder for the tuned model"),
         ("--validation FILE", "chat file whose loss is told after each epoch"),
         ("--epochs N", "1 to 50 (default: by the number of examples)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: by the number of examples)", number(int, 1, 256)),
@@ -256,43 +272,29 @@ OPTIONS: dict[str, list[Row]] = {
         *MACHINE,
     ],
 }
-"""The options that a command has of its own; `--help` shows them."""
-SERVICE = {"offline", "base_url", "insecure_http", "timeout", "patience"}
-FORMS: dict[str, tuple[str, set[str]]] = {
-    "rows": (
+"""What a command takes beside its documents and settings; `--help` shows it."""
+SERVICE = "config offline base_url insecure_http timeout patience json"
+FORMS: dict[str, tuple[str, str]] = {
+    "run.score_rows": (
         "evaluate FILE",
-        {"judge", "judge_base_url", "judge_option", "embedding", "embedding_base_url", "embedding_option"}
-        | {"metrics", "rounds", "temperature", "tokenizer", "judge_window", "prices", "max_cost", "query_prefix"}
-        | {"thinking_tokens"}
-        | {"config", "out", "workers", "batch", "json", *SERVICE},
+        "judge judge_base_url judge_option embedding embedding_base_url embedding_option query_prefix metrics rounds "
+        f"temperature tokenizer thinking_tokens judge_window prices max_cost out workers batch {SERVICE}",
     ),
-    "replicate": ("compare with folders of runs", {"json"}),
-    "score_files": (
-        "compare with two files of scores",
-        {"cluster", "range", "metrics", "margin", "primary", "json"},
-    ),
-    "job": (
+    "job.main": (
         "finetune --status, --cancel or --download",
-        {"status", "cancel", "download", "out", "student_base_url", "json", "config", *SERVICE},
+        f"status cancel download out student_base_url {SERVICE}",
     ),
+    "compare.runs": ("compare with folders of runs", "json"),
+    "compare.files": ("compare with two files of scores", "cluster range metrics margin primary json"),
 }
-"""Forms of a step that use a few of its options only, by their module: all others are refused."""
-ALSO = {
-    "probe": "",
-    "evaluate": "; or rows to score (.jsonl, .csv, a run's folder)",
-    "compare": "; or finished runs, or two files of scores",
-}
-"""What else DOC may be; then --out is optional."""
+"""Forms of a step that use a few of its options only, by module and function: all others are refused."""
 RESUMED = """\
 A folder that holds a run is resumed. Without DOC, the settings of that run are
 used, changed by the options. Settings may also stand in ./minirag.toml, which
 `minirag init` writes; options win over it. --help-all shows all options."""
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28, width=79)
-        self._action_max_length = 15  # argparse forgets the indentation of commands: one would wrap
+HELP: Any = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=79)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -304,11 +306,11 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
     """Return the parser of all commands. An option that is not given is not in its result."""
     root = _Parser(
         prog="minirag",
-        formatter_class=_Help,
+        formatter_class=HELP,
         description="Can a small model, tuned on a large one's answers over your documents,\nreplace it?",
         epilog="example:\n  minirag run report.pdf --offline --out out",
     )
-    root.add_argument("--version", action="version", version=f"minirag {VERSION}")
+    root.add_argument("-V", "--version", action="version", version=f"minirag {VERSION}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     steps = {name: (text, f"{name} report.pdf --offline --out out") for name, text in STEPS.items()}
     for name, (text, example) in {**steps, **OTHERS}.items():
@@ -318,35 +320,22 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
             name,
             help=text,
             description=about,
-            formatter_class=_Help,
+            formatter_class=HELP,
             epilog=epilog,
             argument_default=argparse.SUPPRESS,
         )
-        if name in STEPS or name == "plan":
-            out = "" if name == "plan" else "[--out DIR] " if name in ALSO else "--out DIR "
+        if name in DOCUMENTS:
+            out = "" if name == "plan" else "--out DIR " if name in REQUIRED else "[--out DIR] "
             command.usage = f"minirag {name} [DOC ...] {out}[options]"
-            documents = f"PDF, text, Markdown, or an http(s) address{ALSO.get(name, '')}"
-            command.add_argument("documents", nargs="*", metavar="DOC", help=documents)
+            _add(command, [("documents [DOC...]", DOCUMENTS[name])])
             command.add_argument("--help-all", action="help", help="show all options and exit")
-        elif name == "serve":
-            model = "model of the hub, folder, or GGUF file; none with --export"
-            command.add_argument("model", nargs="?", metavar="MODEL", help=model)
-        elif name == "train":
-            command.add_argument("file", metavar="FILE", help="chat file, one example a line")
-            command.add_argument("--model", required=True, metavar="MODEL", help="model of the hub, folder, GGUF file")
-            command.add_argument("--out", required=True, metavar="DIR", help="folder for the tuned model")
-        elif name == "check":
-            command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="chat files, one example a line")
-        elif name != "init":
-            command.add_argument("folder", type=Path, metavar="DIR", help="folder of the run")
-        if name in STEPS:
-            command.add_argument("--out", required=name not in ALSO, type=Path, metavar="DIR", help="folder of the run")
-        _add_options(command, OPTIONS.get(name, ()))
-        if name in STEPS or name == "plan":
-            _add_options(command.add_argument_group("what matters first"), FIRST)
+        own = [("--out DIR", "folder of the run")] if name in STEPS else []
+        _add(command, [*own, *OPTIONS.get(name, ())], required=REQUIRED.get(name, ()))
+        if name in DOCUMENTS:
+            _add(command.add_argument_group("what matters first"), FIRST)
             groups = {**SETTINGS, "how to go about it": RUN if name in STEPS else []}
             for title, rows in groups.items():
-                _add_options(command.add_argument_group(title), rows, is_hidden=not show_all)
+                _add(command.add_argument_group(title), rows, is_hidden=not show_all)
     return root
 
 
@@ -367,23 +356,26 @@ def settings_of_file(path: Path) -> dict[str, Any]:
                 words.append(f"--{name}" if item is True else f"--{name}={item}")
     reader = _Parser(prog=str(path), usage=argparse.SUPPRESS, argument_default=argparse.SUPPRESS, allow_abbrev=False)
     for rows in (FIRST, *SETTINGS.values(), RUN):
-        _add_options(reader, rows)
+        _add(reader, rows)
     return vars(reader.parse_args(words))
 
 
-def _add_options(command: Any, rows: Sequence[Row], *, is_hidden: bool = False) -> None:
+def _add(command: Any, rows: Sequence[Row], *, is_hidden: bool = False, required: Collection[str] = ()) -> None:
+    """Add options and other arguments to a command, or to a group of its options."""
     for row in rows:
         name, _, value = row[0].partition(" ")
-        text = argparse.SUPPRESS if is_hidden else row[1]
+        how: dict[str, Any] = {"help": argparse.SUPPRESS if is_hidden else row[1]}
+        if name in required:
+            how["required"] = True
         if not value:
-            command.add_argument(name, action="store_true", help=text)
+            how["action"] = "store_true"
         elif value.startswith("{"):
-            destination = "tables" if value == "{csv}" else None
-            command.add_argument(name, choices=value.strip("{}").split(","), dest=destination, help=text)
+            how["choices"] = value.strip("{}").split(",")
         else:
-            convert = row[2] if len(row) == 3 else TYPES.get(value, str)
-            more: dict[str, Any] = {"action": "append"} if value.startswith("KEY=") else {}
-            if " " in value:
-                more = {"nargs": 2}
-            metavar = tuple(value.split()) if " " in value else value
-            command.add_argument(name, type=convert, metavar=metavar, help=text, **more)
+            how["type"] = row[2] if len(row) == 3 else TYPES.get(value, str)
+            how["metavar"] = value
+            if value.startswith("KEY="):
+                how["action"] = "append"
+            elif value in SEVERAL:
+                how["nargs"], how["metavar"] = SEVERAL[value]
+        command.add_argument(name, **how)

@@ -1,13 +1,12 @@
 """Training files on the terminal: `minirag check FILE…` for any chat file, and the table that `collect` prints."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minirag import costs
 from minirag.cli.terminal import cut, show, show_json, table
-from minirag.costs import dollars
+from minirag.costs import Prices, dollars, load_prices, training_cost
 from minirag.curation import CLASSES, Checked, check_files, curate_file
 from minirag.questions import read_questions
 from minirag.training import default_epochs, token_quantiles
@@ -18,14 +17,13 @@ SHOWN = 20
 
 def main(options: Mapping[str, Any]) -> int:
     """Check each file, then the validation file against them; return 2 if one has an error."""
-    model, prices = options.get("model", "gpt-4.1-mini"), costs.load_prices(options.get("prices"))
-    questions = read_questions(options["eval_questions"], "eval") if "eval_questions" in options else []
+    model, prices = options.get("model", "gpt-4.1-mini"), load_prices(options.get("prices"))
+    files = [Path(name) for name in options["files"]]
+    validation = Path(options["validation"]) if "validation" in options else None
+    questions = read_questions(Path(options["eval_questions"]), "eval") if "eval_questions" in options else []
     texts = [question.text for question in questions]
-    checked = check_files(options["files"], options.get("validation"), model=model, eval_questions=texts)
-    results = [_result(one, model, prices) for one in checked]
-    if "curate" in options:
-        for result, one in zip(results, checked, strict=True):
-            result.update(_curated(one.path))
+    checked = check_files(files, validation, model=model, eval_questions=texts)
+    results = [_result(one, model, prices) | (_curated(one.path) if "curate" in options else {}) for one in checked]
     if options.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})
     else:
@@ -33,7 +31,7 @@ def main(options: Mapping[str, Any]) -> int:
     return 2 if any(result["errors"] for result in results) else 0
 
 
-def _result(checked: Checked, model: str, prices: costs.Prices) -> dict[str, Any]:
+def _result(checked: Checked, model: str, prices: Prices) -> dict[str, Any]:
     examples, total = len(checked.tokens), sum(checked.tokens)
     epochs = default_epochs(examples)
     errors = sum(finding.is_error for finding in checked.findings)
@@ -50,7 +48,7 @@ def _result(checked: Checked, model: str, prices: costs.Prices) -> dict[str, Any
         "epochs": epochs,
         "tokens_billed": total * epochs,
         "model": model,
-        "usd": costs.training_cost(prices, model, total * epochs),
+        "usd": training_cost(prices, model, total * epochs),
     }
 
 
@@ -79,11 +77,8 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         lines += [f"  {line}" for line in _sizes(result, result["model"])]
     if "kept" in result:
         lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
-        indices = defaultdict(list)
-        for drop in result["dropped"]:
-            indices[drop["reason"]].append(str(drop["index"]))
-        rows = [[why, str(len(i)), " ".join(i[:10]) + (" …" if len(i) > 10 else "")] for why, i in indices.items()]
-        lines += [f"  {line}" for line in table(["dropped", "examples", "index"], rows, 1).splitlines() if rows]
+        for reason, count in Counter(drop["reason"] for drop in result["dropped"]).items():
+            lines.append(f"    dropped {count:,}: {reason}")
         if kinds := Counter(entry["class"] for entry in result["refine"]):
             lines.append(f"  refine steps: {', '.join(f'{kinds[kind]} {kind}' for kind in CLASSES)}")
     return lines

@@ -9,13 +9,16 @@ from typing import Any
 
 from minirag.batch.files import unix_time
 from minirag.cli.arguments import FORMS
-from minirag.cli.connect import OFFLINE, connect
+from minirag.cli.connect import connect
 from minirag.cli.settings import completed, recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob, send
 from minirag.message_log import MessageLog, write_atomically
-from minirag.service import TRANSFER_RATE, Service
+from minirag.service import Service
+
+LONGEST = 3600.0
+"""Seconds for the download of a file."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -24,35 +27,28 @@ def main(options: Mapping[str, Any]) -> int:
     `--download` writes the job's result files into the folder. Another process may be waiting for the job meanwhile.
     Raises JobError if the log knows no job, or the job has no files.
     """
-    options = completed(options, FORMS["job"][1])
+    options = completed(options, FORMS["job.main"][1].split())
     folder: Path = options["out"]
     with ExitStack() as stack:
         facts = recorded_facts(folder)
         if (address := facts.get("student_service")) and "student_base_url" not in options:
             raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
-        offline = facts["service"] == OFFLINE or "offline" in options
-        main, own = connect(options, stack, folder, offline=offline, roles=("student",))
+        main, own = connect(options, stack, folder, ("student",))
         service = own.get("student", main)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        # the last state in the log of the job at this service that was created or polled last
-        states = [
-            exchange.response
-            for exchange in log
-            if exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
-            if exchange.error is None and "status" in (exchange.response or {})
-        ]
-        if not states:
+        state: Mapping[str, Any] = {}  # the last one in the log of the job that was created or polled last
+        for exchange in log:
+            is_job = exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
+            if is_job and exchange.error is None and "status" in (exchange.response or {}):
+                state = exchange.response or {}
+        if not state:
             raise JobError(f"The log of {folder} knows of no job at {service.address}.")
-        is_free = True
         try:
             log.lock()
+            job = FineTuningJob(service, state, log=log, path=folder / "job.json")
         except LogError:  # a run that waits for the job is writing to the log
-            is_free = False
-        job = FineTuningJob(service, states[-1] or {}, log=log if is_free else None, path=folder / "job.json")
-        if "cancel" in options:
-            job.cancel()
-        else:
-            job.refresh()
+            job = FineTuningJob(service, state, path=folder / "job.json")
+        job.cancel() if "cancel" in options else job.refresh()
         events, checkpoints = (list(job.pages(kind))[::-1] for kind in ("events", "checkpoints"))
         files = _download(service, job, checkpoints, folder / "results") if "download" in options else []
         if options.get("json"):
@@ -64,18 +60,15 @@ def main(options: Mapping[str, Any]) -> int:
 
 def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], folder: Path) -> list[str]:
     """Write the result files of a job, and of its last checkpoint, into a folder; return their paths."""
-    owners = [job.state, *checkpoints[-1:]]
-    lists = [owner.get("result_files") for owner in owners]
+    lists = [owner.get("result_files") for owner in (job.state, *checkpoints[-1:])]
     ids = dict.fromkeys(str(id) for ids in lists if isinstance(ids, list) for id in ids)
     if not ids:
         raise JobError(f"Fine-tuning job {job.id} ({job.status}) has no result files at {service.address}.")
     paths = []
     for id in ids:
         facts = send(service, None, "poll", "files.retrieve", {"file_id": id})
-        size = facts.get("bytes")
-        seconds = service.timeout + (size / TRANSFER_RATE if isinstance(size, int) else 3600.0)
         name = re.sub(r"[^\w.-]", "_", str(facts.get("filename") or id)).lstrip(".")  # no path of another's choice
-        write_atomically(folder / (name or id), service.raw("files.content", {"file_id": id}, seconds).content)
+        write_atomically(folder / (name or id), service.raw("files.content", {"file_id": id}, LONGEST).content)
         paths.append(str(folder / (name or id)))
     return paths
 
@@ -83,16 +76,12 @@ def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], fold
 def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
     model = job.state.get("fine_tuned_model")
     lines = [f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure]
-    lines += [cut(f"{_time(event.get('created_at'))}  {event.get('message')}") for event in events]
+    for event in events:
+        moment = datetime.fromtimestamp(unix_time(event.get("created_at")), UTC)
+        lines.append(cut(f"{moment:%Y-%m-%d %H:%M:%SZ}  {event.get('message')}"))
     if checkpoints:
         lines.append("checkpoints:")
     for point in checkpoints:
-        values = point.get("metrics")
-        metrics = ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, Mapping) else ""
+        metrics = ", ".join(f"{name} {value}" for name, value in (point.get("metrics") or {}).items())
         lines.append(cut(f"step {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}, {metrics}"))
     return lines
-
-
-def _time(value: Any) -> str:
-    seconds = unix_time(value)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if seconds else "?"

@@ -1,6 +1,7 @@
 """The program `minirag`: arguments in, one command, and the exit code that its failure means."""
 
 import io
+import json
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,11 +18,14 @@ from minirag.cli.terminal import say
 from minirag.errors import InputError, MiniragError, keep_out, redact
 from minirag.service import OPENAI_KEY, ROLE_KEYS
 
-ROWS = {".jsonl", ".csv"}
-"""Extensions of files of rows to score."""
-
-RESUMED = {"run", "rows", "label"}
-"""The modules that leave something behind when they are interrupted."""
+FUNCTIONS = {
+    **{"check": "check.main", "costs": "money.costs", "init": "settings.init", "label": "label.main"},
+    **{"plan": "money.plan", "probe": "run.probe_models", "serve": "main.run_local", "train": "main.run_local"},
+    "verify": "verify.main",
+}
+"""Module and function of each command that has one form only."""
+RESUMED = {"run.main", "run.score_rows", "label.main"}
+"""The functions that leave something behind when they are interrupted."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -45,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if completes:
             import_module("argcomplete").autocomplete(commands)
         options = vars(commands.parse_args(argv))
-        if "offline" in options and "base_url" in options:
-            raise InputError("--offline and --base-url exclude each other; give one of them.")
-        name = _module(options)
-        form, used = FORMS.get(name, ("", options.keys()))
-        if unused := sorted(options.keys() - used - {"command", "documents"}):
-            raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
+        name = _function(options)
+        if name in FORMS:
+            form, used = FORMS[name]
+            if unused := sorted(options.keys() - {*used.split(), "command", "documents"}):
+                raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
         # loaded by name, so that help needs no numpy, and no command the modules of another
-        return int(import_module(f"minirag.cli.{name}").main(options))
+        module, _, function = name.partition(".")
+        return int(getattr(import_module(f"minirag.cli.{module}"), function)(options))
     except MiniragError as error:
         say(f"minirag: {error}")
         return error.exit_code
@@ -85,26 +90,33 @@ def run() -> NoReturn:
     os._exit(code)
 
 
-def _module(options: Mapping[str, Any]) -> str:
-    """Return the name of the module in `cli` that does what the options say. Raises InputError."""
+def run_local(options: Mapping[str, Any]) -> NoReturn:
+    """Replace this process by `python -m minirag.local`, which has torch; what it prints and its exit code are ours."""
+    if missing := [name for name in ("torch", "transformers", "peft") if not find_spec(name)]:
+        raise InputError(f"{', '.join(missing)} not installed: pip install 'minirag[local]'")
+    sys.stdout.flush()
+    arguments = json.dumps(dict(options), default=str)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "minirag.local", arguments])
+
+
+def _function(options: Mapping[str, Any]) -> str:
+    """Return the module and function that do what the options say, like `run.main`. Raises InputError."""
     name, documents = options["command"], [Path(document) for document in options.get("documents", ())]
-    if name in {"check", "costs", "init", "label", "verify"}:
-        return str(name)
-    if name in {"serve", "train"}:
-        return "local"
-    if name == "plan" or "dry_run" in options:
-        return "plan"
+    if "dry_run" in options:
+        return "money.plan"
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
     if name == "evaluate":
-        rows = [path for path in documents if path.suffix.lower() in ROWS or (path / "answers.jsonl").exists()]
-        if len(rows) == 1 == len(documents):
-            return "rows"
-        if rows:
+        is_rows = [path.suffix.lower() in {".jsonl", ".csv"} or (path / "answers.jsonl").exists() for path in documents]
+        if is_rows == [True]:
+            return "run.score_rows"
+        if any(is_rows):
             raise InputError("Rows are scored one file at a time, without documents beside it.")
     if options.keys() & {"cancel", "download", "status"}:
-        return "job"
+        return "job.main"
     if name == "compare" and "out" not in options:
         is_scores = len(documents) == 2 and all(path.is_file() for path in documents)
-        return "score_files" if is_scores else "replicate"
-    if "out" not in options and name != "probe":
+        return "compare.files" if is_scores else "compare.runs"
+    if "out" not in options:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")
-    return "run"
+    return "run.main"

@@ -5,140 +5,131 @@ that it refuses, the tokens that it thinks) is known when the run begins. The ru
 none.
 """
 
-import textwrap
 from collections.abc import Mapping
-from typing import Any
 
 from minirag import prompts
-from minirag.cli.terminal import WIDTH, say, table
-from minirag.costs import bill, dollars, total
-from minirag.errors import FINAL, BadReply, InputError, ServiceError, TrainingNotAvailable
+from minirag.cli.terminal import say, table, wrapped
+from minirag.costs import Prices, bill, dollars, total
+from minirag.embeddings import EmbeddingModel
+from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
 from minirag.finetune import read_object
-from minirag.message_log import Exchange
+from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.judge import reply_tokens
-from minirag.pipeline import Run
+from minirag.models import ChatModel
 from minirag.questions import TOKENS_PER_QUESTION
+from minirag.service import Service
 
 FACT = prompts.Excerpt("The trams of Tarnwick are blue.", 1)
-TEXTS = ("The trams of Tarnwick are blue.", "What colour are the trams?")
+QUESTION = "What colour are the trams?"
 STAGE = "probe"
-FORMS = {"json_schema": "schema", "json_object": "object", None: "in text"}
-NAME = 17
-"""Characters of a model's name in the table."""
-ACCOUNT = {401, 402}
-"""Statuses of a key or an account that no model there answers to."""
+HEAD = ["role", "model", "served as", "answers", "thinks", "temp.", "JSON"]
+FORMS = {"json_schema": "schema", "json_object": "object"}
 MAY_PASS = {408, 409, 429, 502, 503, 504, 529}
 """Statuses that say nothing about what a service can do."""
 
 
-def probe(run: Run, *, is_new: bool = False) -> None:
-    """Ask each model of a run, look at the training endpoint, and show what they can do as a table on stderr.
+def probe(
+    models: Mapping[str, ChatModel | EmbeddingModel],
+    trainer: Service | None,
+    log: MessageLog,
+    prices: Prices,
+    *,
+    is_new: bool = False,
+) -> None:
+    """Ask the model of each role, look at the training endpoint, and show what they can do as a table on stderr.
 
     What the log holds is not asked again, but for the training endpoint if `is_new`. Raises InputError that names the
     models that do not answer; a service that does not train is only said.
     """
-    rows, lines, failures, before = [], [], [], len(run.log)
-    for role in ("teacher", "student", "judge", "tuned"):
-        if model := getattr(run.settings, role):
-            try:
-                rows.append(_row(role, model, _ask(run, role)))
-            except ServiceError as error:
-                if error.status in ACCOUNT:
-                    raise
-                if error.code in FINAL:  # it answers, if not this
-                    rows.append([role, _cut(model), "", str(error.code), "", "", ""])
-                    continue
-                rows.append([role, _cut(model), "", "no", "", "", ""])
-                failures.append(f"{role} {model}: {error}")
-    try:
-        vectors = run.embed.embed(TEXTS, stage=STAGE)
-        rows.append(["embedding", _cut(run.embed.model), "", "yes", "", "", ""])
-        lines.append(f"embedding: {vectors.shape[1]:,} dimensions, at most {run.embed.inputs_per_call} texts a call")
-    except ServiceError as error:
-        rows.append(["embedding", _cut(run.embed.model), "", "no", "", "", ""])
-        failures.append(f"embedding {run.embed.model}: {error}")
-    if run.settings.tuned is None:
-        lines.append(_look_at_training(run, is_new=is_new))
-    if len(run.log) == before and not failures:
+    before = len(log)
+    rows, notes, failures = [], [], []
+    for role, model in models.items():
+        try:
+            if isinstance(model, EmbeddingModel):
+                vectors = model.embed([FACT.text, QUESTION], stage=STAGE)
+                size = f"{vectors.shape[1]:,} dimensions, at most {model.inputs_per_call} texts a call"
+                notes.append(f"{role}: {size}")
+                cells = ["", "yes", "", "", ""]
+            else:
+                cells = _cells(role, _ask(role, model))
+        except ServiceError as error:
+            if error.status in {401, 402}:  # no model there answers to this key or account
+                raise
+            cells = ["", str(error.code) if error.final else "no", "", "", ""]  # a refusal is an answer
+            if not error.final:
+                failures.append(f"{role} {model.model}: {error}")
+        rows.append([role, _cut(model.model), *cells])
+    if trainer is not None:
+        notes.append(_look_at_training(trainer, log, is_new=is_new))
+    if len(log) == before and not failures:
         return
-    asked = [exchange for exchange in run.log if exchange.stage == STAGE]
-    usd = total(bill(asked, run.prices))
-    head = ["role", "model", "served as", "answers", "thinks", "temp.", "JSON"]
-    for line in table(head, rows, 3).splitlines():
+    asked = [exchange for exchange in log if exchange.stage == STAGE]
+    notes.append(f"probe: {len(asked)} requests, {dollars(total(bill(asked, prices)))}")
+    for line in [*table(HEAD, rows, 3).splitlines(), *(line for note in notes for line in wrapped(note).splitlines())]:
         say(line)
-    for line in [*lines, f"probe: {len(asked)} requests, {dollars(usd)}"]:
-        for part in textwrap.wrap(line, WIDTH, subsequent_indent="  "):
-            say(part)
     if failures:
         raise InputError(f"{len(failures)} of the models cannot be used. {' '.join(failures)}")
 
 
-def _ask(run: Run, role: str) -> Exchange:
+def _ask(role: str, chat: ChatModel) -> Exchange:
     """Send a model the smallest request of its kind: a question, an answer, or a verdict."""
-    messages, schema, reply = prompts.draft(TEXTS[1], [FACT]), None, TOKENS_PER_QUESTION
+    messages, schema, reply = prompts.draft(QUESTION, [FACT]), None, TOKENS_PER_QUESTION
     if role == "teacher":
         messages, schema, reply = prompts.questions(FACT, 1), prompts.QUESTIONS_SCHEMA, 2 * TOKENS_PER_QUESTION
     if role == "judge":
-        messages, schema = prompts.verdicts([FACT], [TEXTS[0]]), prompts.VERDICTS_SCHEMA
-        reply = reply_tokens(1)
-    chat = run.chat(role)
+        messages, schema, reply = prompts.verdicts([FACT], [FACT.text]), prompts.VERDICTS_SCHEMA, reply_tokens(1)
     return chat.complete(messages, stage=STAGE, tags={"role": role}, max_tokens=reply, schema=schema)
 
 
-def _row(role: str, model: str, exchange: Exchange) -> list[str]:
-    """Return what a model's answer shows: seconds, thinking tokens, whether it takes a temperature, and its JSON."""
-    request = exchange.request
-    thought = _thinking_tokens(exchange.usage)
+def _cells(role: str, exchange: Exchange) -> list[str]:
+    """Return what a model's answer shows, for the columns of `HEAD` from `served as` on."""
+    request, usage = exchange.request, exchange.usage
     form = "–"
     if role in {"teacher", "judge"}:
-        form = FORMS.get((request.get("response_format") or {}).get("type"), "in text")
+        form = FORMS.get(str((request.get("response_format") or {}).get("type")), "in text")
         try:
             prompts.json_object(exchange.text)
         except ValueError:
             form = "none"
+    # tokens of thinking are in the details, or only in the total
+    prompt, completion, total_tokens = (usage.get(f"{part}_tokens") or 0 for part in ("prompt", "completion", "total"))
+    details = usage.get("completion_tokens_details") or {}
+    thought = max(total_tokens - prompt - completion, details.get("reasoning_tokens") or 0)
     temperature = f"{request['temperature']:g}" if "temperature" in request else "own"
-    names = [role, _cut(model), _cut(exchange.served_model)]
-    return [*names, f"{exchange.seconds:.1f} s", str(thought or "no"), temperature, form]
-
-
-def _thinking_tokens(usage: Mapping[str, Any]) -> int:
-    """Return the tokens of a reply that are not its text, where the service tells them or their total."""
-    details = usage.get("completion_tokens_details")
-    total_tokens, parts = usage.get("total_tokens") or 0, (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    beside = total_tokens - sum(part or 0 for part in parts)
-    return max(beside, (details or {}).get("reasoning_tokens") or 0)
+    return [_cut(exchange.served_model), f"{exchange.seconds:.1f} s", str(thought or "no"), temperature, form]
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+    return name if len(name) <= 17 else f"…{name[-16:]}"
 
 
-def _training_call(run: Run) -> Exchange:
-    return Exchange(STAGE, "fine_tuning.jobs.list", run.trainer.name, {"limit": 1})
+def _training_call(trainer: Service) -> Exchange:
+    return Exchange(STAGE, "fine_tuning.jobs.list", trainer.name, {"limit": 1})
 
 
-def _look_at_training(run: Run, *, is_new: bool) -> str:
+def _look_at_training(trainer: Service, log: MessageLog, *, is_new: bool) -> str:
     """List one job at the training endpoint, unless the log knows the outcome; return what that says."""
-    call = _training_call(run)
-    if is_new or not (run.log.find(call.id) or why_closed(run)):
+    call = _training_call(trainer)
+    unknown = None
+    if is_new or not (log.find(call.id) or why_closed(trainer, log)):
         try:
-            run.trainer.send(call, run.log, read=read_object, retries=False, reuse=False)
+            trainer.send(call, log, read=read_object, retries=False, reuse=False)
         except ServiceError as error:
-            if why_closed(run) is None:
-                return f"training: not known, because {error}"
-    return f"training: {why_closed(run) or f'{run.trainer.address} takes jobs'}"
+            unknown = f"not known, because {error}"
+    return f"training: {why_closed(trainer, log) or unknown or f'{trainer.address} takes jobs'}"
 
 
-def why_closed(run: Run) -> TrainingNotAvailable | None:
-    """Return why the service of the student trains no models, as a probe of this folder found; None if it may."""
-    call = _training_call(run)
-    failed = [exchange.error or {} for exchange in run.log.failures if exchange.id == call.id]
-    if not failed or run.log.find(call.id) is not None:
+def why_closed(trainer: Service, log: MessageLog) -> TrainingNotAvailable | None:
+    """Return why a service trains no models, as a probe in this log has shown; None if it may."""
+    call = _training_call(trainer)
+    failed = [exchange.error for exchange in log.failures if exchange.id == call.id and exchange.error]
+    if not failed or log.find(call.id) is not None:
         return None
-    status, words = failed[-1].get("status"), str(failed[-1].get("message")).rstrip(".")
-    words = words.removeprefix(f"{run.trainer.address} answered {status}: ")
-    if status in MAY_PASS or (status is None and failed[-1].get("type") != BadReply.__name__):
+    error = ServiceError.from_json(failed[-1])
+    if error.status in MAY_PASS or (error.status is None and not isinstance(error, BadReply)):
         return None
-    why = "it has no endpoint for jobs" if status in {404, 405} else words
+    why = str(error).rstrip(".").removeprefix(f"{trainer.address} answered {error.status}: ")
+    if error.status in {404, 405}:
+        why = "it has no endpoint for jobs"
     remedy = "train on training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL"
-    return TrainingNotAvailable(f"{run.trainer.address} trains no models ({why}): {remedy}.")
+    return TrainingNotAvailable(f"{trainer.address} trains no models ({why}): {remedy}.")

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from minirag.cli.terminal import cut
 from minirag.costs import Meter, dollars
@@ -19,12 +20,11 @@ class Progress:
     """
 
     def __init__(self, meter: Meter, clock: Callable[[], float] = time.monotonic) -> None:
-        self._meter = meter
-        self._clock = clock
+        self._meter, self._clock = meter, clock
         self._step = ("", 0)
+        self._start = (0.0, 0, 0)
         self._done = 0
         self._printed = 0.0
-        self._start = (0.0, 0, 0)
 
     def __call__(self, step: str, done: int, total: int) -> None:
         now, calls = self._clock(), self._meter.line.calls
@@ -41,23 +41,13 @@ class Progress:
             if self._meter.line.usd:
                 parts.append(dollars(self._meter.line.usd))
             if done > first_done:
-                parts.append(f"{_clock_time(seconds * (total - done) / (done - first_done))} left")
+                rest = seconds * (total - done) / (done - first_done)
+                parts.append(f"{timedelta(seconds=round(rest))} left")
             else:
-                parts.append(_clock_time(seconds))
+                parts.append(str(timedelta(seconds=round(seconds))))
         line = cut(", ".join(parts))
         if sys.stderr.isatty():
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
         elif now - self._printed >= INTERVAL:
             self._printed = now
             print(line, file=sys.stderr, flush=True)
-
-
-def _clock_time(seconds: float) -> str:
-    """Return a duration as minutes and seconds, from an hour on with hours.
-
-    >>> _clock_time(75.2), _clock_time(7322)
-    ('1:15', '2:02:02')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,38 +1,47 @@
-"""`minirag run`, and each of its steps."""
+"""`minirag run`, each of its steps, `probe` and `evaluate FILE`: every command that calls models."""
 
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
 from minirag.batch import Batches
+from minirag.cli.arguments import FORMS
 from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.probe import probe, why_closed
 from minirag.cli.progress import Progress
 from minirag.cli.review import review
+from minirag.cli.rows import read_rows
 from minirag.cli.settings import (
+    MODELS,
     changes,
     check_pages,
     check_settings,
     completed,
-    counting_notes,
-    date_warnings,
+    notes,
     recorded_facts,
     settings_of,
 )
-from minirag.cli.terminal import say, show, show_json, wrapped
+from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
 from minirag.costs import Budget, Meter, load_prices
+from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
-from minirag.message_log import MessageLog, write_json
+from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.metrics.evaluation import evaluate
+from minirag.metrics.score import Scores, ragas_score
+from minirag.models import ChatModel
 from minirag.pipeline import Run
 from minirag.report import FILES, write_tables
 from minirag.service import ROLES
+from minirag.statistics.findings import means_of
+from minirag.statistics.power import spaced
 
 STEPS: Mapping[str, Callable[[Run], Any]] = {
     "questions": lambda run: run.corpus.questions,
@@ -57,50 +66,45 @@ SHOWN = ("a person's labels",)
 def main(options: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
     options = completed(options)
-    if options["command"] == "probe":
-        return _only_probe(options)
     useless = [name for name in JOB_OPTIONS if name in options]
     if "tuned" in options and useless:
         raise InputError(f"--tuned names a model that is trained already: leave out --{useless[0].replace('_', '-')}.")
-    is_batched = "batch" in options
+    command = options["command"]
     with ExitStack() as stack:
         # 1. The run, with its services; whatever can be found wrong before a call is found here.
-        run = _make(options, stack)
+        run = _make_run(options, stack)
         check_pages(run.settings, run.corpus.pages)
         stack.enter_context(run.log).lock()
         _compare_with_last(run, is_resumed=not options.get("documents"))
-        # 2. run.json, so that this run can be resumed.
-        _record(run)
-        for warning in date_warnings(run.settings, run.prices, options, date.today()):
-            say(f"warning: {warning}")
-        for note in counting_notes(run.settings):
+        # 2. run.json, at the start, so that an interrupted run can be resumed, and again at the end.
+        write_json(run.folder / "run.json", run.facts())
+        for note in notes(run.settings, run.prices, options, date.today()):
             say(note)
         # 3. What the models can do, before money is spent.
-        if options["command"] == "run" and "no_probe" not in options and run.service.name != OFFLINE:
-            probe(run)
-        run.untrained = why_closed(run)
+        if command == "run" and "no_probe" not in options and run.service.name != OFFLINE:
+            _probe(run)
+        run.untrained = why_closed(run.trainer, run.log)
         # 4. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
         if "review" in options:
-            batches.run(lambda: review(run.corpus), batched=is_batched)
+            batches.run(lambda: review(run.corpus), batched="batch" in options)
         stack.push(_close_generators)
-        step = STEPS[options["command"]]
         try:
-            batches.run(lambda: step(run), batched=is_batched)
+            batches.run(lambda: STEPS[command](run), batched="batch" in options)
         except MiniragError:
             with suppress(MiniragError):  # the first error is the one to report
-                _record(run)
+                write_json(run.folder / "run.json", run.facts())
             raise
         # 5. What it found.
-        summary = _summary(run, options["command"])
-        if "tables" in options:
+        summary = _summary(run, command)
+        if "format" in options:
             summary["tables"] = [str(path) for path in write_tables(run.folder, run.results)]
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
-        _record(run)
+        write_json(run.folder / "run.json", run.facts())
         if run.log.reused:
             say(f"calls: {run.log.added:,} sent, {len(run.log.reused):,} taken from the log of earlier runs")
         if run.untrained is not None:
-            if options["command"] == "finetune" or not isinstance(run.untrained, TrainingNotAvailable):
+            if command == "finetune" or not isinstance(run.untrained, TrainingNotAvailable):
                 raise run.untrained
             say(f"minirag: {run.untrained}")  # everything that this service allows is done
         if run.failures:
@@ -110,12 +114,13 @@ def main(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def _make(options: Mapping[str, Any], stack: ExitStack) -> Run:
-    """Return the run that the options ask for, with its services, which `stack` closes."""
+def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str] = MODELS) -> Run:
+    """Return the run that the options ask for, with the services of the `roles`, which `stack` closes."""
     folder: Path = options["out"]
-    settings, offline = settings_of(options, folder)
-    check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
-    recorded_store = None if options.get("documents") else recorded_facts(folder).get("store")
+    settings = settings_of(options, folder, roles)
+    if roles == MODELS:
+        check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
+    recorded = {} if options.get("documents") else recorded_facts(folder)
     workers = options.get("workers", 8)
     if "batch" in options and "tuned_base_url" not in options:
         workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
@@ -124,13 +129,15 @@ def _make(options: Mapping[str, Any], stack: ExitStack) -> Run:
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
         budget.require_prices(model for role in ROLES if (model := getattr(settings, role)))
-    service, services = connect(options, stack, folder, offline=offline, gates=[meter])
+    service, services = connect(options, stack, folder, roles)
+    for used in {service, *services.values()}:
+        used.gates.append(meter)
     return Run(
         folder,
         settings,
         service,
         services,
-        build_store=store_builder(options, stack, recorded=recorded_store),
+        build_store=store_builder(options, stack, recorded=recorded.get("store")),
         workers=workers,
         prices=prices,
         budget=budget,
@@ -138,17 +145,6 @@ def _make(options: Mapping[str, Any], stack: ExitStack) -> Run:
         say=say,
         progress=Progress(meter),
     )
-
-
-def _only_probe(options: Mapping[str, Any]) -> int:
-    """Probe the models of the options, or of the run in a folder; no document is read."""
-    with ExitStack() as stack:
-        folder = options.get("out") or Path(stack.enter_context(TemporaryDirectory(prefix="minirag-probe-")))
-        nothing = [] if (folder / "run.json").exists() else ["nothing"]
-        run = _make({"documents": nothing, **options, "out": folder}, stack)
-        stack.enter_context(run.log).lock()
-        probe(run, is_new=True)
-    return 0
 
 
 def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:
@@ -167,20 +163,15 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
     except InputError:
         return  # there was no run, or none to compare with
     now = json.loads(json.dumps(run.facts()))  # lists in place of tuples, as in the file
-    names = {"service": "--base-url", **{f"{role}_service": f"--{role}-base-url" for role in ROLES}}
-    for name, flag in names.items():
+    flags = {"service": "--base-url", **{f"{role}_service": f"--{role}-base-url" for role in ROLES}}
+    for name, flag in flags.items():
         address = before.get(name)
         if is_resumed and address is not None and now[name] != address:
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
-    if lines := changes(before, now):
-        say(f"since the last run: {'; '.join(lines)}")
+    if names := changes(before, now):
+        say(f"changed since the last run: {', '.join(names)}")
         for name in RESULTS:
             (run.folder / name).unlink(missing_ok=True)
-
-
-def _record(run: Run) -> None:
-    """Write `run.json`: at the start, so that an interrupted run can be resumed, and at the end."""
-    write_json(run.folder / "run.json", run.facts())
 
 
 def _summary(run: Run, command: str) -> dict[str, Any]:
@@ -218,3 +209,88 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     lines += [f"table: {path}" for path in summary.get("tables", ())]
     lines.append(comparison["answer"])
     return [line if line.startswith(("report: ", "table: ")) else wrapped(line) for line in lines]
+
+
+# -- probe -------------------------------------------------------------------------------------------------
+
+
+def probe_models(options: Mapping[str, Any]) -> int:
+    """Probe the models of the options, or of the run in a folder; no document is read."""
+    options = completed(options)
+    with ExitStack() as stack:
+        folder = options.get("out") or Path(stack.enter_context(TemporaryDirectory(prefix="minirag-probe-")))
+        nothing = [] if (folder / "run.json").exists() else ["nothing"]
+        run = _make_run({"documents": nothing, **options, "out": folder}, stack)
+        stack.enter_context(run.log).lock()
+        _probe(run, is_new=True)
+    return 0
+
+
+def _probe(run: Run, *, is_new: bool = False) -> None:
+    roles = [role for role in ("teacher", "student", "judge", "tuned") if getattr(run.settings, role)]
+    models: dict[str, ChatModel | EmbeddingModel] = {role: run.chat(role) for role in roles}
+    models["embedding"] = run.embed
+    trainer = run.trainer if run.settings.tuned is None else None
+    probe(models, trainer, run.log, run.prices, is_new=is_new)
+
+
+# -- evaluate FILE -----------------------------------------------------------------------------------------
+
+
+def score_rows(options: Mapping[str, Any]) -> int:
+    """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
+    path = Path(options["documents"][0])
+    rows = read_rows(path)
+    options = {"out": Path(f"{path.name}-scores"), **completed(options, FORMS["run.score_rows"][1].split())}
+    if (options["out"] / "scores.jsonl").resolve() == path.resolve():
+        raise InputError(f"The scores would replace {path}; give another folder with --out.")
+    is_embedded = "answer_relevancy" in options.get("metrics", ["answer_relevancy"])
+    with ExitStack() as stack:
+        run = _make_run(options, stack, ("judge", "embedding") if is_embedded else ("judge",))
+        stack.enter_context(run.log)
+        step = partial(
+            evaluate,
+            rows,
+            run.settings.metrics,
+            run.judge,
+            run.embed,
+            rounds=run.settings.rounds,
+            workers=run.workers,
+            window=run.settings.judge_window,
+            progress=partial(run.progress, "evaluate"),
+        )
+        batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
+        scores = batches.run(step, batched="batch" in options)
+        write_jsonl(run.folder / "scores.jsonl", (row.to_json() for row in scores))
+    say(f"evaluate: {len(scores)} scores in {run.folder / 'scores.jsonl'}")
+    means = means_by_arm(scores)
+    show_json(means) if options.get("json") else show(_table_of(means))
+    if failed := [row for row in scores if row.failed]:
+        raise Unfinished(f"{len(failed)} scores are missing ({failed[0].score.reason}) Run again to resume.")
+    return 0
+
+
+def means_by_arm(scores: Scores) -> dict[str, Any]:
+    """Return per arm and metric: mean over scored rows, n, n unscored and why; and `ragas_score` per arm."""
+    result: dict[str, Any] = {}
+    for arm, metric in dict.fromkeys((row.arm, row.metric) for row in scores):
+        ids = list(dict.fromkeys(row.question_id for row in scores if (row.arm, row.metric) == (arm, metric)))
+        result.setdefault(arm, {})[metric] = means_of(scores.of(arm, metric, ids))
+    for metrics in result.values():
+        metrics["ragas_score"] = ragas_score([facts["mean"] for facts in metrics.values()])
+    return result
+
+
+def _table_of(means: Mapping[str, Any]) -> str:
+    """Return the means as a table, and below it why rows are unscored."""
+    rows, reasons = [], []
+    for arm, metrics in means.items():
+        for metric, facts in metrics.items():
+            name = [arm[:20] or "–", spaced(metric)]
+            if metric == "ragas_score":
+                rows.append([*name, number(facts), "", ""])
+                continue
+            rows.append([*name, number(facts["mean"]), str(facts["n"]), str(facts["n_unscored"])])
+            unscored = facts["unscored"].items()
+            reasons += [cut(f"{' '.join(name)}: {count} unscored, {reason}") for reason, count in unscored]
+    return "\n".join([table(["arm", "metric", "mean", "n", "unscored"], rows, 2), *reasons])

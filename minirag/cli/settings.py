@@ -1,4 +1,4 @@
-"""The settings of a run: its options, and what the folder's `run.json` has recorded; checked before anything is sent.
+"""The settings of a run: its options, ./minirag.toml, and what the folder's `run.json` holds; checked before any call.
 
 With documents, the options alone count. Without, the recorded settings hold, changed by the options given. Addresses of
 services are never taken from a folder: they must be given again.
@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from minirag import prompts
 from minirag.chunker import Page
 from minirag.cli.arguments import settings_of_file
 from minirag.cli.connect import OFFLINE, address_of
-from minirag.cli.init import SETTINGS_FILE
 from minirag.cli.terminal import say
 from minirag.corpus import Settings
-from minirag.costs import OLDER_TABLES, Prices, shutdown_warnings
+from minirag.costs import Prices, shutdown_warnings
 from minirag.errors import InputError
+from minirag.message_log import write_atomically
 from minirag.metrics.comparison import COMPARED
 from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.judge import reply_tokens
@@ -32,66 +33,75 @@ from minirag.text import for_model
 
 MODELS = ROLES[:4]
 """The roles that a run cannot do without."""
+NAMES = {field.name for field in fields(Settings)}
+SETTINGS_FILE = Path("minirag.toml")
+
+
+def init(options: Mapping[str, Any]) -> int:
+    """`minirag init`: write a commented minirag.toml, which `run` and its steps read in the same folder."""
+    if SETTINGS_FILE.exists():
+        raise InputError(f"There is a {SETTINGS_FILE} already; edit it, or delete it first.")
+    write_atomically(SETTINGS_FILE, resources.files("minirag").joinpath("data", SETTINGS_FILE.name).read_bytes())
+    say(f"{SETTINGS_FILE} written; fill in the models, then: minirag run report.pdf --out out")
+    return 0
 
 
 def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -> dict[str, Any]:
-    """Return the options of a command, and those of its `--config` file or ./minirag.toml, as far as they are `used`.
+    """Return the options of a command, completed by its `--config` file or ./minirag.toml, as far as they are `used`.
 
     Options win over the file. Addresses in ./minirag.toml count only if `--config` names it: a stranger's folder must
-    not decide where documents are sent. A run that is resumed without documents takes its services from there, no
-    settings; `--offline` takes no models and no services. Raises InputError.
+    not decide where documents are sent. A run that is resumed without documents takes from the file how to reach its
+    services, and no settings; if it used the embedded models, it does again. Raises InputError.
     """
-    path = options.get("config", SETTINGS_FILE)
+    options = dict(options)
+    path = Path(options.get("config", SETTINGS_FILE))
     settings = settings_of_file(path) if "config" in options or path.is_file() else {}
-    if "offline" in options:
-        settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
     if not options.get("documents") and "out" in options and (options["out"] / "run.json").exists():
-        facts = recorded_facts(options["out"])
-        again = {f"{role}_base_url" for role in ROLES if facts.get(f"{role}_service")}
-        again |= {"insecure_http", "store", "workers", "batch", *(() if facts["service"] == OFFLINE else ("base_url",))}
-        settings = {name: value for name, value in settings.items() if name in again}
-    settings = {name: value for name, value in settings.items() if used is None or name in used}
-    settings = {name: value for name, value in settings.items() if name not in options}
-    shown = [name.replace("_", "-") for name in settings]
-    if "config" not in options and (places := [name for name in shown if name.endswith("base-url") or name == "store"]):
+        settings = {name: value for name, value in settings.items() if name not in NAMES and "_option" not in name}
+        if recorded_facts(options["out"])["service"] == OFFLINE:
+            options["offline"] = True
+    if "offline" in options:
+        if "base_url" in options:
+            raise InputError("--offline and --base-url exclude each other; give one of them.")
+        settings = {name: value for name, value in settings.items() if name.partition("_")[0] not in {*ROLES, "base"}}
+    names = [name for name in settings if name not in options and (used is None or name in used)]
+    places = [name for name in names if name.endswith("base_url") or name == "store"]
+    if places and "config" not in options:
         raise InputError(
-            f"{path} names a place to send documents to ({places[0]} {settings[places[0].replace('-', '_')]}): "
+            f"{path} names a place to send documents to ({places[0].replace('_', '-')} {settings[places[0]]}): "
             f"if you trust it, add --config {path}."
         )
-    if shown:
-        say(f"{path}: {', '.join(shown)}")
-    return {**options, **settings}
+    if names:
+        say(f"{path}: {', '.join(names).replace('_', '-')}")
+    return {**options, **{name: settings[name] for name in names}}
 
 
-def settings_of(options: Mapping[str, Any], folder: Path) -> tuple[Settings, bool]:
-    """Return the settings of this command, and True if it uses the embedded models. Raises InputError."""
-    names = {field.name for field in fields(Settings)}
-    settings = {name: value for name, value in options.items() if name in names}
-    for name in ("train_questions", "eval_questions", "prices"):
-        if isinstance(settings.get(name), str) and settings[name] not in OLDER_TABLES:
-            settings[name] = str(Path(settings[name]).absolute())  # a run may be resumed from another folder
-    if (tokenizer := settings.get("tokenizer")) and Path(tokenizer).exists():
-        settings["tokenizer"] = str(Path(tokenizer).absolute())
-    is_offline = "offline" in options
+def settings_of(options: Mapping[str, Any], folder: Path, roles: Collection[str] = MODELS) -> Settings:
+    """Return the settings that the options give, or without documents those recorded in `folder`, changed by them.
+
+    Raises InputError if one of the `roles` has no model.
+    """
+    settings = {name: value for name, value in options.items() if name in NAMES}
+    for name in ("train_questions", "eval_questions", "prices", "tokenizer"):
+        if isinstance(file := settings.get(name), str) and Path(file).exists():
+            settings[name] = str(Path(file).absolute())  # a run may be resumed from another folder
     if documents := settings.get("documents"):
         settings["documents"] = [name if "://" in name else str(Path(name).absolute()) for name in documents]
     else:
-        facts = recorded_facts(folder)
-        recorded = {name: value for name, value in facts["settings"].items() if name in names}
-        settings = {**recorded, **settings, "documents": recorded["documents"]}
-        is_offline = is_offline or facts["service"] == OFFLINE
+        recorded = recorded_facts(folder)["settings"]
+        settings = {name: recorded[name] for name in recorded if name in NAMES} | settings
+        settings["documents"] = recorded["documents"]
     for role in MODELS:
-        if is_offline:
+        if "offline" in options:
             settings.setdefault(role, f"offline-{role}")
-        elif role not in settings:
+        elif role in roles and role not in settings:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
-    for name in ("documents", "metrics"):  # lists in JSON and on the command line
-        if name in settings:
-            settings[name] = tuple(settings[name])
-    roles = (*ROLES, "training")
-    given = {role: dict(options[f"{role}_option"]) for role in roles if f"{role}_option" in options}
-    settings["options"] = {**settings.get("options", {}), **given}
-    return Settings(**settings), is_offline
+        settings.setdefault(role, "")
+    for name in {"documents", "metrics"} & settings.keys():  # lists in JSON
+        settings[name] = tuple(settings[name])
+    fields_of_requests = {role: dict(options.get(f"{role}_option", ())) for role in (*ROLES, "training")}
+    added = {role: values for role, values in fields_of_requests.items() if values}
+    return Settings(**{**settings, "options": {**settings.get("options", {}), **added}})
 
 
 def recorded_facts(folder: Path) -> dict[str, Any]:
@@ -110,26 +120,20 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the facts of an earlier run and those of now, in words.
+    """Return the names of what differs between the facts of an earlier run and those of now.
 
     A setting that only one of two versions has is no difference.
 
     >>> changes({"settings": {"top_k": 2}, "documents": {"/a.pdf": "0"}},
     ...         {"settings": {"top_k": 3}, "documents": {"/a.pdf": "1"}})
-    ['top_k 2 → 3', 'document a.pdf changed']
+    ['top_k', 'a.pdf']
     """
-    lines = []
+    names = []
     for group in ("settings", "versions", "documents", "question_files"):
-        old_values, values = before.get(group, {}), now.get(group, {})
-        for name in (name for name in values if name in old_values and old_values[name] != values[name]):
-            if group in {"settings", "versions"}:
-                lines.append(f"{name} {json.dumps(old_values[name])} → {json.dumps(values[name])}")
-            else:
-                lines.append(f"{group.replace('_', ' ')[:-1]} {Path(name).name} changed")
-    for name in ("service", *(f"{role}_service" for role in ROLES), "minirag"):
-        if name in before and before[name] != now.get(name):
-            lines.append(f"{name} {before[name]} → {now[name]}")
-    return lines
+        old, new = before.get(group, {}), now.get(group, {})
+        names += [Path(name).name for name in new if name in old and old[name] != new[name]]
+    others = ("service", *(f"{role}_service" for role in ROLES), "minirag")
+    return [*names, *(name for name in others if name in before and before[name] != now.get(name))]
 
 
 def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None:
@@ -140,7 +144,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     primary_of(settings.primary, settings.metrics, [arm for arm in COMPARED if arm != "control" or settings.control])
     if "context_recall" in settings.metrics:
         raise InputError(
-            "context_recall needs reference answers, which a run has not: minirag evaluate FILE takes them."
+            "A run has no reference answers, which context_recall needs; minirag evaluate FILE takes them."
         )
     if tuned_elsewhere and settings.tuned is None:
         raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
@@ -149,37 +153,38 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     if settings.teacher == settings.student:
         raise InputError(f"Teacher and student are both {settings.teacher!r}; name two different models.")
     # each question of a file, and each kind of request without any context, has to fit its window
-    sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
-    files = [read_questions(Path(source), split) for split, source in sources.items() if isinstance(source, str)]
     system = prompts.CONTROL_SYSTEM if settings.control else prompts.ANSWER_SYSTEM  # the longer one, if it is used
-    texts = ["?", *(question.text for questions in files for question in questions)]
-    for model in (settings.student, settings.teacher, settings.tuned):
-        if model is not None:
-            window = Window(for_model(model, settings.tokenizer), settings.context_window)
-            for text in texts:
-                room = window.require(prompts.draft(text, [], system), settings.reply_tokens)
-                if room < settings.top_k * settings.chunk_size:  # the rest of the chunks goes into refine requests
-                    window.require(prompts.refine(text, "", [], system), 2 * settings.reply_tokens)
+    texts = ["?"]
+    for split in SPLITS:
+        if isinstance(file := getattr(settings, f"{split}_questions"), str):
+            texts += [question.text for question in read_questions(Path(file), split)]
+    for model in filter(None, (settings.student, settings.teacher, settings.tuned)):
+        window = Window(for_model(model, settings.tokenizer), settings.context_window)
+        for text in texts:
+            room = window.require(prompts.draft(text, [], system), settings.reply_tokens)
+            if room < settings.top_k * settings.chunk_size:  # the rest of the chunks goes into refine requests
+                window.require(prompts.refine(text, "", [], system), 2 * settings.reply_tokens)
     teacher = Window(for_model(settings.teacher, settings.tokenizer), settings.context_window)
     teacher.require(prompts.questions(Excerpt(""), 2), 3 * TOKENS_PER_QUESTION, prompts.QUESTIONS_SCHEMA)
     judge = Window(for_model(settings.judge, settings.tokenizer), settings.judge_window or settings.context_window)
     judge.require(prompts.verdicts([], ["?"]), reply_tokens(1), prompts.VERDICTS_SCHEMA)
 
 
-def counting_notes(settings: Settings) -> list[str]:
-    """Return how the tokens of each chat model are counted whose vocabulary is not in the package, in words."""
-    models = dict.fromkeys(filter(None, (settings.teacher, settings.student, settings.judge, settings.tuned)))
-    tokenizers = [for_model(model, settings.tokenizer) for model in models]
+def notes(settings: Settings, prices: Prices, options: Mapping[str, Any], today: date) -> list[str]:
+    """Return what to know of the models before they are used: how their tokens are counted, and which go off when.
+
+    OpenAI's dates are known, so the latter is said of models there.
+    """
+    models = {role: model for role in ROLES if (model := getattr(settings, role))}
+    tokenizers = dict.fromkeys(
+        for_model(model, settings.tokenizer) for role, model in models.items() if role != "embedding"
+    )
     hint = "" if settings.tokenizer else "; --tokenizer FILE counts with the model's own tokenizer.json"
-    return [f"tokens: counted in {tokenizer.label}{hint}" for tokenizer in tokenizers if not tokenizer.exact]
-
-
-def date_warnings(settings: Settings, prices: Prices, options: Mapping[str, Any], today: date) -> list[str]:
-    """Return a sentence for each role's model at OpenAI, whose dates are known, that goes off soon or is off."""
-    models = {role: getattr(settings, role) for role in ROLES}
-    at_openai = [role for role in ROLES if models[role] and address_of(options, role) == OPENAI_ADDRESS]
+    lines = [f"tokens: counted in {tokenizer.label}{hint}" for tokenizer in tokenizers if not tokenizer.exact]
+    at_openai = [role for role in models if address_of(options, role) == OPENAI_ADDRESS]
     base = settings.student if "student" in at_openai and settings.tuned is None else None
-    return shutdown_warnings(prices, [models[role] for role in at_openai], today, base)
+    warnings = shutdown_warnings(prices, [models[role] for role in at_openai], today, base)
+    return [*(f"warning: {warning}" for warning in warnings), *lines]
 
 
 def check_pages(settings: Settings, pages: Sequence[Page]) -> None:

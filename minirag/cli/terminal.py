@@ -60,16 +60,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     draft      64
     refine      7
     """
-    head, rows = [visible(cell) for cell in head], [[visible(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    lines = []
-    for row in (head, *rows):
-        cells = [
-            cell.ljust(width) if column < text_columns else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    lines = [[visible(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = "<" * text_columns + ">" * len(widths)
+    cells = [[f"{cell:{side}{n}}" for cell, side, n in zip(line, sides, widths, strict=False)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in cells)
 
 
 def choose(prompt: str, keys: str) -> str:

@@ -54,10 +54,11 @@ def main(options: Mapping[str, Any]) -> int:
             raise InputError(f"There is no run in {folder} ({name} is missing); name the folder of a run.")
     log, facts = MessageLog(folder / "messages.jsonl"), recorded_facts(folder)
     same: list[str] = []
-    differences: list[str] = []
-    for number, exchange in enumerate(log, 1):  # a line with a right checksum may have been changed all the same
-        if exchange.id != exchange_id(exchange.service, exchange.endpoint, exchange.request, exchange.repeat):
-            differences.append(f"{log.path.name} line {number}, id: does not follow from the line's request")
+    differences = [
+        f"{log.path.name} line {number}, id: does not follow from the line's request"
+        for number, one in enumerate(log, 1)  # a line with a right checksum may have been changed all the same
+        if one.id != exchange_id(one.service, one.endpoint, one.request, one.repeat)
+    ]
     with TemporaryDirectory(prefix="minirag-verify-") as temporary:
         differences += _repeat(folder, Path(temporary), facts, options)
         for path in sorted(Path(temporary).iterdir()):
@@ -69,9 +70,12 @@ def main(options: Mapping[str, Any]) -> int:
     if options.get("json"):
         show_json({"exchanges": len(log), "made_by": made_by, "same": same, "found": differences})
         return 2 if differences else 0
-    lines = [f"run.json: made by minirag {made_by}, verified by {VERSION}"]
-    lines += [f"messages.jsonl: {len(log):,} exchanges, every line intact"]
-    lines += [*(f"{name}: the same" for name in same), *differences]
+    lines = [
+        f"run.json: made by minirag {made_by}, verified by {VERSION}",
+        f"messages.jsonl: {len(log):,} exchanges, every line intact",
+        *(f"{name}: the same" for name in same),
+        *differences,
+    ]
     if not differences:
         lines.append("Everything follows from the log.")
     elif made_by != VERSION:
@@ -82,7 +86,7 @@ def main(options: Mapping[str, Any]) -> int:
 
 def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
     """Repeat the run of `folder` in `temporary` as far as it went; return what cannot be repeated."""
-    settings, _ = settings_of({}, folder)
+    settings = settings_of({}, folder)
     with ExitStack() as stack:
         build_store = store_builder(options, stack, recorded=facts.get("store"))
         for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
@@ -117,10 +121,9 @@ def _difference(name: str, before: bytes, now: bytes) -> str | None:
         with suppress(ValueError, RecursionError):
             facts = [{k: v for k, v in json.loads(text).items() if k not in NOT_COMPARED} for text in (old, new)]
             old, new = (json.dumps(fact, ensure_ascii=False, indent=2) for fact in facts)
-    pairs = zip_longest(old.split("\n"), new.split("\n"), fillvalue="")
-    number, (old, new) = next(((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1]), (0, ("", "")))
-    if not number:
-        return None
-    place = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    start = max(0, place - CONTEXT)
-    return f"{name} line {number}: {old[start:][:SHOWN]!r} before, {new[start:][:SHOWN]!r} now"
+    for number, (line, other) in enumerate(zip_longest(old.split("\n"), new.split("\n"), fillvalue=""), 1):
+        if line != other:
+            same = next((i for i, (a, b) in enumerate(zip(line, other, strict=False)) if a != b), len(line))
+            start = max(0, same - CONTEXT)
+            return f"{name} line {number}: {line[start:][:SHOWN]!r} before, {other[start:][:SHOWN]!r} now"
+    return None

@@ -7,7 +7,6 @@ Nothing leaves this machine, and nothing is random: the same requests get the sa
 True
 """
 
-import socket
 from pathlib import Path
 
 from minirag.offline.engine import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL, Offline
@@ -25,10 +24,10 @@ def api(state: Path | None = None) -> Api:
     return Api(Offline(state), state)
 
 
-def serve(state: Path | None = None, port: int = 0, *, listening: socket.socket | None = None) -> Server:
+def serve(state: Path | None = None, port: int = 0) -> Server:
     """Start the server in threads of this process; its `base_url` is what any OpenAI client takes.
 
-    `port` 0 takes a free one; `listening` is a listening socket in place of one. Close the server, or use it in a
-    `with` block. Raises InputError if the port or the folder cannot be used.
+    `port` 0 takes a free one. Close the server, or use it in a `with` block. Raises InputError if the port or the
+    folder cannot be used.
     """
-    return Server(api(state), port, listening)
+    return Server(api(state), port)

@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,12 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
-    parser.add_argument("--listen-on", type=int, metavar="N", help="the file descriptor of a listening socket")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off in what it starts with "&"
     try:
-        listening = None if options.listen_on is None else socket.socket(fileno=options.listen_on)
-        with serve(options.state, options.port, listening=listening) as server:
+        with serve(options.state, options.port) as server:
             print(server.base_url, flush=True)
             if options.with_parent:
                 sys.stdin.buffer.read()  # ends with the process that holds the other end, however that one ends

@@ -39,37 +39,34 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def hostile_log(folder: Path, text: str) -> None:
-    """A log in which every name that a bill shows is `text`."""
+def write_hostile(folder: Path, text: str) -> None:
+    """A log, a training file and rows in which every name and content is `text`."""
     reply = {"model": text, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
     tags = {"arm": "base", "question": text, "split": "eval", "draft": 1}
     with MessageLog(folder / "messages.jsonl") as log:
         log.append(Exchange("draft", "chat.completions", text, {"model": text}, reply, tags=tags))
         log.append(Exchange(text, "embeddings", text, {"model": text}, reply, tags={"arm": text}))
-
-
-def hostile_chats(text: str) -> str:
-    """A training file whose keys, roles and contents are `text`."""
     messages = [{"role": text, "content": text, text: 1}, {"role": "user", "content": ""}]
-    return "".join(json.dumps({"messages": messages[n:], text: 1}) + "\n" for n in (0, 1))
+    chats = [json.dumps({"messages": messages[n:], text: 1}) for n in (0, 1)]
+    (folder / "chats.jsonl").write_text("\n".join(chats))
+    row = {"question": text, "answer": text, "contexts": [text], "arm": text, "id": text}
+    (folder / "rows.jsonl").write_text(json.dumps(row))
 
 
 @pytest.mark.parametrize("text", ESCAPES)
 def test_no_command_prints_what_a_file_or_a_service_would_have_the_terminal_do(
     text: str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows, chats, out = tmp_path / "rows.jsonl", tmp_path / "chats.jsonl", str(tmp_path / "out")
-    rows.write_text(json.dumps({"question": text, "answer": text, "contexts": [text], "arm": text, "id": text}))
-    chats.write_text(hostile_chats(text))
-    hostile_log(tmp_path, text)
+    rows, chats, out = str(tmp_path / "rows.jsonl"), str(tmp_path / "chats.jsonl"), str(tmp_path / "out")
+    write_hostile(tmp_path, text)
     with Script(refusal(401, text, code=text)) as script:
         models = ["--base-url", script.url, "--judge", text, "--embedding", text]
-        assert main(["evaluate", str(rows), *models, "--out", out]) == 2
+        assert main(["evaluate", rows, *models, "--out", out]) == 2
     models = ["--base-url", server.base_url, "--judge", JUDGE_MODEL, "--metrics", "faithfulness"]
-    assert main(["evaluate", str(rows), *models, "--out", out]) == 0
+    assert main(["evaluate", rows, *models, "--out", out]) == 0
     for more in ([], ["--json"]):
         assert main(["costs", str(tmp_path), *more]) == 0
-        assert main(["check", str(chats), *more]) == 2
+        assert main(["check", chats, *more]) == 2
     (tmp_path / "run.json").write_text(json.dumps({"settings": {"documents": text}, "service": text}))
     assert main(["report", "--out", str(tmp_path)]) == 2
     shown = capsys.readouterr()

@@ -18,7 +18,7 @@ import pytest
 from doubles import Clock, Script, refusal
 from faults import Rule, serve
 from minirag import evaluate, prompts
-from minirag.cli.rows import summary
+from minirag.cli.run import means_by_arm
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
@@ -250,6 +250,6 @@ def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tm
     for row, right in zip(faulty, clean, strict=True):
         assert right.score.value is not None
         assert row.score.value in (None, right.score.value)
-    facts = summary(faulty)[""]
+    facts = means_by_arm(faulty)[""]
     assert sum(facts[metric]["n_unscored"] for metric in metrics) == len(unscored)
     assert sum(facts[metric]["n"] for metric in metrics) == len(faulty) - len(unscored)

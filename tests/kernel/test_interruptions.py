@@ -111,7 +111,7 @@ def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(
     def said(*arguments: str) -> list[str]:
         capsys.readouterr()
         assert main(["index", *arguments, "--offline", "--out", str(out)]) == 0
-        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("since the last run")]
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed since")]
 
     monkeypatch.chdir(tmp_path)
     assert said("notes.txt") == []
@@ -119,11 +119,11 @@ def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(
     (out / "comparison.json").write_text("{}")
     assert said() == []
     assert (out / "comparison.json").exists()
-    assert said("--top-k", "3") == ["since the last run: top_k 2 → 3"]
+    assert said("--top-k", "3") == ["changed since the last run: top_k"]
     assert not (out / "comparison.json").exists()
     sent = len(MessageLog(out / "messages.jsonl"))
     document.write_text(document.read_text("utf-8") + "\nOne sentence more.\n")
-    assert said() == ["since the last run: document notes.txt changed"]
+    assert said() == ["changed since the last run: notes.txt"]
     log = list(MessageLog(out / "messages.jsonl"))
     redone = [e for e in log[sent:] if e.stage == "embed" and e.tags == {"for": "index"}]
     assert len(redone) == 1
