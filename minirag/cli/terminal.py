@@ -32,22 +32,18 @@ def show(text: str) -> None:
 
     Its line ends are kept: `table` and `cut` have removed those of documents and models.
     """
-    _print(visible(redact(text), keep="\n"))
+    try:
+        print(visible(redact(text), keep="\n"), flush=True)
+    except BrokenPipeError:  # the reader has gone; `main` handles it
+        raise
+    except OSError as error:
+        raise Unfinished(f"Cannot write the result to stdout: {error.strerror}.") from error
 
 
 def show_json(value: Any) -> None:
     """Print a result for a program to stdout: one JSON value on one line."""
     text = redact(json.dumps(value, ensure_ascii=False, default=vars))
-    _print(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # as JSON escapes: the same value
-
-
-def _print(data: str) -> None:
-    try:
-        print(data, flush=True)
-    except BrokenPipeError:  # the reader has gone; `main` handles it
-        raise
-    except OSError as error:
-        raise Unfinished(f"Cannot write the result to stdout: {error.strerror}.") from error
+    show(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # as JSON escapes: the same value
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
