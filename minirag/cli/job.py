@@ -19,6 +19,8 @@ from minirag.service import Service
 
 LONGEST = 3600.0
 """Seconds for the download of a file."""
+SHOWN = 10
+"""Events that are printed, the last ones; `--json` gives all."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -76,7 +78,7 @@ def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], fold
 def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
     model = job.state.get("fine_tuned_model")
     lines = [f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure]
-    for event in events:
+    for event in events[-SHOWN:]:
         moment = datetime.fromtimestamp(unix_time(event.get("created_at")), UTC)
         lines.append(cut(f"{moment:%Y-%m-%d %H:%M:%SZ}  {event.get('message')}"))
     if checkpoints:

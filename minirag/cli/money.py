@@ -15,7 +15,7 @@ from typing import Any
 
 from minirag.cli.connect import address_of
 from minirag.cli.settings import check_pages, check_settings, completed, notes, recorded_facts, settings_of
-from minirag.cli.terminal import number, say, show, show_json, table
+from minirag.cli.terminal import number, say, show, show_json, table, wrapped
 from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, run_costs, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
@@ -183,4 +183,4 @@ def _bill_lines(result: Mapping[str, Any]) -> list[str]:
             rows.append([f"{trio['teacher']}, {trio['student']}", *money, break_even])
         lines += ["", "US dollars for 1,000 questions, and break-even in questions:", table(head, rows)]
         lines += [*(line for trio in result["elsewhere"] for line in trio["in_words"]), ""]
-    return [*lines, result["payback"]]
+    return [*lines, wrapped(result["payback"])]
