@@ -19,8 +19,14 @@ from minirag.errors import InputError, MiniragError, keep_out, redact
 from minirag.service import OPENAI_KEY, ROLE_KEYS
 
 FUNCTIONS = {
-    **{"check": "check.main", "costs": "money.costs", "init": "settings.init", "label": "label.main"},
-    **{"plan": "money.plan", "probe": "run.probe_models", "serve": "main.run_local", "train": "main.run_local"},
+    "check": "check.main",
+    "costs": "money.costs",
+    "init": "settings.init",
+    "label": "label.main",
+    "plan": "money.plan",
+    "probe": "run.probe_models",
+    "serve": "main.run_local",
+    "train": "main.run_local",
     "verify": "verify.main",
 }
 """Module and function of each command that has one form only."""
