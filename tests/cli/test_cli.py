@@ -101,7 +101,10 @@ def test_a_signal_ends_a_run_whose_service_hangs_and_keeps_what_is_done(
         if seen["path"].endswith("/chat/completions"):
             hanging.set()
             done.wait(60)
-        data = [{"index": i, "embedding": [1.0, i], "object": "embedding"} for i in range(len(seen["body"].get("input", [])))]
+        data = [
+            {"index": i, "embedding": [1.0, i], "object": "embedding"}
+            for i in range(len(seen["body"].get("input", [])))
+        ]
         return {"data": data, "model": "e", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
     hanging, done = threading.Event(), threading.Event()
