@@ -114,7 +114,7 @@ def comparison_of(
     answer costs by arm (None: not known).
     """
     against = [arm for arm in COMPARED if arm in arms]
-    first = primary_of(primary, metrics, against)
+    primary_pair = primary_of(primary, metrics, against)
 
     def compared(metric: str, arm: str) -> dict[str, Any]:
         both = [scores.of(name, metric, list(pages)) for name in (arm, "tuned")]
@@ -132,7 +132,7 @@ def comparison_of(
     audited = audit(scores, labels or {}, pages)
     result: dict[str, Any] = {
         "answer": "",
-        "primary": {"metric": first[0], "against": first[1]},
+        "primary": dict(zip(("metric", "against"), primary_pair, strict=True)),
         **dict.fromkeys(VERDICTS.values()),
         "metrics": by_metric,
         "ragas_score": {arm: ragas_score([one["arms"][arm]["mean"] for one in by_metric.values()]) for arm in arms},
@@ -149,7 +149,7 @@ def comparison_of(
         one["p_holm"] = p_value
     for arm in against:
         clauses = [
-            f"{spaced(metric)}{' (primary)' if (metric, arm) == first else ''} {in_words(one)}"
+            f"{spaced(metric)}{' (primary)' if (metric, arm) == primary_pair else ''} {in_words(one)}"
             for metric, other, one in family
             if other == arm
         ]

@@ -8,17 +8,11 @@ import pytest
 
 from minirag import evaluate
 from minirag.errors import InputError, ServiceError
-from minirag.metrics.evaluation import Row, as_row
 from minirag.metrics.score import ragas_score
 from minirag.testing import FunctionChat, ScriptedChat
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}
 NEEDED = {"needed": [1]}
-
-
-def test_minirag_s_and_ragas_names_give_the_same_row() -> None:
-    other = {"user_input": "Who?", "response": "Ann.", "retrieved_contexts": ["Ann did it.", "It rained."]}
-    assert as_row(ROW) == as_row(other) == Row("Who?", "Ann.", ("Ann did it.", "It rained."), None, "1", "")
 
 
 def test_a_failing_row_is_unscored_with_its_reason_and_harms_no_other() -> None:

@@ -29,15 +29,12 @@ def judged(verdicts: Verdicts) -> Scores:
     return scores
 
 
-def mean(scores: Scores, arm: str) -> float:
-    return float(np.mean([row.score.value for row in scores if row.arm == arm]))
-
-
 def test_the_weights_of_an_arm_s_statements_make_up_its_mean() -> None:
     scores = judged({("base", "q1"): [True, False], ("base", "q2"): [True, True, False], ("tuned", "q1"): [True]})
     for arm in ("base", "tuned"):
         mine = [claim for claim in claims(scores) if claim.arm == arm]
-        assert sum(c.weight * c.supported for c in mine) == pytest.approx(mean(scores, arm))
+        mean = np.mean([row.score.value for row in scores if row.arm == arm])
+        assert sum(c.weight * c.supported for c in mine) == pytest.approx(mean)
         assert sum(c.weight for c in mine) == pytest.approx(1.0)
 
 
@@ -58,25 +55,6 @@ def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_
     assert drawn[:30] == sample(known, 30)
     assert sample(known, 30, seed=1) != drawn[:30]
     assert [sum(claim.arm == arm for claim in drawn) for arm in ("base", "tuned", "teacher")] == [30, 30, 30]
-
-
-def test_a_judge_that_is_too_kind_is_found_out_and_the_corrected_interval_holds_the_truth() -> None:
-    """The judge calls a quarter of the unsupported statements supported."""
-    covered, biased = [], []
-    for seed in range(100):
-        random = np.random.default_rng(seed)
-        truth, seen = {}, {}
-        for question in PAGES:
-            true = random.random(int(random.integers(1, 6))) < 0.7
-            kind = random.random(len(true)) < 0.25
-            truth["tuned", question], seen["tuned", question] = true.tolist(), (true | kind).tolist()
-        scores = judged(seen)
-        real = {c.key: c.supported > 0.5 for c in claims(judged(truth))}
-        tuned = audit(scores, {c.key: real[c.key] for c in sample(claims(scores), 50, seed)}, PAGES).arms["tuned"]
-        covered.append(tuned.low <= 0.7 <= tuned.high)
-        biased.append(tuned.judge - mean(judged(truth), "tuned"))
-    assert np.mean(biased) > 0.05
-    assert np.mean(covered) >= 0.92
 
 
 def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing() -> None:
