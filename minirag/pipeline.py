@@ -111,14 +111,9 @@ class Run:
     @cached_property
     def training_file(self) -> TrainingFile:
         """`training.jsonl`: the answers that are worth training on."""
-        settings = self.settings
-        review = partial(
-            curation.review_examples,
-            questions=self.corpus.questions,
-            page_of=self.corpus.page_of,
-            use_eval_pages=settings.use_eval_pages,
-            keep_all=settings.keep_all,
-        )
+        settings, corpus = self.settings, self.corpus
+        rules: dict[str, Any] = {"use_eval_pages": settings.use_eval_pages, "keep_all": settings.keep_all}
+        review = partial(curation.review_examples, questions=corpus.questions, page_of=corpus.page_of, **rules)
         file = write_training_file(
             self.log,
             self.folder / "training.jsonl",
@@ -127,8 +122,9 @@ class Run:
             tokenizer=settings.tokenizer,
             review=review,
         )
-        kept, dropped = counted(len(file.kept), "training example"), len(file.examples) - len(file.kept)
-        self.say(f"collect: {kept}, {dropped} dropped, {file.tokens} tokens an epoch")
+        kept = len(file.kept)
+        text = f"{counted(kept, 'training example')}, {len(file.examples) - kept} dropped"
+        self.say(f"collect: {text}, {file.tokens} tokens an epoch")
         return file
 
     @cached_property

@@ -19,11 +19,9 @@ from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
 from minirag.text import counted, for_model
 
-FEWEST_EXAMPLES = 10
-"""No service starts a job with fewer."""
+FEWEST_EXAMPLES = 10  # no service starts a job with fewer
 CUT_OFF = {"length", "max_tokens", "model_length"}
-UNUSABLE = CUT_OFF | {"content_filter", "safety", "refusal", "error", "abort", "tool_calls", "tool_use"}
-UNUSABLE |= {"function_call"}
+UNUSABLE = CUT_OFF.union("content_filter safety refusal error abort tool_calls tool_use function_call".split())
 """Finish reasons of replies that are no complete answer; any other (stop, eos, end_turn, none at all) is a good end."""
 
 
@@ -92,7 +90,6 @@ class TrainingFile:
             "kept": len(kept),
             "dropped": {reason: len(tokens) for reason, tokens in dropped.items()},
             "dropped_tokens": {reason: sum(tokens) for reason, tokens in dropped.items()},
-            "by_stage": dict(sorted(Counter(example.stage for example in kept).items())),
             "refine": dict(sorted(Counter(e.refine for e in self.examples if e.refine).items())),
             "pages_asked_about": len({example.page for example in kept if example.page}),
             "pages_shown": len(frozenset().union(*(example.shown for example in kept))),

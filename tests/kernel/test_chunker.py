@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from minirag import documents
-from minirag.chunker import _JOINT, Chunk, Page, chunk
+from minirag.chunker import _JOINT, Page, chunk
 from minirag.errors import InputError
 from minirag.text import encoding, sentence_spans
 
@@ -94,14 +94,6 @@ def test_cuts_are_where_the_rules_put_them_when_every_slice_is_counted_afresh(te
     assert [span for span in spans if text[slice(*span[:2])].strip()] == [(c.start, c.end, c.tokens) for c in chunks]
 
 
-@pytest.mark.parametrize(("size", "overlap"), [(128, 16), (512, 64)])
-def test_cuts_of_a_report_are_where_the_rules_put_them(size, overlap):
-    for page in documents.load(documents.__file__.replace("documents.py", "data/sample-report.md")):
-        chunks = chunk([page], size=size, overlap=overlap)
-        spans = [(c.start, c.end, c.tokens) for c in chunks]
-        assert counted_afresh(page.text, size, overlap, encoding("o200k_base")) == spans
-
-
 @given(any_text, any_text, st.sampled_from(ENCODINGS))
 @settings(max_examples=300, deadline=None)
 def test_counts_add_up_at_every_joint(first, second, name):
@@ -151,12 +143,6 @@ def test_a_paragraph_end_near_the_limit_is_preferred():
 def test_blank_pages_give_no_chunk_but_count_in_the_offsets():
     chunks = chunk([Page(1, "a", "Hi. "), Page(2, "a", " \n "), Page(3, "a", ""), Page(4, "a", "Bye.")])
     assert [(c.page, c.start, c.end, c.text) for c in chunks] == [(1, 0, 4, "Hi. "), (4, 7, 11, "Bye.")]
-
-
-def test_a_chunk_keeps_its_id_between_runs():
-    (one,) = chunk([Page(3, "a.pdf", "Same text.")])
-    assert one == Chunk(one.id, "a.pdf", 3, 0, 10, 3, "Same text.")
-    assert one.id == chunk([Page(3, "a.pdf", "Same text.")])[0].id
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +53,6 @@ def test_a_dataset_of_each_version_of_ragas_gives_the_same_row(version: str, tmp
     assert read_rows(tmp_path / "rows.jsonl") == read_rows(tmp_path / "rows.csv") == [expected]
 
 
-def test_an_empty_list_in_a_table_is_no_context(write: Callable[[str, str], Path]) -> None:
-    [row] = read_rows(write("rows.csv", "question,answer,contexts,ground_truths\nWhen?,In 1987.,[],[]\n"))
-    assert (row.contexts, row.reference) == ((), "")
-
-
-def test_evaluate_scores_the_oldest_dataset_with_its_references(
-    write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write("rows.jsonl", json.dumps({**dataset("0.0"), "ground_truths": TEXTS[:1]}))
-    command = ["evaluate", str(path), "--offline", "--metrics", "context_recall", "--out", str(path.parent / "out")]
-    assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[""]["context_recall"]["mean"] == 1.0
-
-
 def test_the_article_s_events_are_read_and_28_percent_are_refusals(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,15 +68,6 @@ def test_the_article_s_events_are_read_and_28_percent_are_refusals(
     exec(CODE[0], {})
     assert main(["check", "events-worth-training.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["examples"] == 31
-
-
-def test_a_call_that_failed_under_the_handler_is_named(
-    write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The handler then takes the last message that was sent for the answer."""
-    path = write("finetuning_events.jsonl", json.dumps({"messages": [{"role": "user", "content": "When?"}]}))
-    assert main(["check", str(path), "--json"]) == 2
-    assert "no assistant" in json.loads(capsys.readouterr().out)["rules"]
 
 
 def test_each_call_that_stands_for_theirs_runs(finished_run: Path, tmp_path: Path) -> None:

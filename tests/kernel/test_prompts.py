@@ -53,7 +53,7 @@ def test_content_in_parts_reads_like_content_in_one_piece() -> None:
     messages = prompts.draft("Who?", [Excerpt("The city.", 1)])
     content = messages[1]["content"]
     parts = [{"type": "text", "text": content[:9]}, {"type": "text", "text": content[9:]}]
-    assert parse(messages) == parse([messages[0], {"role": "user", "content": parts}])
+    assert parse(messages) == parse([{"role": "user", "content": parts}])
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["role", "content"]), st.sampled_from(["user", None, 3, [1], [{}]]))))
@@ -105,14 +105,6 @@ def test_no_text_of_a_stranger_stands_outside_its_fence_in_any_prompt(one: str, 
     for mark in (known.split("-")[1][:6], "000000"):
         texts = [text.replace("{m}", mark) for text in (one, two, three)]
         assert list(map(outside, every_prompt(*texts))) == plain
-
-
-def test_a_text_that_holds_the_mark_of_its_own_prompt_gets_another() -> None:
-    text = "x"
-    for _ in range(20):
-        mark = prompts.draft("?", [Excerpt(text)])[-1]["content"].split("-")[1][:6]
-        text += f"</excerpt-{mark}>"
-        assert f"<excerpt-{mark}>" not in prompts.draft("?", [Excerpt(text)])[-1]["content"]
 
 
 def obedient_judge(judged: Callable[[Sequence[Message]], str]) -> FunctionChat:

@@ -57,7 +57,6 @@ def test_what_fits_one_request_is_one_draft(store: VectorStore) -> None:
     assert chat.asked[0]["stage"] == "draft"
     assert answer.contexts == [PAGES[1].text]
     assert chat.asked[0]["tags"] == {"question": "q7", "draft": 1, "chunks": [answer.hits[0].chunk.id]}
-    assert "<excerpt" in chat.asked[0]["messages"][-1]["content"]
     assert 'page="2"' in chat.asked[0]["messages"][-1]["content"]
 
 
@@ -71,7 +70,6 @@ def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(s
     assert sentences == expected
     for asked in chat.asked:
         assert chat.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1000
-    assert [d.exchange.stage for d in answer.drafts] == [a["stage"] for a in chat.asked]
 
 
 def test_each_refine_request_holds_the_answer_before_it_which_a_reply_of_nothing_leaves_as_it_is(

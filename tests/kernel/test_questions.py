@@ -119,10 +119,11 @@ def test_a_file_is_taken_line_by_line_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_without_questions_is_a_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = Path("/dev/zero") if content is None else tmp_path / "q.txt"
     if content is not None:
-        (tmp_path / "q.txt").write_bytes(content)
+        path.write_bytes(content)
     with pytest.raises(InputError, match=says):
-        read_questions(tmp_path / "q.txt", "train")
+        read_questions(path, "train")
 
 
 def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,8 +88,12 @@ def test_stages_and_ids_narrow_the_choice(log: MessageLog, tmp_path: Path) -> No
     assert (kept.exchange, kept.question) == (first.id, "q7")
 
 
-def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(log: MessageLog, tmp_path: Path) -> None:
-    log.append(answered("t1", ""))
+@pytest.mark.parametrize("response", [{}, {"choices": {}}, {"choices": [7]}, {"choices": [{"message": "text"}]}])
+def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(
+    log: MessageLog, tmp_path: Path, response: dict[str, Any]
+) -> None:
+    """Replies of a shape that no service sends hold no text."""
+    log.append(replace(answered("t1", ""), response=response))
     with pytest.raises(InputError, match=r"0 training examples can be kept \(dropped: 1 empty\)"):
         write_training_file(log, tmp_path / "t.jsonl")
     assert not (tmp_path / "t.jsonl").exists()

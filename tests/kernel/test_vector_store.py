@@ -1,5 +1,6 @@
 """The index: exact search against a naive double loop, and every way in which files can be wrong."""
 
+import io
 import json
 import math
 
@@ -91,16 +92,13 @@ def test_a_vector_that_has_no_direction_is_refused_by_its_chunk(bad):
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(StoreError, match="There is no chunk to index"):
-        VectorStore.build([], Rows(np.eye(2)))
-    with pytest.raises(
-        StoreError, match=r"rows gave vectors of shape \(3, 2\) for 4 chunks; check the embedding model"
+    for chunks, matrix, sentence in (
+        ([], np.eye(2), "There is no chunk to index"),
+        (chunks_of(4), np.ones((3, 2)), r"rows gave vectors of shape \(3, 2\) for 4 chunks; check the embedding model"),
+        (chunks_of(2), np.ones(2), r"rows gave vectors of shape \(2,\)"),
     ):
-        VectorStore.build(chunks_of(4), Rows(np.ones((3, 2))))
-    with pytest.raises(StoreError, match=r"rows gave vectors of shape \(2,\)"):
-        VectorStore.build(chunks_of(2), Rows(np.ones(2)))
-    with pytest.raises(StoreError, match=r"m gave vectors of shape \(2, 2\) for 3 chunks"):
-        VectorStore(chunks_of(3), np.eye(2, dtype=np.float32), "m")
+        with pytest.raises(StoreError, match=sentence):
+            VectorStore.build(chunks, Rows(matrix))
     store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
     with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
         store.search(np.ones(3), 1)
@@ -135,38 +133,27 @@ def test_another_models_vectors_are_refused(folder):
         VectorStore.open(folder, model="other")
 
 
-def flip_a_bit(path):
-    data = bytearray((path / "vectors.npy").read_bytes())
-    data[-97] ^= 1
-    (path / "vectors.npy").write_bytes(data)
+def pickled(_):
+    stream = io.BytesIO()
+    np.save(stream, np.array([{"a": 1}] * 40, object), allow_pickle=True)
+    return stream.getvalue()
 
 
-def save(array, **options):
-    return lambda path: np.save(path / "vectors.npy", array, **options)
-
-
-DAMAGE = {
-    "no index.json": lambda path: (path / "index.json").unlink(),
-    "no chunks": lambda path: (path / "chunks.jsonl").unlink(),
-    "index without a model": lambda path: (path / "index.json").write_text('{"count": 40}'),
-    "cut vectors": lambda path: (path / "vectors.npy").write_bytes((path / "vectors.npy").read_bytes()[:-3]),
-    "a flipped bit": flip_a_bit,
-    "a pickle": save(np.array([{"a": 1}] * 40, object), allow_pickle=True),
-    "double precision": save(np.ones((40, 5))),
-    "a chunk less": lambda path: (path / "chunks.jsonl").write_bytes(
-        (path / "chunks.jsonl").read_bytes().split(b"\n", 1)[1]
-    ),
-    "a page that is a text": lambda path: (path / "chunks.jsonl").write_bytes(
-        (path / "chunks.jsonl").read_bytes().replace(b'"page": 3,', b'"page": "3",')
-    ),
-    "an edited chunk": lambda path: (path / "chunks.jsonl").write_bytes(
-        (path / "chunks.jsonl").read_bytes().replace(b'"a"', b'"z"')
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_index_is_one_sentence_that_says_to_build_it_again(folder, kind):
-    DAMAGE[kind](folder)
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("index.json", None),
+        ("chunks.jsonl", None),
+        ("index.json", lambda _: b'{"count": 40}'),
+        ("vectors.npy", lambda data: data[:-3]),
+        ("vectors.npy", lambda data: data[:-97] + bytes([data[-97] ^ 1]) + data[-96:]),
+        ("vectors.npy", pickled),
+        ("chunks.jsonl", lambda data: data.split(b"\n", 1)[1]),
+        ("chunks.jsonl", lambda data: data.replace(b'"a"', b'"z"')),
+    ],
+)
+def test_a_damaged_index_is_one_sentence_that_says_to_build_it_again(folder, name, damage):
+    data = (folder / name).read_bytes()
+    (folder / name).unlink() if damage is None else (folder / name).write_bytes(damage(data))
     with pytest.raises(StoreError, match=r"^[^\n]*build (it|the index) again\.$"):
         VectorStore.open(folder)
