@@ -7,8 +7,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy import stats
 
 from made_results import made
 from minirag import MessageLog
@@ -20,7 +22,7 @@ from minirag.metrics.score import ScoredRow, Scores
 from minirag.prompts import ANSWER_SYSTEM, CONTROL_SYSTEM, parse
 from minirag.statistics import comparison_of, read_labels
 from minirag.statistics.caution import conflicts, cut_off, family, repeated
-from minirag.statistics.findings import holm, primary_of
+from minirag.statistics.findings import holm, judge_noise, primary_of
 from minirag.statistics.labels import claims
 from minirag.statistics.power import comparisons
 
@@ -37,8 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def comparison(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "comparison.json").read_text("utf-8"))
-    return found
+    return dict(json.loads((folder / "comparison.json").read_text("utf-8")))
 
 
 def test_the_control_is_the_base_model_with_a_better_prompt(folder: Path) -> None:
@@ -66,8 +67,8 @@ def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
             assert " ".join(line.split()) in words.partition(f"{subject}:")[2]
             assert line.replace("'", "&#x27;") in page
     for arm in ("", "_against_teacher", "_against_control"):
-        about, _, told = comparison(folder)[f"verdict{arm}"].partition(": ")
-        assert " ".join([f"{about}:", *told.split("; ")]) in words
+        about, _, verdicts = comparison(folder)[f"verdict{arm}"].partition(": ")
+        assert " ".join([f"{about}:", *verdicts.split("; ")]) in words
 
 
 def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
@@ -155,16 +156,16 @@ def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_
         "faithfulness": {"base": RISING, "tuned": HIGHER, "teacher": HIGHER},
         "answer_relevancy": {"base": RISING, "tuned": MIXED, "teacher": HIGHER},
     }
-    found = compared(values)
-    rows = [one for _, _, one in comparisons(found)]
+    result = compared(values)
+    rows = [one for _, _, one in comparisons(result)]
     assert [one["p_holm"] for one in rows] == holm([one["p_value"] for one in rows])
-    assert found["in_words"]["several comparisons"] == [
+    assert result["in_words"]["several comparisons"] == [
         "primary: faithfulness, tuned against base; the other 3 are secondary",
         "4 allow a verdict: chance alone makes one look different in up to 20 % of evaluations",
         "1 better or worse; after Holm's correction for all 4: faithfulness, tuned against base (better)",
     ]
-    assert found["verdict"].startswith("tuned against base: faithfulness (primary) +")
-    assert "(primary)" not in found["verdict_against_teacher"]
+    assert result["verdict"].startswith("tuned against base: faithfulness (primary) +")
+    assert "(primary)" not in result["verdict_against_teacher"]
 
 
 def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_is_not_in_the_family() -> None:
@@ -172,9 +173,9 @@ def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_
         "faithfulness": {"base": [0.5] * 40, "tuned": [0.6] * 40, "teacher": [0.6] * 40},
         "answer_relevancy": {"base": [0.5] * 40, "tuned": [0.9] * 36 + [None] * 4, "teacher": [0.5] * 40},
     }
-    found = compared(values)
-    assert found["metrics"]["answer_relevancy"]["p_holm"] is None
-    assert found["in_words"]["several comparisons"][1:] == [
+    result = compared(values)
+    assert result["metrics"]["answer_relevancy"]["p_holm"] is None
+    assert result["in_words"]["several comparisons"][1:] == [
         "2 allow a verdict: chance alone makes one look different in up to 10 % of evaluations",
         "1 better or worse; after Holm's correction for all 2: faithfulness, tuned against base (better)",
     ]
@@ -214,11 +215,43 @@ def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(fo
 
 def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide() -> None:
     values = {"faithfulness": {"base": RISING, "tuned": [None, *HIGHER[1:]], "teacher": HIGHER}}
-    found = compared(values)
-    assert found["metrics"]["faithfulness"]["arms"]["tuned"]["unscored"] == {"cut off": 1}
-    assert found["metrics"]["faithfulness"]["verdict"] == "cannot tell"
-    told, _ = found["in_words"]["unscored answers"]
-    assert told.startswith("faithfulness, tuned against base: 1 of 8 questions lack a score; had they been judged")
+    result = compared(values)
+    assert result["metrics"]["faithfulness"]["arms"]["tuned"]["unscored"] == {"cut off": 1}
+    assert result["metrics"]["faithfulness"]["verdict"] == "cannot tell"
+    sentence, _ = result["in_words"]["unscored answers"]
+    assert sentence.startswith("faithfulness, tuned against base: 1 of 8 questions lack a score; had they been judged")
+
+
+def in_rounds(base: list[list[float | None]], tuned: list[list[float | None]]) -> Scores:
+    """Scores of these values by round and question."""
+    return Scores(
+        ScoredRow(f"e{i}", arm, "f", number, Score(value))
+        for arm, rounds in (("base", base), ("tuned", tuned))
+        for number, column in enumerate(rounds)
+        for i, value in enumerate(column)
+    )
+
+
+def test_the_judge_s_noise_is_that_of_the_analysis_of_variance() -> None:
+    random = np.random.default_rng(0)
+    true, noise = random.normal(0.05, 0.2, 200), random.normal(0, 0.1 / np.sqrt(2), (2, 3, 200))
+    result = judge_noise(in_rounds(noise[0].tolist(), (true + noise[1]).tolist()), "f")
+    differences = true + noise[1] - noise[0]
+    within = differences.var(axis=0, ddof=1).mean()
+    ratio = stats.f_oneway(*differences.T).statistic
+    assert result["judge"] == pytest.approx(within, abs=1e-12)
+    assert result["questions"] == pytest.approx(within * (ratio - 1) / 3, abs=1e-9)
+
+
+def test_a_round_that_left_an_answer_unscored_is_left_out_of_that_question_only() -> None:
+    base, tuned = [[0.5, 0.5, 0.5], [0.5, None, 0.5]], [[0.7, 0.6, None], [0.9, 0.6, 0.4]]
+    result = judge_noise(in_rounds(base, tuned), "f")
+    assert (result["n"], result["judge"]) == (3, pytest.approx(0.02))
+
+
+@pytest.mark.parametrize("rounds", [[[0.5, 0.6]], [[0.5], [0.6]], []])
+def test_one_round_or_one_question_shows_nothing_of_the_noise(rounds: list[list[float | None]]) -> None:
+    assert judge_noise(in_rounds(rounds, rounds), "f") is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
