@@ -80,9 +80,8 @@ def test_a_reader_unfolds_a_question_by_keyboard_and_follows_its_passage(browser
 
 
 def test_a_reader_searches_and_sorts_the_questions(browser: Browser) -> None:
-    with browser.open(
-        report_html(made(["Why did fares rise?", "How many people travel?", "Zones: which are new?"]))
-    ) as opened:
+    page = report_html(made(["Why did fares rise?", "How many people travel?", "Zones: which are new?"]))
+    with browser.open(page) as opened:
         shown = opened.page.locator(".questions tbody:visible th")
         everything = shown.all_inner_texts()
         opened.page.get_by_label("Search questions and answers").fill("FARES")
