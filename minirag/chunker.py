@@ -39,11 +39,15 @@ _BLANK_LINE = re.compile(r"\n\s*\n\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its number in its source (from 1), the source as it was given, its cleaned text."""
+    """One page: its number in its source (from 1), the source as it was given, its cleaned text.
+
+    `error` says why it has no text if it could not be read.
+    """
 
     number: int
     source: str
     text: str
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Corpus:
     @cached_property
     def pages(self) -> Pages:
         pages = load(*self.settings.documents)
-        removed, empty = sum(pages.removed.values()), pages.empty
+        removed, empty = sum(pages.removed.values()), [page for page in pages if not page.text]
         text = f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty)} with text"
         text += f"; removed {removed} running headers, page numbers and the like" if removed else ""
         if empty:

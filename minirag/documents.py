@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from minirag.chunker import Page
 from minirag.errors import DocumentError, InputError
@@ -42,27 +41,17 @@ _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 """Where a text may be cut into pages, the best place first."""
 
 
-class EmptyPage(NamedTuple):
-    """A page without text; `error` says why if it could not be read, and is None if nothing stands on it."""
-
-    source: str
-    number: int
-    error: str | None = None
-
-
 class Pages(list[Page]):
     """The pages of one or more documents, in order, the empty ones included.
 
     `removed`  what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
                characters of "NUL", "lone surrogate" and "control character"
-    `empty`    the pages without text, in order
     `sha256`   source -> hash of the bytes it was read from
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.removed: Counter[str] = Counter()
-        self.empty: list[EmptyPage] = []
         self.sha256: dict[str, str] = {}
 
 
@@ -119,9 +108,8 @@ def load(
             reason = next(iter(errors.values()), None)
             scanned = "holds no text; if it is scanned, run OCR on it first"
             raise DocumentError(f"{name} {f'has no readable page ({reason})' if reason else scanned}.")
-        pages += [Page(number, name, text) for number, text in enumerate(texts, 1)]
+        pages += [Page(number, name, text, errors.get(number)) for number, text in enumerate(texts, 1)]
         pages.removed += removed
-        pages.empty += [EmptyPage(name, n, errors.get(n)) for n, text in enumerate(texts, 1) if not text]
     return pages
 
 

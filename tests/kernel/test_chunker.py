@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from minirag import documents
 from minirag.chunker import _JOINT, Page, chunk
 from minirag.errors import InputError
 from minirag.text import encoding, sentence_spans
@@ -104,22 +103,6 @@ def test_counts_add_up_at_every_joint(first, second, name):
         assert count(text) == count(text[:at]) + count(text[at:])
 
 
-@pytest.mark.parametrize("corpus", ["state_of_the_union.md", "wikitexts.md"])
-def test_prose_is_rarely_cut_inside_a_sentence(corpus):
-    path = SHARED / "eval" / "chunking" / corpus
-    if not path.is_file():
-        pytest.skip("needs ../shared/eval/chunking, two public corpora")
-    pages = documents.load(path)
-    for size, overlap in [(128, 16), (512, 64)]:
-        chunks = chunk(pages, size=size, overlap=overlap)
-        check(pages, chunks, size, overlap, "o200k_base")
-        ends, offset = set(), 0
-        for page in pages:
-            ends.update(offset + end for _, end in sentence_spans(page.text))
-            offset += len(page.text)
-        assert sum(c.end not in ends for c in chunks) < 0.05 * len(chunks)
-
-
 def test_neighbours_share_whole_sentences_that_fit_the_overlap():
     text = "".join(f"Line {n} is short. " for n in range(12))
     chunks = chunk([Page(1, "a", text)], size=26, overlap=13)
@@ -162,7 +145,7 @@ def test_unusable_settings_are_refused_in_a_sentence(arguments, sentence):
 
 @pytest.mark.parametrize("unit", ["Zq9", "年", "=", "x ", "\ufe0f。"])
 def test_a_long_line_is_cut_in_bounded_pieces(unit):
-    pages = [Page(1, "a", unit * (100_000 // len(unit)))]
+    pages = [Page(1, "a", unit * (20_000 // len(unit)))]
     check(pages, chunk(pages, size=512, overlap=64), 512, 64, "o200k_base")
 
 

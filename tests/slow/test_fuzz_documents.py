@@ -52,7 +52,7 @@ def test_a_changed_or_random_document_loads_or_fails_with_one_sentence(seeds, nu
         assert page.text == "" or (page.text.endswith("\n") and page.text.strip())
         assert not set(page.text) & set("\0\r\f")
         assert page.text == page.text.encode("utf-8", "replace").decode()
-        assert all(empty.error.isprintable() for empty in pages.empty if empty.error)
+        assert all(page.error.isprintable() for page in pages if page.error)
 
 
 def case(seeds: Sequence[Path], rng: random.Random) -> tuple[str, bytes]:
