@@ -3,21 +3,25 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import torch
+from peft import PeftModel
+
 from minirag.errors import InputError, MiniragError
 from minirag.local.embedding import Embedder
 from minirag.local.engine import Local
-from minirag.local.export import export, write
-from minirag.local.models import folder_of
+from minirag.local.models import dtype_of, folder_of, load_model, load_tokenizer
 from minirag.local.remote import Vllm
 from minirag.local.training import MACHINE, Spec, defaults, read_spec, train, write_spec
 from minirag.message_log import lock_file
 from minirag.server import Api, Refused, Server
+from minirag.server.files import Records
 from minirag.server.http import listen
 from minirag.server.jobs import examples_of
 
@@ -28,15 +32,15 @@ def serve(options: dict[str, Any]) -> None:
     if "export" in options:
         name, out = options["export"]
         export(state, name, Path(out))
-        print(f"{out}/adapter\n{out}/merged")
         return
-    locked = _locked(state)
+    lock = _locked(state)
     if "model" not in options:
         raise InputError("Name the model to serve: one of the hub, a folder or a GGUF file.")
-    model = options["model"]
+    model, path = options["model"], Path(options["model"]).expanduser()
+    own_name = model if not path.exists() else path.stem if path.suffix == ".gguf" else path.resolve().name
     listening = listen(options.get("port", 0))  # before the model is loaded: that may take minutes
     engine = Local(
-        options.get("name") or _served_name(model),
+        options.get("name", own_name),
         folder_of(model, state),
         state,
         {name: options[name] for name in MACHINE if name in options},
@@ -45,7 +49,7 @@ def serve(options: dict[str, Any]) -> None:
         remote=Vllm(options["engine_url"]) if "engine_url" in options else None,
     )
     engine.tokenizer.save_pretrained(state / "tokenizer")
-    with locked, Server(Api(engine, state, in_background=True), listening=listening) as server:
+    with lock, Server(Api(engine, state, in_background=True), listening=listening) as server:
         print(server.base_url)
         student, tokenizer = shlex.quote(engine.name), shlex.quote(str(state / "tokenizer" / "tokenizer.json"))
         options_to_use = f"--student {student} --student-base-url {server.base_url} --tokenizer {tokenizer}"
@@ -53,8 +57,43 @@ def serve(options: dict[str, Any]) -> None:
         threading.Event().wait()
 
 
+def export(state: Path, name: str, out: Path) -> None:
+    """Write the tuned model of this name, or the last one of a job of this id. Raises InputError if there is none."""
+    records = Records(state / "models").newest_first()
+    record = next((r for r in records if name == r["id"] or f"/{name}/" in r["adapter"]), None)
+    if record is None:
+        ids = ", ".join(r["id"] for r in records[:3]) or "none"
+        raise InputError(f"{state} has no tuned model and no job {name}; it has: {ids}.")
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty: name another folder.")
+    write(state / record["adapter"], out)
+
+
+def write(adapter: Path, out: Path) -> None:
+    """Write `out/adapter` and, merged, `out/merged`, a whole model that vLLM, transformers and llama.cpp load.
+
+    `adapter` is the folder of an adapter, whose base its training's spec names.
+    """
+    spec, device = read_spec(adapter.parent), torch.device("cpu")
+    tokenizer = load_tokenizer(spec.base, spec.chat_template)
+    shutil.copytree(adapter, out / "adapter", dirs_exist_ok=True)
+    model = PeftModel.from_pretrained(load_model(spec.base, device, dtype_of(spec.dtype, device)), adapter)
+    model.merge_and_unload().save_pretrained(out / "merged")
+    for folder in (out / "adapter", out / "merged"):
+        tokenizer.save_pretrained(folder)
+        print(folder)
+
+
 def train_file(options: dict[str, Any]) -> None:
     """Train on a file of chats, without a server; the same command again goes on after an interruption."""
+
+    def say(step: int, total: int, loss: float | None, **details: Any) -> None:
+        parts = [details.get("message") or f"step {step}/{total}"]
+        parts += [f"loss {loss:.3f}"] if loss is not None else []
+        parts += [f"validation loss {details['valid_loss']:.3f}"] if "valid_loss" in details else []
+        parts += [f"{details['seconds_left']:.0f} s left"] if "seconds_left" in details else []
+        print(", ".join(parts), file=sys.stderr, flush=True)
+
     out = Path(options["out"])
     with _locked(out):
         examples = examples_of(_bytes(options["file"]), "training", 1)
@@ -67,16 +106,7 @@ def train_file(options: dict[str, Any]) -> None:
         if (folder / "spec.json").exists() and read_spec(folder) != spec:
             raise InputError(f"{out} holds another training: name another folder with --out.")
         write_spec(spec, folder)
-        write(train(spec, folder, _say), out)
-    print(f"{out}/adapter\n{out}/merged")
-
-
-def _say(step: int, total: int, loss: float | None, **details: Any) -> None:
-    parts = [details.get("message") or f"step {step}/{total}"]
-    parts += [f"loss {loss:.3f}"] if loss is not None else []
-    parts += [f"validation loss {details['valid_loss']:.3f}"] if "valid_loss" in details else []
-    parts += [f"{details['seconds_left']:.0f} s left"] if "seconds_left" in details else []
-    print(", ".join(parts), file=sys.stderr, flush=True)
+        write(train(spec, folder, say), out)
 
 
 def _locked(folder: Path) -> Any:
@@ -91,11 +121,6 @@ def _locked(folder: Path) -> Any:
     except OSError as error:
         raise InputError(f"Another process uses {folder}: end it, or name another folder.") from error
     return file
-
-
-def _served_name(model: str) -> str:
-    path = Path(model).expanduser()
-    return model if not path.exists() else path.stem if path.suffix == ".gguf" else path.resolve().name
 
 
 def _bytes(path: str) -> bytes:

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from minirag.local.models import left_padded
+from minirag.server import Refused
+
 GATHERING = 0.01
 """Seconds that the first of several requests waits for the others."""
 
@@ -35,14 +38,13 @@ class Written(NamedTuple):
 def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozenset[int]) -> list[Written]:
     """Return the answers to the prompts, greedy at temperature 0; each row draws from a generator of its own.
 
-    Prompts are padded on the left, so that all answers begin at the same place. A row that has ended leaves the batch.
+    A row that has ended leaves the batch.
     """
     device = model.device
-    width = max(len(prompt.ids) for prompt in prompts)
-    ids = torch.tensor([[0] * (width - len(prompt.ids)) + prompt.ids for prompt in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in prompts], device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    generators = [_generator(prompt, device) for prompt in prompts]
+    ids, mask, positions = left_padded([prompt.ids for prompt in prompts], device)
+    generators = [torch.Generator(device) for _ in prompts]
+    for prompt, generator in zip(prompts, generators, strict=True):
+        generator.seed() if prompt.seed is None else generator.manual_seed(prompt.seed % (1 << 63))
     tokens: list[list[int]] = [[] for _ in prompts]
     done: dict[int, Written] = {}
     rows, cache = list(range(len(prompts))), None
@@ -67,22 +69,13 @@ def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozen
         if not places:
             return [done[row] for row in range(len(prompts))]
         if len(places) < len(rows):
-            kept = torch.tensor(places, device=device)
-            cache.batch_select_indices(kept)
-            mask, positions = mask[kept], positions[kept]
+            left = torch.tensor(places, device=device)
+            cache.batch_select_indices(left)
+            mask, positions = mask[left], positions[left]
             rows, chosen = [rows[place] for place in places], [chosen[place] for place in places]
         ids = torch.tensor(chosen, device=device)[:, None]
         mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
         positions = positions[:, -1:] + 1
-
-
-def _generator(prompt: Prompt, device: torch.device) -> torch.Generator:
-    generator = torch.Generator(device)
-    if prompt.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(prompt.seed % (1 << 63))
-    return generator
 
 
 def _drawn(logits: torch.Tensor, prompt: Prompt, generator: torch.Generator) -> int:
@@ -135,20 +128,15 @@ class Batches:
                 batch = [item for item in self._waiting if item[0] == adapter][: self._most]
                 self._waiting = [item for item in self._waiting if item not in batch]
             try:
-                answers = self._in_memory(adapter, [prompt for _, prompt, _ in batch])
+                answers = self._answer(adapter, [prompt for _, prompt, _ in batch])
                 for (_, _, future), answer in zip(batch, answers, strict=True):
                     future.set_result(answer)
             except Exception as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    torch.cuda.empty_cache()
+                    message = (
+                        f"Memory does not suffice for {len(batch)} prompts at once: serve with a lower --max-batch."
+                    )
+                    error = Refused(503, message)
                 for _, _, future in batch:
                     future.set_exception(error)
-
-    def _in_memory(self, adapter: str, prompts: list[Prompt]) -> list[Written]:
-        """Return the answers, in smaller batches if memory does not suffice."""
-        try:
-            return self._answer(adapter, prompts)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            half = len(prompts) // 2
-            if not half:
-                raise
-        return self._in_memory(adapter, prompts[:half]) + self._in_memory(adapter, prompts[half:])

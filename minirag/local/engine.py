@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -79,39 +80,32 @@ class Local:
             fresh = f"{adapter.replace('/', '-')}-{record['created']}" if record else ""
             return self._remote.complete(fresh, self._state / adapter, request)
         temperature = 1.0 if request.temperature is None else request.temperature
-        top_p = 1.0 if request.top_p is None else request.top_p
-        prompts = [
-            Prompt(
-                ids,
-                request.max_tokens or self.window - len(ids),
-                request.stop,
-                temperature,
-                top_p,
-                None if request.seed is None else request.seed + place,
-            )
-            for place in range(request.n if temperature else 1)
-        ]
+        prompt = Prompt(ids, request.max_tokens or self.window - len(ids), request.stop, temperature)
+        if request.top_p is not None:
+            prompt = prompt._replace(top_p=request.top_p)
+        prompts = [prompt] if not temperature else [prompt] * request.n  # greedy ones are all the same
+        if request.seed is not None:
+            prompts = [prompt._replace(seed=request.seed + place) for place, prompt in enumerate(prompts)]
         answers = self._batches.ask(adapter, prompts)
-        answers = answers if len(answers) == request.n else answers * request.n  # greedy ones are all the same
+        answers *= request.n // len(answers)
         choices = [Choice(answer.text, "length" if answer.is_cut_off else "stop") for answer in answers]
         return Completion(choices, len(ids), sum(answer.tokens for answer in answers))
 
     def _written(self, adapter: str, prompts: list[Prompt]) -> list[Written]:
         """Answer one batch, in the thread of the batches: the only one that touches the model."""
-        if adapter == BASE:
+        without_adapter: AbstractContextManager[None] = nullcontext()
+        if adapter != BASE:
+            key, path = adapter.replace("/", "-"), self._state / adapter
             if not isinstance(self._model, PeftModel):
-                return write(self._model, self.tokenizer, prompts, self._end_ids)
-            with self._model.disable_adapter():
-                return write(self._model, self.tokenizer, prompts, self._end_ids)
-        key = adapter.replace("/", "-")
-        path = self._state / adapter
-        if not isinstance(self._model, PeftModel):
-            self._model = PeftModel.from_pretrained(self._model, path, key, autocast_adapter_dtype=False).eval()
-        elif key not in self._model.peft_config:
-            self._model.load_adapter(path, key, autocast_adapter_dtype=False)
-        if self._model.active_adapter != key:
-            self._model.set_adapter(key)
-        return write(self._model, self.tokenizer, prompts, self._end_ids)
+                self._model = PeftModel.from_pretrained(self._model, path, key, autocast_adapter_dtype=False).eval()
+            elif key not in self._model.peft_config:
+                self._model.load_adapter(path, key, autocast_adapter_dtype=False)
+            if self._model.active_adapter != key:
+                self._model.set_adapter(key)
+        elif isinstance(self._model, PeftModel):
+            without_adapter = self._model.disable_adapter()
+        with without_adapter:
+            return write(self._model, self.tokenizer, prompts, self._end_ids)
 
     def embed(self, model: str, texts: Sequence[str], dimensions: int | None) -> Vectors:
         """Embed texts."""
@@ -143,16 +137,16 @@ class Local:
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True)
         with process:
             for line in process.stdout or ():
-                told = json.loads(line)
-                if "error" in told:
-                    raise Refused(400, told["error"], code=told["code"], param=told.get("param"))
-                step, total, loss = told.pop("step"), told.pop("total"), told.pop("loss")
-                tokens = told.get("tokens", tokens)
-                if checkpoint := told.get("checkpoint"):
-                    told["checkpoint"] = name if step == total else f"{name}:ckpt-{checkpoint}"
+                details = json.loads(line)
+                if "error" in details:
+                    raise Refused(400, details["error"], code=details["code"], param=details.get("param"))
+                step, total, loss = (details.pop(field) for field in ("step", "total", "loss"))
+                tokens = details.get("tokens", tokens)
+                if checkpoint := details.get("checkpoint"):
+                    details["checkpoint"] = name if step == total else f"{name}:ckpt-{checkpoint}"
                     adapter = f"training/{training.job_id}/{checkpoint}"
-                    self._tuned.put({"id": told["checkpoint"], "created": int(time.time()), "adapter": adapter})
-                report(step, total, loss, told)
+                    self._tuned.put({"id": details["checkpoint"], "created": int(time.time()), "adapter": adapter})
+                report(step, total, loss, details)
             code = process.wait()
         if code != 0:
             reason = "it was killed, usually for lack of memory" if code == -9 else f"exit code {code}"

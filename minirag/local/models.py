@@ -1,5 +1,6 @@
 """Open a causal language model of the hub, a folder or a GGUF file; what does not fit is said before it is loaded."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from minirag.errors import InputError
 
 
 def device_of(name: str | None) -> torch.device:
-    """Return the device of this name; a GPU if there is one for None. Raises InputError if there is none."""
+    """Return the device of this name; for None a GPU if there is one. Raises InputError for one that is not there."""
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(1, device=device)
@@ -77,6 +78,17 @@ def window_of(model_or_folder: Any, limit: int | None) -> int:
     config = getattr(model_or_folder, "config", None) or AutoConfig.from_pretrained(model_or_folder)
     positions = getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
     return min(positions, limit or positions)
+
+
+def left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return rows of tokens as a matrix, padded on the left so that all end at the same place; mask and positions.
+
+    Padding is told by the mask, not by its token: many models use their end token for it.
+    """
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + [*row] for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
 
 
 def check_memory(name: str, config: Any, device: torch.device, dtype: torch.dtype) -> None:

@@ -21,7 +21,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import cross_entropy
 
 from minirag.errors import InputError
-from minirag.local.models import device_of, dtype_of, load_model, load_tokenizer, window_of
+from minirag.local.models import device_of, dtype_of, left_padded, load_model, load_tokenizer, window_of
 from minirag.local.rows import IGNORED, Row, training_row
 from minirag.message_log import write_json
 from minirag.server import Refused
@@ -33,11 +33,9 @@ WARMUP = 0.1
 """Share of the steps in which the rate rises to it; then it falls to 0 along a cosine."""
 TOKENS_AT_ONCE = {"cuda": 16_384, "cpu": 1024}
 """Tokens of one pass through the model, padding included: a larger batch takes several; halved where memory ends."""
-Report = Callable[..., None]
-
-
 MACHINE = ("device", "dtype", "max_model_len", "chat_template")
 """The options of `minirag serve` and `minirag train` that a `Spec` has as well."""
+Report = Callable[..., None]
 
 
 class Spec(NamedTuple):
@@ -98,15 +96,11 @@ def parts(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
 def loss_sum(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     """Return the cross-entropy of the rows' labels, all added up.
 
-    Rows are padded on the left, as for answering, so that all answers stand at the end: logits are computed there only.
+    With the padding on the left all answers stand at the end: logits are computed there only.
     """
-    width, learned = max(len(row.ids) for row in rows), max(row.learned for row in rows)
-    padding = [width - len(row.ids) for row in rows]
-    device = next(model.parameters()).device
-    ids = torch.tensor([[0] * n + row.ids for n, row in zip(padding, rows, strict=True)], device=device)
-    mask = torch.tensor([[0] * n + [1] * len(row.ids) for n, row in zip(padding, rows, strict=True)], device=device)
+    device, learned = next(model.parameters()).device, max(row.learned for row in rows)
+    ids, mask, positions = left_padded([row.ids for row in rows], device)
     labels = torch.tensor([([IGNORED] * learned + row.labels)[-learned:] for row in rows], device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.autocast(device.type, model.dtype, enabled=model.dtype != torch.float32):  # the adapter is float32
         reply = model(
             input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=learned + 1
@@ -134,11 +128,10 @@ def learn(model: Any, rows: Sequence[Row], most: int) -> tuple[float, int]:
             loss = loss_sum(model, part) / count
             loss.backward()
             total += loss.item()
+        return total, most
     except torch.OutOfMemoryError:
         if len(list(parts(rows, most))) == len(rows):
             raise
-    else:
-        return total, most
     model.zero_grad()
     torch.cuda.empty_cache()
     return learn(model, rows, most // 2)
@@ -183,15 +176,14 @@ def train(spec: Spec, folder: Path, report: Report) -> Path:
     if done:
         model: Any = PeftModel.from_pretrained(base, folder / f"step-{done}", is_trainable=True)
     else:
-        model = get_peft_model(
-            base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
-        )
+        lora = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = get_peft_model(base, lora)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
     if done:
         optimizer.load_state_dict(state["optimizer"])
-        for told in state["epochs"]:  # again: the server may have ended before it heard of the last ones
-            report(**told)
+        for epoch in state["epochs"]:  # again: the server may have ended before it heard of the last ones
+            report(**epoch)
         report(step=done, total=total, loss=None, message=f"Resumed after step {done}/{total}")
     else:
         lengths = [len(row.ids) for row in rows]
@@ -214,22 +206,21 @@ def train(spec: Spec, folder: Path, report: Report) -> Path:
         optimizer.zero_grad()
         tokens += sum(len(row.ids) for row in batch)
         seconds_left = (time.monotonic() - started) / (step - done) * (total - step)
-        told = {"step": step, "total": total, "loss": loss, "tokens": tokens}
-        told["seconds_left"] = round(seconds_left, 1)
+        progress: dict[str, Any] = {"step": step, "total": total, "loss": loss, "tokens": tokens}
+        progress["seconds_left"] = round(seconds_left, 1)
         if step % an_epoch == 0:
             if held_out:
-                told["valid_loss"] = mean_loss(model, held_out, most)
-            told["checkpoint"] = f"step-{step}"
-            state = {"step": step, "optimizer": optimizer.state_dict(), "epochs": [*state["epochs"], told]}
+                progress["valid_loss"] = mean_loss(model, held_out, most)
+            progress["checkpoint"] = f"step-{step}"
+            state = {"step": step, "optimizer": optimizer.state_dict(), "epochs": [*state["epochs"], progress]}
             _save(model, state, folder)
-        report(**told)
+        report(**progress)
     return folder / f"step-{total}"
 
 
 def _save(model: Any, state: dict[str, Any], folder: Path) -> None:
     """Write the adapter, then the state that names it: a crash between the two repeats an epoch."""
-    adapter = folder / f"step-{state['step']}"
-    unfinished = folder / "unfinished"
+    adapter, unfinished = folder / f"step-{state['step']}", folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     shutil.rmtree(adapter, ignore_errors=True)

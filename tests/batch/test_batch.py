@@ -246,15 +246,6 @@ def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_an
         assert {(e.started, e.seconds) for e in replies} == {("2026-11-26T10:00:00Z", 120.0)}
 
 
-def test_a_batch_whose_list_is_refused_is_not_taken_for_lost(tmp_path: Path) -> None:
-    lost, refused = lost_reply("/batches$"), Rule(method="GET", path="/batches$", status=401)
-    batching = Batching(lost, refused)
-    for _ in range(2):
-        with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log, pytest.raises(ServiceError):
-            Batches(service, log).run(step(service, log, QUESTIONS[:3]))
-        assert len(list(tmp_path.glob("*.batch"))) == 1
-
-
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
     direct: tuple[list[str], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

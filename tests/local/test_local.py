@@ -218,18 +218,16 @@ def test_drawn_answers_depend_on_their_own_seed_alone(
     assert decoding.write(model, tokenizer, others, frozenset()) != together
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_answered_in_parts() -> None:
-    sizes = []
-
+def test_a_batch_that_does_not_fit_into_memory_is_refused_and_the_next_one_answered() -> None:
     def answer(adapter: str, batch: list[decoding.Prompt]) -> list[decoding.Written]:
-        sizes.append(len(batch))
         if len(batch) > 1:
             raise torch.OutOfMemoryError
-        return [decoding.Written(adapter + str(prompt.ids[0]), 1, False) for prompt in batch]
+        return [decoding.Written(adapter, 1, False)]
 
-    answers = decoding.Batches(answer, most=3).ask("a", [decoding.Prompt([n], 1) for n in range(4)])
-    assert [answer.text for answer in answers] == ["a0", "a1", "a2", "a3"]
-    assert sizes == [3, 1, 2, 1, 1, 1]
+    batches = decoding.Batches(answer, most=3)
+    with pytest.raises(Refused, match="for 3 prompts at once: serve with a lower --max-batch"):
+        batches.ask("a", [decoding.Prompt([1], 1)] * 3)
+    assert [answer.text for answer in batches.ask("a", [decoding.Prompt([1], 1)])] == ["a"]
 
 
 def test_a_model_that_does_not_fit_is_refused_before_its_weights_are_read(

@@ -32,10 +32,6 @@ class Table:
         return np.array([self.rows[text] for text in texts])
 
 
-def stop():
-    raise KeyboardInterrupt
-
-
 class Breaks(Table):
     """Does something before the texts of one call are embedded."""
 
@@ -97,12 +93,6 @@ def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
     assert [hit.score for hit in store.search(np.zeros(d), 3)[0]] == [0.0] * min(n, 3)
 
 
-def test_a_filter_that_leaves_one_of_many_finds_it(new):
-    chunks, matrix = chunks_of(600), rows_of(600, 16)
-    store = new().build(chunks, Table(chunks, matrix))
-    assert [hit.chunk for hit in store.search(-matrix[7], 1, lambda chunk: chunk.page == 7)[0]] == [chunks[7]]
-
-
 def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(new):
     chunks, matrix = chunks_of(50), rows_of(50, 8)
     store = new().build(chunks, Table(chunks, matrix))
@@ -139,21 +129,6 @@ def test_text_that_PostgreSQL_does_not_take_is_refused_in_one_sentence(new, bad)
     chunks = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
     with pytest.raises(StoreError, match=r"^The database at [^\n]* refused: [^\n]*(0x00|surrogates)[^\n]*\.$"):
         new().build(chunks, Table(chunks, np.eye(1)))
-
-
-def test_an_interrupted_build_leaves_the_old_index_and_nothing_else(new):
-    old, matrix = chunks_of(30, "old"), rows_of(200, 8)
-    store = new().build(old, Table(old, matrix[:30]))
-    chunks = chunks_of(200)
-    with pytest.raises(KeyboardInterrupt):
-        new(name=store.name).build(chunks, Breaks(chunks, matrix, stop, at=130), batch=40)
-    assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
-    with store.database.session() as connection:
-        rows = connection.execute("select count(*) from minirag_indexes where name = %s", [store.name]).fetchall()
-    assert rows == [(1,)]
-    again = new(name=store.name).build(chunks, Table(chunks, matrix), batch=33)
-    exact = VectorStore.build(chunks, Table(chunks, matrix))
-    assert again.search(matrix[:9], 5) == shown(exact.search(matrix[:9], 5))
 
 
 def test_a_second_build_of_an_index_at_the_same_time_is_refused(new):
