@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from minirag.errors import InputError
+from minirag.message_log import write_atomically
 from minirag.server.wire import Json, Refused, page
 
 PURPOSES = ("fine-tune", "batch")
@@ -86,11 +87,7 @@ class Records:
         place = self._entries.get(key, {"place": last["place"] + 1})["place"]
         entry = {"place": place, "record": record}
         if self._folder:
-            path = self._path(key)
-            unfinished = path.with_suffix(".tmp")
-            unfinished.touch(mode=0o600)
-            unfinished.write_text(json.dumps(entry), encoding="utf-8")
-            unfinished.replace(path)
+            write_atomically(self._path(key), json.dumps(entry).encode())
         self._entries[key] = entry
         return record
 

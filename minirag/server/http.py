@@ -7,12 +7,11 @@ True
 
 import http.client
 import socket
-import socketserver
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -26,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 class Handler(BaseHTTPRequestHandler):
     """One connection: reads requests and writes the replies of the server's `api`."""
 
-    server: "_Listener"
+    server: "Server"
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = 600  # seconds until an idle connection is closed
@@ -44,10 +43,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, unquote(target.path), query, headers, body)
-        with self.server.lock:
-            self.server.requests[request.method, request.path] += 1
         try:
-            reply = self.server.api(request)
+            reply = self.server.respond(request)
         except Exception:
             self.close_connection = True
             self._send(Refused(500, "The server had an error; this is a bug in minirag.").reply)
@@ -76,26 +73,6 @@ class Handler(BaseHTTPRequestHandler):
         """Write nothing: the caller's log has every exchange."""
 
 
-class _Listener(socketserver.ThreadingTCPServer):
-    """Not http.server's class: that one asks the resolver for the host's name, which may go to the network."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, api: Callable[[Request], Reply], listening: socket.socket, handler: type[Handler]) -> None:
-        self.api = api
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.lock = threading.Lock()
-        self.is_closed = threading.Event()
-        super().__init__(listening.getsockname(), handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listening
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):  # a client that left is not an error
-            super().handle_error(request, client_address)
-
-
 def listen(port: int) -> socket.socket:
     """Return a socket that listens on this port, or on a free one for 0. Raises InputError if it cannot be used."""
     try:
@@ -105,12 +82,14 @@ def listen(port: int) -> socket.socket:
         raise InputError(f"Port {port} cannot be used ({reason}): name another from 1 to 65535.") from error
 
 
-class Server:
+class Server(ThreadingHTTPServer):
     """Serves `api` from threads of this process until `close`, or the end of a `with` block.
 
     `port` 0 takes a free one; `listening` is a listening socket in place of a port. `base_url` is what an OpenAI
     client takes. Raises InputError if the port cannot be used.
     """
+
+    block_on_close = False
 
     def __init__(
         self,
@@ -119,26 +98,42 @@ class Server:
         listening: socket.socket | None = None,
         handler: type[Handler] = Handler,
     ) -> None:
-        self._listener = _Listener(api, listening or listen(port), handler)
-        self.base_url = f"http://{LOOPBACK}:{self._listener.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True)
+        listening = listening or listen(port)
+        self.api = api
+        self.is_closed = threading.Event()
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+        # binding here would ask the resolver for the host's name, which may go to the network
+        super().__init__(listening.getsockname(), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.base_url = f"http://{LOOPBACK}:{self.server_address[1]}/v1"
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     @property
     def requests(self) -> Counter[tuple[str, str]]:
         """How many requests have come so far, answered or not: `("POST", "/v1/embeddings")` → 3."""
-        with self._listener.lock:
-            return self._listener.requests.copy()
+        with self._lock:
+            return self._requests.copy()
+
+    def respond(self, request: Request) -> Reply:
+        """Count a request and return its reply."""
+        with self._lock:
+            self._requests[request.method, request.path] += 1
+        return self.api(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Show what went wrong, unless it is a client that left."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def close(self) -> None:
         """Answer no further request, on open connections either; calling it again does nothing."""
-        self._listener.shutdown()
+        self.shutdown()
         self._thread.join()
-        self._listener.server_close()
-        self._listener.is_closed.set()
-
-    def __enter__(self) -> "Server":
-        return self
+        self.server_close()
+        self.is_closed.set()
 
     def __exit__(self, *_: object) -> None:
         self.close()
