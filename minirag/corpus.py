@@ -65,7 +65,6 @@ class Settings:
     rounds: int = 1
     margin: float | None = None
     primary: str | None = None
-    use_eval_pages: bool = False
     keep_all: bool = False
     epochs: int | None = None
     batch_size: int | None = None
@@ -196,13 +195,11 @@ class Corpus:
             question.id: {(hit.chunk.source, hit.chunk.page) for hit in hits}
             for question, hits in zip(questions, nearest, strict=True)
         }
-        trained_on = {page for question in questions if question.split == "train" for page in retrieved[question.id]}
         questions = curation.flag_questions(
             questions,
             pages={(page.source, page.number): page.text for page in self.pages},
             page_of=self.page_of,
             retrieved=retrieved,
-            trained_on=trained_on if self.settings.use_eval_pages else (),
         )
         write_jsonl(self.folder / "questions.jsonl", map(asdict, questions))
         for split, purpose in zip(SPLITS, ("training", "evaluation"), strict=True):

@@ -49,7 +49,6 @@ class Run:
     budget: costs.Budget | None = None
     say: Callable[[str], None] = lambda _: None
     progress: Callable[[str, int, int], None] = lambda *_: None
-    job_timeout: float | None = None
     sync: bool = True
     fewest_examples: int = FEWEST_EXAMPLES
     failures: list[str] = field(default_factory=list)
@@ -102,7 +101,7 @@ class Run:
     def training_answers(self) -> dict[str, Answer]:
         """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
         corpus = self.corpus
-        hidden = set() if self.settings.use_eval_pages else corpus.pages_of(corpus.of_split("eval"))
+        hidden = corpus.pages_of(corpus.of_split("eval"))
         if hidden >= set(corpus.page_of.values()):
             raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
         answers = corpus.ask({"teacher": corpus.engine(self.teacher)}, "train", hidden)
@@ -112,8 +111,12 @@ class Run:
     def training_file(self) -> TrainingFile:
         """`training.jsonl`: the answers that are worth training on."""
         settings, corpus = self.settings, self.corpus
-        rules: dict[str, Any] = {"use_eval_pages": settings.use_eval_pages, "keep_all": settings.keep_all}
-        review = partial(curation.review_examples, questions=corpus.questions, page_of=corpus.page_of, **rules)
+        review = partial(
+            curation.review_examples,
+            questions=corpus.questions,
+            page_of=corpus.page_of,
+            keep_all=settings.keep_all,
+        )
         file = write_training_file(
             self.log,
             self.folder / "training.jsonl",
@@ -167,7 +170,6 @@ class Run:
             if job.status not in FINAL:
                 reserve()  # of a job that an earlier run has created, too, until it has ended
             job.wait(
-                timeout=self.job_timeout,
                 progress=lambda state: self.progress(f"finetune ({state})", 0, 0),
                 sleep=self.trainer.retry.sleep,
             )

@@ -138,7 +138,6 @@ SETTINGS: dict[str, list[Row]] = {
     ],
     "questions": [
         ("--seed N", "seed for the choice of pages and for the job (default 0)", SEED),
-        ("--use-eval-pages", "do not hide the eval questions' pages from training"),
     ],
     "answers": [
         ("--top-k N", "chunks to retrieve for a question (default 2)"),
@@ -170,7 +169,6 @@ RUN: list[Row] = [
     ("--workers N", "calls in flight (default 8)"),
     ("--timeout N", "seconds for one call (default 600)"),
     ("--patience X", "minutes to wait while a rate limit lets nothing through (default 15)"),
-    ("--job-minutes N", "longest wait for the job (default: no limit)"),
     BATCH,
     STORE,
     JSON,

@@ -57,7 +57,7 @@ STEPS: Mapping[str, Callable[[Run], Any]] = {
 """What a command computes."""
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FILES)
 """The files that depend on all settings; the log gives them again for free."""
-JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "job_minutes", "training_option")
+JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "training_option")
 """Options that only a fine-tuning job uses."""
 SHOWN = ("a person's labels",)
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
@@ -141,7 +141,6 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
         workers=workers,
         prices=prices,
         budget=budget,
-        job_timeout=60 * options["job_minutes"] if "job_minutes" in options else None,
         say=say,
         progress=Progress(meter),
     )

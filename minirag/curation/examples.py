@@ -18,13 +18,12 @@ def review_examples(
     *,
     questions: Sequence[Question] = (),
     page_of: Mapping[str, PageKey] | None = None,
-    use_eval_pages: bool = False,
     keep_all: bool = False,
 ) -> list[Example]:
     """Return the examples with the reason why they are dropped, if they are; a `review` for `write_training_file`.
 
-    Dropped are those that would give away an eval question among `questions` or, unless `use_eval_pages`, a page that
-    one is about (`page_of` maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these.
+    Dropped are those that would give away an eval question among `questions` or a page that one is about (`page_of`
+    maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these.
     """
     page_of = page_of or {}
     asked_about = {q.id: page_of[q.chunk_id] for q in questions if q.chunk_id and PAGE_GUESSED not in q.flags}
@@ -36,7 +35,7 @@ def review_examples(
         eval_questions = [question for question in questions if question.split == "eval"]
         eval_words = [words(question.text) for question in eval_questions]
         leaked = {q.id for q in questions if near_duplicate(words(q.text), eval_words) is not None}
-        hidden = set() if use_eval_pages else {page_of[q.chunk_id] for q in eval_questions if q.chunk_id}
+        hidden = {page_of[q.chunk_id] for q in eval_questions if q.chunk_id}
         for number, example in enumerate(reviewed):
             leak = "eval page in the prompt" if example.shown & hidden else ""
             leak = "eval question" if example.question in leaked else leak

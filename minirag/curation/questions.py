@@ -54,13 +54,12 @@ def flag_questions(
     pages: Mapping[PageKey, str],
     page_of: Mapping[str, PageKey],
     retrieved: Mapping[str, Collection[PageKey]],
-    trained_on: Collection[PageKey] = (),
 ) -> list[Question]:
     """Return the questions with a flag for each doubt, its reason behind a colon.
 
     The flags are `not stand-alone`, `not answerable from its page`, `trivial`, `source page not retrieved`,
     `near-duplicate` and `leaked`. `pages` holds the text of each page, `page_of` the page of each chunk id, `retrieved`
-    the pages retrieved for each question id, and `trained_on` the pages that training prompts may show.
+    the pages retrieved for each question id.
     """
     flagged: dict[str, Question] = {}
     earlier: list[Question] = []
@@ -73,8 +72,6 @@ def flag_questions(
             numbers = sorted({number for _, number in retrieved[question.id]})
             listed = ", ".join(f"page {number}" for number in numbers) or "nothing"
             flags.append(f"source page not retrieved: {listed} instead")
-        if question.split == "eval" and page in trained_on:
-            flags.append("leaked: training prompts show its page")
 
         # the same question once more, by all its words or by those that carry meaning
         own_words, subject = set(words(question.text)), subject_of(question.text)

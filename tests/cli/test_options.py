@@ -22,7 +22,7 @@ TRAINS = ["--suffix=s", "--epochs=2", "--batch-size=4", "--learning-rate-multipl
 SETTINGS = [
     *(*MODELS, *TRAINS, "--tuned=offline-other"),
     *"--temperature=0.5 --thinking-tokens=5000 --tokenizer=cl100k_base --train-questions=3 --eval-questions=2".split(),
-    *"--seed=7 --use-eval-pages --top-k=1 --context-window=900 --reply-tokens=100 --chunk-size=100".split(),
+    *"--seed=7 --top-k=1 --context-window=900 --reply-tokens=100 --chunk-size=100".split(),
     *"--chunk-overlap=10 --keep-all --judge-window=1000".split(),
     *"--control --rounds=2 --metrics=faithfulness --margin=0.1 --primary=faithfulness:tuned,teacher".split(),
     *("--query-prefix=query: ", "--passage-prefix=passage: ", "--prices=2023-08", "--max-cost=5.0"),
@@ -30,7 +30,7 @@ SETTINGS = [
 """Each setting of a run, with a value that is not its default."""
 ROLE_OPTIONS = {f"{role}_option" for role in (*ROLES, "training")}
 PLACES = {"config", "offline", "base_url", "insecure_http", *(f"{role}_base_url" for role in ROLES)}
-HOW = {"out", "job_minutes", "workers", "timeout", "patience", "batch", "json", "store"}
+HOW = {"out", "workers", "timeout", "patience", "batch", "json", "store"}
 """The options of a run that are no settings; tested below and with their rooms."""
 OWN = {
     "run": {"dry_run", "no_probe"},

@@ -47,13 +47,12 @@ def test_what_its_page_says_of_a_question(text: str, kinds: list[str]) -> None:
     assert [flag.partition(":")[0] for flag in text_flags(text, PAGE)] == kinds
 
 
-def flagged(*questions: Question, retrieved: int = 1, trained_on: tuple[tuple[str, int], ...] = ()) -> list[Question]:
+def flagged(*questions: Question, retrieved: int = 1) -> list[Question]:
     return flag_questions(
         questions,
         pages={("d", 1): PAGE, ("d", 2): "Nothing."},
         page_of={"c1": ("d", 1)},
         retrieved={question.id: {("d", retrieved)} for question in questions},
-        trained_on=trained_on,
     )
 
 
@@ -78,14 +77,6 @@ def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked() -> N
     asked[2] = Question("t001", "train", again)
     first = "leaked: near-duplicate of train question t001"
     assert [doubts(q) for q in flagged(*asked)] == [(first,), (first,), ()]
-
-
-def test_an_eval_question_whose_page_training_shows_is_leaked() -> None:
-    asked = Question("e001", "eval", FEE, "c1"), Question("t001", "train", "Why were old meters replaced?", "c1")
-    assert [doubts(q) for q in flagged(*asked, trained_on=(("d", 1),))] == [
-        ("leaked: training prompts show its page",),
-        (),
-    ]
 
 
 def test_answerable_questions_are_told_from_unanswerable_ones_with_a_balanced_accuracy_of_0_767(shared: Path) -> None:
