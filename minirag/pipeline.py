@@ -112,10 +112,7 @@ class Run:
         """`training.jsonl`: the answers that are worth training on."""
         settings, corpus = self.settings, self.corpus
         review = partial(
-            curation.review_examples,
-            questions=corpus.questions,
-            page_of=corpus.page_of,
-            keep_all=settings.keep_all,
+            curation.review_examples, questions=corpus.questions, page_of=corpus.page_of, keep_all=settings.keep_all
         )
         file = write_training_file(
             self.log,
