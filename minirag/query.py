@@ -2,9 +2,7 @@
 
 `Window` is the token budget of one request, kept by counting before anything is sent: text is split into units
 (sentences, or pieces of long ones), and a request takes as many as fit beside its instructions and the reserved reply.
-The first request holds as much of the retrieved text as the window allows. The rest goes into refine requests, each
-with the answer so far, until all of it has been read. No text is sent twice, and every request fits the window
-together with its reserved reply.
+What did not fit the first request goes into refine requests, each with the answer so far. No text is sent twice.
 """
 
 import json
@@ -203,7 +201,8 @@ class QueryEngine:
 
     def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
         """Draft and refine over the text of `hits`; the last draft's text is the answer."""
-        window, drafts = Window(self.chat.tokenizer, self.context_window), list[Draft]()
+        window = Window(self.chat.tokenizer, self.context_window)
+        drafts: list[Draft] = []
 
         def build(context: Sequence[Excerpt]) -> list[Message]:
             if not drafts:

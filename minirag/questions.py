@@ -95,16 +95,17 @@ def make_questions(
     """
     files = [(split, Path(source)) for split, source in sources.items() if isinstance(source, str)]
     from_files = [question for split, path in files for question in read_questions(path, split)]
-    if from_files:  # the page of each is that of the nearest chunk
+    nearest: list[Chunk] = []
+    if from_files:
         vectors = embed.embed([question.text for question in from_files], tags={"for": "questions"})
-        from_files = [
-            replace(question, chunk_id=hit.chunk.id, page=hit.chunk.page, flags=(PAGE_GUESSED,))
-            for question, [hit] in zip(from_files, store.search(vectors, 1), strict=True)
-        ]
-    page_of = {chunk.id: (chunk.source, chunk.page) for chunk in chunks}
-    taken_pages = {page_of[question.chunk_id] for question in from_files if question.chunk_id}
+        nearest = [hit.chunk for [hit] in store.search(vectors, 1)]
+    from_files = [
+        replace(question, chunk_id=chunk.id, page=chunk.page, flags=(PAGE_GUESSED,))
+        for question, chunk in zip(from_files, nearest, strict=True)
+    ]
+    taken_pages = {(chunk.source, chunk.page) for chunk in nearest}
     generated = generate(
-        [chunk for chunk in chunks if page_of[chunk.id] not in taken_pages],
+        [chunk for chunk in chunks if (chunk.source, chunk.page) not in taken_pages],
         chat,
         {split: source for split, source in sources.items() if isinstance(source, int)},
         taken=[*(question.text for question in from_files), *rejected],

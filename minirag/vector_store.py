@@ -79,7 +79,6 @@ class VectorStore:
 
     @property
     def dimensions(self) -> int:
-        """Numbers per vector."""
         return int(self.vectors.shape[1])
 
     def __len__(self) -> int:
@@ -104,20 +103,20 @@ class VectorStore:
         number of dimensions than the index has, and for NaN or infinity.
         """
         rows = np.arange(len(self)) if where is None else np.flatnonzero([where(chunk) for chunk in self.chunks])
-        return [self._nearest(query, k, rows) for query in unit_queries(vectors, self.dimensions)]
-
-    def _nearest(self, query: NDArray[np.float32], k: int, rows: NDArray[np.intp]) -> list[Hit]:
-        k = min(k, len(rows))
+        queries, k = unit_queries(vectors, self.dimensions), min(k, len(rows))
         if k < 1:
-            return []
-        # A float32 score is off by at most d/2 · eps, so the best k are at most d · eps below the k-th float32 score.
-        # Only these candidates are scored in float64, row by row: the result is the same on every machine.
-        scores = (self.vectors @ query)[rows]
-        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-        candidates = rows[scores >= kth - self.dimensions * np.finfo(np.float32).eps]
-        exact = [float(np.sum(self.vectors[row] * query.astype(np.float64))) for row in candidates]
-        best = sorted(zip(exact, candidates, strict=True), key=lambda pair: (-pair[0], pair[1]))[:k]
-        return [Hit(self.chunks[row], min(1.0, max(-1.0, score))) for score, row in best]
+            return [[] for _ in queries]
+        hits = []
+        for query in queries:
+            # A float32 score is off by at most d/2 · eps, so the best k are at most d · eps below the k-th such score.
+            # Only these candidates are scored in float64, row by row: the result is the same on every machine.
+            scores = (self.vectors @ query)[rows]
+            kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+            candidates = rows[scores >= kth - self.dimensions * np.finfo(np.float32).eps]
+            exact = [float(np.sum(self.vectors[row] * query.astype(np.float64))) for row in candidates]
+            best = sorted(zip(exact, candidates, strict=True), key=lambda pair: (-pair[0], pair[1]))[:k]
+            hits.append([Hit(self.chunks[row], min(1.0, max(-1.0, score))) for score, row in best])
+        return hits
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `chunks.jsonl`, `vectors.npy` and, last, `index.json`, which holds the checksums of both."""
