@@ -1,8 +1,8 @@
-"""Files and jobs at an OpenAI-protocol service, and one fine-tuning attempt: created once, found again, waited for.
+"""One fine-tuning attempt at an OpenAI-protocol service: created once, found again if it exists, waited for.
 
-Every call is logged, so a job is found again after a crash. What creates something is sent once; polls are retried, and
-a wait outlives an outage of the service. Services differ in the words for a job's states, in where hyperparameters
-stand, in whether they keep metadata, and in whether they serve what they have trained.
+Every call is logged, so a job is found again after a crash, and a wait outlives an outage of the service. Services
+differ in the words for a job's states, in where hyperparameters stand, in whether they keep metadata, and in whether
+they serve what they have trained.
 """
 
 import hashlib
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
-from minirag.message_log import Exchange, MessageLog, canonical, write_json
-from minirag.retry import LONGEST_OUTAGE, outlast
+from minirag.message_log import MessageLog, canonical, write_json
+from minirag.models import listed, send, upload
+from minirag.retry import FIRST_POLL, LONGEST_OUTAGE, LONGEST_POLL, outlast
 from minirag.service import Service
 
 FINAL = {"succeeded", "failed", "cancelled"}
-FIRST_POLL, LONGEST_POLL = 0.2, 30.0
-"""Seconds between two polls, growing by half each time."""
 CLOSED = "no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts sooner)"
 Json = Mapping[str, Any]
 _UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
@@ -40,72 +39,6 @@ def state_of(job: Mapping[str, Any]) -> str:
     """
     state = str(job.get("status")).lower()
     return next((end for end, words in _ENDS.items() if re.search(f"(^|_)({words})(_|$)", state)), state)
-
-
-def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
-    is_list = call.endpoint.endswith((".list", ".events", ".checkpoints"))
-    if ("data" if is_list else "id") not in reply:
-        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
-    return reply
-
-
-def send(
-    service: Service,
-    log: MessageLog | None,
-    stage: str,
-    endpoint: str,
-    request: Json,
-    *,
-    tags: Json | None = None,
-    repeat: int = 0,
-    arguments: Json | None = None,
-    reuse: bool = False,
-) -> Json:
-    """Return the reply of one call. Polls are retried, and sent each time, unless `reuse`; all else is sent once."""
-    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
-    retries = stage == "poll"
-    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
-    return exchange.response or {}
-
-
-def listed(
-    service: Service,
-    log: MessageLog | None,
-    endpoint: str,
-    request: Json | None = None,
-    *,
-    reuse: bool = False,
-    is_optional: bool = False,
-) -> Iterator[Json]:
-    """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
-    request = {**(request or {}), "limit": 100}
-    while True:
-        try:
-            page = send(service, log, "poll", endpoint, request, reuse=reuse)
-        except ServiceError as error:
-            is_refused = is_optional and not error.transient
-            if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
-                return
-            raise
-        data = page.get("data")
-        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
-        yield from items
-        last = items[-1].get("id") if items else None
-        if last is None or not page.get("has_more") or last == request.get("after"):
-            return
-        request = {**request, "after": last}
-
-
-def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
-    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
-    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
-    for exchange in log or ():
-        is_upload = exchange.endpoint == "files" and exchange.error is None and exchange.service == service.name
-        if is_upload and exchange.request == request:
-            return str((exchange.response or {})["id"])
-    arguments = {"file": (name, data), "purpose": purpose}
-    return str(send(service, log, "upload", "files", request, arguments=arguments)["id"])
 
 
 class FineTuningJob:

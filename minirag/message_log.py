@@ -1,8 +1,8 @@
 """What is on disk so that a crash loses nothing: the append-only log of exchanges with models, and files written whole.
 
-The log is the one record from which everything else is rebuilt. Each line is one `Exchange`, written and synced before
-its result is used, and ends with a checksum of itself. A last line cut short by a crash is moved to a file beside the
-log before the next append; any other bad line raises a `LogError` that names its number.
+The log is the one record from which everything else is rebuilt. Each line is one `Exchange` with a checksum, written
+and synced before its result is used. A last line cut short by a crash is moved to a file beside the log before the
+next append; any other bad line raises a `LogError` that names its number.
 """
 
 import hashlib
@@ -14,18 +14,13 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minirag.errors import FINAL, LogError, Unfinished
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 VERSION = 1
 _LINE = "id stage tags endpoint service repeat request response error started seconds".split()
@@ -132,7 +127,7 @@ class Exchange:
         return cls(**{name: body[name] for name in cls.__dataclass_fields__})
 
 
-class MessageLog:
+class MessageLog(AbstractContextManager["MessageLog"]):
     """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
 
     Opening reads the file once and keeps a number per exchange, and the failed ones as `failures`. The first append
@@ -143,13 +138,11 @@ class MessageLog:
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
-        self.added = 0
+        self.added = self._count = self._end = 0
         self.reused: set[str] = set()
         self.failures: list[Exchange] = []
         self._sync = sync
         self._offsets: dict[str, int] = {}
-        self._count = 0
-        self._end = 0
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._claims: dict[str, threading.Lock] = {}
@@ -253,8 +246,7 @@ class MessageLog:
 
     def claim(self, id: str) -> threading.Lock:
         """Return the lock of this call: threads that hold it while they make the call never pay for it twice."""
-        with self._lock:
-            return self._claims.setdefault(id, threading.Lock())
+        return self._claims.setdefault(id, threading.Lock())
 
     def close(self) -> None:
         """Close the file and give up its lock; a later append takes it again."""
@@ -263,9 +255,6 @@ class MessageLog:
                 self._file.close()
                 self._file = None
 
-    def __enter__(self) -> "MessageLog":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -273,9 +262,13 @@ class MessageLog:
 def lock_file(file: int) -> None:
     """Lock an open file until it is closed. Raises OSError if another process has locked it."""
     if sys.platform == "win32":
+        import msvcrt
+
         os.lseek(file, 2**31 - 2, os.SEEK_SET)  # far behind the log's end, because nobody can read a byte locked there
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
     else:
+        import fcntl
+
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

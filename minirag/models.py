@@ -1,15 +1,16 @@
-"""Chat models: they build requests, hand them to `Service.send`, and read the replies.
+"""Requests and replies of chat models, and of files, jobs and batches; `Service.send` stands between the two.
 
 Everything above takes a model as an argument, so a script or a test passes another object with the same method
 (`Chat` says which; `minirag.testing` has some).
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minirag.dialect import MOST_THINKING, Form, ModelDialect
-from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, redact, words_of
+from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, ServiceError, redact, words_of
 from minirag.message_log import Exchange, MessageLog, visible
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Service
@@ -176,3 +177,68 @@ def _is_starved(exchange: Exchange, message: Mapping[str, Any], text: str) -> bo
         apart = message.get("reasoning_content") or message.get("reasoning") or ""
         thinking = total * (1 - len(text) / len(f"{apart}{content}".strip()))
     return bool(thinking > 1 and total - thinking < limit)
+
+
+# -- files, jobs and batches: calls that are no model's ---------------------------------------------------------------
+
+
+def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
+    is_list = call.endpoint.endswith((".list", ".events", ".checkpoints"))
+    if ("data" if is_list else "id") not in reply:
+        raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
+    return reply
+
+
+def send(
+    service: Service,
+    log: MessageLog | None,
+    stage: str,
+    endpoint: str,
+    request: Mapping[str, Any],
+    *,
+    tags: Mapping[str, Any] | None = None,
+    repeat: int = 0,
+    arguments: Mapping[str, Any] | None = None,
+    reuse: bool = False,
+) -> Mapping[str, Any]:
+    """Return the reply of one call. Polls are retried, and sent each time, unless `reuse`; all else is sent once."""
+    call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
+    retries = stage == "poll"
+    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
+    return exchange.response or {}
+
+
+def listed(
+    service: Service,
+    log: MessageLog | None,
+    endpoint: str,
+    request: Mapping[str, Any] | None = None,
+    *,
+    reuse: bool = False,
+    is_optional: bool = False,
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
+    request = {**(request or {}), "limit": 100}
+    while True:
+        try:
+            page = send(service, log, "poll", endpoint, request, reuse=reuse)
+        except ServiceError as error:
+            is_refused = is_optional and not error.transient
+            if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
+                return
+            raise
+        data = page.get("data")
+        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
+        yield from items
+        last = items[-1].get("id") if items else None
+        if last is None or not page.get("has_more") or last == request.get("after"):
+            return
+        request = {**request, "after": last}
+
+
+def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
+    """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
+    request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
+    arguments = {"file": (name, data), "purpose": purpose}
+    return str(send(service, log, "upload", "files", request, arguments=arguments, reuse=True)["id"])

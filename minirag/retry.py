@@ -26,6 +26,8 @@ WINDOW, FASTER, AFTER = 60.0, 0.8, 12
 as many as it was measured by where these are fewer."""
 BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
 """So many failed calls in a row open the circuit breaker, for so long."""
+FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+"""Seconds between two polls of a job or a batch, growing by half each time."""
 LONGEST_OUTAGE = 2 * 3600.0
 """Seconds for which polls may fail before a wait ends."""
 GRACE = 10.0

@@ -22,10 +22,9 @@ from uuid import uuid4
 
 from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_to, request_line, results, unix_time
 from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
-from minirag.finetune import FIRST_POLL, LONGEST_POLL, listed, send, upload
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import dialect_of
-from minirag.retry import ATTEMPTS, outlast
+from minirag.models import dialect_of, listed, send, upload
+from minirag.retry import ATTEMPTS, FIRST_POLL, LONGEST_POLL, outlast
 from minirag.service import TRANSFER_RATE, Service
 from minirag.text import counted
 

@@ -13,8 +13,9 @@ from minirag.cli.connect import connect
 from minirag.cli.settings import completed, recorded_facts
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
-from minirag.finetune import FineTuningJob, send
+from minirag.finetune import FineTuningJob
 from minirag.message_log import MessageLog, write_atomically
+from minirag.models import send
 from minirag.service import Service
 
 LONGEST = 3600.0

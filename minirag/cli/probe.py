@@ -12,10 +12,9 @@ from minirag.cli.terminal import say, table, wrapped
 from minirag.costs import Prices, bill, dollars, total
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
-from minirag.finetune import read_object
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.judge import reply_tokens
-from minirag.models import ChatModel
+from minirag.models import ChatModel, read_object
 from minirag.questions import TOKENS_PER_QUESTION
 from minirag.service import Service
 
