@@ -22,12 +22,22 @@ from minirag.service import is_loopback
 from run_files import SAMPLE
 
 pytest_plugins = ("recorded",)
+LONGEST = (
+    "readme pipeline windows money postgres_run goldens dialects chunker verify batch findings pdf browser".split()
+)
+"""Files that take longest, the worst first."""
 SHARED = Path(__file__).parents[2] / "shared"
 
 settings.register_profile("untimed", deadline=None)  # machines differ too much, and first calls load vocabularies
 settings.load_profile("untimed")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background processes without it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker is left alone with one in the end."""
+    order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session", autouse=True)
