@@ -1,8 +1,7 @@
 """What is on disk so that a crash loses nothing: the append-only log of exchanges with models, and files written whole.
 
 The log is the one record from which everything else is rebuilt. Each line is one `Exchange` with a checksum, written
-and synced before its result is used. A last line cut short by a crash is moved to a file beside the log before the
-next append; any other bad line raises a `LogError` that names its number.
+and synced before its result is used. A last line cut short by a crash is set aside; any other bad line is an error.
 """
 
 import hashlib
@@ -60,8 +59,8 @@ def visible(content: Any) -> str:
 class Exchange:
     """One call to a model service, raw: `request` as sent, `response` as received.
 
-    A completed call has a response, an error, or both (a reply that was billed but cannot be used). A call that is
-    still to be sent has neither. Text, usage and model are read from these two and never stored a second time.
+    A completed call has a response, an error, or both (a reply that was billed but cannot be used); one that is still
+    to be sent has neither. Text, usage and model are read from these two.
     """
 
     stage: str
@@ -131,9 +130,9 @@ class MessageLog(AbstractContextManager["MessageLog"]):
     """The log at `path`: iterate over its exchanges, `find` one by its id, `append` another.
 
     Opening reads the file once and keeps a number per exchange, and the failed ones as `failures`. The first append
-    locks the file until `close`, so that two processes never write to one log; reading needs no lock. `sync=False`
-    skips the fsync of each line. `added` counts the exchanges appended here, `reused` holds the ids of earlier runs'
-    answers that were used again. Raises LogError for a line that is damaged or written by a newer version.
+    locks the file until `close`; reading needs no lock. `sync=False` skips the fsync of each line. `added` counts the
+    exchanges appended here, `reused` holds the ids of earlier runs' answers that were used again. Raises LogError for
+    a line that is damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
