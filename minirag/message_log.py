@@ -93,8 +93,7 @@ class Exchange:
     @property
     def finish_reason(self) -> str | None:
         """Why the model stopped: `stop`, `length`, `content_filter`, …"""
-        reason = self._choice.get("finish_reason")
-        return None if reason is None else str(reason)
+        return str(self._choice["finish_reason"]) if self._choice.get("finish_reason") else None
 
     @property
     def model(self) -> str:
@@ -138,8 +137,7 @@ class MessageLog(AbstractContextManager["MessageLog"]):
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
         self.added = self._count = self._end = 0
-        self.reused: set[str] = set()
-        self.failures: list[Exchange] = []
+        self.reused, self.failures = set[str](), list[Exchange]()
         self._sync = sync
         self._offsets: dict[str, int] = {}
         self._file: BinaryIO | None = None
@@ -244,7 +242,7 @@ class MessageLog(AbstractContextManager["MessageLog"]):
             weakref.finalize(self, file.close)
 
     def claim(self, id: str) -> threading.Lock:
-        """Return the lock of this call: threads that hold it while they make the call never pay for it twice."""
+        """Return the lock of this call; threads that hold it while they make the call never pay for it twice."""
         return self._claims.setdefault(id, threading.Lock())
 
     def close(self) -> None:
