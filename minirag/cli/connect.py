@@ -5,13 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import say
 from minirag.errors import InputError
-from minirag.postgres import Database, PostgresVectorStore, shared_index
+from minirag.postgres import PostgresVectorStore
 from minirag.retry import Retry
 from minirag.service import OPENAI_ADDRESS, OPENAI_KEY, ROLE_KEYS, ROLES, SECONDS, Service
 
@@ -72,10 +71,9 @@ def store_builder(
     Raises InputError if none is named, but the run has `recorded` that it uses one.
     """
     if "store" in options:
-        database = Database(options["store"])
-        stack.callback(database.close)
-        say(f"store: {database.address}")
-        return partial(shared_index, database)
+        store = stack.enter_context(PostgresVectorStore(options["store"]))
+        say(f"store: {store.address}")
+        return store.build_shared
     if recorded is not None:
         raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
     return None

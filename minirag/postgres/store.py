@@ -6,7 +6,9 @@ tables hold what `chunks.jsonl` and `vectors.npy` hold, and `minirag_indexes` wh
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
-from minirag.errors import StoreError, Unfinished, Waiting
-from minirag.postgres.connection import Database
+from minirag.errors import InputError, StoreError, Unfinished, Waiting, keep_out
 from minirag.vector_store import Embedder, Hit, VectorStore, unit_queries
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
 
+CONNECT_TIMEOUT = 10
+"""Seconds, unless the address has its own `connect_timeout`."""
 BATCH = 256
 """Chunks embedded and stored at a time."""
 MAX_PLAIN = 1900
@@ -57,13 +60,22 @@ class Generation(NamedTuple):
 class PostgresVectorStore:
     """The index called `name` in the database at `url`, with the methods of `VectorStore`. Safe in threads.
 
-    Raises InputError for a URL that cannot be read; every method raises StoreError or Unfinished if the server fails.
-    Nothing is sent before the first use.
+    What the URL (`postgresql://…`) leaves out comes from libpq's `PG…` variables; `address` is the part that may be
+    shown. Raises InputError for a URL that cannot be read, or without psycopg; every method raises StoreError or
+    Unfinished if the server fails. Nothing is sent before the first use.
     """
 
-    def __init__(self, url: str | Database, *, name: str = "minirag") -> None:
-        self.database = url if isinstance(url, Database) else Database(url)
+    def __init__(self, url: str, *, name: str = "minirag") -> None:
+        try:
+            self._settings = {"connect_timeout": CONNECT_TIMEOUT, **_read_url(url)}
+        except ImportError:
+            raise InputError("A store in PostgreSQL needs psycopg: run `pip install 'minirag[postgres]'`.") from None
+        for secret in ("password", "sslpassword"):
+            keep_out(str(self._settings.get(secret, "")))
+        host, port, database = (self._settings.get(key, "") for key in ("host", "port", "dbname"))
+        self.address = f"postgresql://{host}{':' if port else ''}{port}/{database}"
         self.name = name
+        self._idle: list[Connection[Any]] = []
         self._opened: Generation | None = None
 
     @property
@@ -97,14 +109,14 @@ class PostgresVectorStore:
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         model, digest = model or embed.model, _digest(chunks)
-        with self.database.session() as connection:  # create what all indexes of a database share
+        with self._session() as connection:  # create what all indexes of a database share
             with connection.transaction():
                 _execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
                 _execute(connection, "create extension if not exists vector")
                 _execute(connection, _INDEXES)
             connection.close()
-        self.database.close()  # connections opened before the extension existed lack the vector type
-        with self.database.session() as connection, connection.transaction():
+        self.close()  # connections opened before the extension existed lack the vector type
+        with self._session() as connection, connection.transaction():
             # the lock ends with the transaction, also when the process dies
             lock = "select pg_try_advisory_xact_lock(hashtext('minirag'), hashtext(%s))"
             if not _execute(connection, lock, [self.name]).fetchall()[0][0]:
@@ -114,6 +126,11 @@ class PostgresVectorStore:
                 number = self._fill(connection, chunks, embed, batch, [self.name, model, digest, len(chunks)])
                 self._delete(connection, f"generation <> {number:d}")  # waits for those that are searching
         return self.open()
+
+    def build_shared(self, chunks: Sequence[Chunk], embed: Embedder, model: str) -> "PostgresVectorStore":
+        """Build, or find, the index that all runs over the same chunks by the same model share."""
+        self.name = hashlib.sha256(f"{model}\0{_digest(chunks)}".encode()).hexdigest()[:16]
+        return self.build(chunks, embed, model=model)
 
     def _fill(
         self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, batch: int, facts: list[Any]
@@ -140,9 +157,9 @@ class PostgresVectorStore:
 
     def open(self, model: str | None = None) -> "PostgresVectorStore":
         """Use the index as it is now. Raises StoreError if there is none, or if another model than `model` made it."""
-        with self.database.session() as connection:
+        with self._session() as connection:
             generation = self._find(connection)
-        place = f"{self.name!r} at {self.database.address}"
+        place = f"{self.name!r} at {self.address}"
         if generation is None:
             raise StoreError(f"There is no index {place}; build it.")
         if model is not None and generation.model != model:
@@ -164,7 +181,7 @@ class PostgresVectorStore:
         generation, limit = self._generation, k
         select = f"select {_CHUNK}, -(embedding <#> %s) as score from minirag_chunks_{generation.number:d}"
         statement = f"{select} order by score desc, position limit %s"
-        with self.database.session() as connection, connection.transaction():
+        with self._session() as connection, connection.transaction():
             while True:  # fetch more and more of the nearest chunks until k of them are allowed
                 rows = _execute(connection, statement, [query, limit]).fetchall()
                 # the server adds up in float32; rounding can pass 1
@@ -176,20 +193,58 @@ class PostgresVectorStore:
 
     def drop(self) -> None:
         """Delete the index, if there is one."""
-        with self.database.session() as connection, connection.transaction():
+        with self._session() as connection, connection.transaction():
             if self._find(connection):
                 self._delete(connection)
         self._opened = None
 
     def close(self) -> None:
-        """Close the connections; the next use opens new ones."""
-        self.database.close()
+        """Close the connections that no thread is using; the next use opens new ones."""
+        while self._idle:
+            self._idle.pop().close()
 
     def __enter__(self) -> "PostgresVectorStore":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _session(self) -> "Iterator[Connection[Any]]":
+        """Lend a connection to one thread, each statement its own transaction; close it if the block fails.
+
+        Raises Unfinished if the server cannot be reached or fails, and StoreError for what it refuses.
+        """
+        import psycopg
+
+        connection = None
+        usable = False
+        try:
+            connection = self._connect()
+            yield connection
+            usable = not connection.closed
+        except (psycopg.Error, UnicodeError) as error:  # UnicodeError: a text or host name that cannot be sent
+            reason = str(error).strip().split("\n", 1)[0].rstrip(".")  # without hints and the statement
+            if connection is None or connection.closed or isinstance(error, psycopg.OperationalError):
+                remedy = "check --store and that it runs, and run again: what it has stored is kept"
+                raise Unfinished(f"The database at {self.address} failed ({reason}); {remedy}.") from error
+            raise StoreError(f"The database at {self.address} refused: {reason}.") from error
+        finally:
+            if connection and usable:
+                self._idle.append(connection)
+            elif connection:
+                connection.close()
+
+    def _connect(self) -> "Connection[Any]":
+        import psycopg
+        from pgvector.psycopg import register_vector
+
+        with suppress(IndexError):  # another thread may have taken the last one
+            return self._idle.pop()
+        connection = psycopg.connect(**self._settings, autocommit=True)
+        with suppress(psycopg.ProgrammingError):  # a database that has no pgvector yet
+            register_vector(connection)
+        return connection
 
     def _find(self, connection: "Connection[Any]") -> Generation | None:
         """Return the build of this index, if there is one."""
@@ -224,13 +279,24 @@ def _execute(connection: "Connection[Any]", statement: str, values: Sequence[Any
     return connection.execute(statement.encode(), values or None)
 
 
-def shared_index(database: Database, chunks: Sequence[Chunk], embed: Embedder, model: str) -> PostgresVectorStore:
-    """Build, or find, the index that all runs over the same chunks by the same model share."""
-    name = hashlib.sha256(f"{model}\0{_digest(chunks)}".encode()).hexdigest()[:16]
-    return PostgresVectorStore(database, name=name).build(chunks, embed, model=model)
-
-
 def _digest(chunks: Sequence[Chunk]) -> str:
     """Return the sha256 of the `chunks.jsonl` that these chunks make."""
     lines = (json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in chunks)
     return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _read_url(url: str) -> dict[str, Any]:
+    """Return libpq's settings of a URL. The InputError for a wrong one quotes nothing: any part may be a password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    with suppress(ProgrammingError, UnicodeError):
+        # libpq takes what follows a second @, or an @ behind a slash, for the host
+        if re.fullmatch(r"postgres(ql)?://([^@/]*@)?[^@]*", url):
+            settings = conninfo_to_dict(url)
+            if re.fullmatch(r"[\d,]*", str(settings.get("port", ""))):
+                return settings
+    raise InputError(
+        "The store's address cannot be read: it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+        "where @ in a name or password is written %40, / %2F, and in an option = is written %3D, & %26 and % %25."
+    )
