@@ -44,7 +44,9 @@ def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozen
     ids, mask, positions = left_padded([prompt.ids for prompt in prompts], device)
     generators = [torch.Generator(device) for _ in prompts]
     for prompt, generator in zip(prompts, generators, strict=True):
-        generator.seed() if prompt.seed is None else generator.manual_seed(prompt.seed % (1 << 63))
+        generator.seed()
+        if prompt.seed is not None:
+            generator.manual_seed(prompt.seed % (1 << 63))
     tokens: list[list[int]] = [[] for _ in prompts]
     done: dict[int, Written] = {}
     rows, cache = list(range(len(prompts))), None
@@ -134,9 +136,7 @@ class Batches:
             except Exception as error:
                 if isinstance(error, torch.OutOfMemoryError):
                     torch.cuda.empty_cache()
-                    message = (
-                        f"Memory does not suffice for {len(batch)} prompts at once: serve with a lower --max-batch."
-                    )
-                    error = Refused(503, message)
+                    remedy = "serve with a lower --max-batch"
+                    error = Refused(503, f"Memory does not suffice for {len(batch)} prompts at once: {remedy}.")
                 for _, _, future in batch:
                     future.set_exception(error)
