@@ -204,15 +204,12 @@ class Corpus:
         write_jsonl(self.folder / "questions.jsonl", map(asdict, questions))
         for split, purpose in zip(SPLITS, ("training", "evaluation"), strict=True):
             own = [question for question in questions if question.split == split]
-            pages = self.pages_of(own)
-            flagged, wanted = (
-                sum(bool(doubts(question)) for question in own),
-                getattr(self.settings, f"{split}_questions"),
-            )
+            pages, wanted = self.pages_of(own), getattr(self.settings, f"{split}_questions")
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
             text += f"; the documents hold no {wanted}" if isinstance(wanted, int) and len(own) < wanted else ""
+            flagged = sum(bool(doubts(question)) for question in own)
             self.say(text + (f", {flagged} flagged" if flagged else ""))
-            if split == "eval" and 0 < len(pages) < FEWEST_CLUSTERS and all(question.chunk_id for question in own):
+            if split == "eval" and len(pages) < FEWEST_CLUSTERS:
                 few = f"warning: eval questions from {counted(len(pages), 'page')} allow no verdict"
                 self.say(f"{few}; that takes {FEWEST_CLUSTERS}: ask for fewer --train-questions, or add documents.")
         return questions
@@ -247,7 +244,8 @@ class Corpus:
     ) -> dict[tuple[str, str], Answer]:
         """Return each arm's answers to the questions of a split, by (arm, question id).
 
-        No prompt shows a page of `hidden`. Questions whose call fails for good are left out and listed in `failures`.
+        No prompt shows a page of `hidden`. Questions whose call fails are left out; `failures` lists those that a later
+        run may answer.
         """
         tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
         vectors = {question.id: row for question, row in self._embedded}
@@ -266,13 +264,14 @@ class Corpus:
         answers: dict[tuple[str, str], Answer] = {}
         refused: list[str] = []  # for good: asking again would change nothing
         # the arms of one question follow each other: their prompts begin alike, and services cache that
-        for (arm, question), result in zip(tasks, in_order(ask, tasks, self.workers), strict=True):
+        for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
+            arm, question = tasks[done - 1]
             if isinstance(result, ServiceError):
                 failures = refused if result.final else self.failures
                 failures.append(f"{question.id} ({arm}): {result}")
             else:
                 answers[arm, question.id] = result
-            self.progress("ask", len(answers) + len(refused), len(tasks))
+            self.progress("ask", done, len(tasks))
         calls = sum(len(answer.drafts) for answer in answers.values())
         if refused:
             self.say(f"warning: {counted(len(refused), 'answer')} refused for good, the first is {refused[0]}")
