@@ -19,19 +19,7 @@ from minirag.server.batches import Batches
 from minirag.server.engine import ChatRequest, Engine, Model
 from minirag.server.files import Files
 from minirag.server.jobs import Jobs
-from minirag.server.wire import (
-    Json,
-    Refused,
-    Reply,
-    Request,
-    invalid,
-    json_body,
-    json_reply,
-    number,
-    optional,
-    required,
-    upload,
-)
+from minirag.server.wire import Json, Refused, Reply, Request, invalid, json_reply, number, optional, required
 
 
 class Api:
@@ -63,9 +51,9 @@ class Api:
         files, jobs, batches = self._files, self._jobs, self.batches
         match request.method, request.path.split("/")[1:]:
             case "POST", ["v1", "chat", "completions"]:
-                return self._chat(json_body(request))
+                return self._chat(request.json)
             case "POST", ["v1", "embeddings"]:
-                return self._embeddings(json_body(request))
+                return self._embeddings(request.json)
             case "GET", ["v1", "models"]:
                 return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
             case "GET", ["v1", "models", *name]:  # the names of hubs hold slashes
@@ -73,7 +61,7 @@ class Api:
             case "DELETE", ["v1", "models", *name]:
                 return self._delete("/".join(name))
             case "POST", ["v1", "files"]:
-                return files.upload(*upload(request))
+                return files.upload(request)
             case "GET", ["v1", "files"]:
                 return files.all(request.query)
             case "GET", ["v1", "files", file_id]:
@@ -83,7 +71,7 @@ class Api:
             case "GET", ["v1", "files", file_id, "content"]:
                 return files.content(file_id)
             case "POST", ["v1", "fine_tuning", "jobs"]:
-                return jobs.create(json_body(request))
+                return jobs.create(request.json)
             case "GET", ["v1", "fine_tuning", "jobs"]:
                 return jobs.all(request.query)
             case "GET", ["v1", "fine_tuning", "jobs", job_id]:
@@ -95,7 +83,7 @@ class Api:
             case "POST", ["v1", "fine_tuning", "jobs", job_id, "cancel"]:
                 return jobs.cancel(job_id)
             case "POST", ["v1", "batches"]:
-                return batches.create(json_body(request))
+                return batches.create(request.json)
             case "GET", ["v1", "batches"]:
                 return batches.all(request.query)
             case "GET", ["v1", "batches", batch_id]:

@@ -10,7 +10,7 @@ from threading import Lock
 
 from minirag.errors import InputError
 from minirag.message_log import write_atomically
-from minirag.server.wire import Json, Refused, page
+from minirag.server.wire import Json, Refused, Request, page, upload
 
 PURPOSES = ("fine-tune", "batch")
 
@@ -111,8 +111,9 @@ class Files:
         }
         return _public(self._records.add("file-", content, record))
 
-    def upload(self, filename: str, content: bytes, purpose: str) -> Json:
+    def upload(self, request: Request) -> Json:
         """POST /v1/files."""
+        filename, content, purpose = upload(request)
         if purpose not in PURPOSES:
             raise Refused(400, f"'{purpose[:40]}' is not one of {[*PURPOSES]} - 'purpose'", param="purpose")
         return self.add(filename, content, purpose)

@@ -21,6 +21,14 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def json(self) -> Json:
+        """The JSON object in its body."""
+        value = parsed(self.body)
+        if not isinstance(value, dict):
+            raise Refused(400, "The body of this request is not a JSON object in UTF-8; send one.")
+        return value
+
 
 class Reply(NamedTuple):
     """One HTTP reply."""
@@ -49,14 +57,6 @@ def invalid(name: str, expected: str) -> Refused:
 def json_reply(value: Json, status: int = 200) -> Reply:
     """Return a reply with a JSON object."""
     return Reply(status, json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
-
-
-def json_body(request: Request) -> Json:
-    """Return the JSON object of a request."""
-    value = parsed(request.body)
-    if not isinstance(value, dict):
-        raise Refused(400, "The body of this request is not a JSON object in UTF-8; send one.")
-    return value
 
 
 def parsed(text: bytes) -> Any:

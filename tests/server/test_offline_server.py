@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openai
 import pytest
 
@@ -85,16 +84,6 @@ def test_a_reply_ends_at_the_token_limit_or_a_stop_mark_and_n_replies_are_equal(
     assert whole.usage
     assert three.usage
     assert 3 * whole.usage.completion_tokens == three.usage.completion_tokens
-
-
-def test_vectors_are_the_same_as_floats_and_as_base64(client: openai.OpenAI) -> None:
-    texts = ["The city runs the water works.", "Cats fly."]
-    floats = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, encoding_format="float", dimensions=64)
-    packed = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, dimensions=64)
-    assert [each.embedding for each in floats.data] == [each.embedding for each in packed.data]
-    assert np.array([each.embedding for each in packed.data]).shape == (2, 64)
-    np.testing.assert_allclose(np.linalg.norm(packed.data[0].embedding), 1, rtol=1e-6)
-    assert floats.usage.prompt_tokens == packed.usage.total_tokens > 0
 
 
 def test_a_file_comes_back_as_it_went_up(client: openai.OpenAI) -> None:
