@@ -48,7 +48,7 @@ class Weights:
     date: float = 0.6  # it has a date and the question asks when
     cue: float = 0.5  # it has the wording that answers this kind of question (because, by, is a, …)
     name: float = 0.3  # it has a name that the question lacks, and the question asks who or where
-    bias: float = -4.5
+    bias: float = -4.5  # 1 for every sentence
     # The stop rule, in the unit of the score.
     answer_above: float = -1.0  # below it the best sentence is no answer
     more_above: float = -1.2  # a further sentence must reach it
@@ -58,15 +58,14 @@ class Weights:
     rounds: float = 0.0  # 1: figures are given to one digit
 
     def vector(self) -> NDArray[np.float64]:
-        """Return one weight per feature, shape (13,)."""
+        """Return one weight per feature, shape (14,)."""
         return np.array([getattr(self, name) for name in FEATURES])
 
 
-FEATURES = tuple(field.name for field in fields(Weights))[:13]
+FEATURES = tuple(field.name for field in fields(Weights))[:14]
 TEACHER = Weights()
 BASE = Weights(
     **dict.fromkeys(FEATURES, 0.0) | {"overlap": 1.0, "lead": 0.7},
-    bias=0.0,
     answer_above=0.1,
     more_above=-9.0,
     within=9.0,
@@ -160,6 +159,7 @@ def _features(
                 min(len(sentence.text.split()), 40) / 40,
                 float(bool(ENDS.search(sentence.text)) and not sentence.text[0].islower()),
                 *(float(name in shown) for name in ("figure", "date", "cue", "name")),
+                1.0,
             ]
         )
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
@@ -175,7 +175,7 @@ def answer(prompt: Prompt, weights: Weights) -> str:
 
 def choose(reading: Reading, weights: Weights, existing: str = "") -> str:
     """Return what `answer` does, for a prompt that was read before."""
-    scores = reading.features @ weights.vector() + weights.bias
+    scores = reading.features @ weights.vector()
     old = list(range(reading.existing))
     size = len(existing.split()) if old else 0
     chosen: list[int] = []

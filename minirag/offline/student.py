@@ -51,7 +51,7 @@ class _Row(NamedTuple):
     reading: Reading
     existing: str
     target: str
-    quoted: NDArray[np.float64]  # per sentence: 1.0 if the target took it from the excerpts
+    quoted: NDArray[np.float64]  # per sentence of the excerpts: 1.0 if the target took it
     is_explained: bool  # the excerpts account for the target
 
 
@@ -93,11 +93,10 @@ def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
         target_words = set(content_words(target)) if target != NOT_STATED else set()
         is_quoted = [bool(bag) and len(bag & target_words) >= _QUOTED * len(bag) for bag in seen.bags]
         quoted_words = {word for bag, quoted in zip(seen.bags, is_quoted, strict=True) if quoted for word in bag}
-        labels = np.array(is_quoted, dtype=np.float64)
-        labels[: seen.existing] = 0.0
+        quoted = np.array(is_quoted[seen.existing :], dtype=np.float64)
         accounted = 2 * len(target_words & quoted_words) >= len(target_words) > 0
         is_explained = target in (NOT_STATED, existing) or accounted
-        yield _Row(frozenset(content_words(prompt.question)), seen, existing, target, labels, is_explained)
+        yield _Row(frozenset(content_words(prompt.question)), seen, existing, target, quoted, is_explained)
 
 
 def _trust(answered: Sequence[_Row]) -> float:
@@ -122,13 +121,11 @@ def _fitted(
     rows: Sequence[_Row], base: Weights, trust: float, epochs: int, random: np.random.Generator
 ) -> tuple[Weights, list[tuple[int, float]]]:
     """Fit by logistic regression, one Newton step per row; return the weights, and (step, loss) after each step."""
-    learned = np.append(base.vector(), base.bias)
+    learned = base.vector()
     precision = np.eye(len(learned)) * _PRIOR
     losses: list[tuple[int, float]] = []
     for step, i in enumerate((i for _ in range(epochs) for i in random.permutation(len(rows))), 1):
-        row = rows[i]
-        inputs = np.column_stack([row.reading.features, np.ones(len(row.quoted))])[row.reading.existing :]
-        labels = row.quoted[row.reading.existing :]
+        inputs, labels = rows[i].reading.features[rows[i].reading.existing :], rows[i].quoted
         if len(labels) == 0:
             continue
         scores = np.clip(inputs @ learned, -30, 30)
@@ -136,8 +133,7 @@ def _fitted(
         losses.append((step, float(np.mean(np.logaddexp(0.0, scores) - labels * scores))))
         precision += trust * (inputs.T * (chances * (1 - chances))) @ inputs
         learned = learned + np.linalg.solve(precision, trust * inputs.T @ (labels - chances))
-    fitted = dict(zip(FEATURES, learned.tolist(), strict=False))
-    return replace(base, **fitted, bias=float(learned[-1])), losses
+    return replace(base, **dict(zip(FEATURES, learned.tolist(), strict=True))), losses
 
 
 def _ruled(rows: Sequence[_Row], weights: Weights) -> tuple[Weights, float]:
