@@ -138,16 +138,13 @@ def _fitted(
 
 def _ruled(rows: Sequence[_Row], weights: Weights) -> tuple[Weights, float]:
     """Return the stop rule that agrees best with the rows, searched one number at a time, and the sum of agreements."""
-    best, total = weights, _agreement(rows, weights)
-    for start in (weights, replace(weights, answer_above=-2.0, more_above=-0.5, within=1.6, add_above=0.0)):
-        current, reached = start, _agreement(rows, start)
-        for name in (*_RULES, *_RULES):
-            for value in _RULES[name]:
-                tried = replace(current, **{name: value})
-                if (agreed := _agreement(rows, tried)) > reached + 1e-9:
-                    current, reached = tried, agreed
-        if reached > total:
-            best, total = current, reached
+    best = replace(weights, answer_above=-2.0, more_above=-0.5, within=1.6, add_above=0.0)
+    total = _agreement(rows, best)
+    for name in (*_RULES, *_RULES):
+        for value in _RULES[name]:
+            changed = replace(best, **{name: value})
+            if (agreed := _agreement(rows, changed)) > total + 1e-9:
+                best, total = changed, agreed
     return best, total
 
 
