@@ -6,10 +6,9 @@ equal. They follow JSON schemas for minirag's own prompts; schemas of other prog
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from minirag.offline import embedding, judge, reader, student
 from minirag.offline.questions import questions
@@ -55,16 +54,15 @@ class Offline:
         prompt_tokens = tokenizer.count_messages(request.messages)
         if prompt_tokens + (request.max_tokens or 1) > window:
             raise too_long(window, prompt_tokens, request.max_tokens)
-        prompt = parse(request.messages)
-        shape = request.response_format.get("type", "text")
+        prompt, shape = parse(request.messages), request.response_format.get("type", "text")
         value = _task(prompt)
-        if shape == "json_schema" and (value is None or not _fits(value, request.response_format)):
-            raise invalid("response_format", "'text' or 'json_object', or one of minirag's own prompts and schemas")
-        if value is None:
-            text = reader.answer(prompt, self._weights(model))
-            text = json.dumps({"answer": text}, ensure_ascii=False) if shape == "json_object" else text
-        else:
-            text = json.dumps(value, ensure_ascii=False)
+        if shape == "json_schema":
+            schema = (request.response_format.get("json_schema") or {}).get("schema") or {}
+            if value is None or set(schema.get("properties", ())) != set(value):
+                raise invalid("response_format", "'text' or 'json_object', or one of minirag's own prompts and schemas")
+        text = reader.answer(prompt, self._weights(model)) if value is None else ""
+        if value is not None or shape == "json_object":
+            text = json.dumps(value or {"answer": text}, ensure_ascii=False)
         text = min((text.partition(mark)[0] for mark in request.stop), key=len, default=text)
         limit = request.max_tokens or window - prompt_tokens
         is_whole = tokenizer.count(text) <= limit
@@ -115,31 +113,20 @@ class Offline:
         return TEACHER if model == TEACHER_MODEL else BASE
 
 
-def _fits(value: Json, response_format: Mapping[str, Any]) -> bool:
-    """Return whether a reply has exactly the fields that a json_schema response format names."""
-    try:
-        return set(response_format["json_schema"]["schema"]["properties"]) == set(value)
-    except (KeyError, TypeError):
-        return False
-
-
 def _task(prompt: Prompt) -> Json | None:
     """Return the reply to a task whose answer is JSON, by the schemas of `minirag.prompts`; None for other tasks."""
     texts = [excerpt.text for excerpt in prompt.excerpts]
-    verdicts: Sequence[Any]
     match prompt.task:
         case "questions":
             return {"questions": questions("\n\n".join(texts), prompt.n)}
         case "statements":
             return {"statements": judge.statements(prompt.question, prompt.answer)}
         case "verdicts":
-            verdicts = judge.verdicts(texts, prompt.statements)
-            items = [{"index": i, "reason": v.reason, "supported": v.supported} for i, v in enumerate(verdicts, 1)]
-            return {"verdicts": items}
+            verdicts = enumerate(judge.verdicts(texts, prompt.statements), 1)
+            return {"verdicts": [{"index": i, "reason": v.reason, "supported": v.supported} for i, v in verdicts]}
         case "useful":
-            verdicts = judge.useful(texts, prompt.question, prompt.answer)
-            items = [{"index": i, "reason": why, "useful": is_so} for i, (is_so, why) in enumerate(verdicts, 1)]
-            return {"verdicts": items}
+            useful = enumerate(judge.useful(texts, prompt.question, prompt.answer), 1)
+            return {"verdicts": [{"index": i, "reason": why, "useful": is_so} for i, (is_so, why) in useful]}
         case "needed":
             return {"needed": judge.needed(prompt.statements, prompt.question)}
         case "reverse":
