@@ -23,9 +23,7 @@ from minirag.offline.lexicon import STOP_WORDS, weight, words
 DIMENSIONS = 4096
 """Length of a vector unless the caller asks for another; with fewer, more words fall on the same number."""
 
-_PAIR = 0.5
-"""What two neighbouring words count beside the two alone: they add word order."""
-
+_PAIR = 0.5  # what two neighbouring words count beside the two alone: they add word order
 _OWN_LENGTH, _TITLE = 4.0, 12
 """A text that is not a question gets a part of this length that it shares with no other; shorter texts have less of it.
 
@@ -42,28 +40,6 @@ def _feature(*pair: str) -> tuple[bytes, float]:
     return hashlib.blake2b(" ".join(pair).encode(), digest_size=16).digest(), value if len(pair) == 1 else _PAIR * value
 
 
-def _shared_part(content: list[str], dimensions: int) -> NDArray[np.float64]:
-    """Return the sum of the features of all words; a repeated one counts more, but never twice as much.
-
-    Each goes to four places, with a sign each, so that two features seldom meet in more than one.
-    """
-    counts = Counter[tuple[str, ...]](zip(content, strict=True))
-    counts.update(pairwise(content))
-    features = [_feature(*pair) for pair in counts]
-    codes = np.frombuffer(b"".join(code for code, _ in features), "<u4").reshape(-1, 4)
-    times = np.array(list(counts.values()), float)
-    values = np.array([value for _, value in features]) * 2 * times / (1 + times)
-    signed = np.where(codes & 1, 0.5, -0.5) * values[:, None]
-    return np.bincount(((codes >> 1) % dimensions).ravel(), signed.ravel(), dimensions).astype(float)
-
-
-def _own_part(content: list[str], dimensions: int) -> NDArray[np.float64]:
-    """Return a unit vector that points elsewhere for any other words."""
-    stream = hashlib.shake_128(" ".join(content).encode()).digest(dimensions // 8 + 1)
-    bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=dimensions)
-    return np.where(bits, 1.0, -1.0) / math.sqrt(dimensions)
-
-
 def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
     """Return one row per text: float32 of shape (len(texts), dimensions), each of unit length.
 
@@ -74,10 +50,25 @@ def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.floa
     for i, text in enumerate(texts):
         all_words = words(text)
         content = [word for word in all_words if word not in STOP_WORDS] or all_words
-        vector = _shared_part(content, dimensions)
+
+        # The features of all words. A repeated one counts more, but never twice as much; each goes to four places,
+        # with a sign each, so that two features seldom meet in more than one.
+        counts = Counter[tuple[str, ...]]([(word,) for word in content])
+        counts.update(pairwise(content))
+        features = [_feature(*pair) for pair in counts]
+        codes = np.frombuffer(b"".join(code for code, _ in features), "<u4").reshape(-1, 4)
+        times = np.array(list(counts.values()), float)
+        values = np.array([value for _, value in features]) * 2 * times / (1 + times)
+        signed = np.where(codes & 1, 0.5, -0.5) * values[:, None]
+        vector = np.bincount(((codes >> 1) % dimensions).ravel(), signed.ravel(), dimensions).astype(float)
+
+        # A unit vector that points elsewhere for any other words.
+        stream = hashlib.shake_128(" ".join(content).encode()).digest(dimensions // 8 + 1)
+        bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=dimensions)
+        own = np.where(bits, 1.0, -1.0) / math.sqrt(dimensions)
         if not text.rstrip().endswith(("?", "？", "؟")):
-            vector += _OWN_LENGTH * min(1.0, len(content) / _TITLE) * _own_part(content, dimensions)
+            vector += _OWN_LENGTH * min(1.0, len(content) / _TITLE) * own
         if not vector.any():  # a text without a word, or all of few dimensions cancel
-            vector = _own_part(content, dimensions)
+            vector = own
         rows[i] = vector / np.linalg.norm(vector)
     return rows

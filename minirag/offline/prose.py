@@ -31,17 +31,14 @@ def prose(text: str) -> list[Sentence]:
     """
     sentences: list[Sentence] = []
     heading = ""
-    blocks = list(_blocks(text))
-    for block, bulleted in blocks:
-        if _is_row(block):
-            continue
-        pieces = _pieces(block)
-        for i, piece in enumerate(pieces):
-            if _is_heading(piece, alone=len(pieces) == 1, last=i == len(pieces) - 1) and not bulleted:
+    blocks = [(_pieces(block), _is_row(block), bulleted) for block, bulleted in _blocks(text)]
+    for pieces, is_row, bulleted in blocks:
+        for i, piece in enumerate([] if is_row else pieces):
+            if not bulleted and _is_heading(piece, alone=len(pieces) == 1, last=i == len(pieces) - 1):
                 heading = piece.strip("# .")
             elif _LETTER.search(piece):
                 sentences.append(Sentence(piece, heading))
-    return sentences or [Sentence(piece) for block, _ in blocks for piece in _pieces(block)]
+    return sentences or [Sentence(piece) for pieces, _, _ in blocks for piece in pieces]
 
 
 def _is_row(line: str) -> bool:
@@ -62,10 +59,7 @@ def _is_heading(piece: str, *, alone: bool, last: bool) -> bool:
 
 
 def _blocks(text: str) -> list[tuple[str, bool]]:
-    """Return paragraphs, headings and rows, and whether each is bulleted.
-
-    Lines are joined where the next word would not have fitted.
-    """
+    """Return paragraphs, headings and rows, and whether each is bulleted; lines end where a word no longer fits."""
     lines = [" ".join(line.split()) for line in text.split("\n")]
     width = max(map(len, lines), default=0)
     blocks: list[tuple[str, bool]] = []
@@ -89,6 +83,6 @@ def _pieces(block: str) -> list[str]:
     pieces: list[str] = []
     for start, end in sentence_spans(block):
         sentence = block[start:end].strip()
-        parts = [sentence] if len(sentence) <= _LONGEST else re.split(r"(?<=;)\s+", sentence)
-        pieces += [part[i : i + _LONGEST].strip() for part in parts for i in range(0, len(part), _LONGEST)]
+        for part in [sentence] if len(sentence) <= _LONGEST else re.split(r"(?<=;)\s+", sentence):
+            pieces += [part[i : i + _LONGEST].strip() for i in range(0, len(part), _LONGEST)]
     return [piece for piece in pieces if piece]
