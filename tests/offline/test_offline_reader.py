@@ -27,40 +27,33 @@ def ask(question: str, weights: Weights = TEACHER, text: str = PAGE) -> str:
     return answer(Prompt("draft", [Excerpt(text)], question), weights)
 
 
-def test_the_teacher_quotes_the_one_sentence_that_answers() -> None:
+def test_the_teacher_quotes_the_one_sentence_that_answers():
     reason = "The price was raised in 2019 because the old reservoir had to be replaced."
     assert reason == ask("Why was the price of water raised in 2019?")
     price = "A household pays 2.10 francs for a cubic metre of water."
     assert price == ask("How much does a household pay for a cubic metre of water?")
 
 
-def test_what_the_excerpts_do_not_hold_is_not_answered() -> None:
+def test_what_the_excerpts_do_not_hold_is_not_answered():
     assert ask("Which football club won the cup?") == NOT_STATED
     assert ask("Why was the price raised?", text="") == NOT_STATED
     assert answer(Prompt("draft", [], "Why?"), TEACHER) == NOT_STATED
 
 
-def test_an_answer_follows_the_order_of_the_document() -> None:
-    found = ask("How many people do the water works serve?")
-    positions = [PAGE.replace("\n", " ").index(s.text) for s in prose(found)]
-    assert positions == sorted(positions)
-    assert len(positions) > 1
-
-
-def test_refining_with_excerpts_that_add_nothing_repeats_the_answer_word_for_word() -> None:
+def test_refining_with_excerpts_that_add_nothing_repeats_the_answer_word_for_word():
     existing = "The price was  raised because the old reservoir had to be replaced."
     other = Excerpt("The museum opens at nine. It shows paintings of the Alps and a large collection of clocks.")
     assert answer(Prompt("refine", [other], "Why was the price of water raised?", existing), TEACHER) == existing
 
 
-def test_refining_adds_a_sentence_that_answers_better() -> None:
+def test_refining_adds_a_sentence_that_answers_better():
     question, existing = "What does a household pay for water?", "Water prices are set by the city."
     more = "A household pays 2.10 francs for a cubic metre of water."
     assert answer(Prompt("refine", [Excerpt(PAGE)], question, existing), TEACHER) == f"{existing} {more}"
     assert answer(Prompt("refine", [Excerpt(PAGE)], question, NOT_STATED), TEACHER) == ask(question)
 
 
-def test_headings_page_numbers_and_rows_of_figures_are_no_sentences() -> None:
+def test_headings_page_numbers_and_rows_of_figures_are_no_sentences():
     text = "Income\nRevenue $ 26,974 $ 26,914\nCost of revenue 11,618 9,439\nRevenue did not change in 2023.\n81"
     assert [(s.text, s.heading) for s in prose(text)] == [("Revenue did not change in 2023.", "Income")]
 
@@ -74,7 +67,9 @@ texts = st.one_of(
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=3), texts, texts, st.sampled_from([TEACHER, replace(BASE, rounds=0.0)]))
-def test_any_answer_is_made_of_what_was_given(pages: list[str], question: str, existing: str, weights: Weights) -> None:
+def test_any_answer_is_made_of_what_was_given_in_its_order(
+    pages: list[str], question: str, existing: str, weights: Weights
+):
     task = "refine" if existing else "draft"
     reply = answer(Prompt(task, [Excerpt(page) for page in pages], question, existing), weights)
     if reply in (NOT_STATED, existing):
@@ -107,39 +102,32 @@ CONTEXT = "The city runs it.\n\nIt opened in 1901."
         ),
     ],
 )
-def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str) -> None:
+def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str):
     prompt = parse([{"role": "system", "content": system}, {"role": "user", "content": user}])
     assert ("chat", [Excerpt(CONTEXT)], "Who runs it?") == (prompt.task, prompt.excerpts, prompt.question)
     assert answer == prompt.answer
 
 
-def test_prompts_of_the_article_are_read_with_their_context_and_question() -> None:
+def test_prompts_of_the_article_are_read_with_their_context_and_question():
     recorded = Path(__file__).parents[3] / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
     if not recorded.exists():
         pytest.skip("the recorded exchanges are not beside this checkout")
     for line in recorded.read_text().splitlines():
-        messages = json.loads(line)["messages"]
-        prompt = parse([message for message in messages if message["role"] != "assistant"])
-        assert prompt.task == "chat"
-        assert len(prompt.excerpts) == 1
+        *messages, _ = json.loads(line)["messages"]
+        prompt = parse(messages)
+        assert (prompt.task, len(prompt.excerpts), prompt.question[-1]) == ("chat", 1, "?")
         assert len(prompt.excerpts[0].text) > 100
-        assert prompt.question.endswith("?")
-        assert ("Original Answer:" in messages[-2]["content"]) == bool(prompt.answer)
+        assert ("Original Answer:" in messages[-1]["content"]) == bool(prompt.answer)
 
 
-def test_a_plain_chat_is_its_last_user_message() -> None:
+def test_a_plain_chat_is_its_last_user_message():
     chat = [("user", "Hello"), ("assistant", "Hello!"), ("user", " Who are you? ")]
     assert parse([{"role": role, "content": text} for role, text in chat]) == Prompt("chat", [], "Who are you?")
 
 
-def test_the_untuned_student_rounds_figures_but_no_years_dates_or_names() -> None:
+def test_the_untuned_student_rounds_figures_but_no_years_dates_or_names():
     page = "On 18 May 2026 the 12 works of Bern served 412,000 people with COVID-19 rules and 9.7 litres each."
-    rounded = (
-        page.replace("18 May", "20 May")
-        .replace("12 works", "10 works")
-        .replace("412,000", "400,000")
-        .replace("9.7", "10")
-    )
+    rounded = "On 20 May 2026 the 10 works of Bern served 400,000 people with COVID-19 rules and 10 litres each."
     prompt = Prompt("draft", [Excerpt(page)], "How many people did the works of Bern serve?", "")
     assert answer(prompt, BASE) == rounded
     assert answer(prompt, TEACHER) == page
