@@ -2,14 +2,14 @@
 
 Each sentence gives at most one question: by its shape as a whole, or by the first of `forms.FORMS` that fits its
 clause. A sentence that none fits gives none: a bad question is worse than a missing one. Sentences of other languages
-are asked about by their two rarest phrases.
+are asked about by their two longest phrases.
 
 >>> questions("The city of Bern opened three new schools in 2022.", 2)
 ['How many new schools did the city of Bern open in 2022?']
 >>> questions("To keep your changes, press the green button twice.", 1)
 ['How do you keep your changes?']
 >>> questions("Die Wasserwerke liefern der Stadt Bern seit 1906 sauberes Trinkwasser.", 1)
-['Was sagt das Dokument über Wasserwerke liefern und sauberes Trinkwasser?']
+['What does the document say about “Wasserwerke liefern” and “sauberes Trinkwasser”?']
 """
 
 import re
@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from minirag.offline.clauses import VERB_FORMS, parse, third_person
 from minirag.offline.forms import FORMS, PERSON, VAGUE, Frame, specificity
-from minirag.offline.languages import language, what_is_said
-from minirag.offline.lexicon import CJK, STOP_WORDS, content_words
+from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, words
 from minirag.offline.prose import prose
 
+_PHRASE = re.compile(rf"[㐀-鿿]{{2,6}}|[ァ-ヺー]{{3,}}|[가-힣]{{3,}}|[^\W\d_{CJK}]{{5,}}(?: [^\W\d_{CJK}]{{5,}})?")
 _WHOLE = (".", "!", "。", "！", ".”", '."')
 _DETERMINERS = frozenset(
     "the a an each every all any both some most many several more certain two three four five six seven eight "
@@ -70,10 +70,13 @@ def questions(text: str, n: int) -> list[str]:
 
     Fewer where the text says less: a table of figures gives none.
     """
-    spoken = language(text)
+    stop_words = len(words(text)) - len(content_words(text))
+    is_english = stop_words >= 0.15 * len(words(text)) or re.search(r"\b(?:the|and)\b", text)
     candidates = []
     for sentence, _ in prose(text):
-        worth, asked = _question(sentence, text, spoken) if _is_statement(sentence) else (0.0, None)
+        if not _is_statement(sentence):
+            continue
+        worth, asked = _question(sentence, text) if is_english else (0.0, _about(sentence))
         if asked:
             candidates.append(_Question(asked, worth + specificity(asked), frozenset(content_words(asked))))
     chosen: list[int] = []
@@ -98,10 +101,17 @@ def _is_statement(sentence: str) -> bool:
     return len(tokens) >= 6 and plain * 10 >= len(tokens) * 7
 
 
-def _question(sentence: str, text: str, spoken: str) -> tuple[float, str | None]:
+def _about(sentence: str) -> str | None:
+    """Return the one question that is safe in any language: about the two longest phrases of a sentence."""
+    phrases = list(dict.fromkeys(_PHRASE.findall(sentence)))
+    longest = sorted(phrases, key=len, reverse=True)[:2]
+    if len(longest) < 2:
+        return None
+    return "What does the document say about “{}” and “{}”?".format(*sorted(longest, key=phrases.index))
+
+
+def _question(sentence: str, text: str) -> tuple[float, str | None]:
     """Return the best question that a sentence of `text` answers, and its worth; None if it has nothing to name."""
-    if spoken != "en":
-        return 0.0, what_is_said(sentence, spoken)
     statement = _in_third_person(sentence, text)
     for shape, question in _COMPILED_SHAPES:
         if match := shape.match(statement):
