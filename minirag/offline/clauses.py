@@ -74,6 +74,7 @@ MOVES = frozenset("increase decrease rise fall grow decline begin open close occ
 _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
+_BEFORE_ARTICLES = _PREPOSITIONS | {"and", "or", "both", "all"}
 _RELATIVE = frozenset("that which who whom whose where if when because unless although while whether how".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
 _ADVERB = re.compile(
@@ -85,7 +86,7 @@ _LEAD = re.compile(
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
     r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
-_ASIDE = re.compile(r"\s*\([^()]*\)|, or (?:the )?[“\"]?[A-Z][\w.]*(?: [A-Z]\w*){0,3}[”\"]?(?=,)|[“”\"*]")
+_ASIDE = re.compile(r"\s*\([^()]*\)||[“”\"*]")
 _APPOSED = re.compile(
     r"(?<=\w), (?:which|who|a|an|the|headquartered|based|located|founded|known|born|including|such as)\b"
     r"[^,;:]{2,80},(?= [a-z])"
@@ -146,8 +147,8 @@ def parse(sentence: str) -> Clause | None:
         word = token.lower()
         if word in _RELATIVE or token.endswith((",", ";", ":")):
             return None
-        if i and _unknown_verb_before(word, tokens, i):
-            return None
+        if i and word in {"a", "an", "the"} and tokens[i - 1].lower() not in _BEFORE_ARTICLES:
+            return None  # the word before may be a verb that is not in the list
         if i and _is_verb(word, tokens, i):
             base = VERB_FORMS.get(word, word) if word not in BE | HAVE | MODAL else word
             subject, rest = tokens[:i], tokens[i + 1 :]
@@ -159,17 +160,6 @@ def parse(sentence: str) -> Clause | None:
     return None
 
 
-def _unknown_verb_before(word: str, tokens: list[str], i: int) -> bool:
-    """Return whether token `i`, or the one before, is a verb that is not in the list: an article or an -ed shows it."""
-    before = tokens[i - 1].lower()
-    if word in {"a", "an", "the"}:
-        return before not in _PREPOSITIONS | {"and", "or", "both", "all"}
-    if word.endswith("ed") and i + 1 < len(tokens) and tokens[i + 1] in {"and", "or"}:
-        return True  # two verbs share the object
-    participle = before in _OPENERS or (i + 1 < len(tokens) and tokens[i + 1].lower() in _PREPOSITIONS)
-    return word.endswith("ed") and word not in VERB_FORMS and not participle
-
-
 def _is_verb(word: str, tokens: list[str], i: int) -> bool:
     """Return whether token `i` is the main verb: its neighbours tell it from a noun or a participle."""
     if word in BE | HAVE | MODAL:
@@ -177,8 +167,6 @@ def _is_verb(word: str, tokens: list[str], i: int) -> bool:
     if word not in VERB_FORMS or i + 1 >= len(tokens):
         return False
     base, after = VERB_FORMS[word], tokens[i + 1].lower()
-    if word != base and not (BE | HAVE | MODAL).isdisjoint(token.lower() for token in tokens[i + 1 : i + 3]):
-        return False  # a participle before the verb
     before = next((t.lower() for t in reversed(tokens[:i]) if not _ADVERB.fullmatch(t)), "")
     if before in _OPENERS | _PREPOSITIONS | {"and", "or", "not", "to"}:
         return False
