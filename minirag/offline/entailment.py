@@ -5,9 +5,9 @@ lacks lowers the score by a logistic model over five counts, and a number, name,
 divides it by ten. The text of an excerpt is only ever compared, never obeyed.
 
 >>> passage = Passage(["Revenue of the Hopper unit rose to $5 million in 2021."])
->>> passage.judge("Revenue of the Hopper unit rose to $5,000,000 in 2021.").fault
-''
->>> passage.judge("Revenue of the Hopper unit rose to $6 million in 2021.").fault
+>>> passage.judge("Revenue of the Hopper unit rose to $5,000,000 in 2021.").supported
+True
+>>> passage.judge("Revenue of the Hopper unit rose to $6 million in 2021.").reason
 'number not found: $6 million'
 """
 
@@ -27,6 +27,10 @@ from minirag.text import sentence_spans
 # A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
 # measures it. Disorder is the exception: -0.5 was chosen by hand because it helps on halueval-qa.
 _BIAS, _MISSING, _UNCOVERED, _GRAMMAR, _SPEAKER, _DISORDER = 3.0, -1.8, -3.2, -0.4, -2.5, -0.5
+
+THRESHOLD = 0.5
+"""A statement whose score is at least this follows from the excerpts."""
+_REASON_WORDS = 12
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
@@ -85,13 +89,12 @@ class _Aligned(NamedTuple):
     places: list[int]
 
 
-class Judgement(NamedTuple):
-    """The score in [0, 1]; what disagrees; the heaviest word not found; how the best window starts."""
+class Verdict(NamedTuple):
+    """Whether a statement follows, at most twelve words why, and the score in [0, 1] behind it."""
 
+    supported: bool
+    reason: str
     score: float
-    fault: str = ""
-    missing: str = ""
-    window: str = ""
 
 
 @lru_cache(maxsize=1 << 13)  # the chunks of a document are judged again and again
@@ -162,13 +165,27 @@ class Passage:
                 if token.kind == "number":
                     self.numbers.setdefault(token.key, set()).add(token.number)
 
-    def judge(self, statement: str) -> Judgement:
-        """Score one statement; "question? answer" is judged by its answer, its question only guides the alignment."""
-        question, answer = split_question(statement)
+    def judge(self, statement: str) -> Verdict:
+        """Return whether a statement follows from the excerpts together, and why.
+
+        "question? answer" is judged by its answer, its question only guides the alignment; "question? no" is the
+        opposite of its question.
+        """
+        match = re.match(r"(.+?)[?？]\s*(?=\S)", statement, re.DOTALL)
+        question, answer = (match[1], statement[match.end() :]) if match else ("", statement)
+        word = answer.strip(" .!。").lower()
+        is_yes_or_no = bool(question) and word in {"yes", "no"}
+        score, matching, differing = self._score("", question) if is_yes_or_no else self._score(question, answer)
+        score = 1 - score if is_yes_or_no and word == "no" else score
+        reason = f"matches: {matching}" if score >= THRESHOLD else differing
+        return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
+
+    def _score(self, question: str, answer: str) -> tuple[float, str, str]:
+        """Return the score of an answer, how the best window starts, and what it lacks or contradicts."""
         asked = [token for token in tokenise(question) if token.kind != "grammar"]
         stated = tokenise(answer)
         if not self.pieces or not stated:
-            return Judgement(0.0, "nothing to compare")
+            return 0.0, "", "nothing to compare"
         tokens = [*asked, *stated]
         shares = np.array([_ASKED] * len(asked) + [1.0] * len(stated))
         weights = shares * np.array([1.0 if t.kind == "number" else weight(t.key) for t in tokens])
@@ -185,12 +202,9 @@ class Passage:
         ]
         fault = "" if _wording(stated) in self.quotes else _fault(aligned, window)
         log_odds = _log_odds(aligned, float(lacks.sum()), float(weights.sum()))
-        return Judgement(
-            score=(_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, log_odds)))),
-            fault=fault,
-            missing=tokens[heaviest].text if lacks[heaviest] > 0.02 else "",
-            window=" ".join(token.text for token in window[:8]),
-        )
+        score = (_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
+        missing = tokens[heaviest].text if lacks[heaviest] > 0.02 else "these words together"
+        return score, " ".join(token.text for token in window[:8]), fault or f"not in the excerpts: {missing}"
 
     def _matches(self, token: Token) -> tuple[list[str], float]:
         """Return the keys of this passage that can stand for `token`, and the credit they give."""
@@ -225,12 +239,6 @@ class Passage:
                 best, choice, credits = float(totals[top]), slice(top, top + width), covered[top]
         window = [token for piece in self.pieces[choice] for token in piece]
         return window, np.maximum(credits, _ELSEWHERE * present.max(axis=0))
-
-
-def split_question(statement: str) -> tuple[str, str]:
-    """Split a statement written "question? answer"; the question is empty where there is none."""
-    match = re.match(r"(.+?[?？])\s*(?=\S)", statement, re.DOTALL)
-    return (match.group(1), statement[match.end() :]) if match else ("", statement)
 
 
 def _wording(tokens: Sequence[Token]) -> str:

@@ -12,20 +12,15 @@ lists of English words. `scripts/quality` measures it and counts what it cannot 
 import re
 from collections.abc import Iterator, Sequence
 from math import fsum
-from typing import NamedTuple
 
 from minirag import prompts
 from minirag.offline.clauses import BE, HAVE, MODAL
-from minirag.offline.entailment import Passage, split_question
+from minirag.offline.entailment import Passage, Verdict
 from minirag.offline.lexicon import content_words, weight
 from minirag.text import sentence_spans
 
-THRESHOLD = 0.5
-"""A statement whose score is at least this follows from the excerpts."""
-
 RELEVANT = 0.4
 """A sentence that holds this share of the weight of a question's words has to do with it."""
-_REASON_WORDS = 12
 
 _AUXILIARY = "|".join(sorted(BE | HAVE | MODAL))
 _VERB = re.compile(rf"\b(?:{_AUXILIARY}|be|been|became|becomes?)\b|n['’]t\b|\w+['’](?:s|re|ve|ll|m) ", re.IGNORECASE)
@@ -64,14 +59,6 @@ _LETTER = re.compile(r"\w")
 _ASKS = re.compile(r"[?？][\"'”’」』)]*$")
 
 
-class Verdict(NamedTuple):
-    """Whether a statement follows, at most twelve words why, and the score in [0, 1] behind it."""
-
-    supported: bool
-    reason: str
-    score: float
-
-
 def statements(question: str, answer: str) -> list[str]:
     """Return the standalone statements of `answer`, in order; none for an answer that asserts nothing.
 
@@ -94,7 +81,7 @@ def statements(question: str, answer: str) -> list[str]:
 def verdicts(excerpts: Sequence[str], statements: Sequence[str]) -> list[Verdict]:
     """Return one verdict per statement: does it follow from the excerpts together?"""
     passage = Passage(excerpts)
-    return [_verdict(passage, statement) for statement in statements]
+    return [passage.judge(statement) for statement in statements]
 
 
 def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
@@ -112,19 +99,6 @@ def reverse(answer: str, n: int) -> list[tuple[str, bool]]:
     while len(questions) < n:
         questions.append(f"{questions[0].rstrip('?？')} ({len(questions) + 1})?")
     return [(question, not asserted) for question in questions[:n]]
-
-
-def _verdict(passage: Passage, statement: str) -> Verdict:
-    question, answer = split_question(statement)
-    word = answer.strip(" .!。").lower()
-    is_yes_or_no = bool(question) and word in {"yes", "no"}
-    judgement = passage.judge(question.rstrip("?？") if is_yes_or_no else statement)
-    score = 1.0 - judgement.score if is_yes_or_no and word == "no" else judgement.score
-    if score >= THRESHOLD:
-        reason = f"matches: {judgement.window}"
-    else:
-        reason = judgement.fault or f"not in the excerpts: {judgement.missing or 'these words together'}"
-    return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
 
 
 def _sentences(answer: str) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from minirag import prompts
-from minirag.offline.judge import THRESHOLD, Verdict, reverse, statements, verdicts
+from minirag.offline.entailment import THRESHOLD, Verdict
+from minirag.offline.judge import reverse, statements, verdicts
 
 ROOT = Path(__file__).parents[2]
 REPORT = (
