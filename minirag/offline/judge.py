@@ -26,7 +26,7 @@ _AUXILIARY = "|".join(sorted(BE | HAVE | MODAL))
 _VERB = re.compile(rf"\b(?:{_AUXILIARY}|be|been|became|becomes?)\b|n['’]t\b|\w+['’](?:s|re|ve|ll|m) ", re.IGNORECASE)
 _PAST = re.compile(r"\s[a-z]{2,}ed\b")
 _CLAUSE = re.compile(
-    rf"(?P<subject>[^,;:]{{1,80}}?)\s(?P<verb>{_AUXILIARY})\b\s*(?P<rest>.*)", re.DOTALL | re.IGNORECASE
+    rf"(?P<subject>[^,;:]{{1,80}}?)\s(?P<verb>{_AUXILIARY})\b(?!\s*not\W*$)\s*(?P<rest>.+)", re.DOTALL | re.IGNORECASE
 )
 _PRONOUN = re.compile(r"(?:It|They|He|She|The company)(?=\s+[a-z])")
 _POINTER = re.compile(
@@ -69,8 +69,9 @@ def statements(question: str, answer: str) -> list[str]:
     for sentence in _sentences(answer):
         for clause in _clauses(sentence):
             pronoun = _PRONOUN.match(clause)
-            if not pronoun:
-                subject = _subject(clause) or subject
+            parts = None if pronoun else _clause(clause)
+            if parts and not _POINTER.match(parts["subject"]):
+                subject = parts["subject"]
             clauses.append(subject + clause[pronoun.end() :] if pronoun and subject else clause)
     question = " ".join(question.split())
     if len(clauses) == 1 and question and _is_fragment(clauses[0]):
@@ -114,28 +115,17 @@ def _clauses(sentence: str) -> Iterator[str]:
     start = 0
     for border in _COORDINATE.finditer(sentence):
         left, right = sentence[start : border.start()], sentence[border.end() :]
-        if _is_clause(left) and (re.match(r"(?:it|they|he|she)\s", right) or _is_clause(right)):
+        if _clause(left) and (re.match(r"(?:it|they|he|she)\s", right) or _clause(right)):
             yield left.rstrip(" .") + "."
             start = border.end()
     rest = sentence[start:]
     yield rest[0].upper() + rest[1:] if start else rest
 
 
-def _is_clause(text: str) -> bool:
+def _clause(text: str) -> re.Match[str] | None:
+    """Return the subject, auxiliary verb and rest of a clause; None if it has none that is safe to repeat."""
     match = _CLAUSE.match(text)
-    return (
-        match is not None
-        and len(match["subject"].split()) <= 8
-        and len(match["rest"].split()) > (match["rest"][:3] == "not")
-    )
-
-
-def _subject(clause: str) -> str:
-    """Return the noun phrase before the first auxiliary verb; empty where none is safe to repeat."""
-    match = _CLAUSE.match(clause)
-    if not match or _POINTER.match(match["subject"]) or len(match["subject"].split()) > 8:
-        return ""
-    return match["subject"]
+    return match if match and len(match["subject"].split()) <= 12 else None
 
 
 def _is_fragment(clause: str) -> bool:
@@ -157,8 +147,7 @@ def _questions(sentence: str) -> list[str]:
     weights = [max(map(weight, content_words(word)), default=0.0) for word in words]
     telling = sorted(sorted(range(len(words)), key=lambda i: -weights[i])[:10])
     whole = f"What about {' '.join(words[i].strip(',;:') for i in telling)}?"
-    match = _CLAUSE.match(text)
-    if not match or not match["rest"] or len(match["subject"].split()) > 12:
+    if not (match := _clause(text)):
         topic = re.split(r"[,;:] ", text, maxsplit=1)[0].split()
         return [whole, f"What is {' '.join(topic[:8])}?", f"Why {' '.join(topic[:12])}?"]
     subject, verb = match["subject"], match["verb"].lower()
