@@ -202,9 +202,9 @@ def send(
     arguments: Mapping[str, Any] | None = None,
     reuse: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the reply of one call. Polls are retried, and sent each time, unless `reuse`; all else is sent once."""
+    """Return the reply of one call, sent each time, unless `reuse`. What creates a job or a batch is sent once."""
     call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
-    retries = stage == "poll"
+    retries = stage in {"poll", "upload"}  # a second copy of a file is harmless
     exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
     return exchange.response or {}
 
