@@ -27,15 +27,14 @@ from minirag.message_log import MessageLog
 from minirag.server.http import listen
 from run_files import MODELS, SAMPLE_TEXT, rows
 
-FACTS = [
-    "The Tarnwick tramway opened in 1904. Its trams are blue, and it carries 31,000 passengers a day.",
-    "The harbour was deepened in 1931. Sixty boats fish from it, most of them for herring and crab.",
-    "The glass works employs 220 people. It was founded by Ada Merrow, who came from Leeds in 1886.",
-    "The library holds 84,000 books. It is closed on Mondays, and lends telescopes as well.",
-]
-TWELVE = ["--train-questions", "12", "--eval-questions", "12"]
-TRAIN = "When did the tramway open?\nHow many boats fish from the harbour?\n"
-EVAL = "Who founded the glass works?\nHow many books does the library hold?\n"
+DOCUMENT = """The Tarnwick tramway opened in 1904. Its trams are blue, and it carries 31,000 passengers a day.
+\fThe harbour was deepened in 1931. Sixty boats fish from it, most of them for herring and crab.
+\fThe glass works employs 220 people. It was founded by Ada Merrow, who came from Leeds in 1886.
+\fThe library holds 84,000 books. It is closed on Mondays, and lends telescopes as well."""
+QUESTIONS = {
+    "train": "When did the tramway open?\nHow many boats fish from the harbour?\n",
+    "eval": "Who founded the glass works?\nHow many books does the library hold?\n",
+}
 
 
 def program(name: str) -> str:
@@ -74,13 +73,6 @@ def started(command: Sequence[str], port: int, log: Path, **variables: str) -> I
         process.wait(30)
 
 
-@pytest.fixture
-def document(tmp_path: Path) -> Path:
-    path = tmp_path / "town.txt"
-    path.write_text("\f".join(FACTS), "utf-8")
-    return path
-
-
 def ends_named(code: int, out: Path, said: str) -> None:
     """Hold that a run ended in one of the ways that a person is told, with a reason for each unscored row; show it."""
     with MessageLog(out / "messages.jsonl") as log:
@@ -110,46 +102,50 @@ def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
         command = [litellm, "--config", str(tmp_path / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
         with started(command, port, tmp_path / "litellm.log", **variables) as address:
-            run = ["run", str(SAMPLE_TEXT), *MODELS, "--base-url", address, *TWELVE, "--out", str(out)]
+            run = [
+                "run",
+                str(SAMPLE_TEXT),
+                *MODELS,
+                "--base-url",
+                address,
+                "--train-questions=12",
+                "--eval-questions=12",
+                "--out",
+                str(out),
+            ]
             code = main(run)
             ends_named(code, out, capsys.readouterr().err)
             assert code == 0
             assert main(run) == 0
 
 
-def local_run(address: str, models: tuple[str, str], document: Path, out: Path) -> int:
-    """Run with one small model as teacher and judge, and as student under another name; the embedded server embeds.
-
-    The questions are given: a model of 135 million parameters writes none that follow the format.
-    """
-    files = [document.with_name(f"{split}.txt") for split in ("train", "eval")]
-    for file, questions in zip(files, (TRAIN, EVAL), strict=True):
-        file.write_text(questions, "utf-8")
-    size = [f"--{file.stem}-questions={file}" for file in files]
-    size += ["--context-window", "2000", "--reply-tokens", "64", "--workers", "2"]
-    with offline.serve() as embedding:
-        places = ["--base-url", address, "--embedding-base-url", embedding.base_url, "--embedding=offline-embedding"]
-        names = [f"--teacher={models[0]}", f"--student={models[1]}", f"--judge={models[0]}"]
-        return main(["run", str(document), *names, *places, *size, "--out", str(out)])
+LLAMA = ["python", "-m", "llama_cpp.server", "--n_ctx", "2048", "--model"]
+SERVERS = {
+    "llama.cpp": (LLAMA, "MINIRAG_REAL_GGUF", ("smollm2", "smollm2-student")),
+    "transformers": (["transformers", "serve", "--host", "127.0.0.1"], "MINIRAG_REAL_MODEL", None),
+}
 
 
-def test_llama_cpp_with_a_real_model_ends_with_every_outcome_named(
-    tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_with_a_real_model_ends_with_every_outcome_named(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    python, model, port = program("python"), variable("MINIRAG_REAL_GGUF"), free_port()
-    command = [python, "-m", "llama_cpp.server", "--model", model, "--n_ctx", "2048", "--port", str(port)]
-    with started(command, port, tmp_path / "llama.log") as address:
-        code = local_run(address, ("smollm2", "smollm2-student"), document, tmp_path / "out")
-    ends_named(code, tmp_path / "out", capsys.readouterr().err)
-
-
-def test_transformers_serve_with_a_real_model_ends_with_every_outcome_named(
-    tmp_path: Path, document: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    transformers, model, port = program("transformers"), variable("MINIRAG_REAL_MODEL"), free_port()
-    student = tmp_path / "student"
-    student.symlink_to(model)
-    command = [transformers, "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with started(command, port, tmp_path / "transformers.log", HF_HUB_OFFLINE="1") as address:
-        code = local_run(address, (model, str(student)), document, tmp_path / "out")
-    ends_named(code, tmp_path / "out", capsys.readouterr().err)
+    """The questions are given: a model of 135 million parameters writes none that follow the format."""
+    command, named_by, names = SERVERS[name]
+    command, model, port, out = [program(command[0]), *command[1:]], variable(named_by), free_port(), tmp_path / "out"
+    if names is None:  # models are folders: the student needs another one than the teacher
+        (tmp_path / "student").symlink_to(model)
+        names = (model, str(tmp_path / "student"))
+    else:
+        command.append(model)
+    (tmp_path / "town.txt").write_text(DOCUMENT, "utf-8")
+    options = [f"--teacher={names[0]}", f"--student={names[1]}", f"--judge={names[0]}", MODELS[3], "--workers=2"]
+    options += ["--context-window=2000", "--reply-tokens=64"]
+    for split, questions in QUESTIONS.items():
+        (tmp_path / split).write_text(questions, "utf-8")
+        options.append(f"--{split}-questions={tmp_path / split}")
+    server = started([*command, "--port", str(port)], port, tmp_path / "server.log", HF_HUB_OFFLINE="1")
+    with server as address, offline.serve() as embedding:
+        places = ["--base-url", address, "--embedding-base-url", embedding.base_url]
+        code = main(["run", str(tmp_path / "town.txt"), *options, *places, "--out", str(out)])
+    ends_named(code, out, capsys.readouterr().err)

@@ -110,7 +110,7 @@ class Dialect:
     is cut to `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`,
     none that holds `poison`; `vectors` changes the reply. `untrained` is the reply to all that has to do with training,
     `is_top_level` wants hyperparameters there, drops metadata, and serves only models that a person has deployed.
-    `per_second` is the rate limit, `slots` how many chats run at once; `faults` are rules of the gateway before it.
+    `per_second` is the rate limit; `faults` are rules of the gateway before it.
     `options` are what a user adds to the command, and `says` is what he reads beside what follows from the rest.
     """
 
@@ -135,7 +135,6 @@ class Dialect:
     is_top_level: bool = False
     tuned_name: tuple[str, str] = ("", "")
     per_second: float = 1e9
-    slots: int = 64
     faults: Sequence[Rule] = ()
     options: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
@@ -156,7 +155,6 @@ class Speaker:
         self.dialect, self._api = dialect, api
         self.billed: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._lock, self._next = threading.Lock(), 0.0
-        self._slots = threading.Semaphore(dialect.slots)
         self._numbers: Counter[str] = Counter()
         self._tuned = ""
 
@@ -204,8 +202,7 @@ class Speaker:
         plain = {**body, "messages": _unmerged(body["messages"]), "model": self._served(asked)}
         if limit is not None:
             plain["max_completion_tokens"] = 1 if is_cut else limit - dialect.thinks
-        with self._slots:
-            reply, refused = self._plain(request, plain)
+        reply, refused = self._plain(request, plain)
         if refused:
             return refused
         message, choice = reply["choices"][0]["message"], reply["choices"][0]
@@ -419,7 +416,6 @@ DIALECTS: dict[str, Dialect] = {
         text_tokens=512,
         too_long="input ({n} tokens) is too large to process. increase the physical batch size",
         untrained=Refusal(404, "File Not Found"),
-        slots=1,
     ),
     # [llama-cpp-python 0.3: seen from its own server]
     "llama-cpp-python": Dialect(
@@ -431,7 +427,6 @@ DIALECTS: dict[str, Dialect] = {
             )
         },
         usage="bare",
-        slots=1,
     ),
     # [lmstudio-bug-tracker 618, 1323: a route that is not there answers 200]
     "lmstudio": Dialect(
