@@ -15,11 +15,11 @@ import loopback_only
 from browser import Browser, started
 from database import served
 from doubles import Place
-from minirag import MessageLog
+from minirag import MessageLog, offline
 from minirag.cli.main import main
 from minirag.server import Server
 from minirag.service import is_loopback
-from run_files import SAMPLE
+from run_files import MODELS, SAMPLE
 
 pytest_plugins = ("recorded",)
 LONGEST = (
@@ -88,6 +88,13 @@ def place() -> Iterator[tuple[Place, str]]:
     """A service that notes what it is sent, and its address."""
     with Server(place := Place()) as server:
         yield place, server.base_url
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[list[str]]:
+    """Options for the embedded models on a server in this process: `--offline` takes a second to start one."""
+    with offline.serve() as server:
+        yield [*MODELS, "--base-url", server.base_url]
 
 
 @pytest.fixture

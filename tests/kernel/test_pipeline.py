@@ -99,10 +99,10 @@ def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_
 
 
 def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
-    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: Path, tmp_path: Path, embedded: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--offline", "--metrics", "context_relevancy", "--out", str(tmp_path), "--json"]
-    assert main(["evaluate", str(finished_run), *options]) == 0
+    options = ["--judge=offline-judge", *embedded[-2:], "--metrics", "context_relevancy", "--out", str(tmp_path)]
+    assert main(["evaluate", str(finished_run), *options, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert {summary[arm]["context_relevancy"]["n"] for arm in ("base", "tuned", "teacher")} == {10}
 
@@ -123,9 +123,11 @@ def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 5
 
 
-def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(tmp_path: Path) -> None:
+def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(
+    tmp_path: Path, embedded: list[str]
+) -> None:
     metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
-    options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
+    options = [*embedded, "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
     assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
     assert not (tmp_path / "job.json").exists()
     assert {answer["arm"] for answer in rows(tmp_path / "answers.jsonl")} == {"base", "tuned", "teacher"}
