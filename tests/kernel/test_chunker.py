@@ -103,21 +103,6 @@ def test_counts_add_up_at_every_joint(first, second, name):
         assert count(text) == count(text[:at]) + count(text[at:])
 
 
-def test_neighbours_share_whole_sentences_that_fit_the_overlap():
-    text = "".join(f"Line {n} is short. " for n in range(12))
-    chunks = chunk([Page(1, "a", text)], size=26, overlap=13)
-    shared = [text[b.start : a.end] for a, b in pairwise(chunks)]
-    assert shared[0] == "Line 2 is short. Line 3 is short. "
-    assert len(shared) > 3
-
-
-def test_a_sentence_that_fits_alone_is_never_cut_for_the_sake_of_overlap():
-    short, long = "It is small. ", "The tram " + "goes on and " * 9 + "stops. "
-    chunks = chunk([Page(1, "a", short * 5 + long)], size=32, overlap=16)
-    assert chunks[-1].text.endswith(long)
-    assert chunks[-1].text.count("tram") == 1
-
-
 def test_a_paragraph_end_near_the_limit_is_preferred():
     text = "One two three four five. " * 4 + "Six seven.\n\n" + "Eight nine ten. " * 4
     assert chunk([Page(1, "a", text)], size=32, overlap=0)[0].text.endswith("Six seven.\n\n")

@@ -101,8 +101,6 @@ class TestRefusals:
         for sources in ((one, one), (one, two, copy)):
             with pytest.raises(InputError, match="are the same document; name it once"):
                 load(*sources)
-
-    def test_no_document_is_refused(self):
         with pytest.raises(InputError, match="No document was given"):
             load([])
 
