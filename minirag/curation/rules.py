@@ -6,6 +6,7 @@ LangChain are taken apart; any other prompt is a question without excerpts.
 """
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -244,12 +245,15 @@ def _by_itself(example: Example, prompt: Parts) -> Example:
 # -- near-duplicates ---------------------------------------------------------------------------------------
 
 NEAR = 0.8
+BANDS, ROWS = 8, 3
+"""A text is compared with the first one that has the same 3 smallest hashes, in each of 8 classes of hashes."""
 
 
 class NearDuplicates:
     """Finds texts that nearly repeat an earlier one: the same numbers, and at least `NEAR` of their word pairs shared.
 
-    Shared as Jaccard has it. Only texts with the same longest word are compared, so a long file takes no longer a line.
+    Shared as Jaccard has it. Hashes of the pairs choose at most 8 earlier texts to compare a text with (a form of
+    MinHash, Broder 1997), so that a line of a long file takes no longer than one of a short file.
 
     >>> texts = NearDuplicates()
     >>> texts.add("The fare is 3 euros."), texts.add("the fare is 3 Euros"), texts.add("The fare is 4 euros.")
@@ -257,16 +261,21 @@ class NearDuplicates:
     """
 
     def __init__(self) -> None:
-        self._similar: dict[tuple[str, ...], list[tuple[int, set[str]]]] = {}
-        self._count = 0
+        self._hashes: list[set[int]] = []
+        self._first: dict[tuple[str | int, ...], int] = {}
 
     def add(self, text: str) -> int | None:
         """Remember a text; return how many were added before the first that is nearly the same, None if none is."""
-        own = words(text)
-        pairs = {f"{a} {b}" for a, b in zip(["", *own], [*own, ""], strict=True)}
-        key = (max(own, key=lambda word: (len(word), word), default=""), *sorted(values(text)))
-        similar = self._similar.setdefault(key, [])
-        first = next((place for place, other in similar if len(pairs & other) >= NEAR * len(pairs | other)), None)
-        similar.append((self._count, pairs))
-        self._count += 1
-        return first
+        own, numbers, place = words(text), " ".join(sorted(values(text))), len(self._hashes)
+        pairs = (f"{a} {b}" for a, b in zip(["", *own], [*own, ""], strict=True))
+        hashes = {zlib.crc32(pair.encode("utf-8", "surrogatepass")) for pair in pairs}
+        self._hashes.append(hashes)
+        similar = set()
+        for band in range(BANDS):
+            smallest = sorted(number for number in hashes if number % BANDS == band)[:ROWS]
+            similar.add(self._first.setdefault((numbers, band, *smallest), place))
+        for earlier in sorted(similar - {place}):
+            other = self._hashes[earlier]
+            if len(hashes & other) >= NEAR * len(hashes | other):
+                return earlier
+        return None

@@ -1,4 +1,4 @@
-"""Flags on questions: each doubt and what does not raise it, and how many planted bad questions are found."""
+"""Flags on questions: each doubt, and what does not raise it."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Which examples are worth training on: the article's own file, and each rule by itself."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from minirag import prompts
 from minirag.curation.quantities import unsupported
-from minirag.curation.rules import Parts, abstains, classify, curate, parts
+from minirag.curation.rules import NearDuplicates, Parts, abstains, classify, curate, parts
 from minirag.prompts import NOT_STATED, Excerpt
 from minirag.training import Example
 
@@ -67,6 +68,18 @@ def test_of_doubles_the_first_is_kept() -> None:
     replies = "The fare on weekdays is 3 euros.", "the fare on weekdays is 3 euros", "Children pay half on weekdays."
     curated = curate([example("What is the fare?", FARE, reply) for reply in replies])
     assert [(e.dropped, e.detail) for e in curated] == [("", ""), ("near-duplicate", "of example 0"), ("", "")]
+
+
+def test_near_duplicates_are_found_among_many_texts_from_one_template() -> None:
+    chance, texts = random.Random(0), NearDuplicates()
+    vocabulary = [
+        f"{chance.getrandbits(40):x}".translate(str.maketrans("0123456789", "ghijklmnop")) for _ in range(500)
+    ]
+    rows = [[*"classify the characteristics of".split(), *chance.choices(vocabulary, k=30)] for _ in range(200)]
+    assert {texts.add(" ".join(row)) for row in rows} == {None}
+    for number, row in enumerate(rows):
+        row[chance.randrange(4, 34)] = "changed"
+        assert texts.add(" ".join(row)) == number
 
 
 def test_one_page_gives_no_more_than_its_share() -> None:
