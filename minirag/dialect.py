@@ -14,7 +14,7 @@ from typing import Any
 
 from minirag.errors import FINAL, THINKING, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
-from minirag.prompts import Message, with_shape
+from minirag.prompts import with_shape
 
 INSTEAD = {
     "max_tokens": "max_tokens: sent as max_completion_tokens",
@@ -74,8 +74,10 @@ class Form:
             request["response_format"] = {"type": "json_object"}
             if "json_object" in self.without:
                 del request["response_format"]
-        if "system" in self.without and "messages" in request:
-            request["messages"] = system_inside(request["messages"])
+        roles = [message["role"] for message in request.get("messages", ())]
+        if "system" in self.without and len(roles) > 1 and roles[0] == "system":
+            system, user, *rest = request["messages"]
+            request["messages"] = [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *rest]
         if request == call.request:
             return call
         form = {"without": sorted(self.without), "thinking": self.thinking}
@@ -93,14 +95,6 @@ def _holds(request: Mapping[str, Any], name: str) -> bool:
         case "base64":
             return request.get("encoding_format") == "base64"
     return name in request
-
-
-def system_inside(messages: list[Message]) -> list[Message]:
-    """Return the messages with the system text at the beginning of the user message."""
-    if len(messages) < 2 or messages[0]["role"] != "system":
-        return messages
-    system, user, *rest = messages
-    return [{**user, "content": f"{system['content']}\n\n{user['content']}"}, *rest]
 
 
 class ModelDialect:
