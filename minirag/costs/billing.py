@@ -122,10 +122,7 @@ Calls = Mapping[str, Sequence[Sequence[Exchange]]]
 """The calls behind each answer to the eval questions, by arm."""
 
 
-TRIOS: tuple[tuple[str, str, str | None], ...] = (
-    ("gpt-6.1-sol", "gpt-4.1-mini", None),
-    ("gpt-4", "gpt-3.5-turbo", "2023-08"),
-)
+TRIOS = (("gpt-6.1-sol", "gpt-4.1-mini", ""), ("gpt-4", "gpt-3.5-turbo", "2023-08"))
 """Teacher, student (also tuned) and table of prices that free models are compared with: today's, and the article's."""
 
 
@@ -201,11 +198,9 @@ def _costs(calls: Calls, prices: Prices, trained: tuple[str, int] | None, models
     }
 
 
-def _elsewhere(
-    teacher: str, student: str, table: str | None, calls: Calls, trained: tuple[str, int] | None
-) -> dict[str, Any]:
+def _elsewhere(teacher: str, student: str, table: str, calls: Calls, trained: tuple[str, int] | None) -> dict[str, Any]:
     """Return the costs of the same tokens with hosted models, and how their prices compare, in words."""
-    prices, tuned = load_prices(table), f"ft:{student}"
+    prices, tuned = load_prices(table or None), f"ft:{student}"
     models = {"teacher": teacher, "tuned": tuned, "base": student, "control": student}
 
     def ratio(dear: str, cheap: str) -> str:
