@@ -1,7 +1,7 @@
 """`minirag compare DIR DIR …` and `compare FILE FILE`: finished runs side by side, or two files of scores of any tool.
 
 A row of a file is a question, or one score of it as in `scores.jsonl`. Known are ragas' columns, deepeval's
-`metrics_data` and promptfoo's `vars`, `score` and `namedScores`; any other column of numbers is a metric, too.
+`metricsData`, and promptfoo's `vars`, `score` and `namedScores`; any other column of numbers is a metric, too.
 """
 
 import json
@@ -22,7 +22,15 @@ QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", 
 """Columns that name a question, ours first; the first that both files have is used."""
 METRIC_LISTS = ("metrics_data", "metricsdata", "named_scores", "namedscores")
 NOT_SCORES = {"", "unnamed:_0", "id", "idx", "index", "test_id", "testidx", "promptidx", "round", "seed"}
-NOT_SCORES |= {"latency", "latencyms", "cost", "tokens", "failurereason", "completion_time", "evaluation_cost", "order"}
+NOT_SCORES |= {"latency", "latencyms", "cost", "tokens", "failurereason", "order", "runduration", "completion_time"}
+NOT_SCORES |= {
+    "completiontime",
+    "evaluation_cost",
+    "evaluationcost",
+    "tokencost",
+    "inputtokencount",
+    "outputtokencount",
+}
 """Columns of numbers that are no scores."""
 Row = Mapping[str, Any]
 
@@ -144,7 +152,7 @@ def _key(column: str) -> str:
 
 def _flat(row: Row) -> dict[str, Any]:
     """Return a row without empty cells, with its metrics as columns of their own, whichever way a tool nests them."""
-    columns = {_key(name or ""): value for name, value in row.items()}
+    columns = {_key(name or "").removeprefix("metric:_"): value for name, value in row.items()}
     scores: dict[str, Any] = {}
     for name in METRIC_LISTS:  # {"name": score}, as text in a CSV file, or [{"name", "score"}]
         nested = columns.pop(name, None)
@@ -173,7 +181,7 @@ def _metrics(
     """Return the columns to compare: those of --metrics, or all of numbers that both files have. Raises InputError."""
     columns: list[dict[str, list[float]]] = []
     for rows in tables:
-        models = {str(row["arm"]) for row in rows if "arm" in row}
+        models = {tuple(str(row.get(name)) for name in ("arm", "provider", "promptidx")) for row in rows}
         if len(models) > 1:
             raise InputError(f"A file holds the scores of {len(models)} models; give each model a file of its own.")
         columns.append({})

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from minirag.errors import InputError
 from minirag.metrics.evaluation import FIELDS, Row, as_row
 
 csv.field_size_limit(1 << 28)
+ROW_LISTS = ("testRunData", "testCases", "results")
+"""Where the rows stand in a JSON document of deepeval (`testCases`) and of promptfoo (`results` of `results`)."""
 _TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 """A text as Python writes it."""
 
@@ -35,7 +38,13 @@ def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
         elif path.suffix.lower() == ".csv":
             text = decode_text(str(path), path.read_bytes())
             delimiter = max(",;\t", key=text.partition("\n")[0].count)
-            fields = list(csv.DictReader(io.StringIO(text, newline=None), delimiter=delimiter))
+            reader = csv.DictReader(io.StringIO(text, newline=None), delimiter=delimiter)
+            for name, count in Counter(filter(None, reader.fieldnames or ())).items():
+                if count > 1:  # promptfoo writes the outputs of several models side by side
+                    raise InputError(f"{path} has {count} columns {name!r}; give each model a file of its own.")
+            fields = list(reader)
+        elif path.suffix.lower() == ".json":
+            fields = _rows_in(path)
         else:
             fields = list(json_lines(path))
     except FileNotFoundError as error:
@@ -47,6 +56,20 @@ def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
     if not fields:
         raise InputError(f"{path} holds no rows; give one JSON object a line, or a CSV file with a header.")
     return fields
+
+
+def _rows_in(path: Path) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of one JSON document: a list, or an object that holds them as deepeval and promptfoo do."""
+    try:
+        value = json.loads(decode_text(str(path), path.read_bytes()))
+    except (ValueError, RecursionError):  # perhaps an object a line
+        return list(json_lines(path))
+    while isinstance(value, dict) and (name := next((name for name in ROW_LISTS if name in value), None)):
+        value = value[name]
+    rows = value if isinstance(value, list) else [value]
+    if not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{path} holds no list of JSON objects.")
+    return rows
 
 
 def judged_answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:

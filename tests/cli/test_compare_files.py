@@ -49,6 +49,57 @@ SHAPES: dict[str, Callable[[str, float], dict[str, Any]]] = {
 }
 
 
+def deepeval_document(q: str, s: float, n: int) -> dict[str, Any]:
+    """A test case as deepeval 4.3 saves it."""
+    metric = {"name": "Faithfulness", "threshold": 0.5, "success": s >= 0.5, "score": s, "evaluationCost": 0.01}
+    case = {"name": f"test_case_{n}", "input": q, "actualOutput": "x", "order": n, "metricsData": [metric]}
+    return {**case, "runDuration": 0.5, "evaluationCost": 0.01, "success": True}
+
+
+def promptfoo_document(q: str, s: float, n: int) -> dict[str, Any]:
+    """A result as promptfoo 0.121 writes it."""
+    row = {"vars": {"topic": q}, "testIdx": n, "promptIdx": 0, "provider": {"id": "echo"}, "latencyMs": 9, "cost": 0}
+    return {**row, "score": s, "success": True, "namedScores": {"Faithfulness": s}, "gradingResult": {"score": s}}
+
+
+DOCUMENTS: dict[str, tuple[Callable[[str, float, int], dict[str, Any]], Callable[[Any], Any]]] = {
+    "deepeval": (deepeval_document, lambda rows: {"testCases": rows, "metricsScores": []}),
+    "deepeval, latest run": (deepeval_document, lambda rows: {"testRunData": {"testCases": rows}}),
+    "promptfoo": (promptfoo_document, lambda rows: {"evalId": "e", "results": {"version": 3, "results": rows}}),
+    "a list": (promptfoo_document, lambda rows: rows),
+}
+
+
+@pytest.mark.parametrize("tool", DOCUMENTS)
+def test_one_json_document_is_read_as_its_tool_writes_it(
+    tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row, document = DOCUMENTS[tool]
+    for name, scores in (("a.json", FIRST), ("b.json", SECOND)):
+        rows = list(map(row, QUESTIONS, scores, range(12)))
+        (tmp_path / name).write_text(json.dumps(document(rows), indent=2))
+    found = result_of(capsys, str(tmp_path / "a.json"), str(tmp_path / "b.json"))["metrics"]
+    assert set(found) <= {"faithfulness", "score"}
+    assert (found["faithfulness"]["n"], found["faithfulness"]["difference"]) == (12, pytest.approx(2.75 / 12))
+
+
+def test_promptfoo_s_csv_is_read_for_one_model_and_refused_for_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["[echo] {{question}}", "Status", "Score", "Named Scores", "Metric: Faithfulness", "Grader Reason"]
+    for name, scores, models in (("a.csv", FIRST, 1), ("b.csv", SECOND, 1), ("two.csv", SECOND, 2)):
+        cells = [["x", "PASS", s, json.dumps({"Faithfulness": s}), s, ""] for s in scores]
+        rows = [[q, *(models * cell)] for q, cell in zip(QUESTIONS, cells, strict=True)]
+        header = ["question", *own, *(["[other] {{question}}", *own[1:]] if models > 1 else [])]
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    found = result_of(capsys, str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))["metrics"]
+    assert list(found) == ["score", "faithfulness"]
+    assert found["faithfulness"]["difference"] == pytest.approx(2.75 / 12)
+    assert main(["compare", str(tmp_path / "a.csv"), str(tmp_path / "two.csv")]) == 2
+    assert "has 2 columns 'Status'; give each model a file of its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_tool_s_rows_are_paired_by_question_whatever_their_order(
     shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -116,6 +167,11 @@ def test_a_scale_is_named_or_it_is_an_error_and_no_column_disappears_in_silence(
         ([{"question": "a", "f": "good"}], [{"question": "a", "f": "bad"}], "share no such column of numbers"),
         ([{"f": 1}], [{"f": 1}], "share no column that names the question"),
         ([SHAPES["ours"]("a", 1), {**SHAPES["ours"]("a", 1), "arm": "b"}], [{"question_id": "a"}], "of 2 models"),
+        (
+            [{"vars": "a", "provider": "x", "f": 1}, {"vars": "a", "provider": "y", "f": 1}],
+            [{"vars": "a"}],
+            "of 2 models",
+        ),
     ],
 )
 def test_files_that_cannot_be_compared_are_one_sentence(
