@@ -130,7 +130,10 @@ def test_batches_of_256_are_in_flight_one_for_each_worker(service: Any, workers:
 
     def reply(request: dict[str, Any]) -> dict[str, Any]:
         with in_flight:
-            time.sleep(0.1)
+            deadline = time.monotonic() + 10
+            while in_flight.most < workers and time.monotonic() < deadline:
+                time.sleep(0.01)  # until all are there
+            time.sleep(0.05)
         return embeddings(*([float(text), 1.0] for text in request["body"]["input"]))
 
     with Script(reply) as script:
