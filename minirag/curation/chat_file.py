@@ -155,6 +155,8 @@ def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
             problems.append(("system first", f"message {number} is a {message['role']} message; it must come first"))
     problems += _call_problems(messages)
     answers = [message for message in messages if message.get("role") == "assistant"]
+    if any(message.get("tool_calls") for message in answers) and not row.get("tools"):
+        problems.append(("calls", "the line has calls, but no 'tools' that declare what may be called"))
     if not answers:
         problems.append(("no assistant", "no message is from the assistant, so there is nothing to learn"))
     elif messages[-1] is not answers[-1]:

@@ -41,7 +41,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://host/a.png"}}
 
 def with_calls(*changes: Callable[[list[Any]], Any]) -> bytes:
     """A line with a call, its reply and the answer (messages 3, 4 and 5), after its messages were changed in place."""
-    row = good(20_000)
+    row = {**good(20_000), "tools": [{"type": "function", "function": {"name": "weather"}}]}
     call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
     row["messages"][2:2] = [
         {"role": "assistant", "content": "", "tool_calls": [call]},
@@ -81,6 +81,7 @@ BROKEN = [
     ("calls", with_calls(lambda m: m.pop(3))),  # two assistant turns in a row, the first with a call
     ("calls", with_calls(lambda m: m.insert(4, {"role": "tool", "tool_call_id": "c1", "content": "Twice."}))),
     ("calls", with_calls(lambda m: m[2].pop("tool_calls"), lambda m: m[2].update(content="Well."))),
+    ("calls", with_calls().replace(b'"tools"', b'"functions"')),
     ("calls", spoilt(lambda m: m[1].update(tool_calls=[{"id": "c"}]))),
     ("calls", spoilt(lambda m: m.insert(2, {"role": "tool", "content": "Here."}))),
     ("message key", spoilt(lambda m: m[2].update(confidence=1))),
