@@ -34,8 +34,6 @@ _REASON_WORDS = 12
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
-_ELSEWHERE = 0.5  # credit for a word that stands in the excerpts, but outside the window
-_KIN = 0.7  # credit for a word that only begins the same: America, American
 _ASKED = 0.25  # weight of the question's words in a statement "question? answer"
 _FAULT = 0.1  # factor on the score where something disagrees
 
@@ -190,15 +188,15 @@ class Passage:
         shares = np.array([_ASKED] * len(asked) + [1.0] * len(stated))
         weights = shares * np.array([1.0 if t.kind == "number" else weight(t.key) for t in tokens])
         matches = [self._matches(token) for token in tokens]
-        window, credit = self._window(matches, weights)
-        lacks = weights * (1 - credit)
+        window, covered = self._window(matches, weights)
+        lacks = weights * (1 - covered)
         heaviest = int(lacks.argmax())
         places: dict[str, list[int]] = {}
         for i, token in enumerate(window):
             places.setdefault(token.key, []).append(i)
         aligned = [
             _Aligned(token, keys, [i for key in keys for i in places.get(key, ())])
-            for token, (keys, _) in zip(stated, matches[len(asked) :], strict=True)
+            for token, keys in zip(stated, matches[len(asked) :], strict=True)
         ]
         fault = "" if _wording(stated) in self.quotes else _fault(aligned, window)
         log_odds = _log_odds(aligned, float(lacks.sum()), float(weights.sum()))
@@ -206,28 +204,22 @@ class Passage:
         missing = tokens[heaviest].text if lacks[heaviest] > 0.02 else "these words together"
         return score, " ".join(token.text for token in window[:8]), fault or f"not in the excerpts: {missing}"
 
-    def _matches(self, token: Token) -> tuple[list[str], float]:
-        """Return the keys of this passage that can stand for `token`, and the credit they give."""
+    def _matches(self, token: Token) -> list[str]:
+        """Return the keys of this passage that can stand for `token`."""
         if token.kind == "number":
-            equal = [k for k, numbers in self.numbers.items() if any(are_equal(token.number, n) for n in numbers)]
-            return equal, 1.0
-        if token.key in self.places:
-            return [token.key], 1.0
-        if token.kind == "grammar" or len(token.key) < 5:
-            return [], 0.0
-        kin = [key for key in self.places if key[:5] == token.key[:5] and 0.6 < len(key) / len(token.key) < 1.7]
-        return kin, _KIN
+            return [k for k, numbers in self.numbers.items() if any(are_equal(token.number, n) for n in numbers)]
+        return [token.key] if token.key in self.places else []
 
     def _window(
-        self, matches: list[tuple[list[str], float]], weights: NDArray[np.float64]
+        self, matches: list[list[str]], weights: NDArray[np.float64]
     ) -> tuple[list[Token], NDArray[np.float64]]:
-        """Return the tokens of the neighbouring pieces that cover most, and each stated token's credit there."""
+        """Return the tokens of the neighbouring pieces that cover most, and for each stated token 1.0 if they do."""
         present = np.zeros((len(self.pieces), len(matches)))
-        for column, (keys, credit) in enumerate(matches):
+        for column, keys in enumerate(matches):
             for key in keys:
-                present[list(self.places[key]), column] = credit
+                present[list(self.places[key]), column] = 1.0
         owners = np.array(self.owners)
-        best, choice, credits = -1.0, slice(0, 1), present[0]
+        best, choice, covered_there = -1.0, slice(0, 1), present[0]
         covered = present
         for width in range(1, min(len(self.pieces), max(3, len(matches) // _PIECE + 2)) + 1):
             if width > 1:
@@ -236,9 +228,8 @@ class Passage:
             totals[owners[: len(totals)] != owners[width - 1 :]] = -1.0  # no window reaches into another excerpt
             top = int(totals.argmax())
             if totals[top] > best:
-                best, choice, credits = float(totals[top]), slice(top, top + width), covered[top]
-        window = [token for piece in self.pieces[choice] for token in piece]
-        return window, np.maximum(credits, _ELSEWHERE * present.max(axis=0))
+                best, choice, covered_there = float(totals[top]), slice(top, top + width), covered[top]
+        return [token for piece in self.pieces[choice] for token in piece], covered_there
 
 
 def _wording(tokens: Sequence[Token]) -> str:
