@@ -34,7 +34,6 @@ _REASON_WORDS = 12
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
-_ASKED = 0.25  # weight of the question's words in a statement "question? answer"
 _FAULT = 0.1  # factor on the score where something disagrees
 
 _TOKEN = re.compile(
@@ -166,28 +165,25 @@ class Passage:
     def judge(self, statement: str) -> Verdict:
         """Return whether a statement follows from the excerpts together, and why.
 
-        "question? answer" is judged by its answer, its question only guides the alignment; "question? no" is the
-        opposite of its question.
+        "question? answer" is judged by its answer alone, "question? yes" by its question, and "question? no" is the
+        opposite of that.
         """
         match = re.match(r"(.+?)[?？]\s*(?=\S)", statement, re.DOTALL)
         question, answer = (match[1], statement[match.end() :]) if match else ("", statement)
         word = answer.strip(" .!。").lower()
         is_yes_or_no = bool(question) and word in {"yes", "no"}
-        score, matching, differing = self._score("", question) if is_yes_or_no else self._score(question, answer)
+        score, matching, differing = self._score(question if is_yes_or_no else answer)
         score = 1 - score if is_yes_or_no and word == "no" else score
         reason = f"matches: {matching}" if score >= THRESHOLD else differing
         return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
 
-    def _score(self, question: str, answer: str) -> tuple[float, str, str]:
-        """Return the score of an answer, how the best window starts, and what it lacks or contradicts."""
-        asked = [token for token in tokenise(question) if token.kind != "grammar"]
-        stated = tokenise(answer)
+    def _score(self, statement: str) -> tuple[float, str, str]:
+        """Return the score of a statement, how the best window starts, and what it lacks or contradicts."""
+        stated = tokenise(statement)
         if not self.pieces or not stated:
             return 0.0, "", "nothing to compare"
-        tokens = [*asked, *stated]
-        shares = np.array([_ASKED] * len(asked) + [1.0] * len(stated))
-        weights = shares * np.array([1.0 if t.kind == "number" else weight(t.key) for t in tokens])
-        matches = [self._matches(token) for token in tokens]
+        weights = np.array([1.0 if token.kind == "number" else weight(token.key) for token in stated])
+        matches = [self._matches(token) for token in stated]
         window, covered = self._window(matches, weights)
         lacks = weights * (1 - covered)
         heaviest = int(lacks.argmax())
@@ -196,12 +192,12 @@ class Passage:
             places.setdefault(token.key, []).append(i)
         aligned = [
             _Aligned(token, keys, [i for key in keys for i in places.get(key, ())])
-            for token, keys in zip(stated, matches[len(asked) :], strict=True)
+            for token, keys in zip(stated, matches, strict=True)
         ]
         fault = "" if _wording(stated) in self.quotes else _fault(aligned, window)
         log_odds = _log_odds(aligned, float(lacks.sum()), float(weights.sum()))
         score = (_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
-        missing = tokens[heaviest].text if lacks[heaviest] > 0.02 else "these words together"
+        missing = stated[heaviest].text if lacks[heaviest] > 0.02 else "these words together"
         return score, " ".join(token.text for token in window[:8]), fault or f"not in the excerpts: {missing}"
 
     def _matches(self, token: Token) -> list[str]:
@@ -221,7 +217,7 @@ class Passage:
         owners = np.array(self.owners)
         best, choice, covered_there = -1.0, slice(0, 1), present[0]
         covered = present
-        for width in range(1, min(len(self.pieces), max(3, len(matches) // _PIECE + 2)) + 1):
+        for width in range(1, min(len(self.pieces), 3) + 1):
             if width > 1:
                 covered = np.maximum(covered[:-1], present[width - 1 :])
             totals = covered @ weights - 0.02 * (width - 1) * weights.sum()
