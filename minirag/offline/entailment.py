@@ -146,14 +146,12 @@ class Passage:
 
     def __init__(self, excerpts: Sequence[str]) -> None:
         self.pieces: list[tuple[Token, ...]] = []
-        self.owners: list[int] = []  # the excerpt that each piece is from
         self.quotes: set[str] = set()
-        for owner, excerpt in enumerate(excerpts):
+        for excerpt in excerpts:
             for start, end in sentence_spans(excerpt):
                 tokens = tokenise(excerpt[start:end])
                 self.quotes.add(_wording(tokens))
                 self.pieces += [tokens[i : i + _PIECE] for i in range(0, len(tokens), _PIECE)]
-            self.owners += [owner] * (len(self.pieces) - len(self.owners))
         self.places: dict[str, set[int]] = {}
         self.numbers: dict[str, set[Number]] = {}
         for i, piece in enumerate(self.pieces):
@@ -214,14 +212,12 @@ class Passage:
         for column, keys in enumerate(matches):
             for key in keys:
                 present[list(self.places[key]), column] = 1.0
-        owners = np.array(self.owners)
         best, choice, covered_there = -1.0, slice(0, 1), present[0]
         covered = present
         for width in range(1, min(len(self.pieces), 3) + 1):
             if width > 1:
                 covered = np.maximum(covered[:-1], present[width - 1 :])
             totals = covered @ weights - 0.02 * (width - 1) * weights.sum()
-            totals[owners[: len(totals)] != owners[width - 1 :]] = -1.0  # no window reaches into another excerpt
             top = int(totals.argmax())
             if totals[top] > best:
                 best, choice, covered_there = float(totals[top]), slice(top, top + width), covered[top]
