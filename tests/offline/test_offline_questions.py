@@ -27,19 +27,13 @@ Wages 80 90 95
         ("In May 2021, Acme Corp. acquired the harbour office.", "When did Acme Corp. acquire the harbour office?"),
         ("The museum owns 4,000 paintings and several statues.", "How many paintings does the museum own?"),
         ("Revenue increased by 12% in 2022 to a new record.", "By how much did revenue increase in 2022?"),
-        (
-            "The board may lower the fee if a ship uses shore power.",
-            "Under what conditions may the board lower the fee?",
-        ),
+        ("The board may lower fees if a ship needs power.", "Under what conditions may the board lower fees?"),
         ("Landing fees are calculated by multiplying length and rate.", "How are landing fees calculated?"),
         ("Rental income is included in other income of the year.", "Where is rental income included?"),
         ("Marie Curie was a physicist and chemist from Warsaw.", "Who was Marie Curie?"),
         ("The new terminal includes a customs hall and a hotel.", "What does the new terminal include?"),
         ("Our revenue is subject to seasonal changes in demand.", "What is the company’s revenue subject to?"),
-        (
-            "We recorded a termination cost of $1.35 billion in 2023.",
-            "How large was the termination cost that the company recorded in 2023?",
-        ),
+        ("We had a valuation loss of $1.35 billion.", "How large was the valuation loss that the company had?"),
     ],
 )
 def test_each_kind_of_statement_has_its_question(sentence: str, question: str):

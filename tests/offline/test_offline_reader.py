@@ -1,9 +1,7 @@
 """The offline reader answers with the sentences that fit the question, and reads the prompts of other programs too."""
 
-import json
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -106,18 +104,6 @@ def test_questions_over_documents_as_other_programs_write_them(system: str, user
     prompt = parse([{"role": "system", "content": system}, {"role": "user", "content": user}])
     assert ("chat", [Excerpt(CONTEXT)], "Who runs it?") == (prompt.task, prompt.excerpts, prompt.question)
     assert answer == prompt.answer
-
-
-def test_prompts_of_the_article_are_read_with_their_context_and_question():
-    recorded = Path(__file__).parents[3] / "shared" / "nvidia-10k" / "finetuning_events.jsonl"
-    if not recorded.exists():
-        pytest.skip("the recorded exchanges are not beside this checkout")
-    for line in recorded.read_text().splitlines():
-        *messages, _ = json.loads(line)["messages"]
-        prompt = parse(messages)
-        assert (prompt.task, len(prompt.excerpts), prompt.question[-1]) == ("chat", 1, "?")
-        assert len(prompt.excerpts[0].text) > 100
-        assert ("Original Answer:" in messages[-1]["content"]) == bool(prompt.answer)
 
 
 def test_a_plain_chat_is_its_last_user_message():
