@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings, strategies as st
 
 from minirag.cli.main import main
@@ -111,7 +110,7 @@ def check(path: Path, *rows: Any) -> Checked:
     return check_files([write(path, *rows)])[0]
 
 
-def test_each_broken_line_gives_its_number_and_its_rule_and_a_fine_one_none(tmp_path: Path) -> None:
+def test_each_broken_line_gives_its_number_and_its_rule_and_a_fine_one_none(tmp_path):
     rows = [good(n) for n in range(12)]
     for rule, broken in BROKEN:
         result = check(tmp_path / "broken.jsonl", *rows[:4], broken, *rows[4:])
@@ -120,7 +119,7 @@ def test_each_broken_line_gives_its_number_and_its_rule_and_a_fine_one_none(tmp_
         assert check(tmp_path / "fine.jsonl", *rows, fine).findings == [], fine
 
 
-def test_lines_are_compared_with_each_other_and_across_files(tmp_path: Path) -> None:
+def test_lines_are_compared_with_each_other_and_across_files(tmp_path):
     rows = [good(n) for n in range(12)]
     near = json.loads(line(rows[5]))
     near["messages"][-1]["content"] = near["messages"][-1]["content"].upper()
@@ -134,7 +133,7 @@ def test_lines_are_compared_with_each_other_and_across_files(tmp_path: Path) -> 
     assert {finding.rule for finding in check_files([path], path)[1].findings} == {"validation overlap"}
 
 
-def test_too_few_examples_and_unknown_keys_are_told_and_tokens_are_exact(tmp_path: Path) -> None:
+def test_too_few_examples_and_unknown_keys_are_told_and_tokens_are_exact(tmp_path):
     rows = [{**good(n), **({"id": 4} if n == 4 else {})} for n in range(9)]
     result = check(tmp_path / "few.jsonl", *rows)
     assert [(f.line, f.rule, f.is_error) for f in result.findings] == [(5, "unknown key", False), (0, "too few", True)]
@@ -152,7 +151,7 @@ JSON = st.recursive(
 
 @settings(deadline=None, max_examples=50)
 @given(JSON)
-def test_no_json_raises_anything(value: Any) -> None:
+def test_no_json_raises_anything(value):
     for row in (value, {"messages": [value]}, {"messages": [{"role": "assistant", "tool_calls": value}]}):
         check_line(line(row))
 
@@ -160,7 +159,7 @@ def test_no_json_raises_anything(value: Any) -> None:
 # -- the command -------------------------------------------------------------------------------------------
 
 
-def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path, capsys):
     def findings(*arguments: str) -> list[tuple[int, str]]:
         assert main(["check", *arguments, "--json"]) == 2
         return [(f["line"], f["rule"]) for f in json.loads(capsys.readouterr().out)["findings"]]
@@ -176,7 +175,7 @@ def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path: Path, capsys: 
     assert "Cannot read" in capsys.readouterr().err
 
 
-def test_check_curates_the_article_s_file(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_curates_the_article_s_file(shared, capsys):
     path = str(shared / "nvidia-10k" / "finetuning_events.jsonl")
     assert main(["check", "--curate", path, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

@@ -29,7 +29,7 @@ def reviewed(log: MessageLog, path: Path, **options: Any) -> TrainingFile:
     return write_training_file(log, path, review=partial(review_examples, **options))
 
 
-def test_what_would_give_the_evaluation_away_is_dropped(log: MessageLog, tmp_path: Path) -> None:
+def test_what_would_give_the_evaluation_away_is_dropped(log, tmp_path):
     questions = [
         Question("t1", "train", "What is the fare on Sundays?", "c7"),
         Question("t2", "train", "Who pays half?", "c7"),

@@ -1,7 +1,6 @@
 """Flags on questions: each doubt, and what does not raise it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ PAGE = (
         ("How does the company measure derivatives, and where are these shown?", None),
     ],
 )
-def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_see(text: str, said: str | None) -> None:
+def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_see(text, said):
     assert points_elsewhere(text) == said
 
 
@@ -43,7 +42,7 @@ def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_s
         ("Are loggers sold to private persons?", []),
     ],
 )
-def test_what_its_page_says_of_a_question(text: str, kinds: list[str]) -> None:
+def test_what_its_page_says_of_a_question(text, kinds):
     assert [flag.partition(":")[0] for flag in text_flags(text, PAGE)] == kinds
 
 
@@ -59,14 +58,14 @@ def flagged(*questions: Question, retrieved: int = 1) -> list[Question]:
 FEE = "What is the fee for a logger in a month?"
 
 
-def test_a_source_page_that_is_not_retrieved_is_named_with_what_came_instead() -> None:
+def test_a_source_page_that_is_not_retrieved_is_named_with_what_came_instead():
     (question,) = flagged(Question("e001", "eval", FEE, "c1"), retrieved=2)
     assert question.flags == ("source page not retrieved: page 2 instead",)
     (guessed,) = flagged(Question("e001", "eval", FEE, "c1", flags=("page guessed",)), retrieved=2)
     assert guessed.flags == ("page guessed",)
 
 
-def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked() -> None:
+def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked():
     again = "In a month, what is the fee for a logger?"
     asked = [
         Question("e001", "eval", FEE, "c1"),
@@ -79,7 +78,7 @@ def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked() -> N
     assert [doubts(q) for q in flagged(*asked)] == [(first,), (first,), ()]
 
 
-def test_answerable_questions_are_told_from_unanswerable_ones_with_a_balanced_accuracy_of_0_767(shared: Path) -> None:
+def test_answerable_questions_are_told_from_unanswerable_ones_with_a_balanced_accuracy_of_0_767(shared):
     rates = []
     for name in ("answerable", "unanswerable"):
         lines = (shared / "eval" / "clapnq" / f"{name}.jsonl").read_text("utf-8").splitlines()

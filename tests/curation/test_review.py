@@ -15,7 +15,7 @@ SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md"
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory):
     """A run folder with 4 train and 3 eval questions that nobody has reviewed."""
     out = tmp_path_factory.mktemp("written") / "out"
     counts = ["--train-questions", "4", "--eval-questions", "3"]
@@ -24,12 +24,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def out(written: Path, tmp_path: Path) -> Path:
+def out(written, tmp_path):
     return Path(shutil.copytree(written, tmp_path / "out"))
 
 
 @pytest.fixture
-def review(out: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def review(out, monkeypatch):
     """Review the questions of `out` with what a person types."""
 
     def reviewed(typed: str, *more: str) -> int:
@@ -43,9 +43,7 @@ def asked(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "questions.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_a_rejected_question_is_replaced_by_another_and_never_comes_back(
-    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rejected_question_is_replaced_by_another_and_never_comes_back(out, review, capsys):
     before = [question["text"] for question in asked(out)]
     assert review("n\nq\n") == 0
     [text] = read_decisions(out)
@@ -57,9 +55,7 @@ def test_a_rejected_question_is_replaced_by_another_and_never_comes_back(
     assert [question["text"] for question in asked(out)] == after
 
 
-def test_decisions_are_kept_as_they_are_made_and_only_the_rest_is_shown_again(
-    out: Path, review: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_decisions_are_kept_as_they_are_made_and_only_the_rest_is_shown_again(out, review, capsys):
     assert review("y\ne\nWhat does Tarnwick Instruments make in Zwolle?\n") == 0
     assert "2 questions accepted, 5 not decided" in capsys.readouterr().err
     reworded = [q for q in asked(out) if q["text"] == "What does Tarnwick Instruments make in Zwolle?"]
@@ -72,9 +68,7 @@ def test_decisions_are_kept_as_they_are_made_and_only_the_rest_is_shown_again(
     assert list(facts["a_person_said"]) == ["decisions.jsonl"]
 
 
-def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
-    out: Path, review: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(out, review, tmp_path, capsys):
     (tmp_path / "eval.txt").write_text("What does Tarnwick make?\nWho founded Tarnwick in 1986?\n")
     options = ["--eval-questions", str(tmp_path / "eval.txt"), "--review"]
     assert review("n\nq\n", *options) == 0
@@ -83,7 +77,7 @@ def test_questions_of_a_file_are_left_out_when_rejected_but_never_all_of_them(
     assert "Every eval question was rejected" in capsys.readouterr().err
 
 
-def test_a_damaged_file_of_decisions_is_named(out: Path, review: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_of_decisions_is_named(out, review, capsys):
     (out / "decisions.jsonl").write_text('{"question": "Why?", "accepted": true}\n{"x": 1}\n')
     assert review("") == 2
     assert "Line 2 of" in capsys.readouterr().err

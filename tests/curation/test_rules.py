@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def example(question: str, context: str, reply: str, page: Any = None, existing:
     return Example((*prompt, {"role": "assistant", "content": reply}), page=page)
 
 
-def test_the_article_s_65_examples_are_judged_as_people_judged_them(shared: Path) -> None:
+def test_the_article_s_65_examples_are_judged_as_people_judged_them(shared):
     text = (shared / "nvidia-10k" / "finetuning_events.jsonl").read_text("utf-8")
     article = curate([Example(tuple(json.loads(line)["messages"])) for line in text.splitlines()])
     assert [n for n, one in enumerate(article) if one.dropped == "refusal"] == REFUSALS
@@ -60,17 +59,17 @@ FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord
         ("Children pay 50 %, so 1.5 of 3 euros.", "unsupported number"),
     ],
 )
-def test_each_rule_names_its_reason(reply: str, reason: str) -> None:
+def test_each_rule_names_its_reason(reply, reason):
     assert [one.dropped for one in curate([example("What is the fare?", FARE, reply)])] == [reason]
 
 
-def test_of_doubles_the_first_is_kept() -> None:
+def test_of_doubles_the_first_is_kept():
     replies = "The fare on weekdays is 3 euros.", "the fare on weekdays is 3 euros", "Children pay half on weekdays."
     curated = curate([example("What is the fare?", FARE, reply) for reply in replies])
     assert [(e.dropped, e.detail) for e in curated] == [("", ""), ("near-duplicate", "of example 0"), ("", "")]
 
 
-def test_near_duplicates_are_found_among_many_texts_from_one_template() -> None:
+def test_near_duplicates_are_found_among_many_texts_from_one_template():
     chance, texts = random.Random(0), NearDuplicates()
     vocabulary = [
         f"{chance.getrandbits(40):x}".translate(str.maketrans("0123456789", "ghijklmnop")) for _ in range(500)
@@ -82,7 +81,7 @@ def test_near_duplicates_are_found_among_many_texts_from_one_template() -> None:
         assert texts.add(" ".join(row)) == number
 
 
-def test_one_page_gives_no_more_than_its_share() -> None:
+def test_one_page_gives_no_more_than_its_share():
     crowd = [example(f"What about subject {word}?", "", f"It is about {word}.", "p1") for word in "abcdefghijklmnop"]
     rest = [example(f"Who is {n}?", "", f"{n} is one.", f"p{n}") for n in ("anna", "bert", "carla", "dora")]
     findings = curate([*crowd, *rest])
@@ -103,15 +102,13 @@ def test_one_page_gives_no_more_than_its_share() -> None:
         ("The document does not say.", "It opens at 9 for adults.", "It opens at 9 for adults.", "adds"),
     ],
 )
-def test_refine_steps_are_classed_by_what_became_of_the_answer(
-    existing: str, revised: str, context: str, kind: str
-) -> None:
+def test_refine_steps_are_classed_by_what_became_of_the_answer(existing, revised, context, kind):
     assert classify(existing, revised, "When is it open?", context) == kind
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
-def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, question: str, context: str) -> None:
+def test_any_texts_have_a_class_and_a_finding(existing, revised, question, context):
     assert classify(existing, revised, question, context) in CLASSES
     assert curate([example(question, context, revised, existing=existing)])[0].refine in CLASSES
     assert isinstance(abstains(revised), bool)
@@ -119,11 +116,11 @@ def test_any_texts_have_a_class_and_a_finding(existing: str, revised: str, quest
 
 @settings(deadline=None, max_examples=50)
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_what_a_text_says_itself_supports_it(text: str, more: str) -> None:
+def test_what_a_text_says_itself_supports_it(text, more):
     assert unsupported(text, f"{more} {text} {more}") == []
 
 
-def test_the_prompts_of_other_tools_are_taken_apart() -> None:
+def test_the_prompts_of_other_tools_are_taken_apart():
     rule = "-" * 21
     llama = (
         "The original query is as follows: Who runs it?\nWe have provided an existing answer: The city.\n"
@@ -137,7 +134,7 @@ def test_the_prompts_of_other_tools_are_taken_apart() -> None:
     assert parts([{"role": "user", "content": "Hello"}]) == Parts("Hello", "", None)
 
 
-def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> None:
+def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for():
     bad = "The fare is 99 euros."
     chain = [
         example("What is the fare?", FARE, bad),
@@ -158,5 +155,5 @@ def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for() -> N
         ("It fell by 26 %, from 8 to 10.", "8 in May, 10 in June", ["26"]),
     ],
 )
-def test_a_number_is_held_against_the_values_of_its_source(reply: str, source: str, found: list[str]) -> None:
+def test_a_number_is_held_against_the_values_of_its_source(reply, source, found):
     assert unsupported(reply, source) == found

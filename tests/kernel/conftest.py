@@ -1,6 +1,5 @@
 """What the tests of calls to a service share: a clock that only sleeping moves, and services that wait by it."""
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,12 +11,12 @@ from minirag.service import Service
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock():
     return Clock()
 
 
 @pytest.fixture
-def service(clock: Clock) -> Iterator[Callable[..., Service]]:
+def service(clock):
     """Makes the service of a script, or at an address; its waits are the clock's, without jitter."""
     with ExitStack() as stack:
 

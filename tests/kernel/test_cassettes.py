@@ -13,7 +13,7 @@ from minirag.costs import bill, load_prices
 from minirag.questions import generate
 from minirag.service import Service
 from minirag.training import write_training_file
-from recorded import Models, Source
+from recorded import Models
 
 pytestmark = pytest.mark.vcr
 
@@ -52,7 +52,7 @@ def embedding(service: Service, models: Models, log: MessageLog) -> EmbeddingMod
     return EmbeddingModel(models.embedding, dimensions=DIMENSIONS, service=service, log=log)
 
 
-def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source: Source, tmp_path: Path) -> None:
+def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source, tmp_path):
     with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
         embed = embedding(service, source.models, log)
         store = VectorStore.build(chunks(), embed)
@@ -71,7 +71,7 @@ def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source: S
         assert lines["embed"].calls == 2
 
 
-def test_questions_are_written_from_different_pages_for_each_split(source: Source, tmp_path: Path) -> None:
+def test_questions_are_written_from_different_pages_for_each_split(source, tmp_path):
     with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
         chat = chat_model(source.models.teacher, service, log)
         written = generate(chunks(), chat, {"train": 3, "eval": 3}, workers=1, context_window=1024)
@@ -82,7 +82,7 @@ def test_questions_are_written_from_different_pages_for_each_split(source: Sourc
     assert not pages["train"] & pages["eval"]
 
 
-def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: Path) -> None:
+def test_collected_answers_train_a_model_that_answers(source, tmp_path):
     with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
         embed = embedding(service, source.models, log)
         store = VectorStore.build(chunks(), embed)
@@ -108,7 +108,7 @@ def test_collected_answers_train_a_model_that_answers(source: Source, tmp_path: 
         assert {"draft", "upload", "train", "poll"} <= {exchange.stage for exchange in log}
 
 
-def test_both_metrics_tell_a_good_answer_from_a_bad_one(source: Source, tmp_path: Path) -> None:
+def test_both_metrics_tell_a_good_answer_from_a_bad_one(source, tmp_path):
     question, context = "Who founded the company?", "Ingrid Solheim founded this company in 1986. It makes loggers."
     with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
         judge = chat_model(source.models.judge, service, log)

@@ -4,7 +4,6 @@ import math
 import random
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ def said(result: Comparison) -> str:
 
 
 @pytest.mark.parametrize("size", [1, 5])
-def test_with_pages_of_one_size_it_is_the_t_test_of_their_means(size: int) -> None:
+def test_with_pages_of_one_size_it_is_the_t_test_of_their_means(size):
     random = np.random.default_rng(7)
     base, tuned = random.random(40), random.random(40)
     result = compare(list(base), list(tuned), clusters=[i // size for i in range(40)])
@@ -41,7 +40,7 @@ def test_with_pages_of_one_size_it_is_the_t_test_of_their_means(size: int) -> No
     assert result.n_clusters == 40 / size
 
 
-def test_unscored_rows_are_left_out_and_counted() -> None:
+def test_unscored_rows_are_left_out_and_counted():
     result = compare([0.5, None, 0.5, Score(0.5)], [0.75, 0.9, Score(None, "cut off"), 0.5])
     assert (result.n, result.n_unscored) == (2, 2)
     assert (result.base_mean, result.tuned_mean, result.difference) == (0.5, 0.625, 0.125)
@@ -83,9 +82,7 @@ PAGES = [i // 3 for i in range(24)]
         ([1] * 8, [4, 5] * 4, {"scale": (1, 5)}, "better"),
     ],
 )
-def test_no_verdict_is_given_that_the_questions_do_not_carry(
-    base: list[float | None], tuned: list[float | None], options: dict[str, Any], words: str
-) -> None:
+def test_no_verdict_is_given_that_the_questions_do_not_carry(base, tuned, options, words):
     result = compare(base, tuned, **options)
     assert said(result).partition(": ")[2].startswith(words)
     if not words.startswith("cannot tell"):
@@ -95,12 +92,12 @@ def test_no_verdict_is_given_that_the_questions_do_not_carry(
 
 
 @pytest.mark.parametrize("margin", [-0.1, math.nan, math.inf])
-def test_a_margin_that_is_no_difference_is_refused(margin: float) -> None:
+def test_a_margin_that_is_no_difference_is_refused(margin):
     with pytest.raises(InputError, match="give a difference that matters, from 0 upwards"):
         compare([0.5] * 8, [0.6] * 8, margin=margin)
 
 
-def test_scores_on_another_scale_are_refused_until_it_is_named_and_then_bound_the_difference() -> None:
+def test_scores_on_another_scale_are_refused_until_it_is_named_and_then_bound_the_difference():
     stars = [1, 5, 3, None, 4, 2, 5, 1] * 3
     with pytest.raises(InputError, match=r"not from 0 to 1; .* \(scale=\(1, 5\), or --range 1,5\)"):
         compare(stars, stars)
@@ -110,7 +107,7 @@ def test_scores_on_another_scale_are_refused_until_it_is_named_and_then_bound_th
         compare(stars, stars, scale=(5, 1))
 
 
-def test_rare_large_losses_are_counted_by_themselves() -> None:
+def test_rare_large_losses_are_counted_by_themselves():
     result = compare([0.9] * 40, [0.95] * 37 + [0.4, 0.3, 0.0])
     assert result.large_losses == 2  # a loss of exactly half the scale is none
     assert compare([5] * 8, [3] * 7 + [1], scale=(1, 5)).large_losses == 1
@@ -125,9 +122,7 @@ JITTER = st.sampled_from([0.0, 1e-15, 1e-12, 1e-6, 1e-3])
 @settings(max_examples=150)
 @given(ROWS, JITTER, st.none() | st.floats(0, 0.5), st.randoms(use_true_random=False))
 @example([(None, 4.5121758201058273e-144, 0), (0.0, 0.0, 4)], 0.0, None, random.Random(0))
-def test_whatever_the_scores_there_is_an_honest_verdict(
-    rows: list[tuple[float | None, float | None, int]], jitter: float, margin: float | None, chance: random.Random
-) -> None:
+def test_whatever_the_scores_there_is_an_honest_verdict(rows, jitter, margin, chance):
     """Ties, jitter, missing rows and clusters of any size: the mirrored, shifted and shuffled rows say the same."""
     rows = [(a, None if b is None else min(1.0, b + jitter * i / 24), page) for i, (a, b, page) in enumerate(rows)]
 
@@ -152,7 +147,7 @@ def test_whatever_the_scores_there_is_an_honest_verdict(
         assert (mirrored.low, mirrored.high) == pytest.approx((-result.high, -result.low), abs=1e-9)
 
 
-def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
+def test_nothing_scored_or_one_page_only_cannot_tell():
     assert said(compare([], [])) == "cannot tell (nothing was scored in both)"
     assert compare([None], [0.5]).n_unscored == 1
     one_page = compare([0.1, 0.2], [0.9, 0.8], clusters=["p", "p"])
@@ -160,7 +155,7 @@ def test_nothing_scored_or_one_page_only_cannot_tell() -> None:
     assert said(one_page).startswith("+0.700: cannot tell (too few pages or groups of questions: 1")
 
 
-def test_scores_that_cannot_be_paired_are_refused() -> None:
+def test_scores_that_cannot_be_paired_are_refused():
     for base, tuned, clusters, says in [
         ([0.1], [0.1, 0.2], None, "pair 1 scores with 2"),
         ([0.1], [0.1], ["p1", "p2"], "same questions"),
@@ -170,7 +165,7 @@ def test_scores_that_cannot_be_paired_are_refused() -> None:
             compare(base, tuned, clusters=clusters)
 
 
-def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) -> None:
+def test_the_article_s_scores_are_within_noise(article):
     result = compare(article["base_faithfulness"], article["ft_faithfulness"])
     assert (round(result.base_mean, 4), round(result.tuned_mean, 4)) == (0.8356, 0.8847)
     words = "cannot tell (about 215 fresh questions could detect 0.05, about 56 could detect 0.1)"
@@ -180,7 +175,7 @@ def test_the_article_s_scores_are_within_noise(article: dict[str, list[float]]) 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(*[st.none() | st.sampled_from([0.0, 0.25, 1.0])] * 2), min_size=1, max_size=4))
-def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows: list[tuple[float | None, ...]]) -> None:
+def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows):
     base, tuned = ([row[arm] for row in rows] for arm in (0, 1))
     gaps = [value is None for value in base + tuned]
     differences = []
@@ -192,7 +187,7 @@ def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows: list[
     assert (result.worst, result.best) == pytest.approx((min(differences), max(differences)), abs=1e-12)
 
 
-def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
+def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices():
     random, groups = np.random.default_rng(3), np.repeat(np.arange(6), [1, 1, 2, 3, 5, 8])
     n = len(groups)
     values = random.normal(0.1, 0.2, n) + random.normal(0, 0.1, 6)[groups]
@@ -214,7 +209,7 @@ def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices() -> None:
 
 
 @pytest.mark.parametrize("degrees", [1, 1.35, 2, 3, 4.7, 9, 39, 199, 5000, 1e6, 1e9, math.inf])
-def test_student_s_t_is_scipy_s(degrees: float) -> None:
+def test_student_s_t_is_scipy_s(degrees):
     tolerance = 1e-9 if degrees < 1e6 else 2e-6  # from a million degrees on the normal distribution stands for it
     for probability in (0.5, 0.8, 0.9, 0.975, 0.999):
         oracle = stats.t.ppf(probability, degrees)

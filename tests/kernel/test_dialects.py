@@ -1,7 +1,5 @@
 """Services that differ from OpenAI: the whole job at some of them (at all in `slow/`), and what each of them bills."""
 
-from pathlib import Path
-
 import pytest
 
 import whole_job
@@ -14,14 +12,12 @@ FEW = ("openai-thinking", "gemini", "vllm", "mistral")
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_a_run_ends_judged_and_paid_right_with_few_more_calls_and_a_second_one_sends_nothing(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_ends_judged_and_paid_right_with_few_more_calls_and_a_second_one_sends_nothing(name, tmp_path, capsys):
     whole_job.check(name, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_usage_object_of_each_service_costs_what_a_person_computes(name: str) -> None:
+def test_a_usage_object_of_each_service_costs_what_a_person_computes(name):
     dialect = DIALECTS[name]
     usage = usage_of(dialect.usage, 1000, 400 if dialect.is_cached else 0, 50, 200)
     prices = costs.Prices("", {"m": costs.Price(input=1.0, cached=0.1, output=10.0)})
@@ -31,7 +27,7 @@ def test_a_usage_object_of_each_service_costs_what_a_person_computes(name: str) 
     assert costs.total(costs.bill([exchange], prices)) == pytest.approx(usd)
 
 
-def test_a_model_that_had_to_be_deployed_completes_the_run(tmp_path: Path) -> None:
+def test_a_model_that_had_to_be_deployed_completes_the_run(tmp_path):
     with WholeJob("nebius", tmp_path) as job:
         assert job.run() == 0
         assert job.arms == {"base", "teacher"}

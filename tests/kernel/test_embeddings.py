@@ -1,8 +1,7 @@
 """Embedding models find out how many texts a call takes, name texts that always fail, and pay for nothing twice."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
 from minirag.message_log import MessageLog
-from minirag.service import Service
 from minirag.testing import FunctionChat, ScriptedChat
 from minirag.text import encoding
 
@@ -41,7 +39,7 @@ class Embedder(Script):
 
 
 @pytest.fixture
-def model(service: Callable[..., Service]) -> Callable[..., EmbeddingModel]:
+def model(service):
     def make(script: Script, said: list[str] | None = None, **options: Any) -> EmbeddingModel:
         say = [].append if said is None else said.append
         return EmbeddingModel("e", service=service(script, say=say), workers=1, **options)
@@ -64,7 +62,7 @@ def guilty(status: int, *names: str) -> Rule:
 
 
 @pytest.mark.parametrize("limit", [1, 10, 32, 64])
-def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path: Path, model: Any, limit: int) -> None:
+def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path, model, limit):
     with Embedder(at_most(limit)) as script, MessageLog(tmp_path / "log.jsonl") as log:
         said: list[str] = []
         embed = model(script, said, log=log)
@@ -82,7 +80,7 @@ def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path: Path, mod
         assert len(script.sizes) == asked
 
 
-def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path: Path, model: Any) -> None:
+def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path, model):
     def rule(texts: list[str]) -> tuple[int, str] | None:
         return (400, "too many tokens") if sum(map(len, texts)) > 1500 else None
 
@@ -95,9 +93,7 @@ def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path: Path,
 
 @pytest.mark.parametrize("status", [200, 400, 403, 500])
 @pytest.mark.parametrize("places", [(0,), (57,), (99,), (12, 80)])
-def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
-    tmp_path: Path, model: Any, status: int, places: tuple[int, ...]
-) -> None:
+def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(tmp_path, model, status, places):
     names = [TEXTS[place] for place in places]
     with Embedder(guilty(status, *names)) as script, MessageLog(tmp_path / "log.jsonl") as log:
         embed = model(script, log=log)
@@ -118,7 +114,7 @@ def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
         assert len(places) > 1 or len(script.sizes) == asked
 
 
-def test_what_every_call_gets_ends_at_once(model: Any) -> None:
+def test_what_every_call_gets_ends_at_once(model):
     with Embedder(lambda _: (403, "no embeddings for this key")) as script:
         with pytest.raises(ServiceError, match="no embeddings for this key"):
             model(script).embed(TEXTS)
@@ -130,7 +126,7 @@ def test_what_every_call_gets_ends_at_once(model: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
-def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model: Any, status: int) -> None:
+def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status):
     count = encoding("o200k_base").count
     texts = [f"Sentence {n} of a long chunk about many things. " * 90 for n in range(5)]
 
@@ -142,7 +138,7 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model: Any, s
     assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
 
 
-def test_a_number_that_is_none_is_called_so(model: Any) -> None:
+def test_a_number_that_is_none_is_called_so(model):
     with (
         Embedder(lambda _: (200, '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}')) as script,
         pytest.raises(BadReply, match="sent NaN where a number belongs"),
@@ -150,7 +146,7 @@ def test_a_number_that_is_none_is_called_so(model: Any) -> None:
         model(script).embed(["a"])
 
 
-def test_the_order_of_the_list_counts_where_a_service_gives_no_index() -> None:
+def test_the_order_of_the_list_counts_where_a_service_gives_no_index():
     rows = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]]
     for indices in ([None] * 3, [0, 0, 0], [None, 1, 2], [0, 1, 2]):
         data = [
@@ -162,7 +158,7 @@ def test_the_order_of_the_list_counts_where_a_service_gives_no_index() -> None:
         vectors({"data": [{"index": i, "embedding": [1.0]} for i in (0, 1, 1)]}, 3)
 
 
-def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model: Any) -> None:
+def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model):
     texts = ["မြန်မာဘာသာစကားသည် " * 60 for _ in range(300)]
     with Embedder() as script:
         model(script).embed(texts)
@@ -170,7 +166,7 @@ def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model: An
     assert max(sum(map(count, request["body"]["input"])) for request in script.requests) <= 300_000
 
 
-def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(tmp_path: Path, model: Any) -> None:
+def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(tmp_path, model):
     with Embedder() as script, MessageLog(tmp_path / "log.jsonl") as log:
         model(script, log=log).embed(["a"])
         model(script, log=log, prefix="query: ").embed(["a"])
@@ -178,7 +174,7 @@ def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(tmp_path:
         assert len({exchange.id for exchange in log}) == 2
 
 
-def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model: Any) -> None:
+def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model):
     said: list[str] = []
     with Embedder(usage={"prompt_tokens": 40}) as script:
         embed = model(script, said)
@@ -189,7 +185,7 @@ def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model: An
     assert "OLLAMA_CONTEXT_LENGTH" in said[0]
 
 
-def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path: Path, model: Any) -> None:
+def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path, model):
     with Embedder() as script:
         script.rule = lambda _: (503, "later") if len(script.requests) == 1 else None
         with MessageLog(tmp_path / "log.jsonl") as log:
@@ -202,7 +198,7 @@ def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path: Path, m
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> Iterator[Callable[..., Corpus]]:
+def corpus(tmp_path):
     (tmp_path / "notes.txt").write_text("\f".join(f"Tram {n} runs to the {n}th stop of the line." for n in range(6)))
     (tmp_path / "questions.txt").write_text("Where does tram 1 run?\nWhere does tram 3 run?\n")
 
@@ -217,7 +213,7 @@ def corpus(tmp_path: Path) -> Iterator[Callable[..., Corpus]]:
     return make
 
 
-def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(corpus: Any, model: Any) -> None:
+def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(corpus, model):
     def rule(texts: list[str]) -> tuple[int, str] | None:
         return (500, "NaN") if any("3" in text for text in texts) else None
 
@@ -231,7 +227,7 @@ def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(
         )
 
 
-def test_questions_and_passages_have_prefixes_of_their_own(corpus: Any, model: Any) -> None:
+def test_questions_and_passages_have_prefixes_of_their_own(corpus, model):
     with Embedder() as script:
         made = corpus(model(script, prefix="query: "), model(script, prefix="passage: "))
         assert len(made.questions) == 3
@@ -240,9 +236,7 @@ def test_questions_and_passages_have_prefixes_of_their_own(corpus: Any, model: A
         assert {text.split(": ")[0] for text in sent if text.endswith("?")} == {"query"}
 
 
-def test_the_arms_of_one_question_follow_each_other_and_the_answers_stay_in_the_order_of_arms(
-    corpus: Any, model: Any
-) -> None:
+def test_the_arms_of_one_question_follow_each_other_and_the_answers_stay_in_the_order_of_arms(corpus, model):
     with Embedder() as script:
         made, asked = corpus(model(script), model(script)), []
         chats = {arm: FunctionChat(lambda _, arm=arm: asked.append(arm) or "yes") for arm in ("base", "teacher")}

@@ -15,7 +15,7 @@ ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rai
 NEEDED = {"needed": [1]}
 
 
-def test_a_failing_row_is_unscored_with_its_reason_and_harms_no_other() -> None:
+def test_a_failing_row_is_unscored_with_its_reason_and_harms_no_other():
     def reply(messages: Any) -> str:
         if "Bad" in messages[-1]["content"]:
             raise ServiceError("The service answered 500: sorry.")
@@ -28,13 +28,13 @@ def test_a_failing_row_is_unscored_with_its_reason_and_harms_no_other() -> None:
     assert scores[1].score.reason == "The service answered 500: sorry."
 
 
-def test_a_row_that_names_no_contexts_is_unscored_where_they_are_needed() -> None:
+def test_a_row_that_names_no_contexts_is_unscored_where_they_are_needed():
     row = {"question": "Who?", "answer": "Ann.", "context": ["misspelt"]}
     scores = evaluate([row], ["faithfulness", "context_relevancy"], ScriptedChat(NEEDED))
     assert [s.score.reason for s in scores] == ["the row names no contexts"] * 2
 
 
-def test_rows_of_one_id_are_told_apart_and_rounds_are_distinct_calls_averaged_per_row() -> None:
+def test_rows_of_one_id_are_told_apart_and_rounds_are_distinct_calls_averaged_per_row():
     judge = ScriptedChat(NEEDED)
     scores = evaluate([{**ROW, "id": "a"}, {**ROW, "id": "a"}], ["context_relevancy"], judge, rounds=2)
     assert [(s.question_id, s.round) for s in scores] == [("a", 0), ("a", 1), ("a#2", 0), ("a#2", 1)]
@@ -42,7 +42,7 @@ def test_rows_of_one_id_are_told_apart_and_rounds_are_distinct_calls_averaged_pe
     assert len(judge.asked) == 4
 
 
-def test_unknown_metrics_and_a_missing_embedding_are_found_before_a_call() -> None:
+def test_unknown_metrics_and_a_missing_embedding_are_found_before_a_call():
     judge = ScriptedChat(NEEDED)
     for metrics in (["truth"], [], ["answer_relevancy"]):
         with pytest.raises(InputError):
@@ -50,13 +50,13 @@ def test_unknown_metrics_and_a_missing_embedding_are_found_before_a_call() -> No
     assert judge.asked == []
 
 
-def test_the_article_s_scores_have_its_ragas_score(article: dict[str, list[float]]) -> None:
+def test_the_article_s_scores_have_its_ragas_score(article):
     for arm, expected in (("base", 0.8947), ("ft", 0.9207)):
         means = [fmean(article[f"{arm}_{metric}"]) for metric in ("faithfulness", "answer_relevancy")]
         assert round(ragas_score(means), 4) == expected
 
 
-def test_the_calls_about_one_question_follow_each_other_and_the_scores_keep_their_order() -> None:
+def test_the_calls_about_one_question_follow_each_other_and_the_scores_keep_their_order():
     asked: list[str] = []
 
     def reply(messages: Any) -> str:

@@ -8,14 +8,13 @@ import email.utils
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openai
 import pytest
 
-from doubles import Clock, Script, refusal
+from doubles import Script, refusal
 from faults import Rule, serve
 from minirag import evaluate, prompts
 from minirag.cli.run import means_by_arm
@@ -64,9 +63,7 @@ def eval_rows(count: int) -> list[dict[str, Any]]:
         (Rule(damage="no choices"), (BadReply, "no choices")),
     ],
 )
-def test_a_fault_that_may_pass_is_tried_four_times_with_growing_waits(
-    tmp_path: Path, rule: Rule, expected: Any, service: Any, clock: Clock
-) -> None:
+def test_a_fault_that_may_pass_is_tried_four_times_with_growing_waits(tmp_path, rule, expected, service, clock):
     kind, says = expected
     with serve(faults=[rule]) as server:
         one = service(server.base_url)
@@ -88,9 +85,7 @@ def test_a_fault_that_may_pass_is_tried_four_times_with_growing_waits(
         (Rule(status=307, body={}, headers={"Location": "http://127.0.0.1:9/v1"}), "redirects elsewhere"),
     ],
 )
-def test_a_refusal_stops_a_whole_evaluation_after_one_request_a_worker(
-    rule: Rule, says: str, service: Any, clock: Clock
-) -> None:
+def test_a_refusal_stops_a_whole_evaluation_after_one_request_a_worker(rule, says, service, clock):
     with serve(faults=[rule]) as server:
         one = service(server.base_url)
         with pytest.raises(ServiceRefused, match=says):
@@ -102,7 +97,7 @@ def test_a_refusal_stops_a_whole_evaluation_after_one_request_a_worker(
         assert clock.slept == []
 
 
-def test_a_proxy_never_stands_before_loopback(monkeypatch: pytest.MonkeyPatch, service: Any) -> None:
+def test_a_proxy_never_stands_before_loopback(monkeypatch, service):
     with Script({}) as proxy, serve() as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
@@ -124,9 +119,7 @@ def test_a_proxy_never_stands_before_loopback(monkeypatch: pytest.MonkeyPatch, s
         ("Retry-After", "soon", 0.5),
     ],
 )
-def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(
-    header: str, value: str, seconds: float, service: Any, clock: Clock
-) -> None:
+def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(header, value, seconds, service, clock):
     if value == "date":
         value = email.utils.formatdate(time.time() + 8, usegmt=True)
     rule = Rule(last=1, status=429, error={"message": "slow down"}, headers={header: value})
@@ -140,7 +133,7 @@ def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(
 # -- the deadline ------------------------------------------------------------------------------------------
 
 
-def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path: Path) -> None:
+def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):
     """A client of one's own waits for a minute; the call does not, and what comes after it changes nothing."""
     rules = [Rule(last=1, delay=1.5), Rule(fields={"id": "in time"})]
     with (
@@ -163,9 +156,7 @@ def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path: Pa
 # -- the circuit breaker -----------------------------------------------------------------------------------
 
 
-def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it_is_back(
-    service: Any, clock: Clock
-) -> None:
+def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it_is_back(service, clock):
     rule = Rule(last=4 * BREAKER_FAILURES + 4, status=503, error=DOWN)
     with serve(faults=[rule]) as server:
         one = service(server.base_url)
@@ -191,7 +182,7 @@ def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it
 # -- parameters, and models that are not served yet --------------------------------------------------------
 
 
-def test_a_new_tuned_model_is_waited_for_up_to_a_limit(service: Any, clock: Clock) -> None:
+def test_a_new_tuned_model_is_waited_for_up_to_a_limit(service, clock):
     unknown, said = refusal(404, "The model does not exist", code="model_not_found"), list[str]()
     with Script(*[unknown] * 6, completion("In 1901.")) as script:
         one = service(script, say=said.append)
@@ -207,9 +198,7 @@ def test_a_new_tuned_model_is_waited_for_up_to_a_limit(service: Any, clock: Cloc
     assert len(script.requests) == 3
 
 
-def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_a_restart(
-    tmp_path: Path, service: Any
-) -> None:
+def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_a_restart(tmp_path, service):
     error, said = {"message": "encoding_format: Input should be 'float'", "type": "BadRequestError"}, list[str]()
     with serve(faults=[Rule(holding='"base64"', status=422, error=error)]) as server:
         one, path = service(server.base_url, say=said.append), tmp_path / "log.jsonl"
@@ -225,7 +214,7 @@ def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_
 # -- a whole evaluation with a judge that often fails ------------------------------------------------------
 
 
-def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tmp_path: Path) -> None:
+def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tmp_path):
     rows, metrics = eval_rows(40), ["faithfulness", "answer_relevancy"]
 
     def scored(faults: list[Rule]) -> tuple[Any, int]:

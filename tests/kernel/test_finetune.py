@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,13 @@ NOT_DEPLOYED = r"is trained, but .* deploy checkpoint ft:offline-student.*, then
 
 
 @pytest.fixture
-def server() -> Iterator[offline.Server]:
+def server():
     with offline.serve() as running:
         yield running
 
 
 @pytest.fixture
-def service(server: offline.Server) -> Iterator[Service]:
+def service(server):
     with Service(server.base_url, "offline", name="offline") as made:
         yield made
 
@@ -48,7 +47,7 @@ def training_file(folder: Path, count: int = 12) -> Path:
     return path
 
 
-def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path: Path, service: Service) -> None:
+def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path, service):
     log = MessageLog(tmp_path / "log.jsonl")
     job = FineTuningJob.create(
         training_file(tmp_path),
@@ -73,7 +72,7 @@ def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path: Path, service: 
     assert reply.served_model == job.model
 
 
-def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path: Path, service: Service) -> None:
+def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path, service):
     log, file = MessageLog(tmp_path / "log.jsonl"), training_file(tmp_path)
     first = FineTuningJob.create(file, base="offline-student", log=log, service=service)
     with pytest.raises(JobError, match="no model yet"):
@@ -111,14 +110,14 @@ def attempt(
         return job.wait(sleep=clock.sleep, timeout=timeout)
 
 
-def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path: Path) -> None:
+def test_a_lost_reply_to_the_creation_makes_exactly_one_job(tmp_path):
     with serve(faults=[lost_reply("/jobs$")]) as server:
         assert attempt(server, tmp_path).model
         assert len(jobs_of(server)) == 1
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 1
 
 
-def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path):
     with serve(faults=[file_not_ready(3)]) as server:
         assert attempt(server, tmp_path).model
         assert server.requests["POST", "/v1/fine_tuning/jobs"] == 4
@@ -146,9 +145,7 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path: Pa
         (shows("jobs", 2, status="SUCCESS", fine_tuned_model=None), TrainingNotAvailable, NOT_DEPLOYED),
     ],
 )
-def test_each_outcome_without_a_model_has_its_sentence(
-    tmp_path: Path, rule: Any, kind: type[Exception], says: str
-) -> None:
+def test_each_outcome_without_a_model_has_its_sentence(tmp_path, rule, kind, says):
     with serve(faults=[rule]) as server:
         with pytest.raises(kind, match=says):
             _ = attempt(server, tmp_path).model
@@ -168,14 +165,14 @@ def test_each_outcome_without_a_model_has_its_sentence(
         [Rule(method="POST", path="/jobs$", status=403, error={"message": "Your plan has no fine-tuning."})],
     ],
 )
-def test_a_service_that_does_not_train_is_named_with_what_else_can_be_done(tmp_path: Path, rules: list[Rule]) -> None:
+def test_a_service_that_does_not_train_is_named_with_what_else_can_be_done(tmp_path, rules):
     with serve(faults=rules) as server, pytest.raises(TrainingNotAvailable) as raised:
         attempt(server, tmp_path)
     assert "127.0.0.1" in str(raised.value)
     assert "train on training.jsonl elsewhere, then run again with --tuned MODEL" in str(raised.value)
 
 
-def test_a_service_that_wants_other_fields_keeps_no_metadata_and_deploys_nothing_is_served(tmp_path: Path) -> None:
+def test_a_service_that_wants_other_fields_keeps_no_metadata_and_deploys_nothing_is_served(tmp_path):
     server, _ = services.serve(services.DIALECTS["nebius"])
     more: dict[str, Any] = {"hyperparameters": {"n_epochs": 2}, "seed": 3}
     with server:
@@ -195,7 +192,7 @@ def test_a_service_that_wants_other_fields_keeps_no_metadata_and_deploys_nothing
         assert (sent["hyperparameters"], other.status) == ({"n_epochs": 4, "lora": True}, "succeeded")
 
 
-def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported_if_that_fails(tmp_path: Path) -> None:
+def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported_if_that_fails(tmp_path):
     refused = Rule(method="POST", path="/jobs$", status=400, error={"message": "Bad request"})
     with serve(faults=[replace(refused, last=1)]) as server:
         assert attempt(server, tmp_path, seed=3).model
@@ -205,9 +202,7 @@ def test_an_undecided_refusal_leads_once_to_the_plainest_request_and_is_reported
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429}])
-def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_the_user(
-    tmp_path: Path, fault: dict[str, Any]
-) -> None:
+def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_the_user(tmp_path, fault):
     with serve(faults=[outage(clock := Clock(), 1900, "/fine_tuning/jobs/", **fault)]) as server:
         assert attempt(server, tmp_path, None, clock).model
         assert 1900 < clock.now < 2100
@@ -220,12 +215,12 @@ def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_t
             assert least < clock.now < most
 
 
-def test_a_model_that_cannot_be_tuned_is_named(tmp_path: Path, service: Service) -> None:
+def test_a_model_that_cannot_be_tuned_is_named(tmp_path, service):
     with pytest.raises(JobError, match=r"gpt-none cannot be tuned at .*name another --student"):
         FineTuningJob.create(training_file(tmp_path), base="gpt-none", service=service)
 
 
-def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path: Path) -> None:
+def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path):
     rules = [shows("jobs", 1, 2, status="paused"), shows("jobs", 3, 3, status="reticulating")]
     with serve(faults=rules) as server:
         assert attempt(server, tmp_path).model
@@ -234,9 +229,7 @@ def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path: Path
         attempt(server, tmp_path / "other")
 
 
-def test_validation_file_and_hyperparameters_reach_the_service_and_are_part_of_the_job(
-    tmp_path: Path, server: offline.Server
-) -> None:
+def test_validation_file_and_hyperparameters_reach_the_service_and_are_part_of_the_job(tmp_path, server):
     validation = tmp_path / "validation.jsonl"
     validation.write_bytes(training_file(tmp_path, 14).read_bytes().splitlines(keepends=True)[-1])
     how = {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 0.5}
@@ -251,7 +244,7 @@ def test_validation_file_and_hyperparameters_reach_the_service_and_are_part_of_t
     assert attempt(server, tmp_path).id != job.id
 
 
-def test_real_job_objects_are_read_in_every_state(shared: Path) -> None:
+def test_real_job_objects_are_read_in_every_state(shared):
     folder = shared / "openai" / "objects"
     lines = (folder / "fine_tuning_jobs.jsonl").read_text("utf-8").splitlines()
     cycles = json.loads((folder / "fine_tuning_lifecycle_from_sdk_repr.json").read_text("utf-8"))["items"]

@@ -42,7 +42,7 @@ def dataset(version: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", NAMES)
-def test_a_dataset_of_each_version_of_ragas_gives_the_same_row(version: str, tmp_path: Path) -> None:
+def test_a_dataset_of_each_version_of_ragas_gives_the_same_row(version, tmp_path):
     row = dataset(version)
     (tmp_path / "rows.jsonl").write_text(json.dumps(row))
     with (tmp_path / "rows.csv").open("w", newline="") as file:
@@ -53,9 +53,7 @@ def test_a_dataset_of_each_version_of_ragas_gives_the_same_row(version: str, tmp
     assert read_rows(tmp_path / "rows.jsonl") == read_rows(tmp_path / "rows.csv") == [expected]
 
 
-def test_the_article_s_events_are_read_and_28_percent_are_refusals(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_article_s_events_are_read_and_28_percent_are_refusals(shared, tmp_path, monkeypatch, capsys):
     shutil.copy(shared / "nvidia-10k" / "finetuning_events.jsonl", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main(["check", "finetuning_events.jsonl", "--curate", "--json"]) == 0
@@ -70,7 +68,7 @@ def test_the_article_s_events_are_read_and_28_percent_are_refusals(
     assert json.loads(capsys.readouterr().out)["examples"] == 31
 
 
-def test_each_call_that_stands_for_theirs_runs(finished_run: Path, tmp_path: Path) -> None:
+def test_each_call_that_stands_for_theirs_runs(finished_run, tmp_path):
     ours = [row.split(" | ")[1] for row in TABLES.splitlines() if row.count(" | ") == 2]
     calls = [call for cell in ours for call in re.findall(r"`([^`]*minirag\.[^`]*)`", cell)]
     assert len(calls) >= 10

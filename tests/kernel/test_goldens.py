@@ -113,7 +113,7 @@ def outcome(folder: Path) -> dict:
 
 
 @pytest.fixture
-def old_run(tmp_path, monkeypatch) -> Path:
+def old_run(tmp_path, monkeypatch):
     """The run folder of version 0.1.0, beside its document, whose address is the same in every folder."""
     monkeypatch.chdir(tmp_path)
     with tarfile.open(HERE / "run-0.1.0.tar.xz") as archive:

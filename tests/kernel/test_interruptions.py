@@ -44,9 +44,7 @@ class Interrupts:
     def after(self, amount: float, exchange: Exchange | None) -> None: ...
 
 
-def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(tmp_path, monkeypatch):
     monkeypatch.setattr("minirag.embeddings.INPUTS_PER_CALL", 2)
     chunks = [Chunk(f"c{n}", "a.txt", 1, n, n + 1, 1, f"word{n} tram") for n in range(10)]
     with offline.serve() as server, Service(server.base_url, "k") as service:
@@ -64,7 +62,7 @@ def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(
 # -- damage ------------------------------------------------------------------------------------------------
 
 
-def test_three_hundred_flipped_bits_are_never_believed(tmp_path: Path) -> None:
+def test_three_hundred_flipped_bits_are_never_believed(tmp_path):
     path, dice = tmp_path / "log.jsonl", random.Random(1)
     lines = [exchange(str(n)).to_line() for n in range(8)]
     data = b"".join(lines)
@@ -85,7 +83,7 @@ def test_three_hundred_flipped_bits_are_never_believed(tmp_path: Path) -> None:
 # -- signals -----------------------------------------------------------------------------------------------
 
 
-def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path: Path) -> None:
+def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path):
     def reply(_: object) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait(0.3)
@@ -102,9 +100,7 @@ def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path: Pat
 # -- another run in the same folder ------------------------------------------------------------------------
 
 
-def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(tmp_path, monkeypatch, capsys):
     document, out = tmp_path / "notes.txt", tmp_path / "out"
     document.write_bytes(SAMPLE.read_bytes())
 

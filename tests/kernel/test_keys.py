@@ -20,7 +20,7 @@ KEYS = ("sk-canary-0123456789abcdef", "canary0123456789", 'Kanarie"99\\<7>&x y')
 
 
 @pytest.fixture(autouse=True)
-def _no_keys_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_keys_yet(monkeypatch):
     """Each test knows its own keys only, and leaves none to others; nothing is waited for."""
     monkeypatch.setattr(errors, "_keys", [])
     monkeypatch.setattr("minirag.retry.FIRST_WAIT", 0.001)
@@ -65,7 +65,7 @@ FAULTS = ("401", "429", "500", "parameter", "redirect", "page", "error in a 200"
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Path:
+def rows(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"question": "Who?", "answer": "Ann did it. Bob did not.", "contexts": ["Ann did it."]}\n')
     return path
@@ -83,9 +83,7 @@ def spellings(key: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("fault", "key"), list(zip(FAULTS, cycle(KEYS), strict=False)))
-def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
-    fault: str, key: str, rows: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(fault, key, rows, monkeypatch, capfd):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     out = rows.parent / "out"
     with Server(echo := Echo(fault)) as server:
@@ -100,7 +98,7 @@ def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(
 
 
 @pytest.mark.parametrize("fault", ["401", "redirect"])
-def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_password_of_an_address_is_found_nowhere(fault, rows, capfd):
     password = "canary%4012345"
     with Server(echo := Echo(fault)) as server:
         address = server.base_url.replace("://", f"://me:{password}@")
@@ -112,7 +110,7 @@ def test_the_password_of_an_address_is_found_nowhere(fault: str, rows: Path, cap
     assert f"service: {server.base_url}\n" in err
 
 
-def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_argument_that_is_a_key_is_not_repeated(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--out", "out", "--key=sk-canary-0123456789"])
     assert "[redacted]" in (err := capsys.readouterr().err)
@@ -122,9 +120,7 @@ def test_an_argument_that_is_a_key_is_not_repeated(capsys: pytest.CaptureFixture
 # -- what stays as it is -----------------------------------------------------------------------------------
 
 
-def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_are(
-    tmp_path: Path,
-) -> None:
+def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_are(tmp_path):
     keep_out("canary0123456789")
     text = "Set the header to Bearer abcdefghijkl or canary0123456789, see https://me:pass@host/."
     with MessageLog(tmp_path / "log.jsonl") as log:
@@ -138,7 +134,7 @@ def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_
 # -- addresses ---------------------------------------------------------------------------------------------
 
 
-def test_plain_http_to_another_machine_is_refused_unless_it_is_forced() -> None:
+def test_plain_http_to_another_machine_is_refused_unless_it_is_forced():
     for address in ("http://example.org/v1", "http://192.168.0.7:8000/v1", "http://127.0.0.1.nip.io"):
         with pytest.raises(InputError, match="--insecure-http"):
             Service(address, "k")
@@ -148,15 +144,13 @@ def test_plain_http_to_another_machine_is_refused_unless_it_is_forced() -> None:
 
 
 @pytest.mark.parametrize("address", ["ftp://me:Q@host", "https://me:no/Q@host", "https://me:Q@[::1", "me:Q@host"])
-def test_an_unusable_address_is_not_repeated_with_its_password(address: str) -> None:
+def test_an_unusable_address_is_not_repeated_with_its_password(address):
     with pytest.raises(InputError) as caught:
         Service(address.replace("Q", "canary12345"), "k")
     assert "canary12345" not in str(caught.value)
 
 
-def test_a_service_is_never_named_by_a_file(
-    tmp_path: Path, rows: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_service_is_never_named_by_a_file(tmp_path, rows, monkeypatch, capsys):
     evil = "OPENAI_BASE_URL=http://127.0.0.1:1/v1\nOPENAI_API_KEY=sk-evil-0123456789\n"
     for folder in (tmp_path, tmp_path / "out"):
         folder.mkdir(exist_ok=True)
@@ -173,7 +167,7 @@ def test_a_service_is_never_named_by_a_file(
 # -- files -------------------------------------------------------------------------------------------------
 
 
-def test_all_that_a_run_writes_is_private_whatever_the_umask(finished_run: Path, tmp_path: Path) -> None:
+def test_all_that_a_run_writes_is_private_whatever_the_umask(finished_run, tmp_path):
     modes = {path: (path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in finished_run.rglob("*")}
     assert len(modes) >= 14
     assert stat.S_IMODE(finished_run.stat().st_mode) == 0o700

@@ -27,7 +27,7 @@ def test_stays():
 """
 
 
-def test_a_test_that_leaves_this_machine_fails_even_where_the_code_swallows_the_exception(tmp_path: Path) -> None:
+def test_a_test_that_leaves_this_machine_fails_even_where_the_code_swallows_the_exception(tmp_path):
     (tmp_path / "test_reaches.py").write_text(REACHES, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-p", "conftest"]

@@ -1,7 +1,6 @@
 """The log: nothing that was written is lost, nothing damaged is believed."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -20,7 +19,7 @@ def exchange(text: str = "hello", repeat: int = 0, **fields: object) -> Exchange
     )
 
 
-def test_what_is_appended_is_read_back_and_a_failure_is_never_taken_for_an_answer(tmp_path: Path) -> None:
+def test_what_is_appended_is_read_back_and_a_failure_is_never_taken_for_an_answer(tmp_path):
     failed = exchange("b", response=None, error={"type": "ServiceError", "status": 500})
     with MessageLog(tmp_path / "log.jsonl") as log:
         log.append(exchange("a"))
@@ -32,7 +31,7 @@ def test_what_is_appended_is_read_back_and_a_failure_is_never_taken_for_an_answe
     assert again.failures == [failed]
 
 
-def test_identity_depends_on_request_place_and_repeat_and_not_on_tags_or_time() -> None:
+def test_identity_depends_on_request_place_and_repeat_and_not_on_tags_or_time():
     one = exchange("a")
     assert exchange("a", tags={"question": "q2"}, seconds=9.0).id == one.id
     others = [exchange("b"), exchange("a", repeat=1)]
@@ -41,9 +40,7 @@ def test_identity_depends_on_request_place_and_repeat_and_not_on_tags_or_time() 
     assert len({one.id, *(other.id for other in others), elsewhere}) == 4
 
 
-def test_a_log_cut_anywhere_keeps_all_whole_lines_and_takes_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_cut_anywhere_keeps_all_whole_lines_and_takes_the_next_one(tmp_path, monkeypatch):
     path = tmp_path / "log.jsonl"
     with MessageLog(path) as log:
         for text in ("one", "two"):
@@ -63,14 +60,14 @@ def test_a_log_cut_anywhere_keeps_all_whole_lines_and_takes_the_next_one(
     assert (tmp_path / "log.jsonl.torn").exists()
 
 
-def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_bytes(exchange().to_line().replace(b'{"v":1', b'{"v":2'))
     with pytest.raises(LogError, match="newer"):
         MessageLog(path)
 
 
-def test_threads_append_whole_lines_and_those_that_claim_one_call_make_it_once(tmp_path: Path) -> None:
+def test_threads_append_whole_lines_and_those_that_claim_one_call_make_it_once(tmp_path):
     def ask(n: int) -> None:
         log.append(exchange(f"own {n}"))
         with log.claim(exchange().id):
@@ -86,13 +83,13 @@ def test_threads_append_whole_lines_and_those_that_claim_one_call_make_it_once(t
 @given(text=st.text(), tags=st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)))
 @example(text="bad \udc80 text", tags={})
 @settings(max_examples=50)
-def test_any_text_survives_the_line(text: str, tags: dict[str, object]) -> None:
+def test_any_text_survives_the_line(text, tags):
     item = exchange(text, tags=tags)
     assert Exchange.from_line(item.to_line()) == item
     assert item.to_line().count(b"\n") == 1
 
 
-def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path):
     one, two = MessageLog(tmp_path / "log.jsonl"), MessageLog(tmp_path / "log.jsonl")
     one.append(exchange("1"))
     with pytest.raises(LogError, match="Another process is working in"):
@@ -105,7 +102,7 @@ def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path: Pat
 # -- files written whole ---------------------------------------------------------------------------------------
 
 
-def test_a_writer_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_writer_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_path):
     write_atomically(tmp_path / "a", b"old")
 
     def fails(stream: BinaryIO) -> None:

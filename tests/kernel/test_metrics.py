@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +38,7 @@ def largest_request(model: FunctionChat) -> int:
     return max(model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] for asked in model.asked)
 
 
-def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -> None:
+def test_faithfulness_is_the_share_of_supported_statements_matched_by_number():
     model = judge(["One.", "Two.", "Three."], [verdict(2, False), verdict(3, True), verdict(1, True)])
     score = faithfulness("Q?", "One. Two. Three.", ["context"], judge=model)
     assert score.value == pytest.approx(2 / 3)
@@ -69,7 +68,7 @@ def test_faithfulness_is_the_share_of_supported_statements_matched_by_number() -
         ([verdict(1, []), verdict(2, True)], "neither true nor false"),
     ],
 )
-def test_after_two_unusable_replies_there_is_no_score(verdicts: Any, fault: str) -> None:
+def test_after_two_unusable_replies_there_is_no_score(verdicts, fault):
     model = judge(["One.", "Two."], verdicts)
     score = faithfulness("Q?", "A", ["c"], judge=model)
     assert score.value is None
@@ -81,18 +80,18 @@ def test_after_two_unusable_replies_there_is_no_score(verdicts: Any, fault: str)
 
 
 @pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
-def test_booleans_words_and_0_or_1_are_verdicts(said: Any, meant: bool) -> None:
+def test_booleans_words_and_0_or_1_are_verdicts(said, meant):
     assert read_verdicts({"verdicts": [verdict(1, said)]}, "supported", 1) == [
         {"supported": meant, "reason": "because"}
     ]
 
 
-def test_an_answer_without_statements_is_unscored_and_not_zero() -> None:
+def test_an_answer_without_statements_is_unscored_and_not_zero():
     assert faithfulness("Q?", "I do not know.", ["c"], judge=judge([])).reason == "the answer makes no statements"
     assert faithfulness("Q?", "", ["c"], judge=judge("never asked")).reason == "the answer makes no statements"
 
 
-def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_support() -> None:
+def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_support():
     contexts = [" ".join(f"Sentence {i} of context {c} says nothing much." for i in range(120)) for c in range(2)]
     contexts[1] += " The tram opened in 1987."
     sent = []
@@ -132,9 +131,7 @@ def asks(*questions: tuple[str, Any]) -> FunctionChat:
         ([("against?", False), ("against?", False), ("other?", False)], 0.0),
     ],
 )
-def test_answer_relevancy_is_the_mean_cosine_times_commitment_by_one_call_that_shows_no_question(
-    questions: Any, value: float
-) -> None:
+def test_answer_relevancy_is_the_mean_cosine_times_commitment_by_one_call_that_shows_no_question(questions, value):
     model = asks(*questions)
     score = answer_relevancy("Q?", "An answer.", judge=model, embed=TableEmbedding(ROWS))
     assert ["Q?" in call["messages"][-1]["content"] for call in model.asked] == [False]
@@ -145,7 +142,7 @@ def test_answer_relevancy_is_the_mean_cosine_times_commitment_by_one_call_that_s
 @pytest.mark.parametrize(
     "questions", [[("same?", False)], [], [("same?", False)] * 4, [("", False)] * 3, [("same?", 2)] * 3]
 )
-def test_the_wrong_number_or_kind_of_questions_is_unscored(questions: Any) -> None:
+def test_the_wrong_number_or_kind_of_questions_is_unscored(questions):
     score = answer_relevancy("Q?", "A", judge=asks(*questions), embed=TableEmbedding(ROWS))
     assert score.value is None
     assert "reverse" in score.reason
@@ -156,7 +153,7 @@ def test_the_wrong_number_or_kind_of_questions_is_unscored(questions: Any) -> No
 SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
 
 
-def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window() -> None:
+def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window():
     def reply(messages: Sequence[Any]) -> str:
         shown = parse(messages).statements
         return json.dumps({"needed": [n for n, text in enumerate(shown, 1) if " 3" in text]})
@@ -173,13 +170,13 @@ def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window() -> N
 
 
 @pytest.mark.parametrize("needed", ["x", [0], [3], [True], [1.0], None, [1, "2"]])
-def test_numbers_that_are_none_are_a_fault(needed: Any) -> None:
+def test_numbers_that_are_none_are_a_fault(needed):
     score = context_relevancy("Q?", "", ["One. Two."], judge=FunctionChat(lambda _: json.dumps({"needed": needed})))
     assert score.value is None
     assert score.reason.startswith("context: ")
 
 
-def test_context_precision_in_a_small_window_takes_each_context_whole() -> None:
+def test_context_precision_in_a_small_window_takes_each_context_whole():
     contexts = [" ".join(SENTENCES[i : i + 10]) for i in range(0, 50, 10)]
 
     def reply(messages: Sequence[Any]) -> str:
@@ -195,7 +192,7 @@ def test_context_precision_in_a_small_window_takes_each_context_whole() -> None:
     assert context_precision("Q?", "A", contexts, judge=Judge(FunctionChat(reply), 300)).reason.startswith("a context")
 
 
-def test_asking_again_keeps_to_the_window() -> None:
+def test_asking_again_keeps_to_the_window():
     contexts = [" ".join(SENTENCES)]
     for window in range(700, 760, 7):
         model = judge(["One."], [verdict("a very long wrong number that is quoted in the fault", True)])
@@ -204,7 +201,7 @@ def test_asking_again_keeps_to_the_window() -> None:
         assert largest_request(model) <= window
 
 
-def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared: Path) -> None:
+def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared):
     texts = []
     for line in (shared / "openai" / "recordings" / "chat.jsonl").read_text("utf-8").splitlines():
         item = json.loads(line)
@@ -217,7 +214,7 @@ def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(
             read_verdicts(json_object(text), "supported", 1)
 
 
-def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there() -> None:
+def test_a_cut_off_reply_is_never_read_as_the_part_that_is_there():
     whole = '{"verdicts": [{"index": 1, "supported": true}, {"index": 2, "supported": false}]}'
     for cut in range(len(whole)):
         with pytest.raises(ValueError, match="the reply"):

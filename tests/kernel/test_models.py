@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import AtOnce, Clock, Script, refusal
+from doubles import AtOnce, Script, refusal
 from minirag.embeddings import EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
@@ -23,7 +23,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 KEY = "sk-canary-0123456789abcdef"
 
 
-def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_path: Path, service: Any) -> None:
+def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_path, service):
     with Script(completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
         chat = ChatModel("m", log=log, service=service(script))
         first = chat.complete(HELLO, stage="draft", tags={"question": "q1"})
@@ -40,7 +40,7 @@ def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_pa
     assert script.requests[0]["body"] == {"model": "m", "messages": HELLO, "max_tokens": 512, "temperature": 0.0}
 
 
-def test_a_client_of_your_own_is_used_with_its_address(tmp_path: Path) -> None:
+def test_a_client_of_your_own_is_used_with_its_address(tmp_path):
     import openai
 
     with (
@@ -51,13 +51,13 @@ def test_a_client_of_your_own_is_used_with_its_address(tmp_path: Path) -> None:
         assert ChatModel("m", client=client, log=log).complete(HELLO, stage="draft").service == script.url
 
 
-def test_a_wait_of_an_hour_is_not_waited_for(service: Any, clock: Clock) -> None:
+def test_a_wait_of_an_hour_is_not_waited_for(service, clock):
     with Script(refusal(429, "later", headers={"retry-after": "3600"})) as script, pytest.raises(ServiceError):
         ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
     assert (len(script.requests), clock.slept) == (1, [])
 
 
-def test_addresses_that_cannot_be_used_are_one_sentence(service: Any) -> None:
+def test_addresses_that_cannot_be_used_are_one_sentence(service):
     for address in ("ftp://host/v1", "host/v1", "https://", "nonsense"):
         with pytest.raises(InputError, match="no service address"):
             Service(address)
@@ -83,7 +83,7 @@ def packed(*values: float) -> str:
     return base64.b64encode(np.array(values, "<f4").tobytes()).decode()
 
 
-def test_embeddings_come_in_the_order_of_the_texts_whatever_the_service_does(tmp_path: Path, service: Any) -> None:
+def test_embeddings_come_in_the_order_of_the_texts_whatever_the_service_does(tmp_path, service):
     reply = embeddings([1.0, 0.0], [0.0, 1.0], [0.5, 0.5], order=[2, 0, 1])
     with Script(reply) as script, MessageLog(tmp_path / "log.jsonl") as log:
         model = EmbeddingModel("e", log=log, service=service(script))
@@ -96,7 +96,7 @@ def test_embeddings_come_in_the_order_of_the_texts_whatever_the_service_does(tmp
     assert vectors(embeddings([0.25, -0.5]), 1).tolist() == vectors(embeddings(packed(0.25, -0.5)), 1).tolist()
 
 
-def test_a_call_of_an_old_log_that_kept_no_vectors_is_sent_again(tmp_path: Path, service: Any) -> None:
+def test_a_call_of_an_old_log_that_kept_no_vectors_is_sent_again(tmp_path, service):
     with Script(embeddings([1.0, 0.0])) as script, MessageLog(tmp_path / "log.jsonl") as log:
         model = EmbeddingModel("e", log=log, service=service(script))
         model.embed(["a"])
@@ -119,13 +119,13 @@ def test_a_call_of_an_old_log_that_kept_no_vectors_is_sent_again(tmp_path: Path,
         {},
     ],
 )
-def test_vectors_that_are_not_vectors_are_refused(reply: dict[str, Any]) -> None:
+def test_vectors_that_are_not_vectors_are_refused(reply):
     with pytest.raises(BadReply):
         vectors(reply, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_batches_of_256_are_in_flight_one_for_each_worker(service: Any, workers: int) -> None:
+def test_batches_of_256_are_in_flight_one_for_each_worker(service, workers):
     in_flight = AtOnce()
 
     def reply(request: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def outcome(chat: ChatModel) -> Exchange | BadReply:
         return error
 
 
-def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared: Path, service: Any) -> None:
+def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared, service):
     replies = [
         item["response"]["body"]
         for item in recordings(shared, "chat")
@@ -181,7 +181,7 @@ def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared: Pat
         assert exchange.usage == (reply.get("usage") or {})
 
 
-def test_every_recorded_embeddings_reply_is_read(shared: Path) -> None:
+def test_every_recorded_embeddings_reply_is_read(shared):
     read = 0
     for item in recordings(shared, "embeddings"):
         reply = item["response"]["body"]
@@ -191,7 +191,7 @@ def test_every_recorded_embeddings_reply_is_read(shared: Path) -> None:
     assert read > 50
 
 
-def test_every_recorded_error_becomes_one_clear_sentence(shared: Path) -> None:
+def test_every_recorded_error_becomes_one_clear_sentence(shared):
     errors = [item["response"] for item in recordings(shared, "errors")]
 
     def send(error: dict[str, Any]) -> Any:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doubles import AtOnce, Clock, Script, refusal
+from doubles import AtOnce, Script, refusal
 from minirag.dialect import FEW, FIRST_THINKING, INSTEAD, Form
 from minirag.errors import (
     EMPTY,
@@ -59,9 +58,7 @@ TOOL_CALL = {"content": None, "tool_calls": [{"id": "t", "function": {"name": "f
         (refusal(403, "Input was flagged by moderation"), FILTERED),
     ],
 )
-def test_what_is_no_answer_is_a_named_failure_asked_for_once_and_never_replayed_as_an_answer(
-    tmp_path: Path, service: Make, answer: Any, code: str
-) -> None:
+def test_what_is_no_answer_is_a_named_failure_asked_for_only_once(tmp_path, service, answer, code):
     with Script(answer) as script, MessageLog(tmp_path / "log.jsonl") as log:
         with pytest.raises(ServiceError) as caught:
             ask(service(script), log)
@@ -89,7 +86,7 @@ def test_what_is_no_answer_is_a_named_failure_asked_for_once_and_never_replayed_
         (None, ""),
     ],
 )
-def test_the_visible_text_of_a_reply_is_that_without_its_thinking(content: Any, text: str) -> None:
+def test_the_visible_text_of_a_reply_is_that_without_its_thinking(content, text):
     assert visible(content) == text
 
 
@@ -106,9 +103,7 @@ def thinking(body: dict[str, Any], needed: int) -> Any:
     return reply({"content": text}, finish, usage=usage)
 
 
-def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_nothing(
-    tmp_path: Path, service: Make
-) -> None:
+def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_nothing(tmp_path, service):
     said: list[str] = []
     with Script(lambda seen: thinking(seen["body"], 90)) as script, MessageLog(tmp_path / "l.jsonl") as log:
         one = service(script, say=said.append)
@@ -125,7 +120,7 @@ def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_noth
         assert len(script.requests) == len(limits)
 
 
-def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_few_calls(service: Make) -> None:
+def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_few_calls(service):
     with Script(lambda seen: thinking(seen["body"], 99_999)) as script:
         one = service(script)
         for number in range(FEW - 1):
@@ -138,7 +133,7 @@ def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_
     assert limits == [100, *[600] * FEW]
 
 
-def test_an_allowance_that_the_service_does_not_take_is_halved(service: Make) -> None:
+def test_an_allowance_that_the_service_does_not_take_is_halved(service):
     def answer(seen: dict[str, Any]) -> Any:
         if seen["body"]["max_tokens"] > 3000:
             return refusal(400, "max_tokens is too large: this model's maximum context length is 3000 tokens")
@@ -169,9 +164,7 @@ def picky(words: Any, refuses: Callable[[dict[str, Any]], bool]) -> Script:
 
 
 @pytest.mark.parametrize(("words", "without"), REFUSALS)
-def test_a_thing_that_a_400_names_in_any_shape_gets_its_next_form_once_now_and_after_a_restart(
-    words: Any, without: set[str], tmp_path: Path, service: Make
-) -> None:
+def test_what_a_400_names_in_any_shape_gets_its_next_form_once_and_after_a_restart(words, without, tmp_path, service):
     def refuses(body: dict[str, Any]) -> bool:
         roles = {message["role"] for message in body["messages"]}
         return not without.isdisjoint({*body, *roles, body.get("response_format", {}).get("type")})
@@ -193,7 +186,7 @@ def test_a_thing_that_a_400_names_in_any_shape_gets_its_next_form_once_now_and_a
         assert len(script.requests) == sent + 1
 
 
-def test_an_outage_teaches_no_form_so_that_other_settings_are_other_calls(tmp_path: Path, service: Make) -> None:
+def test_an_outage_teaches_no_form_so_that_other_settings_are_other_calls(tmp_path, service):
     with Script(refusal(503), completion("{}")) as script:
         for temperature in (0.0, None, 0.7):
             with MessageLog(tmp_path / "log.jsonl") as log:
@@ -202,7 +195,7 @@ def test_an_outage_teaches_no_form_so_that_other_settings_are_other_calls(tmp_pa
     assert sent == [0.0, 0.0, None, 0.7]
 
 
-def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only_if_it_works(service: Make) -> None:
+def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only_if_it_works(service):
     nothing = {"error": {"message": "Bad request"}}
     with picky(nothing, lambda body: "temperature" in body or "response_format" in body) as script:
         one = service(script)
@@ -218,7 +211,7 @@ def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only
         assert dialect.form == Form()
 
 
-def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(service: Make) -> None:
+def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(service):
     with picky({"error": {"message": "temperature of the oven"}}, lambda body: "oven" in str(body)) as script:
         one = service(script)
         assert ask(one).text == "{}"
@@ -232,7 +225,7 @@ def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(servi
 # -- one item, or all --------------------------------------------------------------------------------------
 
 
-def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call_gets_it(service: Make) -> None:
+def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call_gets_it(service):
     no = refusal(403, "not for this project")
     with Script(completion("{}"), no) as script:
         one = service(script)
@@ -251,7 +244,7 @@ def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call
     assert kinds == [*[ServiceError] * (FEW - 1), ServiceRefused]
 
 
-def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service: Make) -> None:
+def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service):
     class Gate:
         held = 0.0
 
@@ -289,9 +282,7 @@ def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service: Make
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
-def test_an_error_body_of_any_shape_is_one_line_with_the_words_of_the_service(
-    body: Any, says: str, status: int
-) -> None:
+def test_an_error_body_of_any_shape_is_one_line_with_the_words_of_the_service(body, says, status):
     text = str(error_of("https://host/v1", status, body, {}, "m", key_name="MINIRAG_JUDGE_API_KEY"))
     assert f"{says}." in text
     assert "\n" not in text
@@ -302,14 +293,14 @@ def test_an_error_body_of_any_shape_is_one_line_with_the_words_of_the_service(
 
 
 @pytest.mark.parametrize("end", ["", "/", "/chat/completions", "/chat/completions/", "/embeddings"])
-def test_an_address_works_however_it_ends(end: str) -> None:
+def test_an_address_works_however_it_ends(end):
     with Script(completion("{}")) as script, Service(script.url + end) as one:
         assert one.address == script.url
         assert ask(one).text == "{}"
     assert script.requests[0]["path"] == "/v1/chat/completions"
 
 
-def test_an_api_version_stays_a_query_and_the_key_comes_as_azure_wants_it() -> None:
+def test_an_api_version_stays_a_query_and_the_key_comes_as_azure_wants_it():
     with Script(completion("{}")) as script, Service(f"{script.url}?api-version=2024-10-21", "the-azure-key") as one:
         assert ask(one).text == "{}"
         assert "api-version" not in one.name
@@ -317,7 +308,7 @@ def test_an_api_version_stays_a_query_and_the_key_comes_as_azure_wants_it() -> N
     assert script.requests[0]["headers"]["api-key"] == "the-azure-key"
 
 
-def test_an_address_without_a_path_that_is_not_found_is_told_what_it_lacks() -> None:
+def test_an_address_without_a_path_that_is_not_found_is_told_what_it_lacks():
     with Script(refusal(404, "page not found")) as script:
         bare = Service(script.url.removesuffix("/v1"))
         with pytest.raises(ServiceRefused, match=r"is it http://127.0.0.1:\d+/v1\?"):
@@ -325,7 +316,7 @@ def test_an_address_without_a_path_that_is_not_found_is_told_what_it_lacks() -> 
         bare.close()
 
 
-def test_openais_organisation_and_project_go_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openais_organisation_and_project_go_to_openai_alone(monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org-0123456789abc")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-0123456789abc")
     with Script(completion("{}")) as script, Service(script.url, "key") as one:
@@ -369,7 +360,7 @@ class Limited(Script):
         },
     ],
 )
-def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(headers: Any) -> None:
+def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(headers):
     every, calls = 0.15, 24
     with Limited(every, headers) as script, Service(script.url, "key") as one:
         started = time.monotonic()
@@ -380,7 +371,7 @@ def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(he
     assert seconds < 3 * every * calls
 
 
-def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service: Make, clock: Clock) -> None:
+def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service, clock):
     with Script(refusal(429, "slow down")) as script, pytest.raises(ServiceError, match="slow down"):
         ask(service(script))
     assert 840 < sum(clock.slept) <= 900
@@ -389,7 +380,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service: Make, clo
         assert ask(service(script)).text == "{}"
 
 
-def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock: Clock) -> None:
+def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock):
     retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
     retry.succeeded()
     assert retry.again(1, ServiceError("slow down", status=429, transient=True, wait=60.0))
@@ -399,14 +390,14 @@ def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock: Clock) -> 
     assert clock.now < 600
 
 
-def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(clock: Clock) -> None:
+def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(clock):
     retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
     assert not retry.again(1, ServiceError("no more today", status=429, transient=True, wait=3600.0))
     retry.succeeded()  # another model has its own limit
     assert retry.again(1, ServiceError("slow down", status=429, transient=True))
 
 
-def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock: Clock) -> None:
+def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock):
     retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
     slow = ServiceError("late", code=TIMEOUT, transient=True)
     assert [retry.again(attempt, slow) for attempt in (1, 2)] == [True, False]

@@ -24,7 +24,7 @@ REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.htm
 FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
 
 
-def test_a_run_writes_every_file_of_the_contract(finished_run: Path) -> None:
+def test_a_run_writes_every_file_of_the_contract(finished_run):
     assert sorted(contents(finished_run)) == FILES
     facts = json.loads((finished_run / "run.json").read_text())
     assert list(facts["documents"]) == [str(SAMPLE)]
@@ -33,9 +33,7 @@ def test_a_run_writes_every_file_of_the_contract(finished_run: Path) -> None:
     assert facts["models_served"]["offline-judge"] == ["offline-judge"]
 
 
-def test_log_vectors_and_job_rebuild_all_other_results_for_free(
-    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_vectors_and_job_rebuild_all_other_results_for_free(finished_run, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(finished_run, folder)
     for name in REBUILT:
@@ -46,9 +44,7 @@ def test_log_vectors_and_job_rebuild_all_other_results_for_free(
     assert "tuned against base" in capsys.readouterr().out
 
 
-def test_what_the_log_and_the_index_answer_starts_no_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_log_and_the_index_answer_starts_no_server(tmp_path, monkeypatch, capsys):
     (tmp_path / "notes.txt").write_text(400 * "The trams are blue. " + "\f\fThe boats are red.")
     command = ["index", str(tmp_path / "notes.txt"), "--offline", "--out", str(tmp_path / "out")]
     assert main(command) == 0
@@ -63,7 +59,7 @@ def test_what_the_log_and_the_index_answer_starts_no_server(
     assert "as before" not in capsys.readouterr().err
 
 
-def test_every_chat_request_fits_the_window_with_its_reserved_reply(finished_run: Path) -> None:
+def test_every_chat_request_fits_the_window_with_its_reserved_reply(finished_run):
     chats = [e for e in MessageLog(finished_run / "messages.jsonl") if e.endpoint == "chat.completions"]
     assert {e.stage for e in chats} == {"question", "draft", "refine", "statements", "verdicts", "reverse"}
     for exchange in chats:
@@ -71,7 +67,7 @@ def test_every_chat_request_fits_the_window_with_its_reserved_reply(finished_run
         assert max(prompt, exchange.usage["prompt_tokens"]) + exchange.request["max_tokens"] <= 1200
 
 
-def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(finished_run: Path) -> None:
+def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt(finished_run):
     questions = rows(finished_run / "questions.jsonl")
     pages = {split: {q["page"] for q in questions if q["split"] == split} for split in ("train", "eval")}
     assert Counter(q["split"] for q in questions) == {"train": 14, "eval": 10}
@@ -80,7 +76,7 @@ def test_no_page_serves_both_splits_and_no_eval_page_stands_in_a_training_prompt
     assert [page for page in pages["eval"] if any(f'page="{page}"' in prompt for prompt in prompts)] == []
 
 
-def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(finished_run: Path) -> None:
+def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_scores(finished_run):
     answers = [a for a in rows(finished_run / "answers.jsonl") if a["question_id"].startswith("e")]
     assert Counter(a["arm"] for a in answers) == {"base": 10, "tuned": 10, "teacher": 10}
     scores = rows(finished_run / "scores.jsonl")
@@ -98,18 +94,14 @@ def test_three_arms_are_answered_and_judged_and_the_comparison_follows_from_the_
     assert [stages[id] for id in relevancy["exchanges"]] == ["reverse"]
 
 
-def test_the_answers_of_a_run_can_be_scored_with_other_metrics(
-    finished_run: Path, tmp_path: Path, embedded: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_answers_of_a_run_can_be_scored_with_other_metrics(finished_run, tmp_path, embedded, capsys):
     options = ["--judge=offline-judge", *embedded[-2:], "--metrics", "context_relevancy", "--out", str(tmp_path)]
     assert main(["evaluate", str(finished_run), *options, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert {summary[arm]["context_relevancy"]["n"] for arm in ("base", "tuned", "teacher")} == {10}
 
 
-def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(tmp_path, capsys):
     out = tmp_path / "out"
     size = ["--train-questions", "3", "--eval-questions", "2"]
     assert main(["questions", str(SAMPLE), "--offline", *size, "--out", str(out)]) == 0
@@ -123,9 +115,7 @@ def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 5
 
 
-def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(
-    tmp_path: Path, embedded: list[str]
-) -> None:
+def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(tmp_path, embedded):
     metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
     options = [*embedded, "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
     assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
@@ -135,7 +125,7 @@ def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_comp
     assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
 
 
-def test_the_student_and_what_was_tuned_from_it_think_no_longer_than_the_settings_allow(tmp_path: Path) -> None:
+def test_the_student_and_what_was_tuned_from_it_think_no_longer_than_the_settings_allow(tmp_path):
     models = {role: f"offline-{role}" for role in ("teacher", "student", "judge", "embedding")}
     numbers = {"train_questions": 1, "eval_questions": 2, "thinking_tokens": 500}
     with offline.serve() as server, Service(server.base_url, "key") as service:
@@ -145,7 +135,7 @@ def test_the_student_and_what_was_tuned_from_it_think_no_longer_than_the_setting
     assert {most[model] for model in ("offline-student", "offline-judge", "offline-teacher")} == {500}
 
 
-def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_is_not_sent_to_another_address(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("The trams are blue.\fThe boats are red.")
     index = ["index", str(tmp_path / "notes.txt"), *MODELS, "--out", str(tmp_path / "out")]
     with offline.serve() as server, offline.serve() as other:
@@ -156,7 +146,7 @@ def test_a_resumed_run_is_not_sent_to_another_address(tmp_path: Path, capsys: py
         assert json.loads((tmp_path / "out" / "index.json").read_text())["model"].endswith(other.base_url)
 
 
-def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path: Path) -> None:
+def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path):
     """A service that refuses some of a model's questions must not raise its mean quietly."""
     rain = Rule(holding=r"(?=.*offline-teacher).*\\nDoes it rain", status=400, error={"message": "no"})
     questions = tmp_path / "eval.txt"
@@ -177,9 +167,7 @@ def served(server: offline.Server, out: Path, *more: str) -> list[str]:
     return ["run", str(SAMPLE), *MODELS, "--base-url", server.base_url, *OPTIONS, "--out", str(out), *more]
 
 
-def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_elsewhere_completes_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_training_is_closed_a_model_from_elsewhere_completes_the_run(tmp_path, capsys):
     with serve(faults=[training_not_available()]) as server:
         assert main(served(server, tmp_path / "out")) == 0
         said = capsys.readouterr().err.splitlines()[-1]
@@ -196,9 +184,7 @@ def test_where_training_is_closed_the_other_arms_are_judged_and_a_model_from_els
         assert server.requests["POST", "/v1/files"] == before
 
 
-def test_a_student_of_another_service_is_asked_trained_and_verified_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_student_of_another_service_is_asked_trained_and_verified_there(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
     monkeypatch.setattr(Retry, "pause", lambda *_: None)
     out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
@@ -223,7 +209,7 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(
     assert main(["verify", str(out)]) == 0
 
 
-def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path, capsys):
     files = shows("jobs", 1)
     with serve(faults=[shows("jobs", 1, last=3, status="running"), files]) as server:
         finetune = ["finetune", *served(server, tmp_path / "out")[1:]]

@@ -1,7 +1,6 @@
 """Prompts: a stranger's text stands inside a fence that it cannot close, and is read back as it was given."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -20,9 +19,7 @@ ADDED: list[Callable[[list[Message]], list[Message]]] = [
 
 
 @given(TEXT, TEXT, EXCERPTS, st.lists(TEXT, max_size=4), st.tuples(st.integers(1, 99), st.sampled_from(ADDED)))
-def test_every_prompt_is_read_back(
-    question: str, answer: str, excerpts: list[Excerpt], texts: list[str], how: tuple[int, Any]
-) -> None:
+def test_every_prompt_is_read_back(question, answer, excerpts, texts, how):
     """White space in numbered statements is collapsed, and a judge's excerpts have a number in place of their page."""
     unpaged, collapsed = [Excerpt(e.text) for e in excerpts], [" ".join(text.split()) for text in texts]
     excerpt, (n, add) = Excerpt(question, 7), how
@@ -42,12 +39,12 @@ def test_every_prompt_is_read_back(
 @pytest.mark.parametrize(
     "damage", [("</question-", "</question-0"), ("Answer the", "Do not answer the"), ("<excerpt-", "<excerpts-")]
 )
-def test_what_no_builder_made_is_not_read(damage: tuple[str, str]) -> None:
+def test_what_no_builder_made_is_not_read(damage):
     content = prompts.draft("Who?", [Excerpt("The city.", 1)])[1]["content"]
     assert parse([{"role": "user", "content": content.replace(*damage)}]) is None
 
 
-def test_content_in_parts_reads_like_content_in_one_piece() -> None:
+def test_content_in_parts_reads_like_content_in_one_piece():
     messages = prompts.draft("Who?", [Excerpt("The city.", 1)])
     content = messages[1]["content"]
     parts = [{"type": "text", "text": content[:9]}, {"type": "text", "text": content[9:]}]
@@ -55,7 +52,7 @@ def test_content_in_parts_reads_like_content_in_one_piece() -> None:
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["role", "content"]), st.sampled_from(["user", None, 3, [1], [{}]]))))
-def test_any_list_of_objects_can_be_read(messages: list[dict[str, object]]) -> None:
+def test_any_list_of_objects_can_be_read(messages):
     assert parse(messages) is None
 
 
@@ -97,7 +94,7 @@ def outside(messages: Sequence[Message]) -> str:
 
 @given(TEXTS, TEXTS, TEXTS)
 @settings(max_examples=50, deadline=None)
-def test_no_text_of_a_stranger_stands_outside_its_fence_in_any_prompt(one: str, two: str, three: str) -> None:
+def test_no_text_of_a_stranger_stands_outside_its_fence_in_any_prompt(one, two, three):
     plain = list(map(outside, every_prompt("w", "w", "w")))
     known = prompts.draft("w", [Excerpt("w")])[-1]["content"]
     for mark in (known.split("-")[1][:6], "000000"):

@@ -34,7 +34,7 @@ class OneHot:
 
 
 @pytest.fixture
-def store() -> VectorStore:
+def store():
     return VectorStore.build(chunk(PAGES, size=1024, overlap=128), OneHot())
 
 
@@ -50,7 +50,7 @@ def given_text(chat: FunctionChat) -> list[str]:
     ]
 
 
-def test_what_fits_one_request_is_one_draft(store: VectorStore) -> None:
+def test_what_fits_one_request_is_one_draft(store):
     querying, chat = engine(store, top_k=1, context_window=4096)
     answer = querying.query("What about 2?", tags={"question": "q7"})
     assert (answer.text, len(answer.drafts), [hit.chunk.page for hit in answer.hits]) == ("the answer", 1, [2])
@@ -60,7 +60,7 @@ def test_what_fits_one_request_is_one_draft(store: VectorStore) -> None:
     assert 'page="2"' in chat.asked[0]["messages"][-1]["content"]
 
 
-def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(store: VectorStore) -> None:
+def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(store):
     querying, chat = engine(store, top_k=2, context_window=1000, reply_tokens=200)
     answer = querying.query("What about 3?")
     assert [a["stage"] for a in chat.asked] == ["draft"] + ["refine"] * (len(chat.asked) - 1)
@@ -72,9 +72,7 @@ def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(s
         assert chat.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1000
 
 
-def test_each_refine_request_holds_the_answer_before_it_which_a_reply_of_nothing_leaves_as_it_is(
-    store: VectorStore,
-) -> None:
+def test_each_refine_request_holds_the_answer_before_it_which_a_reply_of_nothing_leaves_as_it_is(store):
     replies = iter(["first", "second", *[""] * 100])
     querying, chat = engine(store, lambda _: next(replies), top_k=2, context_window=700, reply_tokens=100)
     answer = querying.query("What about 3?")
@@ -83,7 +81,7 @@ def test_each_refine_request_holds_the_answer_before_it_which_a_reply_of_nothing
     assert (answer.text, len(shown) > 3) == ("second", True)
 
 
-def test_text_that_two_chunks_share_is_given_once() -> None:
+def test_text_that_two_chunks_share_is_given_once():
     pages = [Page(1, "report", " ".join(f"Sentence number {i} stands here." for i in range(200)) + "\n")]
     store = VectorStore.build(chunk(pages, size=300, overlap=100), OneHotByRow())
     querying, chat = engine(store, top_k=3, context_window=None)
@@ -107,9 +105,7 @@ class OneHotByRow(OneHot):
         ("in-house-7b", {"context_window": 1024}, "--tokenizer FILE"),  # its vocabulary is not known: bytes
     ],
 )
-def test_a_window_too_small_is_found_before_anything_is_sent(
-    store: VectorStore, model: str, options: dict[str, int], error: str
-) -> None:
+def test_a_window_too_small_is_found_before_anything_is_sent(store, model, options, error):
     chat = FunctionChat(lambda _: "word " * 250, model=model)
     with pytest.raises(WindowTooSmall, match=error):
         QueryEngine(store, chat, OneHot(), **options).query("What about 3?")
@@ -117,9 +113,7 @@ def test_a_window_too_small_is_found_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("model", ["llama3.2", "qwen3:8b", "smollm2", "in-house-7b"])
-def test_any_model_works_in_the_default_window_and_its_long_answer_costs_no_room(
-    store: VectorStore, model: str
-) -> None:
+def test_any_model_works_in_the_default_window_and_its_long_answer_costs_no_room(store, model):
     long = " ".join(["Bezugsgrößenverschiebungen"] * 100)  # bytes count it eight times as long as it is
     chat = FunctionChat(lambda _: long, model=model)
     chat.usage = {"completion_tokens": 250}
@@ -128,7 +122,7 @@ def test_any_model_works_in_the_default_window_and_its_long_answer_costs_no_room
     assert sentences == [s for hit in answer.hits for s in re.findall(r"Fact \d-\d+ ", hit.chunk.text)]
 
 
-def test_answers_from_prompts_that_a_server_has_cut_are_marked(store: VectorStore) -> None:
+def test_answers_from_prompts_that_a_server_has_cut_are_marked(store):
     for read, is_cut in ((512, True), (None, False), (2000, False)):
         chat = FunctionChat(lambda _: "the answer")
         chat.usage = {"prompt_tokens": read}
@@ -142,7 +136,7 @@ def test_answers_from_prompts_that_a_server_has_cut_are_marked(store: VectorStor
 
 @given(text=st.text(max_size=400), limit=st.integers(12, 60))
 @settings(max_examples=40, deadline=None)
-def test_units_tile_their_passages_and_keep_to_the_limit(text: str, limit: int) -> None:
+def test_units_tile_their_passages_and_keep_to_the_limit(text, limit):
     window = Window(encoding("o200k_base"), 1000)
     units = window.units([Excerpt(text, 3)], limit)
     assert "".join(unit.text for unit in units) == text
@@ -151,7 +145,7 @@ def test_units_tile_their_passages_and_keep_to_the_limit(text: str, limit: int) 
 
 @given(texts=st.lists(st.text(min_size=1, max_size=80), min_size=1, max_size=12), size=st.integers(220, 500))
 @settings(max_examples=40, deadline=None)
-def test_take_takes_as_many_units_as_fit_and_never_more(texts: list[str], size: int) -> None:
+def test_take_takes_as_many_units_as_fit_and_never_more(texts, size):
     window = Window(encoding("o200k_base"), size)
     units = window.units([Excerpt(text, n) for n, text in enumerate(texts)], 60)
 

@@ -36,7 +36,7 @@ def writer(reply: Any = None) -> FunctionChat:
     return FunctionChat(reply or ask)
 
 
-def test_exactly_the_number_asked_for_spread_over_different_pages() -> None:
+def test_exactly_the_number_asked_for_spread_over_different_pages():
     questions = generate(chunk(pages(60)), writer(), {"train": 20, "eval": 20})
     assert Counter(q.split for q in questions) == {"train": 20, "eval": 20}
     by_split = {split: {q.page for q in questions if q.split == split} for split in SPLITS}
@@ -51,7 +51,7 @@ def test_exactly_the_number_asked_for_spread_over_different_pages() -> None:
     assert [q.page for q in other] != [q.page for q in questions]
 
 
-def test_questions_are_shared_out_evenly_among_few_pages() -> None:
+def test_questions_are_shared_out_evenly_among_few_pages():
     def ask(messages: Sequence[Any]) -> str:
         page = messages[-1]["content"].split("On page ")[1].split()[0]
         return json.dumps({"questions": [f"Which {topic} has {page}?" for topic in WORDS[:8]]})
@@ -62,7 +62,7 @@ def test_questions_are_shared_out_evenly_among_few_pages() -> None:
         assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_useless_replies_are_made_up_for_and_too_few_different_questions_are_fewer() -> None:
+def test_useless_replies_are_made_up_for_and_too_few_different_questions_are_fewer():
     replies = iter(["no JSON", '{"questions": "x"}', '{"questions": [1, null]}', '{"questions": ["No mark"]}'])
     model = writer()
     good = model.reply
@@ -77,23 +77,21 @@ LETTERS = st.frozensets(st.sampled_from("abcdefghij"), max_size=10)
 
 
 @given(LETTERS, st.lists(LETTERS, max_size=12))
-def test_a_near_duplicate_is_the_first_that_shares_four_fifths_of_all_words(asked: set[str], others: list) -> None:
+def test_a_near_duplicate_is_the_first_that_shares_four_fifths_of_all_words(asked, others):
     first = next(
         (n for n, other in enumerate(others) if len(asked & other) >= Fraction(4, 5) * len(asked | other)), None
     )
     assert near_duplicate(asked, others) == first
 
 
-def test_near_duplicates_of_known_questions_are_not_asked_again() -> None:
+def test_near_duplicates_of_known_questions_are_not_asked_again():
     known = [f"What is {n} {WORDS[(n - 1) % 16]} {WORDS[(n - 1) // 16]}?" for n in range(1, 31)]
     questions = generate(chunk(pages(30)), writer(), {"eval": 10}, taken=known)
     assert [q for q in questions if near_duplicate(words(q.text), map(words, known)) is not None] == []
 
 
 @given(st.integers(2, 300), st.integers(1, 200), st.integers(1, 200), st.integers(0, 50))
-def test_splitting_gives_each_page_to_one_split_and_both_splits_some(
-    count: int, train: int, test: int, seed: int
-) -> None:
+def test_splitting_gives_each_page_to_one_split_and_both_splits_some(count, train, test, seed):
     keys = [("d", n) for n in range(count)]
     split = split_pages(keys, train, test, seed)
     assert sorted(split["train"] + split["eval"]) == keys
@@ -103,7 +101,7 @@ def test_splitting_gives_each_page_to_one_split_and_both_splits_some(
         split_pages(keys[:1], train, test, seed)
 
 
-def test_a_file_is_taken_line_by_line_as_it_is(tmp_path: Path) -> None:
+def test_a_file_is_taken_line_by_line_as_it_is(tmp_path):
     path = tmp_path / "q.txt"
     path.write_bytes("\ufeffWho?\r\n\n  What  is\tthis?  \nStatement\n".encode())
     assert [q.text for q in read_questions(path, "eval")] == ["Who?", "What is this?", "Statement"]
@@ -118,7 +116,7 @@ def test_a_file_is_taken_line_by_line_as_it_is(tmp_path: Path) -> None:
         (None, "There is no question file"),
     ],
 )
-def test_a_file_without_questions_is_a_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_a_file_without_questions_is_a_sentence(tmp_path, content, says):
     path = Path("/dev/zero") if content is None else tmp_path / "q.txt"
     if content is not None:
         path.write_bytes(content)
@@ -126,7 +124,7 @@ def test_a_file_without_questions_is_a_sentence(tmp_path: Path, content: bytes |
         read_questions(path, "train")
 
 
-def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path: Path) -> None:
+def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path):
     class Rows:
         """The first text is nearest to the fourth chunk, the second to the second."""
 

@@ -32,12 +32,12 @@ def interactions(path: Path) -> list[dict[str, Any]]:
 # -- what stands in a cassette -----------------------------------------------------------------------------
 
 
-def test_every_story_has_a_cassette_and_every_cassette_a_story() -> None:
+def test_every_story_has_a_cassette_and_every_cassette_a_story():
     assert {path.stem for path in CASSETTES.glob("*.yaml")} == {name for name in vars(stories) if "test_" in name[:5]}
 
 
 @pytest.mark.parametrize("path", sorted(CASSETTES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_cassette_says_where_it_is_from_and_holds_nothing_private(path: Path) -> None:
+def test_a_cassette_says_where_it_is_from_and_holds_nothing_private(path):
     origin, models, text = path.read_text("utf-8").split("\n", 2)
     assert origin.startswith("# Recorded ")
     assert models.startswith("# models: {")
@@ -48,7 +48,7 @@ def test_a_cassette_says_where_it_is_from_and_holds_nothing_private(path: Path) 
         assert each["request"]["uri"].startswith(OPENAI_ADDRESS)
 
 
-def test_a_key_a_cookie_and_an_organisation_are_in_no_part_of_a_recording(tmp_path: Path) -> None:
+def test_a_key_a_cookie_and_an_organisation_are_in_no_part_of_a_recording(tmp_path):
     key = "sk-proj-Canary0123456789"
     private = {"set-cookie": "session=Canary", "openai-organization": "org-Canary0123456789"}
     bad_key = refusal(401, f"Incorrect API key provided: {key}.", headers=private)
@@ -63,7 +63,7 @@ def test_a_key_a_cookie_and_an_organisation_are_in_no_part_of_a_recording(tmp_pa
     assert script.url not in text
 
 
-def test_a_wait_that_a_service_asks_for_is_a_millisecond_on_replay(tmp_path: Path) -> None:
+def test_a_wait_that_a_service_asks_for_is_a_millisecond_on_replay(tmp_path):
     path = tmp_path / "busy.yaml"
     with Script(refusal(429, "slow down", headers={"Retry-After": "1"}), completion("Hi.")) as script:
         for mode in ("all", "none"):
@@ -89,7 +89,7 @@ def log_of(story: Callable[..., None], records: bool, cassette: Path, folder: Pa
     return [{name: line[name] for name in line.keys() - {"started", "seconds", "crc"}} for line in lines]
 
 
-def test_a_replay_leaves_the_same_log_and_recording_again_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_a_replay_leaves_the_same_log_and_recording_again_gives_the_same_bytes(tmp_path):
     story, first, second = stories.test_collected_answers_train_a_model_that_answers, tmp_path / "1", tmp_path / "2"
     recorded = log_of(story, True, first, tmp_path / "recorded")
     assert log_of(story, False, first, tmp_path / "replayed") == recorded

@@ -11,7 +11,7 @@ from minirag.errors import Waiting
 from minirag.retry import check_interrupted, in_order
 
 
-def test_results_come_in_order_and_no_more_calls_run_at_once_than_there_are_workers() -> None:
+def test_results_come_in_order_and_no_more_calls_run_at_once_than_there_are_workers():
     running = AtOnce()
 
     def call(n: int) -> int:
@@ -23,7 +23,7 @@ def test_results_come_in_order_and_no_more_calls_run_at_once_than_there_are_work
     assert running.most == 3
 
 
-def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight() -> None:
+def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight():
     finished = []
 
     def call(n: int) -> int:
@@ -39,7 +39,7 @@ def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight() 
     assert len(finished) < 20
 
 
-def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_tasks_are_not_started() -> None:
+def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_tasks_are_not_started():
     started, finished, all_in_flight = [], [], threading.Barrier(4)
 
     def calls(n: int) -> None:
@@ -61,7 +61,7 @@ def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_ta
     assert len(started) < 100
 
 
-def test_where_nobody_wants_more_results_no_call_is_started() -> None:
+def test_where_nobody_wants_more_results_no_call_is_started():
     started: list[int] = []
 
     def call(n: int) -> None:
@@ -77,7 +77,7 @@ def test_where_nobody_wants_more_results_no_call_is_started() -> None:
     assert len(started) == most < 100
 
 
-def test_an_item_that_waits_stops_no_other_and_no_result_overtakes_it_but_a_failure_does() -> None:
+def test_an_item_that_waits_stops_no_other_and_no_result_overtakes_it_but_a_failure_does():
     asked: list[int] = []
 
     def call(n: int) -> int:

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,14 +19,14 @@ Scenario = dict[str, Any]
 
 
 @pytest.fixture
-def scenarios(shared: Path) -> list[Scenario]:
+def scenarios(shared):
     rows: list[Scenario] = json.loads((shared / "ragas" / "scenarios.json").read_text("utf-8"))
     assert len(rows) == 22
     return rows
 
 
 @pytest.fixture
-def grams(shared: Path) -> ModuleType:
+def grams(shared):
     """The embedding that the expected relevancies were computed with."""
     spec = importlib.util.spec_from_file_location("scenario_embedding", shared / "ragas" / "embedding.py")
     assert spec is not None
@@ -92,9 +91,7 @@ def rows_of(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
     return [{"id": r["id"], **{k: r[k] for k in ("question", "answer", "contexts", "reference")}} for r in scenarios]
 
 
-def test_every_row_and_metric_comes_out_as_computed_by_hand_in_any_order(
-    scenarios: list[Scenario], grams: ModuleType
-) -> None:
+def test_every_row_and_metric_comes_out_as_computed_by_hand_in_any_order(scenarios, grams):
     judge, embed = FunctionChat(lambda messages: answer_from(scenarios, messages)), Embedding(grams)
     first = evaluate(rows_of(scenarios), METRICS, judge, embed, workers=1)
     values = {(s.question_id, s.metric): s.score.value for s in first}

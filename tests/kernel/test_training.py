@@ -2,20 +2,17 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from doubles import answered
-from minirag import MessageLog
 from minirag.errors import InputError
 from minirag.prompts import NOT_STATED
 from minirag.text import for_model
 from minirag.training import default_epochs, write_training_file
 
 
-def test_each_line_is_the_prompt_as_sent_and_the_reply(log: MessageLog, tmp_path: Path) -> None:
+def test_each_line_is_the_prompt_as_sent_and_the_reply(log, tmp_path):
     log.append(answered("t2", "Two."))
     log.append(answered("t1", "One refined.", draft=2))
     log.append(answered("t1", " One.\n"))
@@ -29,7 +26,7 @@ def test_each_line_is_the_prompt_as_sent_and_the_reply(log: MessageLog, tmp_path
     assert file.tokens == sum(for_model("gpt-4.1-mini").count_messages(row["messages"]) for row in rows)
 
 
-def test_only_what_no_service_would_train_on_is_dropped_without_a_review(log: MessageLog, tmp_path: Path) -> None:
+def test_only_what_no_service_would_train_on_is_dropped_without_a_review(log, tmp_path):
     for exchange in (
         answered("t1", "Fine."),
         answered("t2", "Cut", finish="length"),
@@ -60,16 +57,14 @@ def test_only_what_no_service_would_train_on_is_dropped_without_a_review(log: Me
     [(reason, True) for reason in ("stop", "eos", "end_turn", "STOP", "stop_sequence", None, "something new")]
     + [(reason, False) for reason in ("length", "MAX_TOKENS", "content_filter", "error", "tool_calls", "safety")],
 )
-def test_only_the_finish_reasons_of_incomplete_answers_drop_them(
-    log: MessageLog, tmp_path: Path, reason: str | None, is_kept: bool
-) -> None:
+def test_only_the_finish_reasons_of_incomplete_answers_drop_them(log, tmp_path, reason, is_kept):
     log.append(answered("t1", "One."))
     log.append(answered("t2", "Two.", finish=reason))
     file = write_training_file(log, tmp_path / "t.jsonl")
     assert [example.question for example in file.kept] == (["t1", "t2"] if is_kept else ["t1"])
 
 
-def test_a_review_may_drop_and_change_examples(log: MessageLog, tmp_path: Path) -> None:
+def test_a_review_may_drop_and_change_examples(log, tmp_path):
     log.append(answered("t1", "One."))
     log.append(answered("t2", "Two."))
     file = write_training_file(
@@ -79,7 +74,7 @@ def test_a_review_may_drop_and_change_examples(log: MessageLog, tmp_path: Path) 
     assert len(file.path.read_text().splitlines()) == 1
 
 
-def test_stages_and_ids_narrow_the_choice(log: MessageLog, tmp_path: Path) -> None:
+def test_stages_and_ids_narrow_the_choice(log, tmp_path):
     first, second = answered("t1", "One."), answered("t1", "Two.", draft=2)
     log.append(first)
     log.append(second)
@@ -89,9 +84,7 @@ def test_stages_and_ids_narrow_the_choice(log: MessageLog, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("response", [{}, {"choices": {}}, {"choices": [7]}, {"choices": [{"message": "text"}]}])
-def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(
-    log: MessageLog, tmp_path: Path, response: dict[str, Any]
-) -> None:
+def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(log, tmp_path, response):
     """Replies of a shape that no service sends hold no text."""
     log.append(replace(answered("t1", ""), response=response))
     with pytest.raises(InputError, match=r"0 training examples can be kept \(dropped: 1 empty\)"):
@@ -102,5 +95,5 @@ def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(
 @pytest.mark.parametrize(
     ("n", "epochs"), [(0, 0), (1, 25), (10, 10), (33, 3), (34, 3), (8333, 3), (8334, 2), (30_000, 1)]
 )
-def test_epochs_are_those_of_the_cookbook(n: int, epochs: int) -> None:
+def test_epochs_are_those_of_the_cookbook(n, epochs):
     assert default_epochs(n) == epochs

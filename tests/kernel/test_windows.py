@@ -53,7 +53,7 @@ sys.platform = "win32"
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path):
     folder = tmp_path / "windows"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(WINDOWS)
@@ -65,7 +65,7 @@ def python(environment: dict[str, str], *arguments: str) -> "subprocess.Complete
     return subprocess.run([sys.executable, *arguments], check=False, env=environment, text=True, capture_output=True)
 
 
-def test_every_module_loads(environment: dict[str, str]) -> None:
+def test_every_module_loads(environment):
     script = """
 import importlib, pkgutil, minirag
 for module in pkgutil.walk_packages(minirag.__path__, "minirag."):
@@ -76,7 +76,7 @@ for module in pkgutil.walk_packages(minirag.__path__, "minirag."):
     assert python(environment, "-m", "minirag", "--version").stdout.startswith("minirag ")
 
 
-def test_the_whole_job_runs_and_a_folder_in_use_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_whole_job_runs_and_a_folder_in_use_is_refused(environment, tmp_path):
     out = tmp_path / "out"
     command = ["-m", "minirag", "run", str(SAMPLE_TEXT), "--offline", "--out", str(out)]
     command += ["--train-questions", "11", "--eval-questions", "2", "--json"]

@@ -92,7 +92,7 @@ EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
         ),
     ],
 )
-def test_each_verdict_has_its_sentence(facts: dict[str, Any], sentence: str) -> None:
+def test_each_verdict_has_its_sentence(facts, sentence):
     assert answer(comparison(**facts), USD) == sentence
 
 
@@ -108,11 +108,11 @@ def test_each_verdict_has_its_sentence(facts: dict[str, Any], sentence: str) -> 
         (None, 0.01, ", and its cost is not known"),
     ],
 )
-def test_the_price_is_said_beside_the_teacher_s(teacher: float | None, tuned: float, words: str) -> None:
+def test_the_price_is_said_beside_the_teacher_s(teacher, tuned, words):
     assert f"]){words}; it beats" in answer(comparison(0.0), {"teacher": teacher, "tuned": tuned})
 
 
-def test_a_secondary_gain_that_holm_takes_away_is_not_claimed() -> None:
+def test_a_secondary_gain_that_holm_takes_away_is_not_claimed():
     facts = comparison(0.0)
     facts["metrics"]["answer_relevancy"]["p_holm"] = 0.06
     assert answer(facts, USD).endswith("it beats the untrained one in faithfulness.")

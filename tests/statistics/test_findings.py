@@ -30,7 +30,7 @@ SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """A run with a control and two rounds, its tuned model being another reader."""
     out = tmp_path_factory.mktemp("verdict")
     options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "16"]
@@ -42,7 +42,7 @@ def comparison(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "comparison.json").read_text("utf-8")))
 
 
-def test_the_control_is_the_base_model_with_a_better_prompt(folder: Path) -> None:
+def test_the_control_is_the_base_model_with_a_better_prompt(folder):
     told: dict[str, set[tuple[str, str]]] = {arm: set() for arm in ARMS}
     for exchange in MessageLog(folder / "messages.jsonl"):
         if exchange.stage in {"draft", "refine"} and exchange.tags["split"] == "eval":
@@ -52,9 +52,7 @@ def test_the_control_is_the_base_model_with_a_better_prompt(folder: Path) -> Non
     assert told["tuned"] | told["teacher"] == {("offline-teacher", ANSWER_SYSTEM)}
 
 
-def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everything_said_stands_in_the_report_and_is_printed_by_compare(folder, capsys):
     assert main(["compare", "--out", str(folder)]) == 0
     printed, page = capsys.readouterr(), (folder / "report.html").read_text("utf-8")
     assert max(map(len, printed.out.splitlines())) < 80 or " " not in max(printed.out.splitlines(), key=len)
@@ -71,7 +69,7 @@ def test_everything_said_stands_in_the_report_and_is_printed_by_compare(
         assert " ".join([f"{about}:", *verdicts.split("; ")]) in words
 
 
-def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
+def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm():
     whole, cut = made(["Why?", "How?"]).answers, made(["Why?"], finish="length").answers
     assert cut_off(whole) == []
     assert cut_off({**whole, ("tuned", "e0"): cut["tuned", "e0"]}) == [
@@ -79,7 +77,7 @@ def test_answers_that_end_at_the_limit_of_a_reply_are_counted_by_arm() -> None:
     ]
 
 
-def test_a_judge_with_a_stake_and_a_model_that_changed_are_named() -> None:
+def test_a_judge_with_a_stake_and_a_model_that_changed_are_named():
     assert conflicts("big-a", "small-b", "judge-c", {"big-a": ["big-a"]}) == []
     assert "gpt-4.1 is the teacher itself" in conflicts("gpt-4.1", "llama-3", "gpt-4.1", {})[0]
     assert "of the family of the student" in conflicts("gpt-4.1", "meta/llama-3", "Llama-3.1-70B", {})[0]
@@ -93,9 +91,7 @@ def label(folder: Path, typed: str, monkeypatch: pytest.MonkeyPatch, *more: str)
     return main(["label", str(folder), "--sample", "60", *more])
 
 
-def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(folder, monkeypatch, capsys):
     assert label(folder, "y\nn\na\ns\n", monkeypatch) == 0
     shown = capsys.readouterr()
     assert "3 of 60 statements judged; run again" in shown.err
@@ -120,9 +116,7 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["too_kind"] == pairs.count((True, False))
 
 
-def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_without_scores_or_with_damaged_labels_is_a_sentence(folder, tmp_path, capsys):
     assert main(["label", str(tmp_path)]) == 2
     assert "evaluate the run first" in capsys.readouterr().err
     for name in ("scores.jsonl", "answers.jsonl", "chunks.jsonl", "questions.jsonl"):
@@ -151,7 +145,7 @@ HIGHER = [0.9, 0.8, 0.9, 0.9, 0.9, 0.8, 0.9, 0.9]
 MIXED = [0.9, 0.3, 0.9, 0.4, 0.9, 0.3, 0.9, 0.8]
 
 
-def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_arm() -> None:
+def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_arm():
     values = {
         "faithfulness": {"base": RISING, "tuned": HIGHER, "teacher": HIGHER},
         "answer_relevancy": {"base": RISING, "tuned": MIXED, "teacher": HIGHER},
@@ -168,7 +162,7 @@ def test_one_comparison_is_primary_and_the_family_is_every_metric_against_every_
     assert "(primary)" not in result["verdict_against_teacher"]
 
 
-def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_is_not_in_the_family() -> None:
+def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_is_not_in_the_family():
     values = {
         "faithfulness": {"base": [0.5] * 40, "tuned": [0.6] * 40, "teacher": [0.6] * 40},
         "answer_relevancy": {"base": [0.5] * 40, "tuned": [0.9] * 36 + [None] * 4, "teacher": [0.5] * 40},
@@ -181,7 +175,7 @@ def test_the_same_in_every_question_is_no_contradiction_and_what_has_no_verdict_
     ]
 
 
-def test_the_primary_comparison_is_named_by_metric_and_arms() -> None:
+def test_the_primary_comparison_is_named_by_metric_and_arms():
     metrics, arms = ["faithfulness", "answer_relevancy"], ["base", "teacher"]
     assert primary_of(None, metrics, arms) == ("faithfulness", "base")
     assert primary_of("answer_relevancy", metrics, arms) == ("answer_relevancy", "base")
@@ -192,7 +186,7 @@ def test_the_primary_comparison_is_named_by_metric_and_arms() -> None:
     assert main(["run", SAMPLE, "--offline", "--primary", "bleu", "--out", "/nowhere"]) == 2
 
 
-def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed() -> None:
+def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed():
     values = {"faithfulness": {"base": [0.9] * 40, "tuned": [0.95] * 39 + [0.0], "teacher": [0.9] * 40}}
     assert compared(values)["in_words"]["large losses"][0] == (
         "faithfulness, tuned against base: 1 of 40 questions (2 %) lost more than 0.5; a mean does not speak of rare "
@@ -203,7 +197,7 @@ def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed() ->
     assert "none of 40 questions lost more than 0.5, which leaves up to 7 % possible" in sentence  # 1 − 0.05^(1/40)
 
 
-def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(folder: Path) -> None:
+def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(folder):
     log = list(MessageLog(folder / "messages.jsonl"))
     questions = [prompt.question for exchange in log if (prompt := parse(exchange.request.get("messages", [])))]
     assert repeated(log, questions) == []
@@ -213,7 +207,7 @@ def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(fo
     assert repeated([*log, *other], ["Another question?"]) == []
 
 
-def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide() -> None:
+def test_unscored_answers_are_counted_by_arm_and_reason_with_what_they_could_hide():
     values = {"faithfulness": {"base": RISING, "tuned": [None, *HIGHER[1:]], "teacher": HIGHER}}
     result = compared(values)
     assert result["metrics"]["faithfulness"]["arms"]["tuned"]["unscored"] == {"cut off": 1}
@@ -232,7 +226,7 @@ def in_rounds(base: list[list[float | None]], tuned: list[list[float | None]]) -
     )
 
 
-def test_the_judge_s_noise_is_that_of_the_analysis_of_variance() -> None:
+def test_the_judge_s_noise_is_that_of_the_analysis_of_variance():
     random = np.random.default_rng(0)
     true, noise = random.normal(0.05, 0.2, 200), random.normal(0, 0.1 / np.sqrt(2), (2, 3, 200))
     result = judge_noise(in_rounds(noise[0].tolist(), (true + noise[1]).tolist()), "f")
@@ -243,19 +237,19 @@ def test_the_judge_s_noise_is_that_of_the_analysis_of_variance() -> None:
     assert result["questions"] == pytest.approx(within * (ratio - 1) / 3, abs=1e-9)
 
 
-def test_a_round_that_left_an_answer_unscored_is_left_out_of_that_question_only() -> None:
+def test_a_round_that_left_an_answer_unscored_is_left_out_of_that_question_only():
     base, tuned = [[0.5, 0.5, 0.5], [0.5, None, 0.5]], [[0.7, 0.6, None], [0.9, 0.6, 0.4]]
     result = judge_noise(in_rounds(base, tuned), "f")
     assert (result["n"], result["judge"]) == (3, pytest.approx(0.02))
 
 
 @pytest.mark.parametrize("rounds", [[[0.5, 0.6]], [[0.5], [0.6]], []])
-def test_one_round_or_one_question_shows_nothing_of_the_noise(rounds: list[list[float | None]]) -> None:
+def test_one_round_or_one_question_shows_nothing_of_the_noise(rounds):
     assert judge_noise(in_rounds(rounds, rounds), "f") is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
-def test_it_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
+def test_it_is_the_closed_test_of_bonferroni(p_values):
     """A metric's p-value is the largest Bonferroni p-value of all the sets of metrics that it belongs to."""
     numbers = range(len(p_values))
     sets = [chosen for size in range(1, len(p_values) + 1) for chosen in combinations(numbers, size)]

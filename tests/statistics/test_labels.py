@@ -29,7 +29,7 @@ def judged(verdicts: Verdicts) -> Scores:
     return scores
 
 
-def test_the_weights_of_an_arm_s_statements_make_up_its_mean() -> None:
+def test_the_weights_of_an_arm_s_statements_make_up_its_mean():
     scores = judged({("base", "q1"): [True, False], ("base", "q2"): [True, True, False], ("tuned", "q1"): [True]})
     for arm in ("base", "tuned"):
         mine = [claim for claim in claims(scores) if claim.arm == arm]
@@ -38,7 +38,7 @@ def test_the_weights_of_an_arm_s_statements_make_up_its_mean() -> None:
         assert sum(c.weight for c in mine) == pytest.approx(1.0)
 
 
-def test_a_statement_that_two_rounds_make_is_one_claim() -> None:
+def test_a_statement_that_two_rounds_make_is_one_claim():
     scores = Scores(
         ScoredRow(
             "q", "base", "faithfulness", number, Score(float(said), "", ({"statement": "A.", "supported": said},))
@@ -49,7 +49,7 @@ def test_a_statement_that_two_rounds_make_is_one_claim() -> None:
     assert (claim.supported, claim.weight) == (0.5, 1.0)
 
 
-def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_one() -> None:
+def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_one():
     known = claims(judged({(arm, f"q{i}"): [True] * 3 for arm in ("base", "tuned", "teacher") for i in range(40)}))
     drawn = sample(known, 90)
     assert drawn[:30] == sample(known, 30)
@@ -57,7 +57,7 @@ def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_
     assert [sum(claim.arm == arm for claim in drawn) for arm in ("base", "tuned", "teacher")] == [30, 30, 30]
 
 
-def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing() -> None:
+def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing():
     """The judge errs now and then, the person says yes throughout."""
     said = [[True, False], *[[True, True]] * 29]
     scores = judged({(arm, f"q{i}"): said[i] for arm in ("base", "tuned") for i in range(30)})
@@ -70,26 +70,26 @@ def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing
     assert audit(scores, dict.fromkeys(mine["base"][:9], True), PAGES) is None
 
 
-def test_labels_of_one_page_say_nothing_of_the_others() -> None:
+def test_labels_of_one_page_say_nothing_of_the_others():
     scores = judged({("base", f"q{i}"): [True, i % 2 == 0] for i in range(30)})
     labels = {claim.key: claim.supported > 0.5 for claim in claims(scores)[:24]}
     base = audit(scores, labels, {f"q{i}": i >= 12 for i in range(30)}).arms["base"]
     assert (base.low, base.high) == (0.0, 1.0)
 
 
-def test_the_exact_interval_is_clopper_and_pearson_s() -> None:
+def test_the_exact_interval_is_clopper_and_pearson_s():
     for n, successes in ((3, 3), (10, 0), (10, 1), (25, 24), (40, 17), (5000, 4997)):
         oracle = stats.binomtest(successes, n).proportion_ci(0.95, "exact")
         assert exact_interval(successes, n) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
 
 
-def test_kappa_is_that_of_the_textbook_table_and_there_is_none_for_one_label_throughout() -> None:
+def test_kappa_is_that_of_the_textbook_table_and_there_is_none_for_one_label_throughout():
     table = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
     assert cohens_kappa(table) == pytest.approx(0.4)  # 0.7 agree, 0.5 by chance
     assert cohens_kappa([(True, True)] * 5) is None
 
 
-def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling() -> None:
+def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling():
     """The judge is 0.1 too kind; a person has judged the first 100 of 400."""
     random = np.random.default_rng(0)
     person = random.normal(0.6, 0.2, 400)

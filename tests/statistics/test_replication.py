@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from minirag.statistics.replication import replication, shift
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
+def runs(tmp_path, monkeypatch):
     """The comparisons of two runs in the working folder, a and b; the second has no tuned model."""
     monkeypatch.chdir(tmp_path)
     results = made([f"Why {n}?" for n in range(20)]), made(["How?", "Who?"], arms=("base", "teacher"))
@@ -27,9 +26,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, A
     return [one.comparison for one in results]
 
 
-def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(
-    runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(runs, capsys):
     assert main(["compare", "a", "b"]) == 0
     told = capsys.readouterr().out
     assert "faithfulness, tuned against base: " in told
@@ -39,9 +36,7 @@ def test_the_command_shows_both_runs_and_the_json_holds_their_numbers(
     assert comparisons[0]["runs"][0]["difference"] == runs[0]["metrics"]["faithfulness"]["difference"]
 
 
-def test_a_run_does_not_differ_from_itself_and_the_same_questions_are_no_fresh_evidence(
-    runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_does_not_differ_from_itself_and_the_same_questions_are_no_fresh_evidence(runs, capsys):
     assert {one["outcome"] for one in replication([runs[0], runs[0]])} == {"no difference shown"}
     shutil.copytree("a", "c")
     assert main(["compare", "a", "c"]) == 0
@@ -58,9 +53,7 @@ def test_a_run_does_not_differ_from_itself_and_the_same_questions_are_no_fresh_e
         (["a", "empty"], "comparison.json; name the folder of a finished run"),
     ],
 )
-def test_what_cannot_be_compared_is_named_and_nothing_is_replaced(
-    arguments: list[str], told: str, runs: list[Mapping[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_compared_is_named_and_nothing_is_replaced(arguments, told, runs, capsys):
     log = Path("a", "messages.jsonl")
     log.write_text("paid for")
     Path("empty").mkdir()
@@ -74,7 +67,7 @@ def run_of(differences: list[float]) -> dict[str, Any]:
     return {"metrics": {"faithfulness": to_json(compare([0.5] * len(differences), [0.5 + d for d in differences]))}}
 
 
-def test_the_interval_between_two_runs_is_welch_s() -> None:
+def test_the_interval_between_two_runs_is_welch_s():
     random = np.random.default_rng(4)
     first, second = random.normal(0.1, 0.1, 30), random.normal(0.0, 0.2, 20)
     (row,) = replication([run_of(list(first)), run_of(list(second))])
@@ -83,14 +76,14 @@ def test_the_interval_between_two_runs_is_welch_s() -> None:
     assert row["outcome"] == ("differ" if oracle.high < 0 or oracle.low > 0 else "no difference shown")
 
 
-def test_verdicts_that_differ_are_no_difference_between_runs() -> None:
+def test_verdicts_that_differ_are_no_difference_between_runs():
     better, unsure = (run_of([mean - spread, mean + spread] * 6) for mean, spread in ((0.036, 0.05), (0.028, 0.06)))
     verdicts = [run["metrics"]["faithfulness"]["verdict"] for run in (better, unsure)]
     assert verdicts == ["better", "cannot tell"]
     assert replication([better, unsure])[0]["outcome"] == "no difference shown"
 
 
-def test_too_few_questions_an_earlier_version_and_a_run_without_the_metric_cannot_tell() -> None:
+def test_too_few_questions_an_earlier_version_and_a_run_without_the_metric_cannot_tell():
     many, few = run_of([0.1, 0.2] * 4), run_of([0.1, 0.2, 0.3])
     assert replication([many, few])[0]["outcome"] == "cannot tell"
     assert replication([many, {"metrics": {}}])[0]["outcome"] == "cannot tell"
@@ -98,7 +91,7 @@ def test_too_few_questions_an_earlier_version_and_a_run_without_the_metric_canno
     assert shift(old, old) is None
 
 
-def test_runs_that_differ_by_what_computing_is_off_by_do_not_differ() -> None:
+def test_runs_that_differ_by_what_computing_is_off_by_do_not_differ():
     runs = [
         {"metrics": {"faithfulness": to_json(compare([base] * 8, [tuned] * 8))}}
         for base, tuned in ((0.3, 0.4), (0.5, 0.6))
