@@ -1,15 +1,14 @@
 """Documents become pages, from files and from addresses, or are refused in one sentence."""
 
 import hashlib
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
+from doubles import Script
 from minirag.chunker import Page
 from minirag.documents import BLOCK, load
 from minirag.errors import DocumentError, InputError
@@ -104,48 +103,30 @@ class TestRefusals:
             load([])
 
 
-class Handler(BaseHTTPRequestHandler):
-    """A site of a few paths; `/again` redirects to itself, `/slow` is silent."""
+SITE = {
+    "/a.pdf": ("application/octet-stream", make_pdf("From afar.")),
+    "/paper": ("application/pdf", make_pdf("From afar.")),
+    "/a.md": ("text/plain; charset=utf-8", b"# From afar."),
+    "/latin": ("text/plain; charset=iso-8859-1", "Größe".encode("latin-1")),
+    "/page": ("text/html; charset=utf-8", b"<p>Hello"),
+}
+MOVES = {"/moved": "/a.md", "/again": "/again", "/file": "file:///etc/hosts"}
 
-    def do_GET(self) -> None:
-        kinds = {
-            "/a.pdf": ("application/octet-stream", make_pdf("From afar.")),
-            "/paper": ("application/pdf", make_pdf("From afar.")),
-            "/a.md": ("text/plain; charset=utf-8", b"# From afar."),
-            "/latin": ("text/plain; charset=iso-8859-1", "Größe".encode("latin-1")),
-            "/page": ("text/html; charset=utf-8", b"<p>Hello"),
-        }
-        moves = {"/moved": "/a.md", "/again": "/again", "/file": "file:///etc/hosts"}
-        if self.path in kinds:
-            media_type, body = kinds[self.path]
-            self.send_response(200)
-            self.send_header("Content-Type", media_type)
-            self.end_headers()
-            self.wfile.write(body)
-        elif self.path in moves:
-            self.send_response(302)
-            self.send_header("Location", moves[self.path])
-            self.end_headers()
-        elif self.path == "/slow":
-            self.send_response(200)
-            self.end_headers()
-            time.sleep(1)
-        else:
-            self.send_error(404)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+def visited(request):
+    path = request["path"]
+    if path == "/slow":
+        time.sleep(1)
+    if path in MOVES:
+        return 302, {"Location": MOVES[path]}, b""
+    kind, body = SITE.get(path, ("text/plain", b""))
+    return 200 if path in SITE else 404, {"content-type": kind}, body
 
 
 @pytest.fixture(scope="module")
 def site():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Script(visited) as script:
+        yield script.url.removesuffix("/v1")
 
 
 class TestAddresses:

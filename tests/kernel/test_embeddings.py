@@ -1,24 +1,36 @@
 """Embedding models find out how many texts a call takes, name texts that always fail, and pay for nothing twice."""
 
+import base64
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from doubles import Script, refusal
+from doubles import AtOnce, Script, refusal
+from minirag.chunker import Chunk
 from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
 from minirag.message_log import MessageLog
 from minirag.testing import FunctionChat, ScriptedChat
 from minirag.text import encoding
+from minirag.vector_store import VectorStore
 
 Rule = Callable[[list[str]], tuple[int, str] | None]
 
 
+def expected(texts: Sequence[str]) -> list[list[float]]:
+    return [[float(len(text)), float(ord(text[0]))] for text in texts]
+
+
 class Embedder(Script):
-    """A service that embeds a text as its length and first character, unless a rule refuses the inputs of a call."""
+    """A service that embeds texts as expected, unless a rule refuses the inputs of a call."""
 
     def __init__(self, rule: Rule = lambda _: None, usage: dict[str, int] | None = None) -> None:
         super().__init__(self.reply)
@@ -29,7 +41,7 @@ class Embedder(Script):
         if refused := self.rule(texts):
             status, text = refused
             return text.encode() if status == 200 else refusal(status, text)
-        data = [{"embedding": [float(len(text)), float(ord(text[0]))], "index": i} for i, text in enumerate(texts)]
+        data = [{"embedding": row, "index": i} for i, row in enumerate(expected(texts))]
         return {"data": data, "model": "e", "usage": self.usage}
 
     @property
@@ -42,13 +54,13 @@ class Embedder(Script):
 def model(service):
     def make(script: Script, said: list[str] | None = None, **options: Any) -> EmbeddingModel:
         say = [].append if said is None else said.append
-        return EmbeddingModel("e", service=service(script, say=say), workers=1, **options)
+        return EmbeddingModel("e", service=service(script, say=say), **{"workers": 1, **options})
 
     return make
 
 
 TEXTS = [f"{chr(97 + i % 26)}{'x' * i}" for i in range(100)]
-EXPECTED = [[float(len(text)), float(ord(text[0]))] for text in TEXTS]
+EXPECTED = expected(TEXTS)
 
 
 def at_most(count: int) -> Rule:
@@ -103,7 +115,7 @@ def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
         assert embed.inputs_per_call == INPUTS_PER_CALL  # that was no limit
         asked = len(script.sizes)
         rest = [text for text in TEXTS if text not in names]
-        assert embed.embed(rest).tolist() == [EXPECTED[TEXTS.index(text)] for text in rest]
+        assert embed.embed(rest).tolist() == expected(rest)
         assert len(script.sizes) == asked
 
         log.close()
@@ -138,24 +150,114 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status
     assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
 
 
+# -- replies -----------------------------------------------------------------------------------------------
+
+
+def reply_of(rows: Sequence[Any], indices: Iterable[int | None]) -> dict[str, Any]:
+    return {"data": [{"index": index, "embedding": row} for index, row in zip(indices, rows, strict=True)]}
+
+
+def packed(*values: float) -> str:
+    return base64.b64encode(np.array(values, "<f4").tobytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("indices", "order"),
+    [
+        ([2, 0, 1], [1, 2, 0]),
+        ([0, 0, 0], [0, 1, 2]),  # the order of the list counts where a service gives no index
+        ([None] * 3, [0, 1, 2]),
+        ([None, 1, 2], [0, 1, 2]),
+    ],
+)
+def test_vectors_come_in_the_order_of_the_texts(indices, order):
+    rows = [[0.0, 1.0], [1.0, 0.0], [2.0, 0.5]]
+    for sent in (rows, [packed(*row) for row in rows]):
+        assert vectors(reply_of(sent, indices), 3).tolist() == [rows[i] for i in order]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        reply_of([[float("nan"), 1.0]], [0]),
+        reply_of([packed(float("nan"))], [0]),
+        reply_of(["not base64!"], [0]),
+        reply_of([["x"]], [0]),
+        reply_of([[1.0]], [1]),
+        reply_of([[1.0], [1.0]], [0, 1]),
+        reply_of([], []),
+        {},
+    ],
+)
+def test_vectors_that_are_not_vectors_are_refused(reply):
+    with pytest.raises(BadReply):
+        vectors(reply, 1)
+    with pytest.raises(BadReply):
+        vectors(reply_of([[1.0]] * 3, [0, 1, 1]), 3)
+
+
 def test_a_number_that_is_none_is_called_so(model):
-    with (
-        Embedder(lambda _: (200, '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}')) as script,
-        pytest.raises(BadReply, match="sent NaN where a number belongs"),
-    ):
+    nan = '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}'
+    with Embedder(lambda _: (200, nan)) as script, pytest.raises(BadReply, match="sent NaN where a number belongs"):
         model(script).embed(["a"])
 
 
-def test_the_order_of_the_list_counts_where_a_service_gives_no_index():
-    rows = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]]
-    for indices in ([None] * 3, [0, 0, 0], [None, 1, 2], [0, 1, 2]):
-        data = [
-            {"embedding": row, **({} if index is None else {"index": index})}
-            for row, index in zip(rows, indices, strict=True)
-        ]
-        assert vectors({"data": data}, 3).tolist() == rows
-    with pytest.raises(BadReply):
-        vectors({"data": [{"index": i, "embedding": [1.0]} for i in (0, 1, 1)]}, 3)
+# -- calls -------------------------------------------------------------------------------------------------
+
+
+def test_the_log_keeps_vectors_packed_and_a_call_of_an_old_log_that_kept_none_is_sent_again(tmp_path, model):
+    with Embedder() as script, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = model(script, log=log)
+        assert embed.embed(["a", "bc"]).tolist() == embed.embed(["a", "bc"]).tolist() == expected(["a", "bc"])
+        [call] = log
+        assert [item["embedding"] for item in call.response["data"]] == [packed(1, 97), packed(2, 98)]
+        log.append(replace(call, response={**call.response, "data": []}))
+        assert embed.embed(["a", "bc"]).tolist() == expected(["a", "bc"])
+    assert script.sizes == [2, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_of_256_are_in_flight_one_for_each_worker(model, workers):
+    texts, in_flight = [f"{n} words" for n in range(1100)], AtOnce()
+
+    def wait(_: list[str]) -> None:
+        with in_flight:
+            deadline = time.monotonic() + 10
+            while in_flight.most < workers and time.monotonic() < deadline:
+                time.sleep(0.01)  # until all are there
+            time.sleep(0.05)
+
+    with Embedder(wait) as script:
+        assert model(script, workers=workers).embed(texts).tolist() == expected(texts)
+    assert in_flight.most == workers
+    assert sorted(script.sizes) == [76, 256, 256, 256, 256]
+
+
+def stops_after(calls: int) -> Any:
+    """A gate that interrupts the process after so many calls."""
+    left = iter(range(calls))
+
+    def before(_: Any) -> float:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return 0.0
+
+    return SimpleNamespace(before=before, after=lambda *_: None)
+
+
+def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(tmp_path, monkeypatch, service):
+    monkeypatch.setattr("minirag.embeddings.INPUTS_PER_CALL", 2)
+    chunks = [Chunk(f"c{n}", "a.txt", 1, n, n + 1, 1, text) for n, text in enumerate(TEXTS[:10])]
+    with Embedder() as script:
+        one = service(script)
+        for calls in (2, 1, 9):
+            one.gates[:] = [stops_after(calls)]
+            with MessageLog(tmp_path / "log.jsonl") as log, suppress(KeyboardInterrupt):
+                store = VectorStore.build(chunks, EmbeddingModel("e", workers=1, log=log, service=one))
+        assert script.sizes == [2] * 5
+        undisturbed = VectorStore.build(chunks, EmbeddingModel("e", service=service(script)))
+    assert np.array_equal(store.vectors, undisturbed.vectors)
+    assert len({exchange.id for exchange in MessageLog(log.path)}) == len(MessageLog(log.path)) == 5
 
 
 def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model):

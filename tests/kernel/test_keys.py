@@ -65,15 +65,18 @@ FAULTS = ("401", "429", "500", "parameter", "redirect", "page", "error in a 200"
 
 
 @pytest.fixture
-def rows(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"question": "Who?", "answer": "Ann did it. Bob did not.", "contexts": ["Ann did it."]}\n')
-    return path
+def evaluate(tmp_path, monkeypatch):
+    """Runs `minirag evaluate` over one row with further options, in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text(
+        '{"question": "Who?", "answer": "Ann did it. Bob did not.", "contexts": ["Ann did it."]}\n'
+    )
+    return lambda *options: main(["evaluate", "rows.jsonl", "--out", "out", *MODELS[2:], *options])
 
 
-def everything(folder: Path, *shown: str) -> str:
+def all_that_is_left(*shown: str) -> str:
     """All that a command has left behind: names and contents of files, what it said."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in Path().rglob("*") if path.is_file()]
     return "\n".join([*shown, *map(str, files), *(path.read_bytes().decode("utf-8", "replace") for path in files)])
 
 
@@ -83,29 +86,25 @@ def spellings(key: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("fault", "key"), list(zip(FAULTS, cycle(KEYS), strict=False)))
-def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(fault, key, rows, monkeypatch, capfd):
+def test_a_canary_key_is_found_nowhere_after_a_service_has_sent_it_back(fault, key, evaluate, monkeypatch, capfd):
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    out = rows.parent / "out"
     with Server(echo := Echo(fault)) as server:
-        places = ["--base-url", server.base_url, "--out", str(out)]
-        code = main(["evaluate", str(rows), *places, *MODELS[2:], "--json", "--patience", "0"])
+        assert evaluate("--base-url", server.base_url, "--json", "--patience", "0") != 0
     assert echo.echoed > 0
-    assert code != 0
-    found = everything(out, *capfd.readouterr())
-    assert [form for form in spellings(key) if form in found] == []
-    assert "Traceback" not in found
-    assert "messages.jsonl" in found or fault == "redirect"
+    everything = all_that_is_left(*capfd.readouterr())
+    assert [form for form in spellings(key) if form in everything] == []
+    assert "Traceback" not in everything
+    assert "messages.jsonl" in everything or fault == "redirect"
 
 
 @pytest.mark.parametrize("fault", ["401", "redirect"])
-def test_the_password_of_an_address_is_found_nowhere(fault, rows, capfd):
+def test_the_password_of_an_address_is_found_nowhere(fault, evaluate, capfd):
     password = "canary%4012345"
     with Server(echo := Echo(fault)) as server:
-        address = server.base_url.replace("://", f"://me:{password}@")
-        main(["evaluate", str(rows), "--base-url", address, "--out", str(rows.parent / "out"), *MODELS[2:]])
+        evaluate("--base-url", server.base_url.replace("://", f"://me:{password}@"))
     out, err = capfd.readouterr()
-    found = everything(rows.parent, out, err)
-    assert [form for form in (password, "canary@12345", "me:") if form in found] == []
+    everything = all_that_is_left(out, err)
+    assert [form for form in (password, "canary@12345", "me:") if form in everything] == []
     assert echo.echoed > 0
     assert f"service: {server.base_url}\n" in err
 
@@ -134,32 +133,35 @@ def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_
 # -- addresses ---------------------------------------------------------------------------------------------
 
 
-def test_plain_http_to_another_machine_is_refused_unless_it_is_forced():
-    for address in ("http://example.org/v1", "http://192.168.0.7:8000/v1", "http://127.0.0.1.nip.io"):
-        with pytest.raises(InputError, match="--insecure-http"):
-            Service(address, "k")
-        assert Service(address, "k", insecure_http=True).address == address
-    for address in ("http://127.0.0.1:8000/v1", "http://[::1]:1/v1", "http://localhost/v1"):
-        assert Service(address, "k").address == address
+UNUSABLE = "ftp://me:Q@host https://me:no/Q@host https://me:Q@[::1 me:Q@host host/v1 https:// nonsense".split()
+NOT_LOOPBACK = "http://example.org/v1 http://192.168.0.7:8000/v1 http://127.0.0.1.nip.io".split()
 
 
-@pytest.mark.parametrize("address", ["ftp://me:Q@host", "https://me:no/Q@host", "https://me:Q@[::1", "me:Q@host"])
-def test_an_unusable_address_is_not_repeated_with_its_password(address):
-    with pytest.raises(InputError) as caught:
+@pytest.mark.parametrize("address", [*UNUSABLE, *NOT_LOOPBACK])
+def test_an_address_that_cannot_be_used_is_a_sentence_that_does_not_repeat_its_password(address):
+    with pytest.raises(InputError, match="no service address" if address in UNUSABLE else "--insecure-http") as caught:
         Service(address.replace("Q", "canary12345"), "k")
     assert "canary12345" not in str(caught.value)
 
 
-def test_a_service_is_never_named_by_a_file(tmp_path, rows, monkeypatch, capsys):
+def test_plain_http_is_used_on_this_machine_or_where_it_is_forced():
+    for address in NOT_LOOPBACK:
+        assert Service(address, "k", insecure_http=True).address == address
+    for address in ("http://127.0.0.1:8000/v1", "http://[::1]:1/v1", "http://localhost/v1"):
+        assert Service(address).address == address
+    with pytest.raises(InputError, match="OPENAI_API_KEY"):
+        Service()  # OpenAI needs a key, a service on this machine does not
+
+
+def test_a_service_is_never_named_by_a_file(evaluate, monkeypatch, capsys):
     evil = "OPENAI_BASE_URL=http://127.0.0.1:1/v1\nOPENAI_API_KEY=sk-evil-0123456789\n"
-    for folder in (tmp_path, tmp_path / "out"):
+    for folder in (Path(), Path("out")):
         folder.mkdir(exist_ok=True)
         (folder / ".env").write_text(evil)
         (folder / "run.json").write_text('{"service": "http://127.0.0.1:1/v1", "base_url": "http://127.0.0.1:1/v1"}')
-    monkeypatch.chdir(tmp_path)
     with Server(echo := Echo("none")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        assert main(["evaluate", str(rows), "--out", str(tmp_path / "out"), *MODELS[2:]]) == 0
+        assert evaluate() == 0
     assert echo.echoed > 0
     assert f"service: {server.base_url}\n" in capsys.readouterr().err
 

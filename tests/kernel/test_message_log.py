@@ -1,5 +1,6 @@
 """The log: nothing that was written is lost, nothing damaged is believed."""
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -58,6 +59,24 @@ def test_a_log_cut_anywhere_keeps_all_whole_lines_and_takes_the_next_one(tmp_pat
         texts = [item.request["messages"][0]["content"] for item in MessageLog(path)]
         assert texts == [*["one", "two"][:whole], "three"], cut
     assert (tmp_path / "log.jsonl.torn").exists()
+
+
+def test_three_hundred_flipped_bits_are_never_believed(tmp_path):
+    path, dice = tmp_path / "log.jsonl", random.Random(1)
+    lines = [exchange(str(n)).to_line() for n in range(8)]
+    data = b"".join(lines)
+    named = set_aside = 0
+    for _ in range(300):
+        position = dice.randrange(len(data))
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << dice.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            set_aside += len(MessageLog(path)) == len(lines) - 1
+        except LogError as error:
+            named += f" line {data.count(10, 0, position) + 1} " in str(error)
+    assert named + set_aside == 300
+    assert set_aside < 5
 
 
 def test_a_line_of_a_newer_version_is_refused_by_name(tmp_path):

@@ -15,9 +15,8 @@ from minirag.pipeline import Run
 from minirag.retry import Retry
 from minirag.service import Service
 from minirag.text import for_model
-from run_files import MODELS, contents, rows
+from run_files import MODELS, SAMPLE, SAMPLE_TEXT, contents, rows
 
-SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--train-questions", "11", "--eval-questions", "2"]  # a job takes ten examples
 REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
     training_report.json""".split()
@@ -144,6 +143,32 @@ def test_a_resumed_run_is_not_sent_to_another_address(tmp_path, capsys):
         assert server.base_url in capsys.readouterr().err
         assert main([*index, "--base-url", other.base_url]) == 0  # models of the same names, but others
         assert json.loads((tmp_path / "out" / "index.json").read_text())["model"].endswith(other.base_url)
+
+
+def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(tmp_path, monkeypatch, capsys):
+    document, out = tmp_path / "notes.txt", tmp_path / "out"
+    document.write_bytes(SAMPLE_TEXT.read_bytes())
+
+    def said(*arguments: str) -> list[str]:
+        capsys.readouterr()
+        assert main(["index", *arguments, "--offline", "--out", str(out)]) == 0
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed since")]
+
+    monkeypatch.chdir(tmp_path)
+    assert said("notes.txt") == []
+    monkeypatch.chdir(out)  # a run that was begun with a relative path is resumed from any folder
+    (out / "comparison.json").write_text("{}")
+    assert said() == []
+    assert (out / "comparison.json").exists()
+    assert said("--top-k", "3") == ["changed since the last run: top_k"]
+    assert not (out / "comparison.json").exists()
+    sent = len(MessageLog(out / "messages.jsonl"))
+    document.write_text(document.read_text("utf-8") + "\nOne sentence more.\n")
+    assert said() == ["changed since the last run: notes.txt"]
+    log = list(MessageLog(out / "messages.jsonl"))
+    redone = [e for e in log[sent:] if e.stage == "embed" and e.tags == {"for": "index"}]
+    assert len(redone) == 1
+    assert len({e.id for e in log}) == len(log)
 
 
 def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path):

@@ -1,14 +1,17 @@
 """The pool: in order, lazily, nothing lost at the first exception."""
 
+import os
 import signal
 import threading
 import time
 
 import pytest
 
-from doubles import AtOnce
+from doubles import AtOnce, Script
+from minirag import EmbeddingModel, MessageLog
 from minirag.errors import Waiting
 from minirag.retry import check_interrupted, in_order
+from minirag.service import Service
 
 
 def test_results_come_in_order_and_no_more_calls_run_at_once_than_there_are_workers():
@@ -59,6 +62,20 @@ def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_ta
     assert {(n, 0) for n in range(4)} <= set(finished)
     assert sorted(started) == sorted(finished)
     assert len(started) < 100
+
+
+def test_a_call_of_the_main_thread_ends_and_is_logged_after_ctrl_c(tmp_path):
+    def reply(_: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        return {"data": [{"index": 0, "embedding": [1.0, 2.0]}], "model": "e", "usage": {"prompt_tokens": 1}}
+
+    with Script(reply) as script, Service(script.url, "k") as service, MessageLog(tmp_path / "l") as log:
+        with pytest.raises(KeyboardInterrupt):
+            EmbeddingModel("e", log=log, service=service).embed(["a"])
+        assert len(log) == 1
+        assert EmbeddingModel("e", log=log, service=service).embed(["a"]).tolist() == [[1.0, 2.0]]
+    assert len(script.requests) == 1
 
 
 def test_where_nobody_wants_more_results_no_call_is_started():
