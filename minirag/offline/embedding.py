@@ -32,19 +32,16 @@ Without it a title of ten words would be closer to any question with two of them
 
 @lru_cache(maxsize=1 << 17)
 def _feature(*pair: str) -> tuple[bytes, float]:
-    """Return 16 fixed bytes that say where a word or a pair of words goes, and what it counts there.
-
-    The square root is taken because a shared feature counts in both texts: the product is its weight.
-    """
-    value = math.prod(map(weight, pair)) ** (0.5 / len(pair))
+    """Return 16 fixed bytes that say where a word or a pair of words goes, and what it counts there."""
+    value = math.prod(map(weight, pair)) ** (0.5 / len(pair))  # a root, because a shared feature counts in both texts
     return hashlib.blake2b(" ".join(pair).encode(), digest_size=16).digest(), value if len(pair) == 1 else _PAIR * value
 
 
 def embed(texts: Sequence[str], dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
     """Return one row per text: float32 of shape (len(texts), dimensions), each of unit length.
 
-    A row depends on nothing but its own text's words in order, and on whether it ends with a question mark.
-    All texts without a word, the empty one included, share one row.
+    A row depends on its own text's words in order, and on whether it ends with a question mark. All texts without a
+    word share one row.
     """
     rows = np.empty((len(texts), dimensions), np.float32)
     for i, text in enumerate(texts):

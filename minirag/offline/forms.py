@@ -61,7 +61,6 @@ _HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|about|against
 _NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
 _UNTOLD = frozenset("company authors speaker default size result rest number following".split())
 """Kinds of which nobody would ask "which"."""
-_CLEAN = re.compile(r"[\w ,.’'%$€£/&-]+")
 
 
 def specificity(question: str) -> float:
@@ -205,7 +204,7 @@ def _which(f: Frame) -> str | None:
     verb = f.clause.verb
     words = _shortened(_CUT.split(f.clause.rest, maxsplit=1)[0], 5, 12)
     said = " ".join(words)
-    is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5 and _CLEAN.fullmatch(said)
+    is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5
     if not is_telling or words[0] == "that" or not _HANGING.isdisjoint(words) or f.clause.base in _NOT_ASKED_BY_WHO:
         return None
     if words[-1] != VERB_FORMS.get(words[-1], words[-1]):
