@@ -173,13 +173,3 @@ def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path, capsys):
     assert findings(str(write(tmp_path / "t.jsonl", *rows, {}))) == [(13, "messages")]
     assert main(["check", str(tmp_path / "none.jsonl")]) == 2
     assert "Cannot read" in capsys.readouterr().err
-
-
-def test_check_curates_the_article_s_file(shared, capsys):
-    path = str(shared / "nvidia-10k" / "finetuning_events.jsonl")
-    assert main(["check", "--curate", path, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["kept"] == 31
-    assert {"index": 22, "class": "adds"} in result["refine"]
-    assert main(["check", "--curate", path]) == 0
-    assert all(len(text) < 80 for text in capsys.readouterr().out.splitlines()[1:])

@@ -16,8 +16,14 @@ def clock():
 
 
 @pytest.fixture
+def retry(clock):
+    """Waits by the clock, without jitter."""
+    return Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+
+
+@pytest.fixture
 def service(clock):
-    """Makes the service of a script, or at an address; its waits are the clock's, without jitter."""
+    """Makes the service of a script, or at an address; each waits by the clock, without jitter."""
     with ExitStack() as stack:
 
         def make(script: Script | str, **options: Any) -> Service:

@@ -10,7 +10,6 @@ import pytest
 import minirag
 from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryEngine, VectorStore
 from minirag.costs import bill, load_prices
-from minirag.questions import generate
 from minirag.service import Service
 from minirag.training import write_training_file
 from recorded import Models
@@ -69,17 +68,6 @@ def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source, t
         lines = {line.stage: line for line in bill(log, load_prices())}
         assert lines["refine"].output_tokens == sum(e.usage["completion_tokens"] for e in exchanges[1:])
         assert lines["embed"].calls == 2
-
-
-def test_questions_are_written_from_different_pages_for_each_split(source, tmp_path):
-    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        chat = chat_model(source.models.teacher, service, log)
-        written = generate(chunks(), chat, {"train": 3, "eval": 3}, workers=1, context_window=1024)
-    assert [question.id for question in written] == ["t001", "t002", "t003", "e001", "e002", "e003"]
-    assert len({question.text for question in written}) == 6
-    assert all(question.text.endswith("?") for question in written)
-    pages = {split: {q.page for q in written if q.split == split} for split in ("train", "eval")}
-    assert not pages["train"] & pages["eval"]
 
 
 def test_collected_answers_train_a_model_that_answers(source, tmp_path):

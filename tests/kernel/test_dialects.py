@@ -5,8 +5,7 @@ import pytest
 import whole_job
 from minirag import costs
 from minirag.message_log import Exchange
-from services import DEPLOYED, DIALECTS, usage_of
-from whole_job import WholeJob
+from services import DIALECTS, usage_of
 
 FEW = ("openai-thinking", "gemini", "vllm", "mistral")
 
@@ -25,11 +24,3 @@ def test_a_usage_object_of_each_service_costs_what_a_person_computes(name):
     # 600 × 1 + 400 × 0.1 + 250 × 10, in millionths; 350 and 250 × 1.25 for 600 where writing to the cache costs more
     usd = {"bare": 0.0035, "total": 0.0035, "writing": 0.0032025}.get(dialect.usage, 0.00314)
     assert costs.total(costs.bill([exchange], prices)) == pytest.approx(usd)
-
-
-def test_a_model_that_had_to_be_deployed_completes_the_run(tmp_path):
-    with WholeJob("nebius", tmp_path) as job:
-        assert job.run() == 0
-        assert job.arms == {"base", "teacher"}
-        assert job.run("--tuned", DEPLOYED) == 0
-        assert job.arms == {"base", "teacher", "tuned"}

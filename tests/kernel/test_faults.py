@@ -150,6 +150,7 @@ def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):
             time.sleep(0.02)  # until the late reply has come
         late, answer = log
     assert (late.response, late.error and late.error["type"], answer) == (None, "ServiceError", exchange)
+    assert answer.service == server.base_url
     assert late.seconds >= 0.2
 
 

@@ -61,7 +61,6 @@ def test_the_article_s_events_are_read_and_28_percent_are_refusals(shared, tmp_p
     reasons = [drop["reason"] for drop in result["dropped"]]
     assert (result["examples"], result["kept"], result["errors"]) == (65, 31, 0)
     assert {reason: reasons.count(reason) for reason in reasons} == {"refusal": 18, "paraphrase": 14, "loses facts": 2}
-    assert round(18 / 65, 2) == 0.28
 
     exec(CODE[0], {})
     assert main(["check", "events-worth-training.jsonl", "--json"]) == 0

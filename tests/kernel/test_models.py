@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 
-from doubles import Script, refusal
+from doubles import Script
 from minirag.embeddings import vectors
 from minirag.errors import BadReply, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
@@ -35,21 +34,6 @@ def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_pa
         assert [chat.complete(HELLO, stage="draft").text for _ in range(2)] == ["hi", "hi"]
     assert len(script.requests) == 2  # without a log every call is sent
     assert script.requests[0]["body"] == {"model": "m", "messages": HELLO, "max_tokens": 512, "temperature": 0.0}
-
-
-def test_a_client_of_your_own_is_used_with_its_address(tmp_path):
-    with (
-        Script(completion("hi")) as script,
-        MessageLog(tmp_path / "log.jsonl") as log,
-        openai.OpenAI(base_url=script.url, api_key=KEY) as client,
-    ):
-        assert ChatModel("m", client=client, log=log).complete(HELLO, stage="draft").service == script.url
-
-
-def test_a_wait_of_an_hour_is_not_waited_for(service, clock):
-    with Script(refusal(429, "later", headers={"retry-after": "3600"})) as script, pytest.raises(ServiceError):
-        ChatModel("m", service=service(script)).complete(HELLO, stage="draft")
-    assert (len(script.requests), clock.slept) == (1, [])
 
 
 def test_a_service_that_is_not_there_is_one_sentence(service):

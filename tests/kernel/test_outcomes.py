@@ -7,22 +7,12 @@ from typing import Any
 import pytest
 
 from doubles import AtOnce, Script, refusal
+from minirag import errors
 from minirag.dialect import FEW, FIRST_THINKING, INSTEAD, Form
-from minirag.errors import (
-    EMPTY,
-    FILTERED,
-    REFUSED,
-    THINKING,
-    TIMEOUT,
-    TOOLS,
-    BadReply,
-    ServiceError,
-    ServiceRefused,
-    refusal as error_of,
-)
+from minirag.errors import BadReply, ServiceError, ServiceRefused, refusal as error_of
 from minirag.message_log import Exchange, MessageLog, visible
 from minirag.models import ChatModel
-from minirag.retry import Retry, in_order
+from minirag.retry import in_order
 from minirag.service import Service
 from minirag.testing import completion
 
@@ -49,13 +39,13 @@ TOOL_CALL = {"content": None, "tool_calls": [{"id": "t", "function": {"name": "f
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (reply({"content": None, "refusal": "I cannot help with that."}), REFUSED),
-        (reply({"content": "Half of an"}, "content_filter"), FILTERED),
-        (reply(TOOL_CALL, "tool_calls"), TOOLS),
-        (reply({"content": ""}), EMPTY),
-        (reply({"content": "<think>Hm.</think>\n"}), EMPTY),
-        (refusal(400, "The response was filtered", code="content_filter"), FILTERED),
-        (refusal(403, "Input was flagged by moderation"), FILTERED),
+        (reply({"content": None, "refusal": "I cannot help with that."}), errors.REFUSED),
+        (reply({"content": "Half of an"}, "content_filter"), errors.FILTERED),
+        (reply(TOOL_CALL, "tool_calls"), errors.TOOLS),
+        (reply({"content": ""}), errors.EMPTY),
+        (reply({"content": "<think>Hm.</think>\n"}), errors.EMPTY),
+        (refusal(400, "The response was filtered", code="content_filter"), errors.FILTERED),
+        (refusal(403, "Input was flagged by moderation"), errors.FILTERED),
     ],
 )
 def test_what_is_no_answer_is_a_named_failure_asked_for_only_once(tmp_path, service, answer, code):
@@ -126,7 +116,7 @@ def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_
         for number in range(FEW - 1):
             with pytest.raises(BadReply, match="--thinking-tokens") as caught:
                 ask(one, number=number, thinking_tokens=500)
-            assert caught.value.code == THINKING
+            assert caught.value.code == errors.THINKING
         with pytest.raises(ServiceRefused, match=r"The first 5 draft requests to m failed alike"):
             ask(one, number=FEW, thinking_tokens=500)
     limits = [request["body"]["max_tokens"] for request in script.requests]
@@ -247,26 +237,27 @@ def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call
 def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service):
     class Gate:
         held = 0.0
+        refuses = False
 
         def before(self, call: Exchange) -> float:
+            if self.refuses:
+                raise ValueError("no more")
             self.held += 1
             return 1.0
 
         def after(self, amount: float, exchange: Exchange | None) -> None:
             self.held -= amount
 
-    class Refusing(Gate):
-        def before(self, call: Exchange) -> float:
-            raise ValueError("no more")
-
-    first = Gate()
+    first, second = Gate(), Gate()
     with Script(refusal(418, "odd", code={"a": [1]}, param=["p"])) as script:
         one = service(script)
-        for number, (gates, error) in enumerate([([first], ServiceError), ([first, Refusing()], ValueError)]):
-            one.gates[:] = gates
-            with pytest.raises(error):
-                ask(one, number=number)
-    assert first.held == 0
+        one.gates[:] = [first, second]
+        with pytest.raises(ServiceError):
+            ask(one)
+        second.refuses = True
+        with pytest.raises(ValueError, match="no more"):
+            ask(one, number=1)
+    assert first.held == second.held == 0
 
 
 @pytest.mark.parametrize(
@@ -380,8 +371,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service, clock):
         assert ask(service(script)).text == "{}"
 
 
-def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock):
-    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock, retry):
     retry.succeeded()
     assert retry.again(1, ServiceError("slow down", status=429, transient=True, wait=60.0))
     for _ in range(100):
@@ -390,16 +380,14 @@ def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock):
     assert clock.now < 600
 
 
-def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(clock):
-    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
+def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(retry):
     assert not retry.again(1, ServiceError("no more today", status=429, transient=True, wait=3600.0))
     retry.succeeded()  # another model has its own limit
     assert retry.again(1, ServiceError("slow down", status=429, transient=True))
 
 
-def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock):
-    retry = Retry(sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 0.5)
-    slow = ServiceError("late", code=TIMEOUT, transient=True)
+def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock, retry):
+    slow = ServiceError("late", code=errors.TIMEOUT, transient=True)
     assert [retry.again(attempt, slow) for attempt in (1, 2)] == [True, False]
     assert clock.slept == [0.5]
 
