@@ -1,18 +1,16 @@
-"""What a reply can be besides an answer, how a model's form is learned, and the pace that a service allows."""
+"""What a reply can be besides an answer, and how a model's form is learned."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from doubles import AtOnce, Script, refusal
+from doubles import Script, refusal
 from minirag import errors
 from minirag.dialect import FEW, FIRST_THINKING, INSTEAD, Form
 from minirag.errors import BadReply, ServiceError, ServiceRefused, refusal as error_of
 from minirag.message_log import Exchange, MessageLog, visible
 from minirag.models import ChatModel
-from minirag.retry import in_order
 from minirag.service import Service
 from minirag.testing import completion
 
@@ -278,128 +276,3 @@ def test_an_error_body_of_any_shape_is_one_line_with_the_words_of_the_service(bo
     assert f"{says}." in text
     assert "\n" not in text
     assert ("MINIRAG_JUDGE_API_KEY" in text) == (status == 401)
-
-
-# -- addresses and headers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["", "/", "/chat/completions", "/chat/completions/", "/embeddings"])
-def test_an_address_works_however_it_ends(end):
-    with Script(completion("{}")) as script, Service(script.url + end) as one:
-        assert one.address == script.url
-        assert ask(one).text == "{}"
-    assert script.requests[0]["path"] == "/v1/chat/completions"
-
-
-def test_an_api_version_stays_a_query_and_the_key_comes_as_azure_wants_it():
-    with Script(completion("{}")) as script, Service(f"{script.url}?api-version=2024-10-21", "the-azure-key") as one:
-        assert ask(one).text == "{}"
-        assert "api-version" not in one.name
-    assert script.requests[0]["path"] == "/v1/chat/completions?api-version=2024-10-21"
-    assert script.requests[0]["headers"]["api-key"] == "the-azure-key"
-
-
-def test_an_address_without_a_path_that_is_not_found_is_told_what_it_lacks():
-    with Script(refusal(404, "page not found")) as script:
-        bare = Service(script.url.removesuffix("/v1"))
-        with pytest.raises(ServiceRefused, match=r"is it http://127.0.0.1:\d+/v1\?"):
-            ask(bare)
-        bare.close()
-
-
-def test_openais_organisation_and_project_go_to_openai_alone(monkeypatch):
-    monkeypatch.setenv("OPENAI_ORG_ID", "org-0123456789abc")
-    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-0123456789abc")
-    with Script(completion("{}")) as script, Service(script.url, "key") as one:
-        ask(one)
-    assert not {"openai-organization", "openai-project"} & script.requests[0]["headers"].keys()
-    with Service("https://eu.api.openai.com/v1", "key") as openai:
-        assert (openai.client.organization, openai.client.project) == ("org-0123456789abc", "proj-0123456789abc")
-    with Service("https://openai.example/v1", "key") as other:
-        assert other.client.organization is other.client.project is None
-
-
-# -- pace --------------------------------------------------------------------------------------------------
-
-
-class Limited(Script):
-    """Lets one request through every `every` seconds and answers 429 to all others, with what `headers` says."""
-
-    def __init__(self, every: float, headers: Callable[[float], dict[str, str]]) -> None:
-        super().__init__(self.answer)
-        self.every, self.headers, self.free = every, headers, 0.0
-        self.rejected = 0
-
-    def answer(self, seen: dict[str, Any]) -> Any:
-        with self.lock:
-            now = time.monotonic()
-            if now < self.free:
-                self.rejected += 1
-                return refusal(429, "slow", headers=self.headers(self.free - now))
-            self.free = now + self.every
-            return 200, self.headers(self.every), completion("{}")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        lambda rest: {"retry-after-ms": str(int(1000 * rest) + 1)},
-        lambda rest: {
-            "x-ratelimit-limit-requests": "1",
-            "x-ratelimit-remaining-requests": "0",
-            "x-ratelimit-reset-requests": f"{int(1000 * rest) + 1}ms",
-        },
-    ],
-)
-def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(headers):
-    every, calls = 0.15, 24
-    with Limited(every, headers) as script, Service(script.url, "key") as one:
-        started = time.monotonic()
-        texts = list(in_order(lambda number: ask(one, number=number).text, range(calls), 8))
-        seconds = time.monotonic() - started
-    assert texts == ["{}"] * calls
-    assert script.rejected <= 8 + calls / 3
-    assert seconds < 3 * every * calls
-
-
-def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service, clock):
-    with Script(refusal(429, "slow down")) as script, pytest.raises(ServiceError, match="slow down"):
-        ask(service(script))
-    assert 840 < sum(clock.slept) <= 900
-    assert len(script.requests) < 60
-    with Script(refusal(429, "slow down", headers={"retry-after": "600"}), completion("{}")) as script:
-        assert ask(service(script)).text == "{}"
-
-
-def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock, retry):
-    retry.succeeded()
-    assert retry.again(1, ServiceError("slow down", status=429, transient=True, wait=60.0))
-    for _ in range(100):
-        with retry.turn():
-            retry.succeeded()
-    assert clock.now < 600
-
-
-def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(retry):
-    assert not retry.again(1, ServiceError("no more today", status=429, transient=True, wait=3600.0))
-    retry.succeeded()  # another model has its own limit
-    assert retry.again(1, ServiceError("slow down", status=429, transient=True))
-
-
-def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock, retry):
-    slow = ServiceError("late", code=errors.TIMEOUT, transient=True)
-    assert [retry.again(attempt, slow) for attempt in (1, 2)] == [True, False]
-    assert clock.slept == [0.5]
-
-    def most_at_once(share: float) -> int:
-        def call(_: int) -> None:
-            with retry.turn(), at_once:
-                time.sleep(0.02)
-                retry.succeeded(share=share)
-
-        at_once = AtOnce()
-        list(in_order(call, range(12), 6))
-        return at_once.most
-
-    assert most_at_once(0.9) == 1  # with two in flight each would take longer than the timeout
-    assert most_at_once(0.1) > 1

@@ -1,19 +1,21 @@
 """Retrieve, fill the window, draft, refine: no request over the window, nothing given twice, nothing left out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from doubles import Rows
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
 from minirag.prompts import Excerpt
 from minirag.query import Window, excerpts
 from minirag.testing import FunctionChat
 from minirag.text import encoding
+from minirag.vector_store import Hit
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")
@@ -21,33 +23,33 @@ PAGES = [
 ]
 
 
-class OneHot:
-    """Each text of the store has its own direction; a question points to the chunk whose page it names."""
+def directions(texts: Sequence[str]) -> np.ndarray:
+    """Each page has its own direction; a question points to the chunk whose page it names."""
+    pages = [int(re.search(r"\d", text)[0]) for text in texts]
+    return np.eye(6)[pages] + 0.01
 
-    model = "one-hot"
 
-    def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-        rows = np.full((len(texts), 6), 0.01, np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            row[int(re.search(r"(\d)", text).group(1))] = 1.0
-        return rows
+EMBED = Rows(directions)
 
 
 @pytest.fixture
 def store():
-    return VectorStore.build(chunk(PAGES, size=1024, overlap=128), OneHot())
+    return VectorStore.build(chunk(PAGES, size=1024, overlap=128), EMBED)
 
 
 def engine(store: VectorStore, reply: Any = lambda _: "the answer", **options: Any) -> tuple[QueryEngine, FunctionChat]:
     chat = FunctionChat(reply)
-    return QueryEngine(store, chat, OneHot(), **options), chat
+    return QueryEngine(store, chat, EMBED, **options), chat
 
 
-def given_text(chat: FunctionChat) -> list[str]:
-    return [
-        "".join(re.findall(r"<excerpt-[^>]*>\n(.*?)\n</excerpt", a["messages"][-1]["content"], re.S))
-        for a in chat.asked
-    ]
+def shown(chat: FunctionChat, pattern: str) -> list[str]:
+    """Return all that matches in the excerpts that a model was shown, in order."""
+    prompts = "".join(asked["messages"][-1]["content"] for asked in chat.asked)
+    return re.findall(pattern, "".join(re.findall(r"<excerpt-[^>]*>\n(.*?)\n</excerpt", prompts, re.S)))
+
+
+def facts(hits: Iterable[Hit], pattern: str = r"Fact \d-\d+ ") -> list[str]:
+    return [fact for hit in hits for fact in re.findall(pattern, hit.chunk.text)]
 
 
 def test_what_fits_one_request_is_one_draft(store):
@@ -65,9 +67,7 @@ def test_what_does_not_fit_is_refined_and_every_sentence_is_given_exactly_once(s
     answer = querying.query("What about 3?")
     assert [a["stage"] for a in chat.asked] == ["draft"] + ["refine"] * (len(chat.asked) - 1)
     assert len(chat.asked) > 2
-    sentences = re.findall(r"Fact \d-\d+ ", " ".join(given_text(chat)))
-    expected = [s for hit in answer.hits for s in re.findall(r"Fact \d-\d+ ", hit.chunk.text)]
-    assert sentences == expected
+    assert shown(chat, r"Fact \d-\d+ ") == facts(answer.hits)
     for asked in chat.asked:
         assert chat.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] <= 1000
 
@@ -76,25 +76,20 @@ def test_each_refine_request_holds_the_answer_before_it_which_a_reply_of_nothing
     replies = iter(["first", "second", *[""] * 100])
     querying, chat = engine(store, lambda _: next(replies), top_k=2, context_window=700, reply_tokens=100)
     answer = querying.query("What about 3?")
-    shown = [re.findall(r"\n(first|second)\n", asked["messages"][-1]["content"]) for asked in chat.asked]
-    assert shown == [[], ["first"], *[["second"]] * (len(shown) - 2)]
-    assert (answer.text, len(shown) > 3) == ("second", True)
+    earlier = [re.findall(r"\n(first|second)\n", asked["messages"][-1]["content"]) for asked in chat.asked]
+    assert earlier == [[], ["first"], *[["second"]] * (len(earlier) - 2)]
+    assert (answer.text, len(earlier) > 3) == ("second", True)
 
 
 def test_text_that_two_chunks_share_is_given_once():
     pages = [Page(1, "report", " ".join(f"Sentence number {i} stands here." for i in range(200)) + "\n")]
-    store = VectorStore.build(chunk(pages, size=300, overlap=100), OneHotByRow())
+    store = VectorStore.build(chunk(pages, size=300, overlap=100), Rows(lambda texts: np.eye(len(texts), 4) + 0.1))
     querying, chat = engine(store, top_k=3, context_window=None)
     hits = store.search(np.ones(4, np.float32), 3)[0]
     querying.read("Q?", hits, {})
-    numbers = re.findall(r"number (\d+)", given_text(chat)[0])
+    numbers = shown(chat, r"number (\d+)")
     assert len(numbers) == len(set(numbers))
-    assert set(numbers) == {n for hit in hits for n in re.findall(r"number (\d+)", hit.chunk.text)}
-
-
-class OneHotByRow(OneHot):
-    def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-        return np.eye(len(texts), 4, dtype=np.float32) + 0.1
+    assert set(numbers) == set(facts(hits, r"number (\d+)"))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +103,7 @@ class OneHotByRow(OneHot):
 def test_a_window_too_small_is_found_before_anything_is_sent(store, model, options, error):
     chat = FunctionChat(lambda _: "word " * 250, model=model)
     with pytest.raises(WindowTooSmall, match=error):
-        QueryEngine(store, chat, OneHot(), **options).query("What about 3?")
+        QueryEngine(store, chat, EMBED, **options).query("What about 3?")
     assert chat.asked == []
 
 
@@ -117,16 +112,15 @@ def test_any_model_works_in_the_default_window_and_its_long_answer_costs_no_room
     long = " ".join(["Bezugsgrößenverschiebungen"] * 100)  # bytes count it eight times as long as it is
     chat = FunctionChat(lambda _: long, model=model)
     chat.usage = {"completion_tokens": 250}
-    answer = QueryEngine(store, chat, OneHot()).query("What about 3?")
-    sentences = re.findall(r"Fact \d-\d+ ", " ".join(given_text(chat)))
-    assert sentences == [s for hit in answer.hits for s in re.findall(r"Fact \d-\d+ ", hit.chunk.text)]
+    answer = QueryEngine(store, chat, EMBED).query("What about 3?")
+    assert shown(chat, r"Fact \d-\d+ ") == facts(answer.hits)
 
 
 def test_answers_from_prompts_that_a_server_has_cut_are_marked(store):
     for read, is_cut in ((512, True), (None, False), (2000, False)):
         chat = FunctionChat(lambda _: "the answer")
         chat.usage = {"prompt_tokens": read}
-        answer = QueryEngine(store, chat, OneHot()).query("What about 3?")
+        answer = QueryEngine(store, chat, EMBED).query("What about 3?")
         assert answer.prompt_cut is is_cut
         assert ("prompt_cut" in answer.to_json("e001", "base")) is is_cut
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from doubles import Rows
 from minirag import Page, VectorStore, chunk
 from minirag.errors import InputError
 from minirag.questions import SPLITS, generate, make_questions, near_duplicate, read_questions, split_pages
@@ -125,16 +126,9 @@ def test_a_file_without_questions_is_a_sentence(tmp_path, content, says):
 
 
 def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path):
-    class Rows:
-        """The first text is nearest to the fourth chunk, the second to the second."""
-
-        model = "rows"
-
-        def embed(self, texts: Sequence[str], **_: Any) -> np.ndarray:
-            return np.eye(5, dtype=np.float32)[[3, 1] if len(texts) == 2 else range(5)]
-
-    chunks = chunk(pages(5))
-    store = VectorStore.build(chunks, Rows())
+    # the first of two texts is nearest to the fourth chunk, the second to the second
+    embed, chunks = Rows(lambda texts: np.eye(5)[[3, 1] if len(texts) == 2 else range(5)]), chunk(pages(5))
+    store = VectorStore.build(chunks, embed)
     (tmp_path / "q.txt").write_text("Who?\nWhy?\n")
-    questions = make_questions({"eval": str(tmp_path / "q.txt")}, chunks, store, Rows(), writer())
+    questions = make_questions({"eval": str(tmp_path / "q.txt")}, chunks, store, embed, writer())
     assert [(q.page, q.flags) for q in questions] == [(4, ("page guessed",)), (2, ("page guessed",))]

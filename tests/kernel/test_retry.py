@@ -1,17 +1,20 @@
-"""The pool: in order, lazily, nothing lost at the first exception."""
+"""The pool: in order, lazily, nothing lost at the first exception; and the pace that a service allows."""
 
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from doubles import AtOnce, Script
-from minirag import EmbeddingModel, MessageLog
-from minirag.errors import Waiting
+from doubles import AtOnce, Script, refusal
+from minirag import ChatModel, EmbeddingModel, MessageLog
+from minirag.errors import TIMEOUT, ServiceError, Waiting
 from minirag.retry import check_interrupted, in_order
 from minirag.service import Service
+from minirag.testing import completion
 
 
 def test_results_come_in_order_and_no_more_calls_run_at_once_than_there_are_workers():
@@ -111,3 +114,93 @@ def test_an_item_that_waits_stops_no_other_and_no_result_overtakes_it_but_a_fail
     assert (results, sorted(asked)) == ([0, 1, 2], list(range(8)))
     with pytest.raises(ValueError, match="8"):
         list(in_order(call, range(3, 100), 1))
+
+
+# -- pace --------------------------------------------------------------------------------------------------
+
+
+def ask(service: Service, number: int = 0) -> str:
+    return ChatModel("m", service=service).complete([], stage="draft", repeat=number).text
+
+
+class Limited(Script):
+    """Lets one request through every `every` seconds and answers 429 to all others, with what `headers` says."""
+
+    def __init__(self, every: float, headers: Callable[[float], dict[str, str]]) -> None:
+        super().__init__(self.answer)
+        self.every, self.headers, self.free = every, headers, 0.0
+        self.rejected = 0
+
+    def answer(self, seen: dict[str, Any]) -> Any:
+        with self.lock:
+            now = time.monotonic()
+            if now < self.free:
+                self.rejected += 1
+                return refusal(429, "slow", headers=self.headers(self.free - now))
+            self.free = now + self.every
+            return 200, self.headers(self.every), completion("{}")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        lambda rest: {"retry-after-ms": str(int(1000 * rest) + 1)},
+        lambda rest: {
+            "x-ratelimit-limit-requests": "1",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": f"{int(1000 * rest) + 1}ms",
+        },
+    ],
+)
+def test_eight_workers_keep_the_pace_of_a_slow_service_and_waste_few_requests(headers):
+    every, calls = 0.15, 24
+    with Limited(every, headers) as script, Service(script.url, "key") as one:
+        started = time.monotonic()
+        texts = list(in_order(lambda number: ask(one, number), range(calls), 8))
+        seconds = time.monotonic() - started
+    assert texts == ["{}"] * calls
+    assert script.rejected <= 8 + calls / 3
+    assert seconds < 3 * every * calls
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts(service, clock):
+    with Script(refusal(429, "slow down")) as script, pytest.raises(ServiceError, match="slow down"):
+        ask(service(script))
+    assert 840 < sum(clock.slept) <= 900
+    assert len(script.requests) < 60
+    with Script(refusal(429, "slow down", headers={"retry-after": "600"}), completion("{}")) as script:
+        assert ask(service(script)) == "{}"
+
+
+def test_one_limit_at_the_start_does_not_slow_a_whole_run_down(clock, retry):
+    retry.succeeded()
+    assert retry.again(1, ServiceError("slow down", status=429, transient=True, wait=60.0))
+    for _ in range(100):
+        with retry.turn():
+            retry.succeeded()
+    assert clock.now < 600
+
+
+def test_a_limit_that_nobody_waits_for_shortens_no_later_wait(retry):
+    assert not retry.again(1, ServiceError("no more today", status=429, transient=True, wait=3600.0))
+    retry.succeeded()  # another model has its own limit
+    assert retry.again(1, ServiceError("slow down", status=429, transient=True))
+
+
+def test_a_timeout_is_tried_again_once_and_leaves_one_call_in_flight_until_calls_are_quick(clock, retry):
+    slow = ServiceError("late", code=TIMEOUT, transient=True)
+    assert [retry.again(attempt, slow) for attempt in (1, 2)] == [True, False]
+    assert clock.slept == [0.5]
+
+    def most_at_once(share: float) -> int:
+        def call(_: int) -> None:
+            with retry.turn(), at_once:
+                time.sleep(0.02)
+                retry.succeeded(share=share)
+
+        at_once = AtOnce()
+        list(in_order(call, range(12), 6))
+        return at_once.most
+
+    assert most_at_once(0.9) == 1  # with two in flight each would take longer than the timeout
+    assert most_at_once(0.1) > 1

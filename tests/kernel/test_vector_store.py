@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from doubles import Rows
 from minirag.chunker import Chunk
 from minirag.errors import StoreError
 from minirag.vector_store import VectorStore
@@ -15,20 +16,6 @@ from minirag.vector_store import VectorStore
 
 def chunks_of(n):
     return [Chunk(f"p{i}-x", "a.txt", i, i, i + 1, 1, chr(97 + i % 26)) for i in range(n)]
-
-
-class Rows:
-    """An embedding model that gives the rows of a matrix in order."""
-
-    model = "rows"
-
-    def __init__(self, matrix):
-        self.matrix = matrix
-        self.at = 0
-
-    def embed(self, texts, *, tags=None):
-        self.at += len(texts)
-        return self.matrix[self.at - len(texts) : self.at]
 
 
 def naive(matrix, query, k, kept):
@@ -49,7 +36,7 @@ def test_search_is_the_naive_double_loop(seed, n, d, k):
     matrix = random.normal(size=(n, d)).astype(np.float32) * random.lognormal(size=(n, 1)).astype(np.float32)
     queries = random.normal(size=(3, d)).astype(np.float32)
     kept = set(np.flatnonzero(random.random(n) < 0.7).tolist())
-    store = VectorStore.build(chunks_of(n), Rows(matrix))
+    store = VectorStore.build(chunks_of(n), Rows(lambda _: matrix))
     for where, rows in [(None, set(range(n))), (lambda chunk: chunk.page in kept, kept)]:
         for query, hits in zip(queries, store.search(queries, k, where), strict=True):
             expected = naive(matrix, query, k, rows)
@@ -88,7 +75,7 @@ def test_vectors_of_unit_length_are_kept_without_a_copy():
 def test_a_vector_that_has_no_direction_is_refused_by_its_chunk(bad):
     matrix = np.array([[1.0, 0.0], bad, [0.0, 1.0]], np.float32)
     with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
-        VectorStore.build(chunks_of(3), Rows(matrix))
+        VectorStore.build(chunks_of(3), Rows(lambda _: matrix))
 
 
 def test_wrong_shapes_are_refused():
@@ -98,7 +85,7 @@ def test_wrong_shapes_are_refused():
         (chunks_of(2), np.ones(2), r"rows gave vectors of shape \(2,\)"),
     ):
         with pytest.raises(StoreError, match=sentence):
-            VectorStore.build(chunks, Rows(matrix))
+            VectorStore.build(chunks, Rows(lambda _, matrix=matrix: matrix))
     store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
     with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
         store.search(np.ones(3), 1)
@@ -109,7 +96,7 @@ def test_wrong_shapes_are_refused():
 @pytest.fixture
 def folder(tmp_path):
     random = np.random.default_rng(3)
-    VectorStore.build(chunks_of(40), Rows(random.normal(size=(40, 5)).astype(np.float32))).save(tmp_path / "run")
+    VectorStore.build(chunks_of(40), Rows(lambda _: random.normal(size=(40, 5)))).save(tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -1,10 +1,13 @@
-"""Stand-ins that several tests pass as arguments: a clock, and services that keep what they are asked."""
+"""Stand-ins that several tests pass as arguments: a clock, an embedding model, services that keep requests."""
 
 import json
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
+
+import numpy as np
 
 from minirag import offline
 from minirag.message_log import Exchange
@@ -80,6 +83,18 @@ def refusal(status: int, message: str = "no", **fields: Any) -> tuple[int, dict[
     """Return an error reply in OpenAI's form; `headers` may be among the fields."""
     headers = fields.pop("headers", {})
     return status, headers, {"error": {"message": message, "type": "invalid_request_error", **fields}}
+
+
+class Rows:
+    """An embedding model that gives the rows which a function computes of the texts."""
+
+    model = "rows"
+
+    def __init__(self, of: Callable[[Sequence[str]], Any]) -> None:
+        self.of = of
+
+    def embed(self, texts: Sequence[str], **_: Any) -> Any:
+        return np.asarray(self.of(texts), np.float32)
 
 
 class Place:
