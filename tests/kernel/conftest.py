@@ -1,5 +1,6 @@
 """What the tests of calls to a service share: a clock that only sleeping moves, and services that wait by it."""
 
+import json
 from contextlib import ExitStack
 from typing import Any
 
@@ -32,3 +33,14 @@ def service(clock):
             return stack.enter_context(Service(address, "key", retry=retry, **options))
 
         yield make
+
+
+@pytest.fixture
+def recordings(shared):
+    """Returns what real services were sent and answered, from the file of a name."""
+
+    def read(name: str) -> list[dict[str, Any]]:
+        text = (shared / "openai" / "recordings" / f"{name}.jsonl").read_text("utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    return read

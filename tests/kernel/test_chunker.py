@@ -4,7 +4,6 @@ import multiprocessing
 import re
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -13,7 +12,6 @@ from minirag.chunker import _JOINT, Page, chunk
 from minirag.errors import InputError
 from minirag.text import encoding, sentence_spans
 
-SHARED = Path(__file__).parents[3] / "shared"
 ENCODINGS = ("cl100k_base", "o200k_base")
 WORDS = ["the", " net", "Income", "'s ", " 2022", "3.5", ". ", "! ", "\n", "\n\n", "  ", "\t", "。", "、", "年度", "は"]
 WORDS += ["營業", "é", "👩‍👩‍👧‍👦", "\ufe0f", "/", "•", "a" * 16, "Zq9_", "\r\n", "\u3000", "=====", "\x1c", "\ud800"]

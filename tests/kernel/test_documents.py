@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -13,8 +12,7 @@ from minirag.chunker import Page
 from minirag.documents import BLOCK, load
 from minirag.errors import DocumentError, InputError
 from pdfs import WORDS, make_pdf
-
-SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
+from run_files import SAMPLE
 
 
 class TestText:

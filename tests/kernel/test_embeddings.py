@@ -63,19 +63,13 @@ TEXTS = [f"{chr(97 + i % 26)}{'x' * i}" for i in range(100)]
 EXPECTED = expected(TEXTS)
 
 
-def at_most(count: int) -> Rule:
-    return lambda texts: (
-        (422, f"batch size {len(texts)} > maximum allowed batch size {count}") if len(texts) > count else None
-    )
-
-
-def guilty(status: int, *names: str) -> Rule:
-    return lambda texts: (status, "NaN") if any(text in names for text in texts) else None
+def refuses(status: int, words: str, when: Callable[[list[str]], bool]) -> Rule:
+    return lambda texts: (status, words) if when(texts) else None
 
 
 @pytest.mark.parametrize("limit", [1, 10, 32, 64])
-def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path, model, limit):
-    with Embedder(at_most(limit)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_a_limit_of_texts_a_call_is_found_out_and_remembered(log, model, limit):
+    with Embedder(refuses(422, f"maximum allowed batch size {limit}", lambda texts: len(texts) > limit)) as script:
         said: list[str] = []
         embed = model(script, said, log=log)
         assert embed.embed(TEXTS).tolist() == EXPECTED
@@ -86,17 +80,9 @@ def test_a_limit_of_texts_a_call_is_found_out_and_remembered(tmp_path, model, li
         embed.embed([text.upper() for text in TEXTS])
         assert max(script.sizes[asked:]) == power  # nothing is tried again
 
-        asked = len(script.sizes)
-        again = model(script, log=MessageLog(log.path))
-        assert again.embed(TEXTS).tolist() == EXPECTED
-        assert len(script.sizes) == asked
 
-
-def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path, model):
-    def rule(texts: list[str]) -> tuple[int, str] | None:
-        return (400, "too many tokens") if sum(map(len, texts)) > 1500 else None
-
-    with Embedder(rule) as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_a_limit_of_tokens_a_call_divides_what_is_too_large_and_a_resumed_run_sends_nothing(log, model):
+    with Embedder(refuses(400, "too many tokens", lambda texts: sum(map(len, texts)) > 1500)) as script:
         assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
         asked = len(script.sizes)
         assert model(script, log=MessageLog(log.path)).embed(TEXTS).tolist() == EXPECTED
@@ -105,9 +91,10 @@ def test_a_limit_of_tokens_a_call_divides_only_what_is_too_large(tmp_path, model
 
 @pytest.mark.parametrize("status", [200, 400, 403, 500])
 @pytest.mark.parametrize("places", [(0,), (57,), (99,), (12, 80)])
-def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(tmp_path, model, status, places):
+def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(log, model, status, places):
     names = [TEXTS[place] for place in places]
-    with Embedder(guilty(status, *names)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+    rule = refuses(status, "NaN", lambda texts: any(text in names for text in texts))
+    with Embedder(rule) as script:
         embed = model(script, log=log)
         with pytest.raises(TextsRefused, match="e embeds none of") as refused:
             embed.embed(TEXTS)
@@ -126,15 +113,11 @@ def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
         assert len(places) > 1 or len(script.sizes) == asked
 
 
-def test_what_every_call_gets_ends_at_once(model):
-    with Embedder(lambda _: (403, "no embeddings for this key")) as script:
-        with pytest.raises(ServiceError, match="no embeddings for this key"):
-            model(script).embed(TEXTS)
-        assert len(script.sizes) <= 16
-    with Embedder(lambda _: (503, "overloaded")) as script:
-        with pytest.raises(ServiceError, match="overloaded"):
-            model(script).embed(TEXTS)
-        assert len(script.sizes) <= 60
+@pytest.mark.parametrize(("status", "words", "most"), [(403, "no embeddings for this key", 16), (503, "busy", 60)])
+def test_what_every_call_gets_ends_at_once(model, status, words, most):
+    with Embedder(lambda _: (status, words)) as script, pytest.raises(ServiceError, match=words):
+        model(script).embed(TEXTS)
+    assert len(script.sizes) <= most
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
@@ -142,9 +125,7 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status
     count = encoding("o200k_base").count
     texts = [f"Sentence {n} of a long chunk about many things. " * 90 for n in range(5)]
 
-    def rule(batch: list[str]) -> tuple[int, str] | None:
-        return (status, "maximum context length is 512 tokens") if max(map(count, batch)) > 512 else None
-
+    rule = refuses(status, "maximum context length is 512 tokens", lambda texts: max(map(count, texts)) > 512)
     with Embedder(rule) as script, pytest.raises(InputError, match=r"takes no text of \d+ tokens .*512 tokens") as long:
         model(script).embed(texts)
     assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
@@ -205,8 +186,8 @@ def test_a_number_that_is_none_is_called_so(model):
 # -- calls -------------------------------------------------------------------------------------------------
 
 
-def test_the_log_keeps_vectors_packed_and_a_call_of_an_old_log_that_kept_none_is_sent_again(tmp_path, model):
-    with Embedder() as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_the_log_keeps_vectors_packed_and_a_call_of_an_old_log_that_kept_none_is_sent_again(log, model):
+    with Embedder() as script:
         embed = model(script, log=log)
         assert embed.embed(["a", "bc"]).tolist() == embed.embed(["a", "bc"]).tolist() == expected(["a", "bc"])
         [call] = log
@@ -268,8 +249,8 @@ def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model):
     assert max(sum(map(count, request["body"]["input"])) for request in script.requests) <= 300_000
 
 
-def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(tmp_path, model):
-    with Embedder() as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(log, model):
+    with Embedder() as script:
         model(script, log=log).embed(["a"])
         model(script, log=log, prefix="query: ").embed(["a"])
         assert [request["body"]["input"] for request in script.requests] == [["a"], ["query: a"]]
@@ -287,13 +268,12 @@ def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model):
     assert "OLLAMA_CONTEXT_LENGTH" in said[0]
 
 
-def test_a_limit_is_not_learned_from_an_outage_that_has_passed(tmp_path, model):
+def test_a_limit_is_not_learned_from_an_outage_that_has_passed(log, model):
     with Embedder() as script:
         script.rule = lambda _: (503, "later") if len(script.requests) == 1 else None
-        with MessageLog(tmp_path / "log.jsonl") as log:
-            assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
+        assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
         assert script.sizes == [100, 100]
-        assert model(script, log=MessageLog(tmp_path / "log.jsonl")).inputs_per_call == INPUTS_PER_CALL
+        assert model(script, log=MessageLog(log.path)).inputs_per_call == INPUTS_PER_CALL
 
 
 # -- in a run ----------------------------------------------------------------------------------------------
@@ -316,10 +296,7 @@ def corpus(tmp_path):
 
 
 def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(corpus, model):
-    def rule(texts: list[str]) -> tuple[int, str] | None:
-        return (500, "NaN") if any("3" in text for text in texts) else None
-
-    with Embedder(rule) as script:
+    with Embedder(refuses(500, "NaN", lambda texts: any("3" in text for text in texts))) as script:
         made = corpus(model(script), model(script))
         assert len(made.chunks) == 6
         assert [chunk.page for chunk in made.store.chunks] == [1, 2, 3, 5, 6]

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from minirag.prompts import Excerpt
 from minirag.retry import Retry
 from minirag.service import Service
 
+create = partial(FineTuningJob.create, base="offline-student")
 FEW = {"code": "invalid_n_examples", "message": "has 4"}
 NOT_DEPLOYED = r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME"
 
@@ -47,43 +49,34 @@ def training_file(folder: Path, count: int = 12) -> Path:
     return path
 
 
-def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path, service):
-    log = MessageLog(tmp_path / "log.jsonl")
-    job = FineTuningJob.create(
-        training_file(tmp_path),
-        base="offline-student",
-        suffix="mills",
-        log=log,
-        service=service,
-        path=tmp_path / "job.json",
-    )
+def test_a_job_runs_to_its_model_and_the_model_answers(tmp_path, log, service):
+    path = tmp_path / "job.json"
+    job = create(training_file(tmp_path), suffix="mills", log=log, service=service, path=path)
     seen: list[str] = []
     assert job.wait(progress=seen.append, timeout=60).status == "succeeded"
     assert list(dict.fromkeys(seen)) == ["validating_files", "queued", "running", "succeeded"]
     assert job.model.startswith("ft:offline-student:")
     assert "mills" in job.model
-    assert json.loads((tmp_path / "job.json").read_text())["fine_tuned_model"] == job.model
+    assert json.loads(path.read_text())["fine_tuned_model"] == job.model
     assert {"upload", "train", "poll"} == {exchange.stage for exchange in log}
-    reply = ChatModel(job.model, service=service).complete(
-        prompts.draft("Who?", [Excerpt("Ann runs it.")]), stage="draft"
-    )
-    assert reply.served_model == job.model
+    asked = prompts.draft("Who?", [Excerpt("Ann runs it.")])
+    assert ChatModel(job.model, service=service).complete(asked, stage="draft").served_model == job.model
 
 
-def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path, service):
-    log, file = MessageLog(tmp_path / "log.jsonl"), training_file(tmp_path)
-    first = FineTuningJob.create(file, base="offline-student", log=log, service=service)
+def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path, log, service):
+    file = training_file(tmp_path)
+    first = create(file, log=log, service=service)
     with pytest.raises(JobError, match="no model yet"):
         _ = first.model
-    from_log = FineTuningJob.create(file, base="offline-student", log=log, service=service)
-    from_server = FineTuningJob.create(file, base="offline-student", service=service)
+    from_log = create(file, log=log, service=service)
+    from_server = create(file, service=service)
     assert first.id == from_log.id == from_server.id
     assert [e.stage for e in log].count("train") == 1
-    other = FineTuningJob.create(file, base="offline-student", suffix="other", log=log, service=service)
+    other = create(file, suffix="other", log=log, service=service)
     assert other.id != first.id
     assert [e.stage for e in log].count("upload") == 1
     assert first.cancel() == "cancelled"  # then a new one is started
-    assert FineTuningJob.create(file, base="offline-student", log=log, service=service).id != first.id
+    assert create(file, log=log, service=service).id != first.id
 
 
 # -- what goes wrong at the service ------------------------------------------------------------------------
@@ -91,9 +84,7 @@ def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path, servic
 
 def jobs_of(server: offline.Server) -> list[dict[str, Any]]:
     """All jobs that a server holds, by its own word."""
-    data = httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
-    assert isinstance(data, list)
-    return data
+    return httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
 
 
 def attempt(
@@ -103,8 +94,7 @@ def attempt(
     clock = clock or Clock()
     retry = Retry(sleep=clock.sleep, clock=lambda: clock.now)
     with Service(server.base_url, "k", name="offline", retry=retry) as service, MessageLog(folder / "log.jsonl") as log:
-        file = training_file(folder)
-        job = FineTuningJob.create(file, base="offline-student", log=log, service=service, **more)
+        job = create(training_file(folder), log=log, service=service, **more)
         return job.wait(sleep=clock.sleep, timeout=timeout)
 
 
@@ -215,7 +205,7 @@ def test_a_wait_outlives_half_an_hour_without_the_service_and_not_the_limit_of_t
 
 def test_a_model_that_cannot_be_tuned_is_named(tmp_path, service):
     with pytest.raises(JobError, match=r"gpt-none cannot be tuned at .*name another --student"):
-        FineTuningJob.create(training_file(tmp_path), base="gpt-none", service=service)
+        create(training_file(tmp_path), base="gpt-none", service=service)
 
 
 def test_paused_and_unknown_states_are_waited_for_up_to_the_limit(tmp_path):

@@ -18,6 +18,7 @@ import minirag
 from minirag.cli.main import main
 from minirag.documents import Page
 from minirag.message_log import Exchange, exchange_id
+from run_files import rows
 
 DATA = Path(minirag.__file__).parent / "data"
 HERE = Path(__file__).parents[1] / "data"
@@ -70,19 +71,15 @@ def chunk_spans() -> dict[str, str]:
     }
 
 
-def rows(folder: Path, name: str) -> list[dict]:
-    return [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
-
-
 def outcome(folder: Path) -> dict:
     """What a run found, as far as it must not change."""
     comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
-    scored = [[r["question_id"], r["arm"], r["metric"], r["round"], r["value"]] for r in rows(folder, "scores.jsonl")]
+    scored = [[r["question_id"], r["arm"], r["metric"], r["round"], r["value"]] for r in rows(folder / "scores.jsonl")]
     fields = ("question_id", "arm", "text", "contexts", "drafts")
-    answered = [[row[name] for name in fields] for row in rows(folder, "answers.jsonl")]
-    exchanges = rows(folder, "messages.jsonl")
+    answered = [[row[name] for name in fields] for row in rows(folder / "answers.jsonl")]
+    exchanges = rows(folder / "messages.jsonl")
     return {
-        "questions": digest(rows(folder, "questions.jsonl")),
+        "questions": digest(rows(folder / "questions.jsonl")),
         "training file": hashlib.sha256((folder / "training.jsonl").read_bytes()).hexdigest()[:16],
         "answers": digest(answered),
         "scores": digest(scored),

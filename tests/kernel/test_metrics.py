@@ -201,10 +201,9 @@ def test_asking_again_keeps_to_the_window():
         assert largest_request(model) <= window
 
 
-def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(shared):
+def test_recorded_replies_to_other_prompts_are_named_and_never_read_as_verdicts(recordings):
     texts = []
-    for line in (shared / "openai" / "recordings" / "chat.jsonl").read_text("utf-8").splitlines():
-        item = json.loads(line)
+    for item in recordings("chat"):
         body = item["response"]["body"]
         if isinstance(body, dict) and {"chat:judge", "chat:json_schema"} & set(item["features"]):
             texts.append((body["choices"][0].get("message") or {}).get("content") or "")

@@ -1,7 +1,6 @@
 """The one door: what is sent and logged, addresses, and what real services have sent (real SDK, real HTTP)."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,13 +84,8 @@ def test_openais_organisation_and_project_go_to_openai_alone(monkeypatch):
 # -- what real services have sent --------------------------------------------------------------------------
 
 
-def recordings(shared: Path, name: str) -> list[dict[str, Any]]:
-    text = (shared / "openai" / "recordings" / f"{name}.jsonl").read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared, service):
-    bodies = [item["response"]["body"] for item in recordings(shared, "chat")]
+def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(recordings, service):
+    bodies = [item["response"]["body"] for item in recordings("chat")]
     replies = [body for body in bodies if isinstance(body, dict) and "message" in (body.get("choices") or [{}])[0]]
     assert len(replies) > 200
     assert sum(bool(reply["choices"][0]["message"].get("content")) for reply in replies) > 150
@@ -109,9 +103,9 @@ def test_every_recorded_chat_reply_that_our_calls_could_meet_is_read(shared, ser
             assert exchange.usage == (reply.get("usage") or {})
 
 
-def test_every_recorded_embeddings_reply_is_read(shared):
+def test_every_recorded_embeddings_reply_is_read(recordings):
     read = 0
-    for item in recordings(shared, "embeddings"):
+    for item in recordings("embeddings"):
         reply = item["response"]["body"]
         if isinstance(reply, dict) and all(item["embedding"] for item in reply["data"]):
             assert vectors(reply, len(reply["data"])).shape[0] == len(reply["data"])
@@ -119,8 +113,8 @@ def test_every_recorded_embeddings_reply_is_read(shared):
     assert read > 50
 
 
-def test_every_recorded_error_becomes_one_clear_sentence(shared):
-    errors = [item["response"] for item in recordings(shared, "errors")]
+def test_every_recorded_error_becomes_one_clear_sentence(recordings):
+    errors = [item["response"] for item in recordings("errors")]
 
     def send(error: dict[str, Any]) -> Any:
         body = error["body"]

@@ -93,14 +93,10 @@ def test_a_prefix_fits_its_limit_and_is_never_empty(text, limit, name):
     assert length == len(text) or length > 0
 
 
-def test_what_openai_billed_is_what_is_counted():
+def test_what_openai_billed_is_what_is_counted(recordings):
     """At least 97 % of the recorded plain chat requests have exactly the prompt tokens that OpenAI reported."""
-    path = SHARED / "openai" / "recordings" / "chat.jsonl"
-    if not path.is_file():
-        pytest.skip("needs ../shared/openai/recordings, real recorded traffic")
     differences = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        interaction = json.loads(line)
+    for interaction in recordings("chat"):
         request, reply = interaction["request"]["body"], interaction["response"]["body"]
         if not (isinstance(request, dict) and isinstance(reply, dict) and reply.get("usage")):
             continue
