@@ -90,7 +90,8 @@ class EmbeddingModel:
             return np.stack([self._rescued[text] for text in texts])
 
         def rows_of(batch: Sequence[str]) -> list[Row]:
-            return self._recorded(batch) or self._divide(batch, {"stage": stage, "tags": tags or {}})
+            recorded = self._recorded(batch) if len(batch) > 1 else None  # one that failed alone is asked for again
+            return recorded or self._divide(batch, {"stage": stage, "tags": tags or {}})
 
         results: list[Row] = []
         for rows in in_order(rows_of, _batches([self.prefix + text for text in texts]), self.workers):
@@ -152,10 +153,13 @@ class EmbeddingModel:
         return [*left, *right]
 
     def _require_length(self, text: str, about: Mapping[str, Any], error: ServiceError) -> None:
-        """Raise InputError if a text fails for its length: no text as long has succeeded, and all its pieces do."""
-        tokens = encoding("o200k_base").count(text)  # as chunks are counted
+        """Raise InputError if a text fails for its length: no text as long succeeds, and all its pieces do."""
+        tokens, half = encoding("o200k_base").count(text), len(text) // 2  # as chunks are counted
         if error.status == 403 or tokens <= self._longest:
             return
+        with suppress(ServiceError):
+            self._send(self._call([text[half:] + text[:half]], about))
+            return  # it is what the text says
         for number in (2, 4, 8, 16):
             size = -(-len(text) // number)
             if tokens < number * SHORT:

@@ -131,6 +131,25 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status
     assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_text_that_fails_first_for_what_it_says_is_not_called_too_long(model, status):
+    words = "tells in many words what the city pays for its trams, who decides on it, and when. Nobody knew that before "
+    texts = [f"Passage {n} {words}the council met in May {n}, and few have read what it said then." for n in range(9)]
+    with Embedder(guilty(status, texts[0])) as script, pytest.raises(TextsRefused) as refused:
+        model(script).embed(texts)
+    assert [*refused.value.reasons] == texts[:1]
+
+
+def test_a_single_text_that_has_failed_is_asked_for_again(tmp_path, model):
+    down = [(500, "overloaded")]
+    with Embedder(lambda _: next(iter(down), None)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = model(script, log=log)
+        with pytest.raises(ServiceError, match="overloaded"):
+            embed.embed(["a"])
+        down.clear()
+        assert embed.embed(["a"]).tolist() == [[1.0, 97.0]]
+
+
 # -- replies -----------------------------------------------------------------------------------------------
 
 
