@@ -55,9 +55,16 @@ class Form:
     thinking: int = 0
 
     @classmethod
-    def of(cls, exchange: Exchange) -> "Form":
-        """Return the form in which a call was written, by its tags."""
-        return cls(frozenset(exchange.tags.get("without", ())), exchange.tags.get("thinking", 0))
+    def of(cls, exchange: Exchange, refused: Mapping[str, Any]) -> "Form":
+        """Return the form in which a call was written, by its tags.
+
+        Earlier versions did not tag calls: theirs are without what a `refused` request of the same stage held.
+        """
+        request, without = exchange.request, exchange.tags.get("without")
+        if without is None:
+            without = [name for name in INSTEAD if _holds(refused, name) and not _holds(request, name)]
+            without += ["json_object"] if "json_schema" in without and "response_format" not in request else []
+        return cls(frozenset(without), exchange.tags.get("thinking", 0))
 
     def adapt(self, call: Exchange) -> Exchange:
         """Return the call with its request in this form, which its tags then tell."""
@@ -216,12 +223,12 @@ class ModelDialect:
 
     def recall(self, log: MessageLog, service: str) -> None:
         """Learn from the log what earlier runs have learned, so that no call is sent in two forms."""
-        if not any((failed.service, failed.model) == (service, self.model) for failed in log.failures):
-            return
-        for exchange in log:
+        failures = [failed for failed in log.failures if (failed.service, failed.model) == (service, self.model)]
+        refused = {f.stage: f.request for f in reversed(failures) if (f.error or {}).get("status") in ABOUT_FORM}
+        for exchange in log if failures else ():
             if (exchange.service, exchange.model) != (service, self.model):
                 continue
-            form = Form.of(exchange)
+            form = Form.of(exchange, refused.get(exchange.stage, {}))
             if exchange.error is None and form != Form():
                 self.keep(form, exchange.stage)
             elif exchange.error is None:
