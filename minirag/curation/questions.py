@@ -148,7 +148,7 @@ def read_decisions(folder: Path) -> dict[str, Decision]:
     """Return the decisions of a run folder by the question shown, the last one of each. Raises InputError."""
     path = folder / DECISIONS
     decisions = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
         try:
             decision = Decision(**json.loads(line))
         except (ValueError, TypeError):

@@ -58,7 +58,7 @@ class Scores(list[ScoredRow]):
         """Return the scores of a `scores.jsonl`. Raises InputError."""
         scores = cls()
         try:
-            for line in path.read_text("utf-8").splitlines():
+            for line in path.read_bytes().splitlines():
                 row = json.loads(line)
                 evidence, exchanges = tuple(row.pop("evidence")), tuple(row.pop("exchanges"))
                 score = Score(row.pop("value"), row.pop("reason"), evidence, exchanges)

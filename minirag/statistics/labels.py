@@ -38,7 +38,7 @@ def read_labels(folder: Path) -> dict[Key, bool | None]:
     """Return the labels of a run folder. Raises InputError for a damaged line."""
     path = folder / LABELS_FILE
     labels: dict[Key, bool | None] = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else (), 1):
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
         try:
             label = json.loads(line)
             if label["supported"] not in (True, False, None):

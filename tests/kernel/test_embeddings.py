@@ -133,7 +133,9 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_text_that_fails_first_for_what_it_says_is_not_called_too_long(model, status):
-    words = "tells in many words what the city pays for its trams, who decides on it, and when. Nobody knew that before "
+    words = (
+        "tells in many words what the city pays for its trams, who decides on it, and when. Nobody knew that before "
+    )
     texts = [f"Passage {n} {words}the council met in May {n}, and few have read what it said then." for n in range(9)]
     with Embedder(guilty(status, texts[0])) as script, pytest.raises(TextsRefused) as refused:
         model(script).embed(texts)

@@ -1,9 +1,10 @@
-"""A person against the judge: agreement, and means and differences corrected by a sample of labelled statements."""
+"""A person against the judge: agreement, and means corrected by a sample of labelled statements."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from minirag.message_log import write_jsonl
 from minirag.metrics import Score
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.statistics.labels import (
@@ -13,7 +14,9 @@ from minirag.statistics.labels import (
     cohens_kappa,
     corrected_mean,
     exact_interval,
+    read_labels,
     sample,
+    write_labels,
 )
 
 Verdicts = dict[tuple[str, str], list[bool]]
@@ -47,6 +50,15 @@ def test_a_statement_that_two_rounds_make_is_one_claim():
     )
     (claim,) = claims(scores)
     assert (claim.supported, claim.weight) == (0.5, 1.0)
+
+
+def test_a_statement_with_a_line_end_of_unicode_stays_on_its_line(tmp_path):
+    label = ("q1", "base", "One\u2028two\x85three.")
+    write_labels(tmp_path, {label: True})
+    assert read_labels(tmp_path) == {label: True}
+    scores = Scores([ScoredRow("q1", "base", "faithfulness", 0, Score(1.0, "", ({"statement": label[2]},)))])
+    write_jsonl(tmp_path / "scores.jsonl", (row.to_json() for row in scores))
+    assert Scores.read(tmp_path / "scores.jsonl") == scores
 
 
 def test_a_sample_is_random_has_as_many_of_each_arm_and_begins_with_the_smaller_one():
