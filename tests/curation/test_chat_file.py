@@ -156,9 +156,6 @@ def test_no_json_raises_anything(value):
         check_line(line(row))
 
 
-# -- the command -------------------------------------------------------------------------------------------
-
-
 def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path, capsys):
     def findings(*arguments: str) -> list[tuple[int, str]]:
         assert main(["check", *arguments, "--json"]) == 2

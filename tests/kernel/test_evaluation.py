@@ -74,8 +74,6 @@ def test_the_calls_about_one_question_follow_each_other_and_the_scores_keep_thei
     assert [(s.arm, s.question_id) for s in scores] == [(row["arm"], row["question_id"]) for row in rows]
 
 
-# -- the hand-computed rows of `ragas/scenarios.json` ---------------------------------------------------------
-
 METRICS = ["faithfulness", "answer_relevancy", "context_precision", "context_recall"]
 Scenario = dict[str, Any]
 

@@ -49,9 +49,6 @@ def eval_rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
-# -- what is tried again -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
@@ -107,9 +104,6 @@ def test_a_proxy_never_stands_before_loopback(monkeypatch, service):
         assert (server.requests[CHAT], proxy.requests) == (1, [])
 
 
-# -- waits that the service asks for -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("header", "value", "seconds"),
     [
@@ -128,9 +122,6 @@ def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(header, val
         assert ask(one)
         assert server.requests[CHAT] == 2
     assert sum(clock.slept) == pytest.approx(seconds, abs=1.5 if "GMT" in value else 0.0)
-
-
-# -- the deadline ------------------------------------------------------------------------------------------
 
 
 def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):
@@ -154,9 +145,6 @@ def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):
     assert late.seconds >= 0.2
 
 
-# -- the circuit breaker -----------------------------------------------------------------------------------
-
-
 def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it_is_back(service, clock):
     rule = Rule(last=4 * BREAKER_FAILURES + 4, status=503, error=DOWN)
     with serve(faults=[rule]) as server:
@@ -178,9 +166,6 @@ def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it
         clock.now += BREAKER_SECONDS
         assert ask(one)
         assert server.requests[CHAT] == 20 + 4 + 1
-
-
-# -- parameters, and models that are not served yet --------------------------------------------------------
 
 
 def test_a_new_tuned_model_is_waited_for_up_to_a_limit(service, clock):
@@ -210,9 +195,6 @@ def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_
         np.testing.assert_array_equal(resumed.embed(["one", "two"]), rows)
         assert server.requests == Counter({EMBEDDINGS: 1 + 2})
     assert said == ["offline-embedding does not support base64: asked for float instead"]
-
-
-# -- a whole evaluation with a judge that often fails ------------------------------------------------------
 
 
 def test_with_a_fifth_of_the_replies_malformed_the_other_scores_are_unchanged(tmp_path):

@@ -79,9 +79,6 @@ def test_creating_it_again_finds_it_in_the_log_or_on_the_server(tmp_path, log, s
     assert create(file, log=log, service=service).id != first.id
 
 
-# -- what goes wrong at the service ------------------------------------------------------------------------
-
-
 def jobs_of(server: offline.Server) -> list[dict[str, Any]]:
     """All jobs that a server holds, by its own word."""
     return httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]

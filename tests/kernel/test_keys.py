@@ -116,9 +116,6 @@ def test_an_argument_that_is_a_key_is_not_repeated(capsys):
     assert "canary" not in err
 
 
-# -- what stays as it is -----------------------------------------------------------------------------------
-
-
 def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_are(tmp_path):
     keep_out("canary0123456789")
     text = "Set the header to Bearer abcdefghijkl or canary0123456789, see https://me:pass@host/."
@@ -128,9 +125,6 @@ def test_documents_that_look_like_keys_and_words_in_place_of_a_key_stay_as_they_
     for word in ("", "none", "EMPTY", "ollama", "lm-studio", "no-key-required"):
         keep_out(word)
         assert redact(f"We use {word} here.") == f"We use {word} here."
-
-
-# -- addresses ---------------------------------------------------------------------------------------------
 
 
 UNUSABLE = "ftp://me:Q@host https://me:no/Q@host https://me:Q@[::1 me:Q@host host/v1 https:// nonsense".split()
@@ -164,9 +158,6 @@ def test_a_service_is_never_named_by_a_file(evaluate, monkeypatch, capsys):
         assert evaluate() == 0
     assert echo.echoed > 0
     assert f"service: {server.base_url}\n" in capsys.readouterr().err
-
-
-# -- files -------------------------------------------------------------------------------------------------
 
 
 def test_all_that_a_run_writes_is_private_whatever_the_umask(finished_run, tmp_path):

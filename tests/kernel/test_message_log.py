@@ -118,9 +118,6 @@ def test_a_second_writer_is_refused_until_the_first_one_has_closed(tmp_path):
     assert list(MessageLog(one.path)) == list(two) == [exchange("1"), exchange("2")]
 
 
-# -- files written whole ---------------------------------------------------------------------------------------
-
-
 def test_a_writer_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_path):
     write_atomically(tmp_path / "a", b"old")
 

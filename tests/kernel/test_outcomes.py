@@ -31,6 +31,7 @@ def ask(service: Service, log: MessageLog | None = None, number: int = 0, **opti
 
 # -- outcomes ----------------------------------------------------------------------------------------------
 
+PART = {"type": "text", "text": "Ann."}
 TOOL_CALL = {"content": None, "tool_calls": [{"id": "t", "function": {"name": "f", "arguments": "{}"}}]}
 
 
@@ -46,8 +47,8 @@ TOOL_CALL = {"content": None, "tool_calls": [{"id": "t", "function": {"name": "f
         (refusal(403, "Input was flagged by moderation"), errors.FILTERED),
     ],
 )
-def test_what_is_no_answer_is_a_named_failure_asked_for_only_once(tmp_path, service, answer, code):
-    with Script(answer) as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_what_is_no_answer_is_a_named_failure_asked_for_only_once(log, service, answer, code):
+    with Script(answer) as script:
         with pytest.raises(ServiceError) as caught:
             ask(service(script), log)
         assert (caught.value.code, caught.value.final) == (code, True)
@@ -65,11 +66,8 @@ def test_what_is_no_answer_is_a_named_failure_asked_for_only_once(tmp_path, serv
         ("<think>Is {it} Ann?</think>\n\nAnn.", "Ann."),
         ("It is Ann, I think.</think>Ann.", "Ann."),
         ("<think>never ends", ""),
-        (
-            [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Ann."}],
-            "Ann.",
-        ),
-        ([{"type": "text", "text": "An"}, {"type": "text", "text": "n."}], "Ann."),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, PART], "Ann."),
+        ([PART, PART], "Ann.Ann."),
         ("  Ann. <b>", "  Ann. <b>"),
         (None, ""),
     ],
@@ -91,12 +89,11 @@ def thinking(body: dict[str, Any], needed: int) -> Any:
     return reply({"content": text}, finish, usage=usage)
 
 
-def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_nothing(tmp_path, service):
+def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_nothing(log, service):
     said: list[str] = []
-    with Script(lambda seen: thinking(seen["body"], 90)) as script, MessageLog(tmp_path / "l.jsonl") as log:
+    with Script(lambda seen: thinking(seen["body"], 90)) as script:
         one = service(script, say=said.append)
-        plain = ask(one, log)  # fits beside its thinking
-        assert "thinking" not in plain.tags
+        assert "thinking" not in ask(one, log).tags  # the answer fits beside it
         script.replies = [lambda seen: thinking(seen["body"], 5000)]
         texts = [ask(one, log, number).text for number in range(1, 4)]
         limits = [request["body"]["max_tokens"] for request in script.requests]
@@ -152,13 +149,13 @@ def picky(words: Any, refuses: Callable[[dict[str, Any]], bool]) -> Script:
 
 
 @pytest.mark.parametrize(("words", "without"), REFUSALS)
-def test_what_a_400_names_in_any_shape_gets_its_next_form_once_and_after_a_restart(words, without, tmp_path, service):
+def test_what_a_400_names_in_any_shape_gets_its_next_form_once_and_after_a_restart(words, without, log, service):
     def refuses(body: dict[str, Any]) -> bool:
         roles = {message["role"] for message in body["messages"]}
         return not without.isdisjoint({*body, *roles, body.get("response_format", {}).get("type")})
 
     said: list[str] = []
-    with picky(words, refuses) as script, MessageLog(tmp_path / "log.jsonl") as log:
+    with picky(words, refuses) as script:
         one = service(script, say=said.append)
         assert [ask(one, log, number).text for number in range(3)] == ["{}"] * 3
         [dialect] = one.dialects.values()

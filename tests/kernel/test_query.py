@@ -125,9 +125,6 @@ def test_answers_from_prompts_that_a_server_has_cut_are_marked(store):
         assert ("prompt_cut" in answer.to_json("e001", "base")) is is_cut
 
 
-# -- the window itself -------------------------------------------------------------------------------------
-
-
 @given(text=st.text(max_size=400), limit=st.integers(12, 60))
 @settings(max_examples=40, deadline=None)
 def test_units_tile_their_passages_and_keep_to_the_limit(text, limit):

@@ -29,9 +29,6 @@ def interactions(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load(path.read_text("utf-8"))["interactions"])
 
 
-# -- what stands in a cassette -----------------------------------------------------------------------------
-
-
 def test_every_story_has_a_cassette_and_every_cassette_a_story():
     assert {path.stem for path in CASSETTES.glob("*.yaml")} == {name for name in vars(stories) if "test_" in name[:5]}
 
@@ -75,9 +72,6 @@ def test_a_wait_that_a_service_asks_for_is_a_millisecond_on_replay(tmp_path):
                 assert ChatModel("m", service=service).complete(messages, stage="draft").text == "Hi."
         assert len(script.requests) == 2
     assert interactions(path)[0]["response"]["headers"]["retry-after-ms"] == ["1"]
-
-
-# -- what a replay leaves ----------------------------------------------------------------------------------
 
 
 def log_of(story: Callable[..., None], records: bool, cassette: Path, folder: Path) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ def ask(service: Service, repeat: int = 0, **options: Any) -> Exchange:
     return ChatModel("m", service=service, **options).complete(HELLO, stage="draft", repeat=repeat)
 
 
-def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(tmp_path, service):
-    with Script(completion("hi")) as script, MessageLog(tmp_path / "log.jsonl") as log:
+def test_a_call_is_sent_once_and_then_answered_by_the_log_if_there_is_one(log, service):
+    with Script(completion("hi")) as script:
         one = service(script)
         first = ask(one, log=log)
         assert first.text == "hi"

@@ -66,11 +66,6 @@ def test_no_chunk_left_or_asked_for_gives_no_hit():
     assert [hit.score for hit in store.search(np.zeros(2), 3)[0]] == [0.0, 0.0]
 
 
-def test_vectors_of_unit_length_are_kept_without_a_copy():
-    vectors = np.eye(3, dtype=np.float32)
-    assert VectorStore(chunks_of(3), vectors, "m").vectors is vectors
-
-
 @pytest.mark.parametrize("bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0]])
 def test_a_vector_that_has_no_direction_is_refused_by_its_chunk(bad):
     matrix = np.array([[1.0, 0.0], bad, [0.0, 1.0]], np.float32)
