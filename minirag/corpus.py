@@ -35,7 +35,8 @@ class Settings:
 
     `train_questions` and `eval_questions` are a number to generate or a file with a question a line; `tuned` names a
     model that was trained elsewhere; `options` has further fields of a role's requests (`service.ROLES`, "training");
-    `control` also judges the untrained student with a better prompt; `judge_window=None` is `context_window`.
+    `control` also judges the untrained student with a better prompt; `judge_window=None` is `context_window`; `free`
+    has the roles whose models cost nothing.
     """
 
     documents: tuple[str, ...]
@@ -70,6 +71,7 @@ class Settings:
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
     prices: str | None = None
+    free: tuple[str, ...] = ()
     max_cost: float | None = None
 
     @property
@@ -206,7 +208,7 @@ class Corpus:
             own = [question for question in questions if question.split == split]
             pages, wanted = self.pages_of(own), getattr(self.settings, f"{split}_questions")
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
-            text += f"; the documents hold no {wanted}" if isinstance(wanted, int) and len(own) < wanted else ""
+            text += f"; no more of {wanted} were written" if isinstance(wanted, int) and len(own) < wanted else ""
             flagged = sum(bool(doubts(question)) for question in own)
             self.say(text + (f", {flagged} flagged" if flagged else ""))
             if split == "eval" and len(pages) < FEWEST_CLUSTERS:

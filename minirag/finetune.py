@@ -1,11 +1,11 @@
 """One fine-tuning attempt at an OpenAI-protocol service: created once, found again if it exists, waited for.
 
 Every call is logged, so a job is found again after a crash, and a wait outlives an outage of the service. Services
-differ in the words for a job's states, in where hyperparameters stand, in whether they keep metadata, and in whether
-they serve what they have trained.
+differ in their words for a job's states, and in what they keep of a request and serve of what they trained.
 """
 
 import hashlib
+import json
 import os
 import re
 import time
@@ -209,6 +209,16 @@ class FineTuningJob:
         self.state: Json = state
         if self._path is not None:
             write_json(self._path, state)
+
+
+def refuse_second_job(path: Path) -> None:
+    """Raise InputError if `path` holds the state of a job that has a model or may get one: a second one costs again."""
+    with suppress(OSError, ValueError, AttributeError):
+        job = json.loads(path.read_bytes())
+        if state_of(job) not in {"failed", "cancelled"}:
+            keep = f"keep its model with --tuned {job.get('fine_tuned_model') or 'MODEL'}, take another folder"
+            text = f"{path} is of a job on other examples or settings, and a second one would cost again"
+            raise InputError(f"{text}: {keep}, or delete that file to train anew.")
 
 
 def _in_log(service: Service, log: MessageLog | None, identity: str) -> Json | None:

@@ -15,8 +15,8 @@ from typing import Any
 from minirag import VERSION, costs, curation, prompts, statistics
 from minirag.corpus import Corpus, Settings, StoreBuilder
 from minirag.embeddings import EmbeddingModel
-from minirag.errors import InputError, JobError, JobUnfinished
-from minirag.finetune import FINAL, FineTuningJob
+from minirag.errors import InputError, JobError, JobUnfinished, TrainingNotAvailable
+from minirag.finetune import FINAL, FineTuningJob, refuse_second_job
 from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import ARMS
 from minirag.metrics.evaluation import Row, evaluate
@@ -147,10 +147,15 @@ class Run:
             if budget is not None:
                 budget.hold_training(settings.student, self.training_report["usd"])
 
+        def begin() -> None:
+            if self.training_report["usd"] != 0:
+                refuse_second_job(self.folder / "job.json")
+            reserve()
+
         try:
             if self.untrained is not None:
                 raise self.untrained
-            file.require(self.fewest_examples)
+            file.require(self.fewest_examples, TrainingNotAvailable)
             job = FineTuningJob.create(
                 file.path,
                 base=settings.student,
@@ -161,15 +166,12 @@ class Run:
                 suffix=settings.suffix,
                 seed=settings.seed,
                 path=self.folder / "job.json",
-                before=reserve,
+                before=begin,
             )
             self.job_id = job.id
             if job.status not in FINAL:
                 reserve()  # of a job that an earlier run has created, too, until it has ended
-            job.wait(
-                progress=lambda state: self.progress(f"finetune ({state})", 0, 0),
-                sleep=self.trainer.retry.sleep,
-            )
+            job.wait(progress=lambda state: self.progress(f"finetune ({state})", 0, 0), sleep=self.trainer.retry.sleep)
             self.say(f"finetune: job {job.id} {job.status}, model {job.model}")
             return job.model
         except JobError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minirag.errors import InputError
+from minirag.errors import InputError, MiniragError
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
 from minirag.text import counted, for_model
@@ -69,8 +69,8 @@ class TrainingFile:
         """Tokens of one epoch."""
         return sum(example.tokens for example in self.kept)
 
-    def require(self, fewest: int) -> None:
-        """Raise InputError, with the reasons, if fewer than `fewest` examples are kept."""
+    def require(self, fewest: int, error: type[MiniragError] = InputError) -> None:
+        """Raise an `error`, with the reasons, if fewer than `fewest` examples are kept."""
         kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
         if kept < fewest:
             dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
@@ -78,7 +78,7 @@ class TrainingFile:
             if sum(reasons[f"finish_reason {reason}"] for reason in CUT_OFF) > kept:
                 remedy = "answers were cut off: raise --reply-tokens"
             text = f"{counted(kept, 'training example')} can be kept (dropped: {dropped})"
-            raise InputError(f"{text}, and a job needs at least {fewest}; {remedy}.")
+            raise error(f"{text}, and a job needs at least {fewest}; {remedy}.")
 
     def report(self, epochs: int | None = None) -> dict[str, Any]:
         """Return what `training_report.json` holds; `epochs` is the user's choice, None the service's default."""

@@ -162,6 +162,7 @@ SETTINGS: dict[str, list[Row]] = {
         ("--margin X", "smallest difference that matters to you"),
         ("--primary METRIC[:ARM,ARM]", "what counts (default faithfulness:tuned,base)"),
         PRICES,
+        ("--free A,B", "roles whose models cost nothing, like student"),
     ],
 }
 """What a run is asked to do, by groups of `--help-all`. A step records them for the steps after it."""

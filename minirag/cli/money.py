@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
-from minirag.cli.settings import check_pages, check_settings, completed, notes, recorded_facts, settings_of
+from minirag.cli.settings import check_pages, check_settings, completed, notes, prices_of, settings_of
 from minirag.cli.terminal import number, say, show, show_json, table, wrapped
 from minirag.corpus import Settings
 from minirag.costs import Line, Prices, bill, dollars, load_prices, run_costs, total, training_cost
@@ -42,7 +42,7 @@ def plan(options: Mapping[str, Any]) -> int:
     options = completed(options)
     settings = settings_of(options, options.get("out", Path()))
     check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
-    prices, pages = load_prices(settings.prices), load(*settings.documents)
+    prices, pages = prices_of(settings), load(*settings.documents)
     check_pages(settings, pages)
     bills: dict[str, list[Line]] = {}
     facts: dict[str, dict[str, Any]] = {}
@@ -146,10 +146,11 @@ def costs(options: Mapping[str, Any]) -> int:
             answers.setdefault((str(tags.get("arm")), str(tags.get("question"))), {})[tags.get("draft", 1)] = exchange
     arms = [arm for arm in ARMS if arm in {of for of, _ in answers}]
     calls = {arm: [list(drafts.values()) for (of, _), drafts in answers.items() if of == arm] for arm in arms}
-    source = options.get("prices")
+    settings = None
     with suppress(InputError):  # a log alone has no settings
-        source = source or recorded_facts(folder)["settings"].get("prices")
-    prices = load_prices(source)
+        settings = settings_of({}, folder)
+    source = options.get("prices")
+    prices = load_prices(source) if settings is None else prices_of(settings, source)
     trained = next(((line.model, line.training_tokens) for line in bill(log, prices) if line.stage == "train"), None)
     result = run_costs(log, prices, calls, trained)
     show_json(result) if options.get("json") else show("\n".join(_bill_lines(result)))

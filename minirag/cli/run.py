@@ -26,11 +26,12 @@ from minirag.cli.settings import (
     check_settings,
     completed,
     notes,
+    prices_of,
     recorded_facts,
     settings_of,
 )
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
-from minirag.costs import Budget, Meter, load_prices
+from minirag.costs import Budget, Meter
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
@@ -84,6 +85,8 @@ def main(options: Mapping[str, Any]) -> int:
         if command == "run" and "no_probe" not in options and run.service.name != OFFLINE:
             _probe(run)
         run.untrained = why_closed(run.trainer, run.log)
+        if command == "run" and run.budget is not None and run.untrained is None and run.settings.tuned is None:
+            run.budget.require_training(run.settings.student)
         # 4. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
         if "review" in options:
@@ -124,7 +127,7 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     workers = options.get("workers", 8)
     if "batch" in options and "tuned_base_url" not in options:
         workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
-    prices, budget = load_prices(settings.prices), None
+    prices, budget = prices_of(settings), None
     meter = Meter(prices)
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)

@@ -18,7 +18,7 @@ from minirag.cli.arguments import settings_of_file
 from minirag.cli.connect import OFFLINE, address_of
 from minirag.cli.terminal import say
 from minirag.corpus import Settings
-from minirag.costs import Prices, shutdown_warnings
+from minirag.costs import Prices, load_prices, shutdown_warnings
 from minirag.errors import InputError
 from minirag.message_log import write_atomically
 from minirag.metrics.comparison import COMPARED
@@ -97,11 +97,17 @@ def settings_of(options: Mapping[str, Any], folder: Path, roles: Collection[str]
         elif role in roles and role not in settings:
             raise InputError(f"No model for --{role}: name one, or use --offline for the embedded models.")
         settings.setdefault(role, "")
-    for name in {"documents", "metrics"} & settings.keys():  # lists in JSON
+    for name in {"documents", "metrics", "free"} & settings.keys():  # lists in JSON
         settings[name] = tuple(settings[name])
     fields_of_requests = {role: dict(options.get(f"{role}_option", ())) for role in (*ROLES, "training")}
     added = {role: values for role, values in fields_of_requests.items() if values}
     return Settings(**{**settings, "options": {**settings.get("options", {}), **added}})
+
+
+def prices_of(settings: Settings, source: str | None = None) -> Prices:
+    """Return the prices of a run, or those of another `source`; the models of free roles cost nothing."""
+    free = [model for role in settings.free if (model := getattr(settings, role))]
+    return load_prices(source or settings.prices, free)
 
 
 def recorded_facts(folder: Path) -> dict[str, Any]:
@@ -140,6 +146,8 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     """Raise InputError for settings that cannot work together, whatever the documents hold."""
     if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
         raise InputError("The suffix of a tuned model has 1 to 64 characters.")
+    if unknown := set(settings.free) - set(ROLES):
+        raise InputError(f"--free {unknown.pop()}: the roles are {', '.join(ROLES)}.")
     check_metrics(settings.metrics)
     primary_of(settings.primary, settings.metrics, [arm for arm in COMPARED if arm != "control" or settings.control])
     if "context_recall" in settings.metrics:

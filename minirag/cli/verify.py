@@ -16,9 +16,8 @@ from typing import Any
 
 from minirag import VERSION
 from minirag.cli.connect import store_builder
-from minirag.cli.settings import recorded_facts, settings_of
+from minirag.cli.settings import prices_of, recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
-from minirag.costs import load_prices
 from minirag.curation import DECISIONS
 from minirag.errors import InputError, MiniragError
 from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
@@ -94,7 +93,7 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
                 (temporary / name).symlink_to((folder / name).resolve())
         log = MessageLog(temporary / "messages.jsonl")
         services = {role: Replay(log, name) for role in ROLES if (name := facts.get(f"{role}_service"))}
-        prices = load_prices(options.get("prices") or settings.prices)
+        prices = prices_of(settings, options.get("prices"))
         service = Replay(log, facts["service"])
         run = Run(temporary, settings, service, services, build_store=build_store, prices=prices)
         step = "the index"

@@ -40,6 +40,10 @@ class Budget:
         for model in models:
             _priced(self.prices.of(model).input, model)
 
+    def require_training(self, base: str) -> None:
+        """Raise InputError if the price of training on a model is not known."""
+        _priced(training_cost(self.prices, base, 1), f"{base} in training")
+
     @property
     def reserved(self) -> float:
         """The most that the calls in flight and the training that was started can cost."""
@@ -164,5 +168,11 @@ class Meter:
 
 def _priced(usd: float | None, what: str) -> float:
     if usd is None:
-        raise InputError(f"The price of {what} is not known, so --max-cost cannot hold; name it with --prices FILE.")
+        name = (
+            f"ft:{what.removesuffix(' in training')}" if what.endswith(" in training") else what.partition(" in a ")[0]
+        )
+        raise InputError(
+            f"The price of {what} is not known, so --max-cost cannot hold: name it in a file for --prices, as "
+            f'[models."{name}"], or say --free ROLE if the model of that role costs nothing.'
+        )
     return usd

@@ -92,10 +92,11 @@ class Prices:
         return self.of(served) if price.input is None and isinstance(served, str) else price
 
 
-def load_prices(source: str | Path | None = None) -> Prices:
+def load_prices(source: str | Path | None = None, free: Iterable[str] = ()) -> Prices:
     """Return today's table of the package, an older one by its month (`2023-08`), or today's with a TOML file on top.
 
-    The file has the form of `data/prices.toml`; its models replace those of the same name. Raises InputError.
+    The file has the form of `data/prices.toml`; its models replace those of the same name. The models in `free`, and
+    those tuned on them, cost nothing. Raises InputError.
     """
     folder = resources.files("minirag").joinpath("data")
     is_older = str(source) in OLDER_TABLES
@@ -113,6 +114,7 @@ def load_prices(source: str | Path | None = None) -> Prices:
     for name, price in models.items():
         if price.same_as and (price.same_as not in models or models[price.same_as].same_as):
             raise InputError(f"Cannot read the price of {name!r} in {source}: same_as must name a model with a price.")
+    models |= {name: Price(0.0, 0.0, 0.0, training=0.0) for model in free for name in (model, f"ft:{model}")}
     return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
 
 

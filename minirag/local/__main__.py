@@ -52,7 +52,9 @@ def serve(options: dict[str, Any]) -> None:
     with lock, Server(Api(engine, state, in_background=True), listening=listening) as server:
         print(server.base_url)
         student, tokenizer = shlex.quote(engine.name), shlex.quote(str(state / "tokenizer" / "tokenizer.json"))
-        options_to_use = f"--student {student} --student-base-url {server.base_url} --tokenizer {tokenizer}"
+        options_to_use = (
+            f"--student {student} --student-base-url {server.base_url} --tokenizer {tokenizer} --free student"
+        )
         print(f"minirag run DOC {options_to_use} …", flush=True)
         threading.Event().wait()
 

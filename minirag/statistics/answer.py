@@ -15,13 +15,14 @@ def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float |
 
     Its form follows from the primary metric, the first of these that holds: tuning did harm; a better prompt does as
     well; there can be no verdict; the tuned model is worse than the teacher, better, as good within the margin, or
-    cannot be told from it; there are too few questions to say. Of the other metrics it names where the tuned model is
-    worse than the teacher, and where it beats the untrained one even after Holm's correction.
+    cannot be told from it; there are too few questions to say. If it is worse than the teacher in another metric, that
+    stands before the last three. The end says where it beats the untrained one even after Holm's correction.
     """
     metric = comparison["primary"]["metric"]
     by_arm = {arm: one for name, arm, one in comparisons(comparison) if name == metric}
     figures = {arm: f"{spaced(metric)} {figures_of(one)}" for arm, one in by_arm.items()}
-    rest = _rest(comparison, metric)
+    losses, gain = _others(comparison, metric)
+    rest = f"; it is worse than the teacher in {' and '.join(losses)}; {gain}" if losses else f"; {gain}"
     if by_arm["base"]["verdict"] == "worse":
         return f"Do not use this tuned model: tuning made it worse than the untrained one ({figures['base']})."
     if "control" in by_arm and by_arm["control"]["verdict"] in {"worse", "no meaningful difference"}:
@@ -31,9 +32,13 @@ def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float |
         return f"No answer yet: {one['why']}{rest}."
     verdict, start = one["verdict"], f"On these {one['n']:,} questions the tuned model"
     doubt = f", which does not rule out {one['margin']:g}" if verdict == "cannot tell" and one["margin"] else ""
-    end = f"({figures['teacher']}{doubt}){_cost(usd_per_question.get('teacher'), usd_per_question.get('tuned'))}{rest}."
+    cost = _cost(usd_per_question.get("teacher"), usd_per_question.get("tuned"))
+    end = f"({figures['teacher']}{doubt}){cost}{rest}."
     if verdict in {"better", "worse"}:
         return f"{start} is {verdict} than the teacher {end}"
+    if losses:
+        worse = ", ".join(f"{name} {figures_of(one)}" for name, one in losses.items())
+        return f"{start} is worse than the teacher ({worse}){cost}; {verdict} in {figures['teacher']}; {gain}."
     if verdict == "no meaningful difference":
         return f"{start} is as good as the teacher within {one['margin']:g} {end}"
     # no verdict: could these questions have shown the difference that matters?
@@ -48,18 +53,17 @@ def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float |
     )
 
 
-def _rest(comparison: Mapping[str, Any], primary: str) -> str:
-    """Return what else has to be known: where it is worse than the teacher, and what the training gave."""
-    worse, gained = [], []
+def _others(comparison: Mapping[str, Any], primary: str) -> tuple[dict[str, Any], str]:
+    """Return the other metrics in which the tuned model is worse than the teacher, and what the training gave."""
+    worse, gained = {}, []
     for metric, arm, one in comparisons(comparison):
         is_primary = comparison["primary"] == {"metric": metric, "against": arm}
         if (arm, one["verdict"]) == ("teacher", "worse") and metric != primary:
-            worse.append(spaced(metric))
+            worse[spaced(metric)] = one
         if (arm, one["verdict"]) == ("base", "better") and (is_primary or one["p_holm"] < 1 - LEVEL):
             gained.append(spaced(metric))
-    loss = f"; it is worse than the teacher in {' and '.join(worse)}" if worse else ""
     gain = f"beats the untrained one in {' and '.join(gained)}" if gained else "is not shown to beat the untrained one"
-    return f"{loss}; it {gain}"
+    return worse, f"it {gain}"
 
 
 def _cost(teacher: float | None, tuned: float | None) -> str:

@@ -22,7 +22,7 @@ TRAINS = ["--suffix=s", "--epochs=2", "--batch-size=4", "--learning-rate-multipl
 SETTINGS = [
     *(*MODELS, *TRAINS, "--tuned=offline-other"),
     *"--temperature=0.5 --thinking-tokens=5000 --tokenizer=cl100k_base --train-questions=3 --eval-questions=2".split(),
-    *"--seed=7 --top-k=1 --context-window=900 --reply-tokens=100 --chunk-size=100".split(),
+    *"--free=student --seed=7 --top-k=1 --context-window=900 --reply-tokens=100 --chunk-size=100".split(),
     *"--chunk-overlap=10 --keep-all --judge-window=1000".split(),
     *"--control --rounds=2 --metrics=faithfulness --margin=0.1 --primary=faithfulness:tuned,teacher".split(),
     *("--query-prefix=query: ", "--passage-prefix=passage: ", "--prices=2023-08", "--max-cost=5.0"),

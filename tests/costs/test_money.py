@@ -1,6 +1,7 @@
 """Money by the command line, before and after a run: the plan, the cap, the bill."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from faults import serve, training_not_available
 from minirag import offline
 from minirag.cli.main import main
-from minirag.costs import Budget, Price, Prices
-from minirag.errors import BudgetReached
+from minirag.costs import Budget, Price, Prices, load_prices, training_cost
+from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
 from minirag.server.wire import Reply, Request
 
@@ -142,12 +143,38 @@ def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
         assert (tmp_path / "out" / name).read_bytes() == (counted.folder / name).read_bytes()
 
 
-def test_a_cap_needs_every_price(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cap_needs_every_price_before_anything_is_sent_but_those_of_free_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with offline.serve() as server:
         run = ["run", SAMPLE, *ROLES[:3], "--embedding", "mystery", "--base-url", server.base_url, "--max-cost", "1"]
         assert main([*run, "--out", str(tmp_path / "out")]) == 2
         assert not server.requests
-    assert "The price of mystery is not known" in capsys.readouterr().err
+        assert "The price of mystery is not known" in capsys.readouterr().err
+        assert main([*run, "--out", str(tmp_path / "out"), "--free", "embedding"]) == 2
+        assert server.requests  # that the model is unknown is found out by asking
+        assert "mystery" in capsys.readouterr().err
+        assert main([*run, "--out", str(tmp_path / "out"), "--free", "embeddings"]) == 2
+        assert "--free embeddings: the roles are" in capsys.readouterr().err
+
+
+def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unpriced_one_is_refused() -> None:
+    with pytest.raises(InputError, match="ft:qwen"):
+        Budget(1.0, load_prices(), []).require_training("qwen")
+    prices = load_prices(free=["qwen"])
+    Budget(1.0, prices, []).require_training("qwen")
+    assert (prices.of("ft:qwen:minirag::1").input, training_cost(prices, "qwen", 9)) == (0, 0)
+
+
+def test_a_second_job_in_a_folder_that_costs_is_refused_until_its_file_is_deleted(
+    tmp_path: Path, counted: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(counted.folder, tmp_path / "out")
+    again = ["finetune", *counted.command[1:], "--epochs", "2", "--out", str(tmp_path / "out")]
+    assert main(again) == 2
+    assert "a second one would cost again: keep its model with --tuned ft:" in capsys.readouterr().err
+    (tmp_path / "out" / "job.json").unlink()
+    assert main(again) == 0
 
 
 DEAR = Prices("", {"m": Price(input=0.0, output=1000.0)})  # one dollar for a thousand tokens of reply

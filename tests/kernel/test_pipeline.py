@@ -227,6 +227,15 @@ def test_a_student_of_another_service_is_asked_trained_and_verified_there(tmp_pa
     assert main(["verify", str(out)]) == 0
 
 
+def test_with_too_few_examples_for_a_job_the_other_models_are_judged(tmp_path, capsys):
+    run = ["--offline", "--train-questions", "3", "--eval-questions", "2", "--out", str(tmp_path)]
+    assert main(["run", str(SAMPLE_TEXT), *run]) == 0
+    assert "a job needs at least 10" in capsys.readouterr().err
+    assert {row["arm"] for row in rows(tmp_path / "scores.jsonl")} == {"base", "teacher"}
+    assert "a job needs at least 10" in (tmp_path / "report.html").read_text("utf-8")
+    assert main(["finetune", "--out", str(tmp_path)]) == 2
+
+
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path, capsys):
     files = shows("jobs", 1)
     with serve(faults=[shows("jobs", 1, last=3, status="running"), files]) as server:

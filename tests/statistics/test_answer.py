@@ -71,6 +71,11 @@ EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
             f"{COST}; it is worse than the teacher in answer relevancy; it beats the untrained one in faithfulness.",
         ),
         (
+            {"teacher": 0.01, "relevancy": (0.2, 0.0)},
+            "On these 40 questions the tuned model is worse than the teacher (answer relevancy -0.200 [-0.232, -0.168])"
+            f"{COST}; cannot tell in faithfulness -0.010 [-0.042, +0.022]; it beats the untrained one in faithfulness.",
+        ),
+        (
             {"teacher": 0.0, "base": 0.1},
             "Do not use this tuned model: tuning made it worse than the untrained one (faithfulness -0.100 [-0.132, "
             "-0.068]).",
