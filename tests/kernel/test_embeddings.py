@@ -137,7 +137,8 @@ def test_a_text_that_fails_first_for_what_it_says_is_not_called_too_long(model, 
         "tells in many words what the city pays for its trams, who decides on it, and when. Nobody knew that before "
     )
     texts = [f"Passage {n} {words}the council met in May {n}, and few have read what it said then." for n in range(9)]
-    with Embedder(guilty(status, texts[0])) as script, pytest.raises(TextsRefused) as refused:
+    rule = refuses(status, "NaN", lambda batch: texts[0] in batch)
+    with Embedder(rule) as script, pytest.raises(TextsRefused) as refused:
         model(script).embed(texts)
     assert [*refused.value.reasons] == texts[:1]
 

@@ -17,7 +17,6 @@ from minirag.service import Service
 from minirag.text import for_model
 from run_files import MODELS, SAMPLE, SAMPLE_TEXT, contents, rows
 
-OPTIONS = ["--train-questions", "11", "--eval-questions", "2"]  # a job takes ten examples
 REBUILT = """answers.jsonl comparison.json costs.json questions.jsonl report.html scores.jsonl training.jsonl
     training_report.json""".split()
 FILES = sorted([*REBUILT, *"chunks.jsonl index.json job.json messages.jsonl run.json vectors.npy".split()])
@@ -93,16 +92,16 @@ def test_the_answers_of_a_run_can_be_scored_with_other_metrics(finished_run, tmp
     assert {summary[arm]["context_relevancy"]["n"] for arm in ("base", "tuned", "teacher")} == {10}
 
 
-def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(tmp_path, capsys):
-    out = tmp_path / "out"
-    size = ["--train-questions", "3", "--eval-questions", "2"]
-    assert main(["questions", str(SAMPLE), "--offline", *size, "--out", str(out)]) == 0
+def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(tmp_path, embedded, capsys):
+    out, size = tmp_path / "out", ["--train-questions", "3", "--eval-questions", "2"]
+    assert main(["questions", str(SAMPLE), *embedded, *size, "--out", str(out)]) == 0
     assert {"chunks.jsonl", "questions.jsonl", "run.json"} <= set(contents(out))
     assert "training.jsonl" not in contents(out)
-    assert main(["collect", "--out", str(out)]) == 0
+    goes_on = [*embedded[-2:], "--out", str(out)]
+    assert main(["collect", *goes_on]) == 0
     asked = len(MessageLog(out / "messages.jsonl"))
     assert "report.html" not in contents(out)
-    assert main(["ask", "--out", str(out), "--json"]) == 0
+    assert main(["ask", *goes_on, "--json"]) == 0
     assert len(MessageLog(out / "messages.jsonl")) == asked
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 5
 
@@ -138,13 +137,13 @@ def test_a_resumed_run_is_not_sent_to_another_address(tmp_path, capsys):
         assert json.loads((tmp_path / "out" / "index.json").read_text())["model"].endswith(other.base_url)
 
 
-def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(tmp_path, monkeypatch, capsys):
+def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(tmp_path, embedded, monkeypatch, capsys):
     document, out = tmp_path / "notes.txt", tmp_path / "out"
     document.write_bytes(SAMPLE_TEXT.read_bytes())
 
     def said(*arguments: str) -> list[str]:
         capsys.readouterr()
-        assert main(["index", *arguments, "--offline", "--out", str(out)]) == 0
+        assert main(["index", *arguments, *embedded, "--out", str(out)]) == 0
         return [line for line in capsys.readouterr().err.splitlines() if line.startswith("changed since")]
 
     monkeypatch.chdir(tmp_path)
@@ -164,6 +163,12 @@ def test_what_changed_since_the_last_run_is_said_and_its_results_do_not_stay(tmp
     assert len({e.id for e in log}) == len(log)
 
 
+def served(server: offline.Server, out: Path, *more: str) -> list[str]:
+    """A run against a server that is already there, as against any other service."""
+    size = ["--train-questions", "11", "--eval-questions", "2"]  # a job takes ten examples
+    return ["run", str(SAMPLE), *MODELS, "--base-url", server.base_url, *size, "--out", str(out), *more]
+
+
 def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path):
     """A service that refuses some of a model's questions must not raise its mean quietly."""
     rain = Rule(holding=r"(?=.*offline-teacher).*\\nDoes it rain", status=400, error={"message": "no"})
@@ -171,18 +176,11 @@ def test_an_answer_that_could_not_be_had_is_unscored_in_every_mean(tmp_path):
     questions.write_text("What does Tarnwick make?\nDoes it rain in Tarnwick?\nWho founded Tarnwick in 1986?")
     with serve(faults=[rain]) as server:
         options = ["--tuned=offline-judge", "--train-questions=1", f"--eval-questions={questions}"]
-        command = ["run", str(SAMPLE), *MODELS, *options, "--base-url", server.base_url]
-        assert main([*command, "--out", str(tmp_path / "o")]) == 3
-    comparison = json.loads((tmp_path / "o" / "comparison.json").read_text())
-    arms = comparison["metrics"]["answer_relevancy"]["arms"]
+        assert main(served(server, tmp_path / "o", *options)) == 3
+    arms = json.loads((tmp_path / "o" / "comparison.json").read_text())["metrics"]["answer_relevancy"]["arms"]
     assert (arms["teacher"]["n"], arms["teacher"]["n_unscored"]) == (2, 1)
     assert arms["teacher"]["unscored"] == {"there is no answer: the call failed": 1}
     assert arms["base"]["n"] == 3
-
-
-def served(server: offline.Server, out: Path, *more: str) -> list[str]:
-    """A run against a server that is already there, as against any other service."""
-    return ["run", str(SAMPLE), *MODELS, "--base-url", server.base_url, *OPTIONS, "--out", str(out), *more]
 
 
 def test_where_training_is_closed_a_model_from_elsewhere_completes_the_run(tmp_path, capsys):
@@ -237,29 +235,25 @@ def test_with_too_few_examples_for_a_job_the_other_models_are_judged(tmp_path, c
 
 
 def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path, capsys):
-    files = shows("jobs", 1)
+    out, files = tmp_path / "out", shows("jobs", 1)
     with serve(faults=[shows("jobs", 1, last=3, status="running"), files]) as server:
-        finetune = ["finetune", *served(server, tmp_path / "out")[1:]]
-        assert main(["collect", *finetune[1:]]) == 0
-        cancel = ["finetune", "--base-url", server.base_url, "--out", str(tmp_path / "out"), "--cancel"]
-        assert main(cancel) == 2
+        options, place = served(server, out)[1:], ["--base-url", server.base_url, "--out", str(out)]
+        assert main(["collect", *options]) == 0
+        assert main(["finetune", *place, "--cancel"]) == 2
         assert "knows of no job" in capsys.readouterr().err
-        with MessageLog(tmp_path / "out" / "messages.jsonl") as log, Service(server.base_url, "k") as service:
-            job = FineTuningJob.create(
-                tmp_path / "out" / "training.jsonl", base="offline-student", seed=0, log=log, service=service
-            )
-        assert main([*cancel, "--json"]) == 0
+        with MessageLog(out / "messages.jsonl") as log, Service(server.base_url, "k") as service:
+            file = out / "training.jsonl"
+            job = FineTuningJob.create(file, base="offline-student", seed=0, log=log, service=service)
+        assert main(["finetune", *place, "--cancel", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
         assert "cancellation" in told["events"][-1]["message"]
-        assert main(finetune) == 0  # a cancelled job is not taken up again: a new one is started
-        assert main([*cancel[:-1], "--status"]) == 0
+        assert main(["finetune", *options]) == 0  # a cancelled job is not taken up again: a new one is started
+        assert main(["finetune", *place, "--status"]) == 0
         assert "The job has successfully completed" in capsys.readouterr().out
-        assert main([*cancel[:-1], "--download"]) == 2
+        assert main(["finetune", *place, "--download"]) == 2
         assert "has no result files" in capsys.readouterr().err
-        with MessageLog(tmp_path / "out" / "messages.jsonl") as log:
-            [file] = [(exchange.response or {})["id"] for exchange in log if exchange.stage == "upload"]
-        vars(files)["fields"] = {"result_files": [file]}
-        assert main([*cancel[:-1], "--download", "--json"]) == 0
+        vars(files)["fields"] = {"result_files": [job.state["training_file"]]}
+        assert main(["finetune", *place, "--download", "--json"]) == 0
         [path] = json.loads(capsys.readouterr().out)["files"]
-        assert Path(path).read_bytes() == (tmp_path / "out" / "training.jsonl").read_bytes()
+        assert Path(path).read_bytes() == file.read_bytes()

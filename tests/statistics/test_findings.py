@@ -25,8 +25,7 @@ from minirag.statistics.caution import conflicts, cut_off, family, repeated
 from minirag.statistics.findings import holm, judge_noise, primary_of
 from minirag.statistics.labels import claims
 from minirag.statistics.power import comparisons
-
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
+from run_files import SAMPLE, rows
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def folder(tmp_path_factory):
     """A run with a control and two rounds, its tuned model being another reader."""
     out = tmp_path_factory.mktemp("verdict")
     options = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "16"]
-    assert main(["run", SAMPLE, *options, "--control", "--rounds", "2", "--margin", "0.3", "--out", str(out)]) == 0
+    assert main(["run", str(SAMPLE), *options, "--control", "--rounds", "2", "--margin", "0.3", "--out", str(out)]) == 0
     return out
 
 
@@ -98,8 +97,9 @@ def test_a_person_s_labels_are_resumed_and_correct_the_scores_everywhere(folder,
     assert "at least 10 labels" in shown.err
     assert max(map(len, shown.err.replace(": ", ":\n").splitlines())) < 80
     assert list(read_labels(folder).values()) == [True, False, None]
-    rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text("utf-8").splitlines()]
-    reasons = [item["reason"] for row in rows for item in row["evidence"] if item.get("reason")]
+    reasons = [
+        item["reason"] for row in rows(folder / "scores.jsonl") for item in row["evidence"] if item.get("reason")
+    ]
     assert reasons
     assert not any(reason in shown.err for reason in reasons)  # a person judges without the judge's opinion
     assert label(folder, "n\n" + "y\n" * 60, monkeypatch) == 0
@@ -183,7 +183,7 @@ def test_the_primary_comparison_is_named_by_metric_and_arms():
     for name in ("bleu", "faithfulness:base,teacher", "faithfulness:tuned,control", "faithfulness:x"):
         with pytest.raises(InputError, match=f"--primary {name}: name one of the metrics faithfulness, answer_relev"):
             primary_of(name, metrics, arms)
-    assert main(["run", SAMPLE, "--offline", "--primary", "bleu", "--out", "/nowhere"]) == 2
+    assert main(["run", str(SAMPLE), "--offline", "--primary", "bleu", "--out", "/nowhere"]) == 2
 
 
 def test_rare_large_losses_are_said_and_so_is_how_many_may_have_been_missed():
