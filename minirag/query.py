@@ -91,7 +91,8 @@ class Window:
     def _pieces(self, text: str, limit: int) -> list[str]:
         """Cut a text of more than `limit` tokens into pieces that have no more in any vocabulary, at spaces if any."""
         pieces, size = [], limit // 4  # no character has more than 4 tokens
-        while len(text) > size and self.tokenizer.count(text) > limit:
+        # the rest of a very long text is cut uncounted: counting it again for each piece would take minutes
+        while len(text) > size and (len(text) > 8 * limit or self.tokenizer.count(text) > limit):
             cut = text.rfind(" ", 1, size) + 1 or size
             pieces.append(text[:cut])
             text = text[cut:]
