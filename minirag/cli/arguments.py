@@ -312,6 +312,7 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
     root.add_argument("-V", "--version", action="version", version=f"minirag {VERSION}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     steps = {name: (text, f"{name} report.pdf --offline --out out") for name, text in STEPS.items()}
+    steps["compare"] = (STEPS["compare"], "compare a.csv b.json --cluster page\n  minirag compare out-1 out-2")
     for name, (text, example) in {**steps, **OTHERS}.items():
         about = f"The run up to: {text.removeprefix('… and ')}." if "…" in text else f"{text[0].upper()}{text[1:]}."
         epilog = f"example:\n  minirag {example}" + (f"\n\n{RESUMED}" if name in STEPS else "")

@@ -121,7 +121,8 @@ def _function(options: Mapping[str, Any]) -> str:
     if options.keys() & {"cancel", "download", "status"}:
         return "job.main"
     if name == "compare" and "out" not in options:
-        is_scores = len(documents) == 2 and all(path.is_file() for path in documents)
+        has_folder = any(path.is_dir() for path in documents)
+        is_scores = len(documents) == 2 and not has_folder and any(path.is_file() for path in documents)
         return "compare.files" if is_scores else "compare.runs"
     if "out" not in options:
         raise InputError("Name the run's folder with --out DIR, or one file of rows (.jsonl, .csv) that exists.")

@@ -159,6 +159,11 @@ def test_a_scale_is_named_or_it_is_an_error_and_no_column_disappears_in_silence(
     assert list(found["fresh_questions"]) == ["0.2", "0.4"]  # a twentieth and a tenth of the scale
 
 
+def test_of_two_files_the_missing_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", written(tmp_path / "a.csv", [{"question": "a", "f": 1}]), str(tmp_path / "b.csv")]) == 2
+    assert f"There is no {tmp_path / 'b.csv'}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
