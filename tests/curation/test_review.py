@@ -10,8 +10,7 @@ import pytest
 
 from minirag.cli.main import main
 from minirag.curation.questions import read_decisions
-
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.md")
+from run_files import SAMPLE_TEXT, rows
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def written(tmp_path_factory):
     """A run folder with 4 train and 3 eval questions that nobody has reviewed."""
     out = tmp_path_factory.mktemp("written") / "out"
     counts = ["--train-questions", "4", "--eval-questions", "3"]
-    assert main(["questions", SAMPLE, "--offline", *counts, "--out", str(out)]) == 0
+    assert main(["questions", str(SAMPLE_TEXT), "--offline", *counts, "--out", str(out)]) == 0
     return out
 
 
@@ -40,7 +39,7 @@ def review(out, monkeypatch):
 
 
 def asked(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "questions.jsonl").read_text("utf-8").splitlines()]
+    return rows(out / "questions.jsonl")
 
 
 def test_a_rejected_question_is_replaced_by_another_and_never_comes_back(out, review, capsys):

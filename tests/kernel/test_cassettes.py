@@ -3,8 +3,6 @@
 They are recorded by `scripts/record`, from the offline server or from a real service.
 """
 
-from pathlib import Path
-
 import pytest
 
 import minirag
@@ -13,10 +11,10 @@ from minirag.costs import bill, load_prices
 from minirag.service import Service
 from minirag.training import write_training_file
 from recorded import Models
+from run_files import SAMPLE_TEXT
 
 pytestmark = pytest.mark.vcr
 
-SAMPLE = Path(minirag.__file__).parent / "data" / "sample-report.md"
 DIMENSIONS = 128
 QUESTIONS = (
     "Why did revenue rise in the year?",
@@ -40,7 +38,7 @@ STATES = ["validating_files", "queued", "running", "paused", "succeeded"]
 
 
 def chunks() -> list[minirag.Chunk]:
-    return minirag.chunk(minirag.load(SAMPLE)[:6], size=320, overlap=0)
+    return minirag.chunk(minirag.load(SAMPLE_TEXT)[:6], size=320, overlap=0)
 
 
 def chat_model(model: str, service: Service, log: MessageLog) -> ChatModel:

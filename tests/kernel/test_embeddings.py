@@ -143,9 +143,9 @@ def test_a_text_that_fails_first_for_what_it_says_is_not_called_too_long(model, 
     assert [*refused.value.reasons] == texts[:1]
 
 
-def test_a_single_text_that_has_failed_is_asked_for_again(tmp_path, model):
+def test_a_single_text_that_has_failed_is_asked_for_again(log, model):
     down = [(500, "overloaded")]
-    with Embedder(lambda _: next(iter(down), None)) as script, MessageLog(tmp_path / "log.jsonl") as log:
+    with Embedder(lambda _: next(iter(down), None)) as script:
         embed = model(script, log=log)
         with pytest.raises(ServiceError, match="overloaded"):
             embed.embed(["a"])

@@ -17,6 +17,7 @@ from minirag import offline
 from minirag.cli.main import main
 from minirag.cli.rows import read_rows
 from minirag.metrics.evaluation import Row
+from run_files import SAMPLE, rows
 
 PACKAGE = Path(minirag.__file__).parent
 README = (PACKAGE / "metrics" / "README.md").read_text("utf-8")
@@ -73,10 +74,9 @@ def test_each_call_that_stands_for_theirs_runs(finished_run, tmp_path):
     assert len(calls) >= 10
     assert [call for call in calls if call not in CODE[1]] == []
 
-    questions = map(json.loads, (finished_run / "questions.jsonl").read_text("utf-8").splitlines())
-    texts = [question["text"] for question in questions if question["split"] == "train"]
+    texts = [row["text"] for row in rows(finished_run / "questions.jsonl") if row["split"] == "train"]
     (tmp_path / "questions.txt").write_text("\n".join(texts), "utf-8")
-    shutil.copy(PACKAGE / "data" / "sample-report.pdf", tmp_path / "report.pdf")
+    shutil.copy(SAMPLE, tmp_path / "report.pdf")
     code = "from pathlib import Path\n" + CODE[1] + "print(len(scores), sum(s.failed for s in scores), tuned.model)"
     for name, stand_in in STAND_INS.items():
         code = code.replace(name, stand_in)

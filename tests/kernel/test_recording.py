@@ -1,6 +1,5 @@
 """Cassettes: nothing private is kept in one, and a replay leaves the log that the recording left."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from minirag.errors import ServiceRefused
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.testing import completion, vcr_config
 from recorded import CASSETTES, Models, Source
+from run_files import rows
 
 PRIVATE = re.compile(
     r"sk-|bearer |authorization|cookie|\b(org|proj)[-_][A-Za-z0-9]|/home/|/root/|/tmp/|/Users/|[A-Z]:\\"
@@ -79,7 +79,7 @@ def log_of(story: Callable[..., None], records: bool, cassette: Path, folder: Pa
     folder.mkdir()
     with vcr.VCR(**vcr_config()).use_cassette(str(cassette), record_mode="all" if records else "none"):
         story(Source(Models(), records), folder)
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    lines = rows(folder / "log.jsonl")
     return [{name: line[name] for name in line.keys() - {"started", "seconds", "crc"}} for line in lines]
 
 
