@@ -1,12 +1,14 @@
 """The metrics, against tables computed by hand."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from minirag import prompts
+from minirag.metrics import Score
 from minirag.metrics.answer_relevancy import answer_relevancy
 from minirag.metrics.context import context_precision, context_relevancy
 from minirag.metrics.faithfulness import faithfulness
@@ -91,27 +93,32 @@ def test_an_answer_without_statements_is_unscored_and_not_zero():
     assert faithfulness("Q?", "", ["c"], judge=judge("never asked")).reason == "the answer makes no statements"
 
 
+SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
+
+
+def in_windows(
+    small: int, calls: int, reply: Callable[[Sequence[Any]], Any], metric: Callable[..., Score]
+) -> list[Any]:
+    """Return the values in any window and in a small one, whose more requests than `calls` all fit."""
+    values = []
+    for window in (None, small):
+        model = FunctionChat(lambda messages: json.dumps(reply(parse(messages))))
+        values.append(metric(judge=Judge(model, window)).value)
+        assert len(model.asked) == calls if window is None else len(model.asked) > calls
+        assert window is None or largest_request(model) <= window
+    return values
+
+
 def test_in_a_small_window_contexts_are_judged_in_pieces_and_any_piece_may_support():
-    contexts = [" ".join(f"Sentence {i} of context {c} says nothing much." for i in range(120)) for c in range(2)]
-    contexts[1] += " The tram opened in 1987."
-    sent = []
+    contexts = [" ".join(SENTENCES), " ".join([*SENTENCES, "The tram opened in 1987."])]
 
-    def reply(messages: Sequence[Any]) -> str:
-        text = messages[-1]["content"]
-        if prompts.STATEMENTS_INSTRUCTION in text:
-            return json.dumps({"statements": ["The tram opened in 1987.", "It is blue."]})
-        sent.append(messages)
-        found = "The tram opened in 1987." in text.split("<statements")[0]
-        return json.dumps({"verdicts": [verdict(1, found), verdict(2, False)]})
+    def reply(prompt: prompts.Prompt) -> Any:
+        if prompt.task == "statements":
+            return {"statements": ["The tram opened in 1987.", "It is blue."]}
+        shown = "".join(excerpt.text for excerpt in prompt.excerpts)
+        return {"verdicts": [verdict(1, "1987" in shown), verdict(2, False)]}
 
-    model = FunctionChat(reply)
-    score = faithfulness("Q?", "A", contexts, judge=Judge(model, window=1100))
-    assert score.value == 0.5
-    assert len(sent) > 1
-    assert largest_request(model) <= 1100
-    whole = faithfulness("Q?", "A", contexts, judge=model)
-    assert whole.value == 0.5
-    assert len(whole.exchanges) == 2
+    assert in_windows(1100, 2, reply, partial(faithfulness, "Q?", "A", contexts)) == [0.5, 0.5]
 
 
 ROWS = {"Q?": [1.0, 0.0], "same?": [2.0, 0.0], "half?": [1.0, 1.0], "other?": [0.0, 3.0], "against?": [-1.0, 0.0]}
@@ -150,23 +157,13 @@ def test_the_wrong_number_or_kind_of_questions_is_unscored(questions):
     assert nothing.reason == "the answer is empty"
 
 
-SENTENCES = [f"Sentence number {i} says something about the harbour and its ships." for i in range(60)]
-
-
 def test_context_relevancy_is_the_share_of_needed_sentences_in_any_window():
-    def reply(messages: Sequence[Any]) -> str:
-        shown = parse(messages).statements
-        return json.dumps({"needed": [n for n, text in enumerate(shown, 1) if " 3" in text]})
+    def reply(prompt: prompts.Prompt) -> Any:
+        return {"needed": [n for n, text in enumerate(prompt.statements, 1) if " 3" in text]}
 
     needed = sum(" 3" in text for text in SENTENCES)
     contexts = [" ".join(SENTENCES[:25]), " ".join(SENTENCES[25:])]
-    for window in (None, 500):
-        model = FunctionChat(reply)
-        score = context_relevancy("Which?", "", contexts, judge=Judge(model, window))
-        assert score.value == needed / 60
-        assert len(score.evidence) == needed
-        assert (len(model.asked) > 1) is (window is not None)
-        assert window is None or largest_request(model) <= window
+    assert in_windows(500, 1, reply, partial(context_relevancy, "Which?", "", contexts)) == [needed / 60] * 2
 
 
 @pytest.mark.parametrize("needed", ["x", [0], [3], [True], [1.0], None, [1, "2"]])
@@ -179,17 +176,13 @@ def test_numbers_that_are_none_are_a_fault(needed):
 def test_context_precision_in_a_small_window_takes_each_context_whole():
     contexts = [" ".join(SENTENCES[i : i + 10]) for i in range(0, 50, 10)]
 
-    def reply(messages: Sequence[Any]) -> str:
-        shown = [e.text for e in parse(messages).excerpts]
-        assert set(shown) <= set(contexts)
-        flags = [{"index": n, "useful": contexts.index(text) in (1, 4)} for n, text in enumerate(shown, 1)]
-        return json.dumps({"verdicts": flags})
+    def reply(prompt: prompts.Prompt) -> Any:
+        places = [contexts.index(excerpt.text) for excerpt in prompt.excerpts]
+        return {"verdicts": [{"index": n, "useful": place in (1, 4)} for n, place in enumerate(places, 1)]}
 
-    for window in (None, 800):
-        model = FunctionChat(reply)
-        assert context_precision("Q?", "A", contexts, judge=Judge(model, window)).value == (1 / 2 + 2 / 5) / 2
-        assert (len(model.asked) > 1) is (window is not None)
-    assert context_precision("Q?", "A", contexts, judge=Judge(FunctionChat(reply), 300)).reason.startswith("a context")
+    precision = partial(context_precision, "Q?", "A", contexts)
+    assert in_windows(800, 1, reply, precision) == [(1 / 2 + 2 / 5) / 2] * 2
+    assert precision(judge=Judge(FunctionChat(lambda _: ""), 300)).reason.startswith("a context")
 
 
 def test_asking_again_keeps_to_the_window():
