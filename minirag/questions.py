@@ -146,7 +146,7 @@ def generate(
             why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
             raise InputError(
                 f"No {split} question could be written from the {counted(len(candidates), 'chunk')} on this split's "
-                f"pages{why}; add documents, or name a file with --{split}-questions."
+                f"pages{why}; add documents, name another teacher, or a file with --{split}-questions."
             )
         written.sort(key=lambda pair: (pair[0].source, pair[0].start))
         return [

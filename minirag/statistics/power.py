@@ -72,15 +72,15 @@ def _questions_in_words(needed: Mapping[str, int | None], n: int) -> str:
 
     >>> _questions_in_words({"0.05": 223, "0.1": 56}, 36)
     'about 223 fresh questions could detect 0.05, about 56 could detect 0.1'
-    >>> _questions_in_words({"0.05": 30, "0.1": 8}, 36)
-    'about 36 fresh questions could detect 0.05'
+    >>> _questions_in_words({"0.05": 50, "0.1": 18}, 36)
+    'about 50 fresh questions could detect 0.05, as many as these could detect 0.1'
     """
     clauses: list[str] = []
     for target, questions in needed.items():
-        count = f"not even {100 * n:,}" if questions is None else f"about {max(questions, n):,}"
-        clauses.append(f"{count}{'' if clauses else ' fresh questions'} could detect {target}")
         if questions is not None and questions <= n:
-            break
+            return ", ".join([*clauses, f"as many as these could detect {target}"])
+        count = f"not even {100 * n:,}" if questions is None else f"about {questions:,}"
+        clauses.append(f"{count}{'' if clauses else ' fresh questions'} could detect {target}")
     return ", ".join(clauses)
 
 
