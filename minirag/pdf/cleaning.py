@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 EDGE = 5
 """Headers and footers have fewer lines than this; where more lines recur, the text itself repeats."""
 MIN_PAGES, MIN_SHARE = 5, 0.3
-"""A header or footer recurs on at least so many pages, and on such a share of them; a page number is enough on five."""
+"""A header or footer recurs on at least so many pages, and on such a share of them."""
 LONGEST_LINE = 150
 """Characters of a header or footer line."""
 
@@ -24,10 +24,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f]")
 _BREAK = re.compile("\r\n?|[\v\f]")
 _NUMBER = re.compile(r"(?<!\d)\d{1,5}(?!\d)")
-_PAGE_NUMBER = re.compile(r"(?:page|pg?\.|seite|página|pagina|of|von|de|di|sur|第|页|頁|ページ|[\W\d])+", re.IGNORECASE)
-_LETTER = re.compile(r"[^\W\d_]")
 _LABEL = re.compile(r"[^\W\d]+[.:]?")
-_Key = tuple[str, str, int | None]
+# The Roman letters by name: regardless of case, i also stands for the Turkish İ and ı.
+_PAGE_NUMBER = re.compile(
+    r"(?:[-–—|\[(]*\s*)(?:(?P<word>page|p\.|pg\.|seite|página|pagina|第)\s*)?(?P<number>\d{1,5}|(?-i:[ivxlIVXL]{1,7}))"
+    r"(?:\s*(?:of|/|von|de|di|sur)\s*\d{1,5})?(?:\s*[-–—|\]).]*|\s*页|\s*頁|\s*ページ)",
+    re.IGNORECASE,
+)
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 
 def clean_characters(text: str) -> tuple[str, Counter[str]]:
@@ -68,19 +72,22 @@ def clean_pages(texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
 def _strip_edge(bodies: Sequence[list[str]], kind: str) -> tuple[list[list[str]], Counter[str]]:
     """Remove header lines from the front of each page's lines, from the outermost line inwards."""
     edges = [[" ".join(line.split()) for line in body if line.strip()][:EDGE] for body in bodies]
-    counts: Counter[_Key] = Counter()
-    for index, edge in enumerate(edges):
-        counts.update({key for line in edge for key in _keys(line, index)})
+    counts = Counter(
+        key for index, edge in enumerate(edges) for key in {k for line in edge for k in _keys(line, index)}
+    )
     needed = max(MIN_PAGES, MIN_SHARE * sum(map(bool, edges)))
+    numbers = {(number, index) for index, edge in enumerate(edges) for number in map(_page_number, edge) if number}
     removed: Counter[str] = Counter()
     stripped = []
     for index, (body, edge) in enumerate(zip(bodies, edges, strict=True)):
         kinds: list[str] = []
         for line in edge:
-            is_number = _PAGE_NUMBER.fullmatch(line) is not None
-            if not any(counts[key] >= (MIN_PAGES if is_number else needed) for key in _keys(line, index)):
+            if _is_page_number(line, index, numbers):
+                kinds.append("page number")
+            elif any(counts[key] >= needed for key in _keys(line, index)):
+                kinds.append(kind)
+            else:
                 break
-            kinds.append("page number" if is_number else kind)
         if len(kinds) == EDGE:
             kinds = []
         removed.update(kinds)
@@ -89,16 +96,41 @@ def _strip_edge(bodies: Sequence[list[str]], kind: str) -> tuple[list[list[str]]
     return stripped, removed
 
 
-def _keys(line: str, index: int) -> Iterator[_Key]:
+def _keys(line: str, index: int) -> Iterator[tuple[str, str, int | None]]:
     """Yield what a header has in common over pages: the line itself, or the line around a number that counts pages.
 
-    A label such as "Table 7" has no number that counts pages: what it labels may stand on each of them.
+    A line of digits only has no key, it could be a cell of a table; nor does a label such as "Table 7".
     """
     if len(line) > LONGEST_LINE:
         return
-    if _LETTER.search(line) or not _NUMBER.search(line):
+    letters = any(character.isalpha() for character in line)
+    if letters or (len(line) >= 3 and not any(character.isdigit() for character in line)):
         yield line, "", None
-    for match in _NUMBER.finditer(line):
-        before, after = line[: match.start()], line[match.end() :]
-        if after or not _LABEL.fullmatch(before.strip()) or _PAGE_NUMBER.fullmatch(before):
-            yield before, after, int(match.group()) - index
+    if letters:
+        for match in _NUMBER.finditer(line):
+            before, after = line[: match.start()], line[match.end() :]
+            if after or not _LABEL.fullmatch(before.strip()):
+                yield before, after, int(match.group()) - index
+
+
+def _page_number(line: str) -> int | None:
+    """Return the number of a line that holds a page number and nothing else, else None."""
+    match = _PAGE_NUMBER.fullmatch(line)
+    if match is None:
+        return None
+    number = match["number"].lower()
+    if number.isdecimal():
+        return int(number)
+    values = [_ROMAN[letter] for letter in number]
+    return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
+
+
+def _is_page_number(line: str, index: int, numbers: set[tuple[int, int]]) -> bool:
+    """Return True if a lone number counts pages: one of the two pages before or after has the number that fits."""
+    number = _page_number(line)
+    if number is None:
+        return False
+    match = _PAGE_NUMBER.fullmatch(line)
+    if match and match["word"] and number == index + 1:
+        return True
+    return any((number + step, index + step) in numbers for step in (-2, -1, 1, 2))
