@@ -60,6 +60,8 @@ RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FI
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "training_option")
 """Options that only a fine-tuning job uses."""
+GONE = ("use_eval_pages", "abstain_share", "validation_share")
+"""Options of earlier versions that chose the training examples."""
 SHOWN = ("a person's labels",)
 """Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
 
@@ -158,7 +160,8 @@ def _close_generators(_kind: object, _error: object, trace: TracebackType | None
 def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
     """Say what has changed since the folder was last used, and remove the results that depend on it.
 
-    Raises InputError if a forgotten option would send the documents of a resumed run to another service.
+    Raises InputError if a forgotten option would send the documents of a resumed run to another service, or if the run
+    was made with an option that is gone, without which a second model would be trained.
     """
     try:
         before = recorded_facts(run.folder)
@@ -170,6 +173,9 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
         address = before.get(name)
         if is_resumed and address is not None and now[name] != address:
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
+    if is_resumed and (gone := [name for name in GONE if before["settings"].get(name)]):
+        used = f"--{gone[0].replace('_', '-')}, which this version does not have"
+        raise InputError(f"This run was made with {used}: name the documents to go on without it.")
     if names := changes(before, now):
         say(f"changed since the last run: {', '.join(names)}")
         for name in RESULTS:

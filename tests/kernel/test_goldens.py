@@ -134,6 +134,13 @@ def test_a_run_folder_of_the_last_version_resumes_without_a_call_and_finds_the_s
     assert outcome(old_run) == before
 
 
+def test_a_run_with_an_option_that_is_gone_starts_no_second_job_unasked(old_run, capsys):
+    facts = json.loads((old_run / "run.json").read_text())
+    (old_run / "run.json").write_text(json.dumps({**facts, "settings": {**facts["settings"], "validation_share": 0.2}}))
+    assert main(["run", "--offline", "--out", str(old_run)]) == 2
+    assert "--validation-share, which this version does not have" in capsys.readouterr().err
+
+
 def test_a_new_run_of_the_sample_asks_and_finds_what_the_last_version_did(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(DATA / "sample-report.pdf", tmp_path)
