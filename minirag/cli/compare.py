@@ -70,6 +70,8 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], set[str]]:
     """Return a finished run's `comparison.json` and the texts of its eval questions. Raises InputError."""
     try:
         comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
+        if not isinstance(comparison, dict) or not isinstance(comparison.get("metrics"), dict):
+            raise ValueError("comparison.json has no metrics")
         return comparison, {row["text"] for row in json_lines(folder / "questions.jsonl") if row["split"] == "eval"}
     except FileNotFoundError as error:
         raise InputError(f"There is no {error.filename}; name the folder of a finished run.") from None

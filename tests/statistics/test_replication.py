@@ -51,12 +51,15 @@ def test_a_run_does_not_differ_from_itself_and_the_same_questions_are_no_fresh_e
         (["a", "a/run.json"], "name the folders of finished runs, or two files of scores"),
         (["a", "./a"], "a run does not replicate itself"),
         (["a", "empty"], "comparison.json; name the folder of a finished run"),
+        (["a", "damaged"], "The run in damaged cannot be read"),
     ],
 )
 def test_what_cannot_be_compared_is_named_and_nothing_is_replaced(arguments, told, runs, capsys):
     log = Path("a", "messages.jsonl")
     log.write_text("paid for")
     Path("empty").mkdir()
+    Path("damaged").mkdir()
+    Path("damaged", "comparison.json").write_text("{}")
     assert main(["compare", *arguments]) == 2
     assert told in capsys.readouterr().err
     assert log.read_text() == "paid for"
