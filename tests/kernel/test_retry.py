@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +49,10 @@ def test_the_first_exception_stops_the_feeding_and_finishes_what_is_in_flight():
 
 def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_tasks_are_not_started():
     started, finished, all_in_flight = [], [], threading.Barrier(4)
+    main_thread = threading.get_ident()
+
+    def stack_of(thread: int) -> list[str]:
+        return [frame.name for frame in traceback.extract_stack(sys._current_frames()[thread])]
 
     def calls(n: int) -> None:
         for call in range(100):
@@ -55,8 +61,10 @@ def test_after_ctrl_c_calls_in_flight_are_finished_and_the_next_ones_of_their_ta
             if call == 0:
                 all_in_flight.wait()
                 if n == 0:
-                    time.sleep(0.3)  # by now the main thread waits; a signal on its way there would wake nobody
-                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                    while "result" not in stack_of(main_thread):
+                        time.sleep(0.01)
+                    time.sleep(0.3)  # now it waits; a signal on its way there would wake nobody
+                    signal.pthread_kill(main_thread, signal.SIGINT)
             time.sleep(0.1 if call else 0.6)
             finished.append((n, call))
 
