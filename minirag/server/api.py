@@ -6,7 +6,6 @@ Any callable of this shape can be served, so a test may wrap an `Api` to count, 
 import base64
 import hashlib
 import json
-import math
 import re
 import time
 from pathlib import Path
@@ -178,7 +177,7 @@ def _chat_request(body: Json) -> ChatRequest:
         stop,
         number(body, "temperature", 0, 2, int | float),
         number(body, "top_p", 0, 1, int | float),
-        number(body, "seed", -math.inf),
+        number(body, "seed", -(1 << 63), 1 << 63),
     )
 
 

@@ -110,7 +110,8 @@ def number(body: Json, name: str, low: float, high: float = math.inf, kind: Any 
     """Return a number from `low` to `high`, or None; an integer unless `kind` is `int | float`."""
     value = body.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high):
-        raise invalid(name, f"{'an integer' if kind is int else 'a number'} from {low} to {high}")
+        bounds = f" of at least {low}" if high == math.inf else f" from {low} to {high}"
+        raise invalid(name, f"{'an integer' if kind is int else 'a number'}{bounds}")
     return value
 
 
