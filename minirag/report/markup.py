@@ -81,11 +81,6 @@ def table(
     return tag("div", content, class_=kind, tabindex="0", role="region", aria_label=caption)
 
 
-def spaced(name: str) -> str:
-    """Return a metric's or a setting's name for people: `answer_relevancy` as `answer relevancy`."""
-    return name.replace("_", " ")
-
-
 def number(value: float | None, sign: str = "") -> str:
     """Return a number with three decimals, or a dash for None; `sign="+"` for differences."""
     return "–" if value is None else f"{value:{sign}.3f}"

@@ -12,9 +12,9 @@ from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.charts import differences, paired
-from minirag.report.markup import bullets, figure, number, section, spaced, tag, text
+from minirag.report.markup import bullets, figure, number, section, tag, text
 from minirag.report.summary import DESCRIBED
-from minirag.statistics.power import comparisons
+from minirag.statistics.power import comparisons, spaced
 from minirag.text import counted
 
 Losses = Mapping[str, Sequence[tuple[int, float]]]

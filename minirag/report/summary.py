@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minirag.report.charts import loss_curve
-from minirag.report.markup import bullets, figure, money, number, section, spaced, table, tag, text
-from minirag.statistics.power import comparisons, figures_of
+from minirag.report.markup import bullets, figure, money, number, section, table, tag, text
+from minirag.statistics.power import comparisons, figures_of, spaced
 from minirag.text import counted
 
 DESCRIBED = {"teacher": "the teacher", "base": "the untrained model", "control": "untrained, with a better prompt"}

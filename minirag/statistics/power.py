@@ -103,9 +103,9 @@ def figures_of(comparison: Mapping[str, Any]) -> str:
     return f"{difference} [{', '.join(interval)}]" if all(interval) else difference
 
 
-def spaced(metric: str) -> str:
-    """Return a metric's name for people."""
-    return metric.replace("_", " ")
+def spaced(name: str) -> str:
+    """Return a metric's or a setting's name for people: `answer_relevancy` as `answer relevancy`."""
+    return name.replace("_", " ")
 
 
 def comparisons(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
