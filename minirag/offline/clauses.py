@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 BE = frozenset("is are was were".split())
 HAVE = frozenset("has have had".split())
-MODAL = frozenset("do does did can could may might must shall should will would cannot".split())
+MODAL = frozenset("do does did can could may might must shall should will would".split())
 
 # Each verb once, as base or base=past; * marks one that is also a noun, + one whose object can be asked for alone.
 _VERBS = """
@@ -21,10 +21,10 @@ back* ban=banned* bear=bore* beat=beat become=became begin=began believe belong 
 break=broke bring=brought broadcast=broadcast build=built+ burn* buy=bought+ calculate+ call cancel capture carry
 carve cast=cast* catch=caught* cause celebrate+ change* choose=chose cite claim* clarify classify clean clear climb*
 close* coach collapse* collect combine+ command* comment* commission* commit=committed compare compensate compete
-complain complete*+ comply compose compress comprise+ conceal condemn conduct+ confirm connect conquer consider+
+complain complete*+ comply compose compress comprise+ conceal condemn conduct+ confirm connect conquer consider
 consist constitute construct+ construe consult consume contact contain+ continue contribute control*+ convert+ convey
 convince cool copy* correct cost=cost* count* cover*+ crash* create+ criticize cross* cultivate cure* cut=cut*
-damage*+ deal=dealt* debate* debut* decide declare+ decline* decrease* dedicate defeat+ defend+ define+ delay* delete
+damage*+ deal=dealt* debate* debut* decide declare decline* decrease* dedicate defeat+ defend+ define+ delay* delete
 deliver+ demand* demolish demonstrate deny+ depend deploy+ deposit* derail derive describe+ design*+ destroy+ detail*
 detect+ determine+ develop+ diagnose direct* discharge disclose+ discover+ discuss display*+ dispose distribute divert
 divide+ donate double* draft* drag=dragged* draw=drew drive=drove* drop=dropped* earmark earn eat=ate edit elect
@@ -75,10 +75,10 @@ _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
 _BEFORE_ARTICLES = _PREPOSITIONS | {"and", "or", "both", "all"}
-_RELATIVE = frozenset("that which who whom whose where if when because unless although while whether how".split())
+_RELATIVE = frozenset("that which who whose where if when because unless although while whether how however".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
 _ADVERB = re.compile(
-    r"(?!(?:app|comp|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already"
+    r"(?!(?:app|comp|fami|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already|thus|therefore"
 )
 _IRREGULAR = {"am": "is", "are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
 _LEAD = re.compile(
@@ -86,7 +86,7 @@ _LEAD = re.compile(
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
     r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
-_ASIDE = re.compile(r"\s*\([^()]*\)||[“”\"*]")
+_ASIDE = re.compile(r"\s*\([^()]*\)||[“”\"*]|``|''")
 _APPOSED = re.compile(
     r"(?<=\w), (?:which|who|a|an|the|headquartered|based|located|founded|known|born|including|such as)\b"
     r"[^,;:]{2,80},(?= [a-z])"
@@ -145,7 +145,7 @@ def parse(sentence: str) -> Clause | None:
     tokens = line[len(lead) :].split()
     for i, token in enumerate(tokens[:14]):
         word = token.lower()
-        if word in _RELATIVE or token.endswith((",", ";", ":")):
+        if word in _RELATIVE or token.endswith((",", ";", ":", "--")) or (token.islower() and token.endswith(".")):
             return None
         if i and word in {"a", "an", "the"} and tokens[i - 1].lower() not in _BEFORE_ARTICLES:
             return None  # the word before may be a verb that is not in the list

@@ -15,7 +15,7 @@ from minirag.offline.lexicon import STOP_WORDS, content_words, weight
 VAGUE = re.compile(
     r"\b(?:it|this|these|those|such|he|she|they|them|him|above|below|following|foregoing|herein|hereof|hereunder|thereof"
     r"|thereunder|here|there|same|former|latter|another|others?|I|my|me|one|we|our|us|you|your|table|page|chart|exhibit"
-    r"|note|section|hereby)\b",
+    r"|note|section|hereby|in that|of that)\b",
     re.IGNORECASE,
 )
 _MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -28,34 +28,35 @@ _DATE = re.compile(
 _NUMBER = r"(?:about |approximately |around |nearly |over |more than |some |up to |at least )?"
 _COUNT = re.compile(
     _NUMBER + r"(?:\d[\d,.]*(?: million| billion)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) "
-    r"((?:[a-z][\w-]* ){0,2}(?!as\b|is\b|was\b|thirds\b|quarters\b)[a-z][\w-]*s)\b"
+    r"((?:[a-z][\w-]* ){0,2}(?!as\b|is\b|was\b|thirds\b|quarters\b)[a-z][\w-]*s)\b(?! \w+ed\b)"
 )
 _AMOUNT = re.compile(_NUMBER + r"(?:[$€£¥]|US\$|EUR )?\d[\d,.]*(?: ?%| percent| million| billion|\b)")
-_REASON = re.compile(r",? (?:because of|because|due to|as a result of|owing to|in order to)\b")
+_REASON = re.compile(r",? (?:because of|because|due to|as a result of|owing to)\b")
 _CONDITION = re.compile(
-    r",? (?:only if|only when|if|when|unless|provided that)\b(?! any\b| applicable| necessary| not\b)"
+    r"(?<!even)(?<!as),? (?:only )?(?:if|when|unless|provided that)\b(?!,| (?:any|not|necessary|present|\w+ble)\b)"
 )
 _PARTICIPLE = re.compile(
     r"(?:\w+ly |not )?(\w+ed|\w+en|(?:re)?built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
 )
-_MEANS = re.compile(r"(?:by|using|based on|through|in accordance with|via)\b")
+_MEANS = re.compile(
+    r"(?:by (?!(?:an?|one) |default|(?:the )?[A-Z]|(?:\S+ ){1,4}that )|using|based on|through|in accordance|via)"
+)
 _CUT = re.compile(
-    r"[;:(\[]|,(?!\d)| – | ?— ?| whereby | which | who "
-    r"| and (?:is|are|was|were|has|have|will|may|later|then|subsequently)\b"
+    r"[;:(\[]|,(?!\d| \d{4}\b)| – | ?— ?| whereby | which | who "
+    r"| and (?:is|are|was|were|has|have|will|may|later|then|subsequently|its|their)\b"
 )
 
-
-_BORDERS = frozenset("for to with in on at from by".split())
-_HANGING = frozenset("once while but although since whereas so than".split())
+_HANGING = frozenset("once while but although since whereas so than either".split())
 _PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
+_MEANT = frozenset("used intended designed required".split())
 _ATTACHED = re.compile(
     r"(?:also )?(?:(?:subject|equal|similar|entitled|exposed|limited|sensitive|related) to"
     r"|(?:responsible|known|eligible|available|important|famous) for|(?:composed|made|comprised|part) of|based on"
     r"|dependent on|known as|named after|divided into|aimed at|required by|home to)\b"
 )
-_PEOPLE = r"(?:\w{3,}(?:er|or|ist|ian)|king|queen|president|(?:wo)?man|mother|father|chief|captain|official)"
+_PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|mother|father|chief|captain|official)"
 PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b(?! than)")
-_WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)")
+_WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)s?")
 _THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
 _HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|about|against|between|under|who|which|and|or)\b")
 _NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
@@ -66,15 +67,6 @@ _UNTOLD = frozenset("company authors speaker default size result rest number fol
 def specificity(question: str) -> float:
     """Return how specific a question is, from 0 to 1."""
     return min(sum(weight(word) for word in set(content_words(question))), 5.0) / 5
-
-
-def _shortened(text: str, least: int, most: int) -> list[str]:
-    """Return the words of a text, of more than `most` those before the last preposition behind `least`; else none."""
-    words = text.split()
-    if len(words) <= most:
-        return words
-    borders = [i for i in range(least, most) if words[i] in _BORDERS]
-    return words[: borders[-1]] if borders else []
 
 
 class Frame:
@@ -91,17 +83,16 @@ class Frame:
             self.verb, self.object = "have" if clause.verb in HAVE else clause.base, clause.rest
         if not self.verb and subject == "the company":
             self.auxiliary = third_person(self.auxiliary)
-        if clause.verb == "cannot":
-            self.auxiliary, self.object = "can", f"not {self.object}"
-        dates = [m.group() for m in _DATE.finditer(f"{clause.lead} | {clause.rest}")]
+        own = _CUT.split(clause.rest, maxsplit=1)[0]
+        dates = [date.group() for date in (_DATE.match(clause.lead), *_DATE.finditer(own)) if date]
         self.date = dates[0] if len(dates) == 1 else ""
         self.when = f" {self.date[0].lower()}{self.date[1:]}" if self.date else ""
 
     def tail(self, end: int | None = None) -> str | None:
-        """Return what follows the subject, up to `end` of the object, cut to 14 words; None if it cannot be cut."""
+        """Return what follows the subject, up to `end` of the object, at most 14 words; None if that is not clear."""
         text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
-        words = _shortened(f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}", 4, 14)
-        if any(word in BE for word in words[1:]):
+        words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
+        if len(words) > 14 or any(word in BE for word in words[1:]):
             return None
         for i in range(2, len(words) - 1):
             if words[i] == "and" and words[i + 1] in VERB_FORMS and words[i + 1] not in ALSO_NOUNS:
@@ -121,17 +112,19 @@ class Frame:
 
 def _why(f: Frame) -> str | None:
     reason = _REASON.search(f.object)
-    if not reason or not reason.start() or f.verb in {"have", "detail", "range"}:
+    before = f.object[: reason.start()] if reason else ""
+    is_of_another = re.search(r" (?:who|which|that|such|if) |, \w+ing ", before)
+    if not before or is_of_another or f.verb in {"have", "detail", "range"}:
         return None
-    return f.ask("Why", f.tail(reason.start()), f.when)
+    return f.ask("Why", f.tail(len(before)), f.when)
 
 
 def _how_many(f: Frame) -> str | None:
-    if f.verb and (count := _COUNT.match(f.object)):
+    if f.verb not in {"", "spend"} and (count := _COUNT.match(f.object)):
         return f.ask(f"How many {count[1]}", f.verb, f.when)
     if f.verb and (sized := re.match(r"(?:an?|the) ([^,;]{3,60}?) of (?=[$€£¥])", f.object)):
         return f"How large was the {sized[1]} that {f.subject} {f.clause.verb}{f.when}?" if f.clause.past else None
-    if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
+    if f.verb in MOVES - {"vest"} and _AMOUNT.match(f.object.removeprefix("by ")):
         return f.ask("By how much", f.verb, f.when)
     if f.auxiliary in BE and (amount := _AMOUNT.match(f.object)) and not _COUNT.match(f.object):
         is_clear = len(amount.group()) > 1 and not f.when.startswith(" from") and "fiscal year" not in f.subject
@@ -144,9 +137,9 @@ def _when(f: Frame) -> str | None:
         return None
     if f.object.startswith("not ") or (f.auxiliary in BE and not f.verb and not _PARTICIPLE.match(f.object)):
         return None
-    _, dated, after = f.object.partition(f.date)
-    is_last = not dated or re.match(r"$|,|;| (?:and|at|with|to|by|after|before) ", after)
-    return f.ask("When", f.tail()) if is_last else None
+    before, dated, after = f.object.partition(f.date)
+    is_last = re.match(r"$|,|;| (?:and|at|with|to|by|after|before) ", after)
+    return f.ask("When", f.tail()) if not dated or (is_last and "that " not in before) else None
 
 
 def _under(f: Frame) -> str | None:
@@ -155,15 +148,15 @@ def _under(f: Frame) -> str | None:
         is_past = re.search(r"\b(?:was|were|had|did)\b|[a-z]ed\b(?! by| to| in| with)", lead)
         return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 14 and not is_past else None
     condition = _CONDITION.search(f.object)
-    if not condition or not condition.start() or f.auxiliary in {"was", "were", "had", "did"}:
+    before = f.object[: condition.start()] if condition else ""
+    if not before or _CUT.search(before) or f.auxiliary in {"was", "were", "had", "did"}:
         return None
     is_state = f.auxiliary in BE and not re.match(r"(?:\w+ly |not )?(?:\w+ed|\w+en)\b", f.object)
-    return None if is_state else f.ask("Under what conditions", f.tail(condition.start()))
+    return None if is_state else f.ask("Under what conditions", f.tail(len(before)))
 
 
 def _how(f: Frame) -> str | None:
-    passive = re.match(r"(?:be |been |also |generally |currently )*", f.object)
-    start = passive.end() if passive else 0
+    start = len(f.object) - len(re.sub(r"^(?:be |been |also |generally |currently )+", "", f.object))
     done = _PARTICIPLE.match(f.object, start)
     if f.verb or not done or "not" in done.group():
         return None
@@ -171,28 +164,29 @@ def _how(f: Frame) -> str | None:
     done_so = f.object[: done.end()]
     if done[1] in _PLACED and rest.startswith(("in ", "at ", "within ")):
         return f.ask("Where", done_so)
-    if done[1] in {"used", "intended", "designed", "required", "expected"} and rest.startswith(("to ", "for ")):
+    if done[1] in _MEANT and rest.startswith(("to ", "for ")) and specificity(f.subject) >= 0.1:
         return f.ask("What", done_so, " for" if rest.startswith("for") or done[1] == "used" else " to do")
     if re.match(r"by (?:the )?[A-Z][a-z]+ [A-Z]", rest):
         return f.ask("By whom", done_so, f.when)
-    return f.ask("How", done_so) if _MEANS.match(rest) and not re.match(r"by (?:a|an|one) ", rest) else None
+    somebody = any(map(_WHO.fullmatch, rest.split()[1:5]))
+    return f.ask("How", done_so) if _MEANS.match(rest) and not somebody else None
 
 
 def _what(f: Frame) -> str | None:
     if f.auxiliary in BE and not f.verb:
-        if attached := _ATTACHED.match(f.object):
+        if specificity(f.subject) >= 0.12 and (attached := _ATTACHED.match(f.object)):
             return f.ask("What", attached.group())
         words = f.subject.split()
         is_name = len(words) > 1 and all(word[0].isupper() for word in words)
-        if is_name and f.auxiliary in {"is", "was"} and not PERSON.match(f.object):
+        if (is_name or re.search(" [a-z]{4,} [A-Z]", f.subject)) and not PERSON.match(f.object):
             return None  # a person or a thing: the list of nouns does not tell
-        is_definition = re.match(r"(?:an?|one of) (?!\w+(?:er|or) than)", f.object) and not f.subject.startswith("a ")
+        is_kind = re.match(r"(?:an?|one of) (?!\w+(?:er|or) than)", f.object) and f.auxiliary in {"is", "was"}
         who = "Who" if PERSON.match(f.object) and is_name else "What"
-        return f"{who} {f.auxiliary} {f.subject}?" if is_definition else None
+        return f"{who} {f.auxiliary} {f.subject}?" if is_kind and not re.match("a |the [a-z]+$", f.subject) else None
     verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
     if not thing or VERB_FORMS.get(verb) not in TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
         return None
-    if f.clause.past and not re.match(r"(?:an?|the|its|their|his|her|all|any|both|more|several|[A-Z$\d])", thing):
+    if f.clause.past and not re.match(r"(?:an?|the|its|their|his|her|all|any|both|more|several)\b|[A-Z$\d]", thing):
         return None  # perhaps no verb, but a participle
     question = f.ask("What", verb, f.when)
     named = len(content_words(f.subject)) > 1 or (f.when and f.subject != "the company")
@@ -202,27 +196,26 @@ def _what(f: Frame) -> str | None:
 def _which(f: Frame) -> str | None:
     """Ask for the subject, if what is said of it is telling: who did it, which one of its kind, or what."""
     verb = f.clause.verb
-    words = _shortened(_CUT.split(f.clause.rest, maxsplit=1)[0], 5, 12)
-    said = " ".join(words)
-    is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5
+    said = _CUT.split(f.clause.rest, maxsplit=1)[0].rstrip()
+    if not re.match(r"$| ?,(?! [A-Z])| (?:and|which|who|whereby) ", f.clause.rest[len(said) :]):
+        return None  # it is cut inside a phrase
+    words = said.split()
+    is_telling = len(content_words(said)) >= 3 and specificity(said) >= 0.5 and len(words) <= 12
     if not is_telling or words[0] == "that" or not _HANGING.isdisjoint(words) or f.clause.base in _NOT_ASKED_BY_WHO:
         return None
-    if words[-1] != VERB_FORMS.get(words[-1], words[-1]):
-        return None  # it is cut after a verb
-    finite = [i for i, word in enumerate(words) if word in BE | HAVE | MODAL or word in {"when", "if"}]
+    finite = [i for i, word in enumerate(words) if word in BE | HAVE | MODAL or word in {"when", "where", "if"}]
     if finite and (finite[0] or verb not in MODAL):  # another clause follows
         return None
     names = f.subject.split()
     is_name = f.subject[0].isupper() and all(word[0].isupper() or word in {"of", "the"} for word in names)
     is_identity = verb in BE and words[0] in {"the", "a", "an", "to", "one"}
-    if is_name:
-        who = "What" if is_identity and not PERSON.match(said) else "Who"
-        return f"{who} {third_person(verb)} {said}?"
+    if is_name and verb not in MODAL and third_person(verb) == verb:
+        return None if is_identity and not PERSON.match(said) else f"Who {verb} {said}?"
     determiner, _, kind = f.subject.partition(" ")
     kind = _HEAD_ENDS.split(kind, maxsplit=1)[0]
-    if determiner not in {"the", "a", "an"} or kind in _UNTOLD or not kind.islower() or is_identity:
+    if determiner != "the" or kind in _UNTOLD or not kind.islower() or is_identity:
         return None
-    if verb in BE and not _PARTICIPLE.match(said):
+    if (verb in BE and not _PARTICIPLE.match(said)) or not {"his", "her"}.isdisjoint(words):
         return None
     if kind.isalpha() and not re.search("(?:al|ive|ous|ic)$", kind):
         return f"Which {kind} {verb} {said}?"

@@ -69,7 +69,7 @@ def _blocks(text: str) -> list[tuple[str, bool]]:
         row = bool(line) and _is_row(line) and not (wraps and len(blocks[-1][0]) >= 60)
         if wraps and blocks and not bullet and not row:
             last, bulleted = blocks[-1]
-            blocks[-1] = (last + line if re.search(r"\w-$", last) else f"{last} {line}", bulleted)
+            blocks[-1] = (last.rstrip("‐") + line if re.search(r"\w[-‐]$", last) else f"{last} {line}", bulleted)
         elif line:
             blocks.append((line[bullet.end() :] if bullet else line, bullet is not None))
         first = following.split(" ", 1)[0]

@@ -13,12 +13,14 @@ are asked about by their two longest phrases.
 """
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from minirag.offline.clauses import VERB_FORMS, parse, third_person
 from minirag.offline.forms import FORMS, PERSON, VAGUE, Frame, specificity
 from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, words
 from minirag.offline.prose import prose
+from minirag.text import vocabulary
 
 _PHRASE = re.compile(rf"[㐀-鿿]{{2,6}}|[ァ-ヺー]{{3,}}|[가-힣]{{3,}}|[^\W\d_{CJK}]{{5,}}(?: [^\W\d_{CJK}]{{5,}})?")
 _WHOLE = (".", "!", "。", "！", ".”", '."')
@@ -28,7 +30,7 @@ _DETERMINERS = frozenset(
 )
 _COMMON_ENDINGS = tuple("ions ion ment ments ing ers ity ies ed al ness ces ency".split())
 _MAY_END = frozenset("own do for have to of as with into on by after at".split())
-_LEADS = frozenset("Pursuant According Following Including Based Subject Due Using Given Meanwhile Next".split())
+_LEADS = frozenset("Pursuant According Following Including Based Subject Due Using Yet Otherwise Normally".split())
 
 _BASES = "|".join(sorted(set(VERB_FORMS.values())))
 _NO_NAME = "Like|But|And|He|She|It|In|On|At|For|As|So|If|When|The|This|That|They|We|You"
@@ -41,7 +43,7 @@ _ACT = rf"(?:(?:please |first |then )?(?:{_BASES}|do|be sure)\b(?! (?:is|are|was
 _SHAPES = [
     (rf"To (?P<aim>(?:{_BASES}) [^,;:()]{{12,90}}), {_ACT}", "How do you {aim}?"),
     (
-        rf"(?:Use|Set|Select|Press|Run|Choose|Open) [^,;:()]{{3,60}}? to (?P<aim>(?:{_BASES}) [^,;:()]{{12,80}})[.,]",
+        rf"(?:Use|Select|Press|Run|Choose|Open) [^,;:()]{{3,60}}? to (?P<aim>(?:{_BASES}) [^,;:()]{{12,80}})[.,]",
         "How do you {aim}?",
     ),
     (rf"If (?P<case>you [^,;:()]{{8,90}}), {_ACT}", "What should you do if {case}?"),
@@ -51,12 +53,11 @@ _SHAPES = [
         "What did {who} say about {about}?",
     ),
     (
-        rf".*?(?<!, )\b(?P<name>{_NAME}), {PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]{{3,60}})?(?:,|\.$)",
+        rf".*?(?<!, )(?<![A-Z] )\b(?P<name>{_NAME}), {PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]+)?(?:,|\.$)",
         "Who is {name}?",
     ),
 ]
 """Instructions, reported speech and people introduced in passing, and what these answer."""
-_COMPILED_SHAPES = [(re.compile(shape), question) for shape, question in _SHAPES]
 
 
 class _Question(NamedTuple):
@@ -81,13 +82,11 @@ def questions(text: str, n: int) -> list[str]:
             candidates.append(_Question(asked, worth + specificity(asked), frozenset(content_words(asked))))
     chosen: list[int] = []
     for i in sorted(range(len(candidates)), key=lambda i: -candidates[i].worth):
-        if len(chosen) < n and not any(_are_alike(candidates[i].words, candidates[j].words) for j in chosen):
+        own = candidates[i].words
+        is_new = all(2 * len(own & candidates[j].words) < len(own | candidates[j].words) for j in chosen)
+        if is_new and len(chosen) < n:
             chosen.append(i)
     return [candidates[i].text for i in sorted(chosen)]
-
-
-def _are_alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return len(one & other) * 2 >= len(one | other)
 
 
 def _is_statement(sentence: str) -> bool:
@@ -96,6 +95,10 @@ def _is_statement(sentence: str) -> bool:
         return False
     if re.search(f"[{CJK}]", sentence) and len(sentence) > 9:
         return True
+    known = vocabulary("cl100k_base")
+    for one, other in pairwise(sentence.lower().split()):
+        if f" {one}{other}".encode() in known and not {f" {one}".encode(), f" {other}".encode()} <= known.keys():
+            return False  # "residen ts" is a broken word
     tokens = sentence.split()
     plain = sum(1 for token in tokens if token.isalpha() or token.rstrip(",.;’'s").isalpha())
     return len(tokens) >= 6 and plain * 10 >= len(tokens) * 7
@@ -113,10 +116,11 @@ def _about(sentence: str) -> str | None:
 def _question(sentence: str, text: str) -> tuple[float, str | None]:
     """Return the best question that a sentence of `text` answers, and its worth; None if it has nothing to name."""
     statement = _in_third_person(sentence, text)
-    for shape, question in _COMPILED_SHAPES:
-        if match := shape.match(statement):
+    for shape, question in _SHAPES:
+        if match := re.match(shape, statement):
             parts = {name: re.sub("^The ", "the ", part) for name, part in match.groupdict().items()}
-            return 4.0, question.format(**parts)
+            asked = question.format(**parts)
+            return (0.0, None) if VAGUE.search(re.sub(r"\byour?\b", "", asked)) else (4.0, asked)
     clause = parse(statement)
     if clause and (subject := _subject(clause.subject, text)):
         frame = Frame(clause, subject)
@@ -150,8 +154,11 @@ def _subject(subject: str, text: str) -> str | None:
     opens = low in _DETERMINERS or low not in STOP_WORDS
     if not opens or len(words) > 10 or VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
         return None
-    is_heading = re.search(r"\b[A-Z]{4,} (?:[A-Z]{3,} )?[a-z]", subject)  # one that ran into the sentence
-    if first in _LEADS or is_heading or words[-1].endswith(("’s", "'s", "s’")):
+    is_heading = re.search(
+        r"\b[A-Z]{4,} (?:[A-Z]{3,} )?(?:[a-z]|[A-Z]+$)|^[Tt]he (?:first|second|last|next|default)(?: [a-z]|$)", subject
+    )
+    is_order = VERB_FORMS.get(low) == low and others and (others[0] in _DETERMINERS or others[0][-1] == "s")
+    if first in _LEADS or is_order or is_heading or words[-1].endswith(("’s", "'s", "s’")):
         return None
     plain = not others or others[0][0].islower()
     common = low in _DETERMINERS or re.search(rf"\b{re.escape(low)}\b", text) or low.endswith(_COMMON_ENDINGS)
@@ -163,5 +170,5 @@ def _subject(subject: str, text: str) -> str | None:
 def _stands_alone(question: str) -> bool:
     """Return whether a reader without the passage understands what is asked."""
     words = question.rstrip("?").split()
-    hangs = words[-1].lower() in STOP_WORDS - _MAY_END
+    hangs = words[-1].lower() in STOP_WORDS - _MAY_END | {"beginning"}
     return 4 <= len(words) <= 26 and not hangs and not VAGUE.search(question) and specificity(question) >= 0.15
