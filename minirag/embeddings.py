@@ -119,7 +119,8 @@ class EmbeddingModel:
             try:
                 return self._send(call)
             except ServiceError as error:
-                if isinstance(error, ServiceRefused) or error.status == 429:  # no other call would fare better
+                # no other call would fare better: a refusal, a rate limit, an outage
+                if isinstance(error, ServiceRefused) or error.status in (429, 502, 503):
                     raise
                 if len(texts) == 1:
                     self._require_length(texts[0], about, error)
