@@ -32,9 +32,8 @@ _COUNT = re.compile(
 )
 _AMOUNT = re.compile(_NUMBER + r"(?:[$€£¥]|US\$|EUR )?\d[\d,.]*(?: ?%| percent| million| billion|\b)")
 _REASON = re.compile(r",? (?:because of|because|due to|as a result of|owing to)\b")
-_CONDITION = re.compile(
-    r"(?<!even)(?<!as),? (?:only )?(?:if|when|unless|provided that)\b(?!,| (?:any|not|necessary|present|\w+ble)\b)"
-)
+_CONDITION = re.compile(r",? (?:only )?(?:if|when|unless|provided that)\b(?!,| (?:any|not|necessary|present|\w+ble)\b)")
+_BEFORE_NO_CONDITION = tuple(" even, as, determine, detect, check, see, know, tell".split(","))
 _PARTICIPLE = re.compile(
     r"(?:\w+ly |not )?(\w+ed|\w+en|(?:re)?built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
 )
@@ -149,7 +148,8 @@ def _under(f: Frame) -> str | None:
         return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 14 and not is_past else None
     condition = _CONDITION.search(f.object)
     before = f.object[: condition.start()] if condition else ""
-    if not before or _CUT.search(before) or f.auxiliary in {"was", "were", "had", "did"}:
+    is_none = before.endswith(_BEFORE_NO_CONDITION) or _CUT.search(before)
+    if not before or is_none or f.auxiliary in {"was", "were", "had", "did"}:
         return None
     is_state = f.auxiliary in BE and not re.match(r"(?:\w+ly |not )?(?:\w+ed|\w+en)\b", f.object)
     return None if is_state else f.ask("Under what conditions", f.tail(len(before)))

@@ -30,7 +30,7 @@ _DETERMINERS = frozenset(
 )
 _COMMON_ENDINGS = tuple("ions ion ment ments ing ers ity ies ed al ness ces ency".split())
 _MAY_END = frozenset("own do for have to of as with into on by after at".split())
-_LEADS = frozenset("Pursuant According Following Including Based Subject Due Using Yet Otherwise Normally".split())
+_LEADS = frozenset("Pursuant According Following Including Based Subject Since Using Yet Otherwise Normally".split())
 
 _BASES = "|".join(sorted(set(VERB_FORMS.values())))
 _NO_NAME = "Like|But|And|He|She|It|In|On|At|For|As|So|If|When|The|This|That|They|We|You"
