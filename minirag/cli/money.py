@@ -56,6 +56,11 @@ def plan(options: Mapping[str, Any]) -> int:
         show("\n".join([_plan_table(bills, usd), *_plan_lines(facts["usual"])]))
     for note in notes(settings, prices, options, date.today()):
         say(note)
+    most = usd[-1]
+    if most is None:
+        say("warning: a price is not known: name it in a file for --prices, or the role of a free model with --free.")
+    elif settings.max_cost is not None and most > settings.max_cost:
+        say(f"warning: this run can cost {dollars(most)}, and --max-cost ends it at {dollars(settings.max_cost)}.")
     return 0
 
 

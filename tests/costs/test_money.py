@@ -112,6 +112,7 @@ def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(
     assert "can show a difference of about 0." in printed.out
     total = next(line.split() for line in printed.out.splitlines() if line.startswith("total"))
     assert total[2:] == ["unknown"] * 3  # the prices of j and e are
+    assert "warning: a price is not known" in printed.err
     assert "OpenAI switches gpt-4.1-mini off on 2027-01-14" in printed.err or "OpenAI switched gpt" in printed.err
 
 
@@ -122,6 +123,10 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
     path.write_text("The port of Velm opened in 1920 and has 2 halls.\fThe zoo of Velm opened in 1930 and has 3 halls.")
     assert main(["plan", str(path), "--offline", *few]) == 0
     printed = capsys.readouterr().out
+    dear = tmp_path / "dear.toml"
+    dear.write_text(PRICED)
+    assert main(["plan", str(path), "--offline", *few, "--prices", str(dear), "--max-cost", "0.0001"]) == 0
+    assert "warning: this run can cost $0.0" in capsys.readouterr().err
     assert "warning: a job needs at least 10 examples; ask for more --train-questions." in printed
     assert "evaluation: 1 questions from 1 page can show no difference: a verdict takes 6 pages" in printed
 
