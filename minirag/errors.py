@@ -1,4 +1,4 @@
-"""Every failure that minirag raises on purpose, its exit code, what an HTTP error means, and how keys are kept out.
+"""Every failure that minirag raises on purpose, its exit code, what an HTTP error means; text made safe to show.
 
     MiniragError                    1
     ├── InputError                  2   the input cannot be used; nothing was sent
@@ -175,6 +175,23 @@ def redact(text: str) -> str:
     for key in _keys:
         text = text.replace(key, "[redacted]")
     return _SECRET.sub("[redacted]", text)
+
+
+UNSAFE = re.compile(
+    "[\0-\x1f\x7f-\x9f"  # controls: escape sequences, line feeds
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks
+    "\u2028\u2029"  # further line ends
+    "\ud800-\udfff]"  # half characters, which cannot be printed at all
+)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text on one line, with the characters that could move, hide or reorder text as codes, but for `keep`.
+
+    >>> printable("red: \\x1b[31m, turned: \\u202e")
+    'red: \\\\u{1b}[31m, turned: \\\\u{202e}'
+    """
+    return UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", text)
 
 
 def redact_json(value: Any) -> Any:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minirag import VERSION
-from minirag.cli.terminal import visible
-from minirag.errors import InputError, redact
+from minirag.errors import InputError, printable, redact
 from minirag.service import ROLE_KEYS, ROLES
 
 Converter = Callable[[str], Any]
@@ -298,7 +297,7 @@ HELP: Any = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(visible(redact(message)))
+        super().error(printable(redact(message)))
 
 
 def parser(*, show_all: bool = False) -> argparse.ArgumentParser:

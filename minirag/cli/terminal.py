@@ -4,26 +4,25 @@ Everything is printed through this file, without keys, and with control characte
 """
 
 import json
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from minirag.errors import Unfinished, redact
+from minirag.errors import UNSAFE, Unfinished, printable, redact
 
 WIDTH = 79
 
 
 def say(line: str) -> None:
     """Print a message to stderr, over the progress line if there is one."""
-    line = visible(redact(line))
+    line = printable(redact(line))
     print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
 def quote(text: str, margin: str = "  ") -> None:
     """Print a text of a document or a model to stderr: one paragraph, wrapped, each line behind a margin."""
-    for line in textwrap.wrap(" ".join(visible(redact(text)).split()), WIDTH - len(margin)):
+    for line in textwrap.wrap(" ".join(printable(redact(text)).split()), WIDTH - len(margin)):
         say(f"{margin}{line}")
 
 
@@ -33,7 +32,7 @@ def show(text: str) -> None:
     Its line ends are kept: `table` and `cut` have removed those of documents and models.
     """
     try:
-        print(visible(redact(text), keep="\n"), flush=True)
+        print(printable(redact(text), keep="\n"), flush=True)
     except BrokenPipeError:  # the reader has gone; `main` handles it
         raise
     except OSError as error:
@@ -43,7 +42,7 @@ def show(text: str) -> None:
 def show_json(value: Any) -> None:
     """Print a result for a program to stdout: one JSON value on one line."""
     text = redact(json.dumps(value, ensure_ascii=False, default=vars))
-    show(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # as JSON escapes: the same value
+    show(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # as JSON escapes: the same value
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
@@ -56,7 +55,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     draft      64
     refine      7
     """
-    lines = [[visible(cell) for cell in row] for row in (head, *rows)]
+    lines = [[printable(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     sides = "<" * text_columns + ">" * len(widths)
     cells = [[f"{cell:{side}{n}}" for cell, side, n in zip(line, sides, widths, strict=False)] for line in lines]
@@ -84,27 +83,10 @@ def wrapped(line: str) -> str:
 
 def cut(line: str) -> str:
     """Return a line shortened to fit the terminal."""
-    line = visible(redact(line))
+    line = printable(redact(line))
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many decimals, or a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-_UNSAFE = re.compile(
-    "[\0-\x1f\x7f-\x9f"  # controls: escape sequences, line feeds
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks
-    "\u2028\u2029"  # further line ends
-    "\ud800-\udfff]"  # half characters, which cannot be printed at all
-)
-
-
-def visible(text: str, keep: str = "") -> str:
-    """Return a text on one line, with the characters that could move, hide or reorder text as codes, but for `keep`.
-
-    >>> visible("red: \\x1b[31m, turned: \\u202e")
-    'red: \\\\u{1b}[31m, turned: \\\\u{202e}'
-    """
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", text)

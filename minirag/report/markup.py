@@ -5,25 +5,11 @@ Text from documents and models is escaped by `text`, and attributes by `tag`; ev
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-_UNSAFE = re.compile(
-    "[\0-\x1f\x7f-\x9f"  # control characters
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that change the direction of writing
-    "\u2028\u2029\ud800-\udfff]"  # line separators; lone surrogates, which cannot be encoded
-)
-
-
-def visible(value: str, keep: str = "") -> str:
-    r"""Return `value` with characters that could hide or reorder text as codes, except those in `keep`.
-
-    >>> visible("a\u202eb")
-    'a\\u{202e}b'
-    """
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", value)
+from minirag.errors import printable
 
 
 def text(value: object) -> str:
@@ -32,7 +18,7 @@ def text(value: object) -> str:
     >>> text('<b> & "c"')
     '&lt;b&gt; &amp; &quot;c&quot;'
     """
-    return escape(visible(str(value), keep="\t\n"))
+    return escape(printable(str(value), keep="\t\n"))
 
 
 def tag(name: str, /, *content: str, **attributes: object) -> str:

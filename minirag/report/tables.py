@@ -8,8 +8,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from minirag.errors import printable
 from minirag.metrics.score import ScoredRow
-from minirag.report.markup import visible
 from minirag.statistics.power import comparisons
 
 Cell = str | float | None
@@ -32,7 +32,7 @@ def to_csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 def _harmless(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return cell
-    line = visible(" ".join(cell.split()))
+    line = printable(" ".join(cell.split()))
     return f"'{line}" if line.lstrip("\"' ").startswith(FORMULA) else line
 
 
