@@ -16,6 +16,7 @@ from minirag.text import for_model
 ROUNDING = 1e-9
 """US dollars by which sums of many small amounts may be off."""
 ENDPOINTS = {"chat.completions", "embeddings"}
+TRAINING = " in training"
 
 
 class Budget:
@@ -42,7 +43,7 @@ class Budget:
 
     def require_training(self, base: str) -> None:
         """Raise InputError if the price of training on a model is not known."""
-        _priced(training_cost(self.prices, base, 1), f"{base} in training")
+        _priced(training_cost(self.prices, base, 1), base, TRAINING)
 
     @property
     def reserved(self) -> float:
@@ -81,7 +82,7 @@ class Budget:
 
     def hold_training(self, base: str, usd: float | None) -> None:
         """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
-        most = _priced(usd, f"{base} in training")
+        most = _priced(usd, base, TRAINING)
         if not self._training:
             self._reserve(most)
             self.after(most)
@@ -120,7 +121,7 @@ class Budget:
             id, base, tokens = job
             self._jobs.add(id)
             self.release_training()
-            return _priced(training_cost(self.prices, base, tokens), f"{base} in training")
+            return _priced(training_cost(self.prices, base, tokens), base, TRAINING)
         if exchange.error is not None and not exchange.usage:
             is_lost = exchange.error.get("status") is None and not (is_batched and exchange.response is None)
             return self._most(exchange, batched=is_batched) if is_lost else 0.0
@@ -145,8 +146,7 @@ class Budget:
         amounts = [
             price_of(worst, price, batched=batched) for worst in (Tokens(tokens, 0, reply), Tokens(0, 0, reply, tokens))
         ]
-        what = f"{model} in a batch" if batched else model
-        return max(_priced(usd, what) for usd in amounts)
+        return max(_priced(usd, model, " in a batch" if batched else "") for usd in amounts)
 
 
 class Meter:
@@ -166,13 +166,12 @@ class Meter:
                 self.line.add(exchange, self._prices)
 
 
-def _priced(usd: float | None, what: str) -> float:
+def _priced(usd: float | None, model: str, use: str = "") -> float:
+    """Return a price. Raises InputError, with the model's name in a table of prices, if it is not known."""
     if usd is None:
-        name = (
-            f"ft:{what.removesuffix(' in training')}" if what.endswith(" in training") else what.partition(" in a ")[0]
-        )
+        name = f"ft:{model}" if use == TRAINING else model
         raise InputError(
-            f"The price of {what} is not known, so --max-cost cannot hold: name it in a file for --prices, as "
+            f"The price of {model}{use} is not known, so --max-cost cannot hold: name it in a file for --prices, as "
             f'[models."{name}"], or say --free ROLE if the model of that role costs nothing.'
         )
     return usd
