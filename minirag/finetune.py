@@ -20,7 +20,8 @@ from minirag.models import listed, send, upload
 from minirag.retry import FIRST_POLL, LONGEST_OUTAGE, LONGEST_POLL, outlast
 from minirag.service import Service
 
-FINAL = {"succeeded", "failed", "cancelled"}
+WITHOUT_MODEL = {"failed", "cancelled"}
+FINAL = {"succeeded", *WITHOUT_MODEL}
 CLOSED = "no longer trains models for this account (OpenAI takes no jobs from 2027-01-06, for many accounts sooner)"
 Json = Mapping[str, Any]
 _UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
@@ -215,7 +216,7 @@ def refuse_second_job(path: Path) -> None:
     """Raise InputError if `path` holds the state of a job that has a model or may get one: a second one costs again."""
     with suppress(OSError, ValueError, AttributeError):
         job = json.loads(path.read_bytes())
-        if state_of(job) not in {"failed", "cancelled"}:
+        if state_of(job) not in WITHOUT_MODEL:
             keep = f"keep its model with --tuned {job.get('fine_tuned_model') or 'MODEL'}, take another folder"
             text = f"{path} is of a job on other examples or settings, and a second one would cost again"
             raise InputError(f"{text}: {keep}, or delete that file to train anew.")
@@ -229,7 +230,7 @@ def _in_log(service: Service, log: MessageLog | None, identity: str) -> Json | N
             reply = exchange.response or {}
             if exchange.tags.get("identity") == identity or (state is not None and reply.get("id") == state["id"]):
                 state = reply
-    return None if state is None or state_of(state) in {"failed", "cancelled"} else state
+    return None if state is None or state_of(state) in WITHOUT_MODEL else state
 
 
 def _at_service(service: Service, log: MessageLog | None, request: Json, chosen: Json) -> Json | None:
@@ -249,7 +250,7 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
                 files = listed(service, log, "files.list", is_optional=True) if ids is None else ()
                 ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
             is_same = is_same and job.get("training_file") in (ids or ())
-        if is_same and state_of(job) not in {"failed", "cancelled"}:
+        if is_same and state_of(job) not in WITHOUT_MODEL:
             identity = {"fine_tuning_job_id": str(job.get("id"))}
             return send(service, log, "poll", "fine_tuning.jobs.retrieve", identity)
     return None

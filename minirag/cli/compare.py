@@ -21,16 +21,9 @@ from minirag.statistics.power import in_words, spaced, to_json
 QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", "prompt", "name")
 """Columns that name a question, ours first; the first that both files have is used."""
 METRIC_LISTS = ("metrics_data", "metricsdata", "named_scores", "namedscores")
-NOT_SCORES = {"", "unnamed:_0", "id", "idx", "index", "test_id", "testidx", "promptidx", "round", "seed"}
-NOT_SCORES |= {"latency", "latencyms", "cost", "tokens", "failurereason", "order", "runduration", "completion_time"}
-NOT_SCORES |= {
-    "completiontime",
-    "evaluation_cost",
-    "evaluationcost",
-    "tokencost",
-    "inputtokencount",
-    "outputtokencount",
-}
+NOT_SCORES = {"", *"unnamed:_0 id idx index test_id testidx promptidx round seed order failurereason".split()}
+NOT_SCORES |= set("latency latencyms runduration completion_time completiontime".split())
+NOT_SCORES |= set("cost evaluation_cost evaluationcost tokencost tokens inputtokencount outputtokencount".split())
 """Columns of numbers that are no scores."""
 Row = Mapping[str, Any]
 
