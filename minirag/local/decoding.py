@@ -1,6 +1,5 @@
 """Write the answers to several prompts at once, each with its own limits; waiting requests are brought together."""
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
@@ -11,8 +10,8 @@ import torch
 from minirag.local.models import left_padded
 from minirag.server import Refused
 
-GATHERING = 0.01
-"""Seconds that the first of several requests waits for the others."""
+GATHERING = 0.02
+"""Seconds without a further request after which those that wait are answered."""
 
 
 class Prompt(NamedTuple):
@@ -124,8 +123,10 @@ class Batches:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-            time.sleep(GATHERING)
-            with self._changed:
+                present = 0
+                while present < len(self._waiting) < self._most:
+                    present = len(self._waiting)
+                    self._changed.wait(GATHERING)
                 adapter = self._waiting[0][0]
                 batch = [item for item in self._waiting if item[0] == adapter][: self._most]
                 self._waiting = [item for item in self._waiting if item not in batch]

@@ -1,6 +1,8 @@
 """Rows, training, decoding and embeddings of local models, on a tiny Llama of random weights."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +230,24 @@ def test_a_batch_that_does_not_fit_into_memory_is_refused_and_the_next_one_answe
     with pytest.raises(Refused, match="for 3 prompts at once: serve with a lower --max-batch"):
         batches.ask("a", [decoding.Prompt([1], 1)] * 3)
     assert [answer.text for answer in batches.ask("a", [decoding.Prompt([1], 1)])] == ["a"]
+
+
+def test_requests_that_arrive_one_by_one_are_answered_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "GATHERING", 2.0)
+    sizes = []
+
+    def answer(adapter: str, batch: list[decoding.Prompt]) -> list[decoding.Written]:
+        sizes.append(len(batch))
+        return [decoding.Written("", 1, False)] * len(batch)
+
+    batches = decoding.Batches(answer, most=4)
+    with ThreadPoolExecutor(4) as pool:
+        asked = []
+        for _ in range(4):
+            asked.append(pool.submit(batches.ask, "a", [decoding.Prompt([1], 1)]))
+            time.sleep(0.1)
+    assert [len(future.result()) for future in asked] == [1, 1, 1, 1]
+    assert sizes == [4]
 
 
 def test_a_model_that_does_not_fit_is_refused_before_its_weights_are_read(
