@@ -162,8 +162,13 @@ class Corpus:
 
     @cached_property
     def _embedded(self) -> list[tuple[Question, NDArray[np.float32]]]:
-        """The questions and their embeddings: generated or read from files, without those that a person rejected."""
-        settings, decisions = self.settings, curation.read_decisions(self.folder)
+        """The questions and their embeddings: generated or read from files."""
+        settings = self.settings
+        if (reviewed := self.folder / "decisions.jsonl").exists():
+            raise InputError(
+                f"{reviewed} comes from `questions --review` of minirag 0.4: go on with that version, or delete the "
+                "file to have the questions as they were written."
+            )
         sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
         questions = make_questions(
             sources,
@@ -171,15 +176,11 @@ class Corpus:
             self.store,
             self.embed,
             self.teacher,
-            rejected=[text for text, decision in decisions.items() if not decision.accepted],
             seed=settings.seed,
             workers=self.workers,
             context_window=settings.context_window,
             progress=partial(self.progress, "questions"),
         )
-        questions = curation.decided(questions, decisions)
-        if lost := set(sources) - {question.split for question in questions}:
-            raise InputError(f"Every {lost.pop()} question was rejected; add some, or take decisions back.")
         try:
             rows = self.embed.embed([question.text for question in questions], tags={"for": "questions"})
         except TextsRefused as refused:
@@ -215,11 +216,6 @@ class Corpus:
                 few = f"warning: eval questions from {counted(len(pages), 'page')} allow no verdict"
                 self.say(f"{few}; that takes {FEWEST_CLUSTERS}: ask for fewer --train-questions, or add documents.")
         return questions
-
-    def reconsider(self) -> None:
-        """Make the questions again, with the decisions that a person has made since."""
-        vars(self).pop("_embedded", None)
-        vars(self).pop("questions", None)
 
     def of_split(self, split: str) -> list[Question]:
         """Return the questions of one split, in order."""
@@ -284,7 +280,7 @@ class Corpus:
         """Return hashes of all that went in, by people's hands too, and what was left out of the pages."""
         settings = self.settings
         files = {"train_questions": settings.train_questions, "eval_questions": settings.eval_questions}
-        by_people = {name: self.folder / name for name in ("decisions.jsonl", "labels.jsonl")}
+        labels = self.folder / "labels.jsonl"
 
         def sha256(path: str | Path) -> str:
             return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -292,6 +288,6 @@ class Corpus:
         return {
             "documents": dict(self.pages.sha256),
             "question_files": {name: sha256(path) for name, path in files.items() if isinstance(path, str)},
-            "a_person_said": {name: sha256(path) for name, path in by_people.items() if path.exists()},
+            "a_person_said": {labels.name: sha256(labels)} if labels.exists() else {},
             "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
         }

@@ -31,8 +31,6 @@ NEAR_DUPLICATE = 0.8
 """Share of common words (Jaccard) from which two questions count as the same."""
 PAGE_GUESSED = "page guessed"
 """The flag of a question from a file: its page is that of the nearest chunk."""
-ACCEPTED = "accepted in review"
-"""The flag of a question that a person accepted; it outweighs all others."""
 
 PageKey = tuple[str, int]
 
@@ -50,8 +48,8 @@ class Question:
 
 
 def doubts(question: Question) -> tuple[str, ...]:
-    """Return the flags that speak against a question; none if a person accepted it."""
-    return () if ACCEPTED in question.flags else tuple(flag for flag in question.flags if flag != PAGE_GUESSED)
+    """Return the flags that speak against a question."""
+    return tuple(flag for flag in question.flags if flag != PAGE_GUESSED)
 
 
 def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int = 0) -> dict[str, list[PageKey]]:
@@ -84,14 +82,12 @@ def make_questions(
     store: Store,
     embed: Embedder,
     chat: Chat,
-    *,
-    rejected: Iterable[str] = (),
     **options: Any,
 ) -> list[Question]:
     """Return the questions of both splits, train first; `options` are those of `generate`.
 
     `sources` has for each split the path of a question file, or a number of questions to generate. None is generated
-    from a page that a question in a file is about, or near such a question or one of `rejected`.
+    from a page that a question in a file is about, or near such a question.
     """
     files = [(split, Path(source)) for split, source in sources.items() if isinstance(source, str)]
     from_files = [question for split, path in files for question in read_questions(path, split)]
@@ -108,7 +104,7 @@ def make_questions(
         [chunk for chunk in chunks if (chunk.source, chunk.page) not in taken_pages],
         chat,
         {split: source for split, source in sources.items() if isinstance(source, int)},
-        taken=[*(question.text for question in from_files), *rejected],
+        taken=[question.text for question in from_files],
         **options,
     )
     return sorted(from_files + generated, key=lambda question: SPLITS.index(question.split))

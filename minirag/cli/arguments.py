@@ -218,7 +218,6 @@ OPTIONS: dict[str, list[Row]] = {
         ("--dry-run", "only print what the run would take, like plan"),
         ("--no-probe", "do not ask each model a tiny question first"),
     ],
-    "questions": [("--review", "accept, reject or reword each question in the terminal")],
     "finetune": [
         ("--status", "print the state of this run's job, its events and checkpoints"),
         ("--cancel", "cancel this run's job"),

@@ -17,7 +17,6 @@ from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.probe import probe, why_closed
 from minirag.cli.progress import Progress
-from minirag.cli.review import review
 from minirag.cli.rows import read_rows
 from minirag.cli.settings import (
     MODELS,
@@ -91,8 +90,6 @@ def main(options: Mapping[str, Any]) -> int:
             run.budget.require_training(run.settings.student)
         # 4. The step.
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
-        if "review" in options:
-            batches.run(lambda: review(run.corpus), batched="batch" in options)
         stack.push(_close_generators)
         try:
             batches.run(lambda: STEPS[command](run), batched="batch" in options)

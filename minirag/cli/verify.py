@@ -18,7 +18,6 @@ from minirag import VERSION
 from minirag.cli.connect import store_builder
 from minirag.cli.settings import prices_of, recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
-from minirag.curation import DECISIONS
 from minirag.errors import InputError, MiniragError
 from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
 from minirag.pipeline import Run
@@ -88,7 +87,7 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
     settings = settings_of({}, folder)
     with ExitStack() as stack:
         build_store = store_builder(options, stack, recorded=facts.get("store"))
-        for name in ("messages.jsonl", *(INDEX if build_store is None else ()), DECISIONS, LABELS_FILE):
+        for name in ("messages.jsonl", *(INDEX if build_store is None else ()), LABELS_FILE):
             if (folder / name).exists():
                 (temporary / name).symlink_to((folder / name).resolve())
         log = MessageLog(temporary / "messages.jsonl")

@@ -5,16 +5,12 @@ flag with its reason, from the question, its page and what is retrieved for it; 
 stays in, and the comparison is shown with and without the flagged ones.
 """
 
-import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from minirag.curation.quantities import values
-from minirag.errors import InputError
-from minirag.message_log import write_jsonl
-from minirag.questions import ACCEPTED, PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
+from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
 from minirag.text import content, words
 
 MIN_ON_PAGE = 0.6
@@ -127,50 +123,3 @@ def share_on_page(text: str, page: str) -> float:
     """Return the share of a question's content words and numbers that stand on a page; 1.0 if it has none."""
     subject = subject_of(text)
     return len(subject & (content(page) | values(page))) / len(subject) if subject else 1.0
-
-
-# -- a person's decisions ----------------------------------------------------------------------------------
-
-DECISIONS = "decisions.jsonl"
-"""In the run folder. A decision belongs to the text that was shown, so it holds when questions are generated again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A person's decision about a question as it was shown; `text` is their own wording of an accepted one, if any."""
-
-    question: str
-    accepted: bool
-    text: str | None = None
-
-
-def read_decisions(folder: Path) -> dict[str, Decision]:
-    """Return the decisions of a run folder by the question shown, the last one of each. Raises InputError."""
-    path = folder / DECISIONS
-    decisions = {}
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
-        try:
-            decision = Decision(**json.loads(line))
-        except (ValueError, TypeError):
-            raise InputError(f"Line {number} of {path} is not a decision; correct it, or delete the file.") from None
-        decisions[decision.question] = decision
-    return decisions
-
-
-def write_decisions(folder: Path, decisions: Iterable[Decision]) -> None:
-    """Add decisions to those of the folder; a later one about the same question replaces the earlier."""
-    merged = read_decisions(folder) | {decision.question: decision for decision in decisions}
-    write_jsonl(folder / DECISIONS, (asdict(decision) for decision in merged.values()))
-
-
-def decided(questions: Sequence[Question], decisions: Mapping[str, Decision]) -> list[Question]:
-    """Return the questions without the rejected ones; accepted ones are flagged, and reworded if the person did so."""
-    remaining = []
-    for question in questions:
-        decision = decisions.get(question.text)
-        if decision is None:
-            remaining.append(question)
-        elif decision.accepted:
-            flags = (*question.flags, ACCEPTED)
-            remaining.append(replace(question, text=decision.text or question.text, flags=flags))
-    return remaining

@@ -1,6 +1,7 @@
 """The command line: help that fits, one sentence for each mistake, the exit code that it means."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,15 @@ def test_a_run_folder_whose_facts_are_damaged_is_named(
 ) -> None:
     (tmp_path / "run.json").write_text(content)
     assert "cannot be read" in fails(["report", "--out", str(tmp_path)], capsys)[1]
+
+
+def test_a_folder_with_decisions_of_an_earlier_version_is_refused_in_one_sentence(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(finished_run, tmp_path / "out")
+    (out / "decisions.jsonl").touch()
+    assert main(["report", "--out", str(out)]) == 2
+    assert "decisions.jsonl comes from `questions --review` of minirag 0.4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -34,7 +34,6 @@ HOW = {"out", "workers", "timeout", "patience", "batch", "json", "store"}
 """The options of a run that are no settings; tested below and with their rooms."""
 OWN = {
     "run": {"dry_run", "no_probe"},
-    "questions": {"review"},
     "finetune": {"status", "cancel", "download"},
     "compare": {"range", "cluster"},
     "report": {"format"},
