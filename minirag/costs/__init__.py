@@ -6,7 +6,6 @@
 from minirag.costs.billing import Line as Line, bill as bill, run_costs as run_costs, total as total
 from minirag.costs.budget import Budget as Budget, Meter as Meter
 from minirag.costs.prices import (
-    OLDER_TABLES as OLDER_TABLES,
     Price as Price,
     Prices as Prices,
     dollars as dollars,

@@ -137,23 +137,20 @@ def run_costs(log: Iterable[Exchange], prices: Prices, calls: Calls, trained: tu
     if trained is not None:
         jobs = [line for line in lines if line.stage == "train" and line.model.startswith(trained[0])]
         trained = (jobs[0].model, jobs[0].training_tokens) if jobs else trained
-    costs = _costs(calls, prices, trained, {})
-    elsewhere = []
+    costs, elsewhere = _costs(calls, prices, trained), []
     if not any((*costs["usd_per_question"].values(), costs["training_usd"])):
         elsewhere = [_elsewhere(*trio, calls, trained) for trio in TRIOS]
-        ends = []
-        for trio in elsewhere:
-            if (questions := trio["break_even_questions"]) is not None:
-                when = "never" if questions == "never" else f"after {math.ceil(questions):,} questions"
-                ends.append(f"{when} at the prices of {trio['teacher']} and {trio['student']} of {trio['prices_of']}")
-        if ends:
-            costs["payback"] += f" Training would have paid for itself {', and '.join(ends)}."
-    saved = round(math.fsum(line.saved_usd for line in lines), DIGITS)
+    if ends := [
+        f"{math.ceil(questions):,} questions with {trio['teacher']} and {trio['student']}"
+        for trio in elsewhere
+        if isinstance(questions := trio["break_even_questions"], float)
+    ]:
+        costs["payback"] += f" Training would have paid for itself after {' and '.join(ends)}."
     return {
         "prices_of": prices.date,
         "lines": [vars(line) for line in lines],
         "total_usd": total(lines),
-        "cache_saved_usd": saved,
+        "cache_saved_usd": round(math.fsum(line.saved_usd for line in lines), DIGITS),
         **costs,
         "elsewhere": elsewhere,
     }
@@ -178,15 +175,17 @@ def payback(training: float | None, teacher: float | None, tuned: float | None) 
     return questions, f"Training has paid for itself after {math.ceil(questions):,} questions."
 
 
-def _costs(calls: Calls, prices: Prices, trained: tuple[str, int] | None, models: Mapping[str, str]) -> dict[str, Any]:
+def _costs(
+    calls: Calls, prices: Prices, trained: tuple[str, int] | None, models: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return cost per answer, of training, and break-even; `models` names other models than those called, by arm."""
     per_answer: dict[str, float | None] = {}
     for arm, answers in calls.items():
         line = Line("", arm, "")
         for exchange in (exchange for answer in answers for exchange in answer):
-            request = {**exchange.request, "model": models.get(arm, exchange.model)}
-            # not every model is sold in batches
-            line.add(replace(exchange, request=request, tags={}) if models else exchange, prices)
+            if models:  # without tags: not every model is sold in batches
+                exchange = replace(exchange, request={**exchange.request, "model": models[arm]}, tags={})
+            line.add(exchange, prices)
         per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
     training_usd = None if trained is None else training_cost(prices, *trained)
     questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 from minirag.errors import InputError
 from minirag.message_log import Exchange
 
-OLDER_TABLES = ("2023-08",)
-"""Older tables in the package, by month."""
-HIGHEST = 1e9  # a price above this, in US dollars per million tokens, is a mistake
+ARTICLE = "2023-08"
+"""The table of the article, by its month."""
 WRITE_FACTOR = 1.25  # what services charge for writing to the cache, as a multiple of the price of input
 SOON = timedelta(days=90)
 FOR_PEOPLE = ("from", "source")
@@ -43,8 +42,7 @@ class Price:
     `cached` is for input that the service has cached (None: as `input`), `cache_write` for input that it writes there
     (None: 1.25 × `input`), `batch` the share of the price that a batched call costs. Where a prompt is longer than
     `long_above`, all its input costs `long_input` and its output `long_output` times as much. `shutdown` is the day on
-    which OpenAI switches the model off, `training_ends` the first day without new jobs on it. `same_as` names the model
-    behind a deployment.
+    which OpenAI switches the model off, `training_ends` the first day without new jobs on it.
     """
 
     input: float | None = None
@@ -58,7 +56,6 @@ class Price:
     long_output: float = 1.0
     shutdown: date | None = None
     training_ends: date | None = None
-    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,7 @@ class Prices:
         # "offline" stands for all embedded models, any other name for its dated snapshots
         rests = {entry: name.removeprefix(entry) for entry in self.models if name.startswith(entry)}
         family = [e for e, rest in rests.items() if e.endswith("offline") or _SNAPSHOT.fullmatch(rest)]
-        price = self.models[max(family, key=len)] if family else Price()
-        return self.of(price.same_as) if price.same_as else price
+        return self.models[max(family, key=len)] if family else Price()
 
     def of_call(self, call: Exchange) -> Price:
         """Return the price of a call: by its model or, if that is a deployment's name, the one that answered."""
@@ -93,17 +89,16 @@ class Prices:
 
 
 def load_prices(source: str | Path | None = None, free: Iterable[str] = ()) -> Prices:
-    """Return today's table of the package, an older one by its month (`2023-08`), or today's with a TOML file on top.
+    """Return today's table of the package, that of the article (`2023-08`), or today's with a TOML file on top.
 
     The file has the form of `data/prices.toml`; its models replace those of the same name. The models in `free`, and
     those tuned on them, cost nothing. Raises InputError.
     """
-    folder = resources.files("minirag").joinpath("data")
-    is_older = str(source) in OLDER_TABLES
-    texts = [folder.joinpath(f"prices-{source}.toml" if is_older else "prices.toml").read_text("utf-8")]
+    own = resources.files("minirag").joinpath("data", f"prices-{ARTICLE}.toml" if source == ARTICLE else "prices.toml")
     try:
-        texts += [] if source is None or is_older else [Path(source).read_text("utf-8")]
-        tables = [tomllib.loads(text) for text in texts]
+        tables = [tomllib.loads(own.read_text("utf-8"))]
+        if source not in {None, ARTICLE}:
+            tables.append(tomllib.loads(Path(source).read_text("utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Cannot read the prices in {source}: {error}.") from error
     models: dict[str, Price] = {}
@@ -111,9 +106,6 @@ def load_prices(source: str | Path | None = None, free: Iterable[str] = ()) -> P
         if table.keys() - {"date", "models"} or not isinstance(table.get("models"), dict):
             raise InputError(f'{source} is no table of prices: it needs [models."NAME"] and may have a date.')
         models |= {name: _price(name, entry, source) for name, entry in table["models"].items()}
-    for name, price in models.items():
-        if price.same_as and (price.same_as not in models or models[price.same_as].same_as):
-            raise InputError(f"Cannot read the price of {name!r} in {source}: same_as must name a model with a price.")
     models |= {name: Price(0.0, 0.0, 0.0, training=0.0) for model in free for name in (model, f"ft:{model}")}
     return Prices(str(tables[-1].get("date", tables[0]["date"])), models)
 
@@ -128,10 +120,8 @@ def _price(name: str, entry: Any, source: str | Path | None) -> Price:
     for column, value in values.items():
         if column in {"shutdown", "training_ends"}:
             fits, wanted = type(value) is date, "a date like 2027-01-14"
-        elif column == "same_as":
-            fits, wanted = isinstance(value, str), "a text"
         else:
-            most = 1 if column == "batch" else HIGHEST
+            most = 1 if column == "batch" else 1e9
             fits, wanted = type(value) in {int, float} and 0 <= value <= most, f"a number from 0 to {most:g}"
         if not fits:
             raise InputError(f"Cannot read {where}: {column} is {value!r:.30}, and must be {wanted}.")
@@ -146,25 +136,23 @@ def price_of(tokens: Tokens, price: Price, *, batched: bool = False) -> float | 
     >>> price_of(Tokens(1_000_000, 0, 0), Price(output=8.0)) is None
     True
     """
+    is_long = price.long_above is not None and tokens.input + tokens.cached + tokens.written > price.long_above
+    into, out = (price.long_input, price.long_output) if is_long else (1.0, 1.0)
     written = price.cache_write
     if written is None and price.input is not None:
         written = WRITE_FACTOR * price.input
-    is_long = price.long_above is not None and tokens.input + tokens.cached + tokens.written > price.long_above
-    into, out = (price.long_input, price.long_output) if is_long else (1.0, 1.0)
     parts = [
         (tokens.input, price.input, into),
         (tokens.cached, price.input if price.cached is None else price.cached, into),
         (tokens.written, written, into),
         (tokens.output, price.output, out),
     ]
-    total = 0.0
-    for count, per_million, factor in parts:
-        if count and per_million is None:
-            return None
-        total += count * factor * (per_million or 0.0) / 1e6
-    if not total or not batched:
-        return total
-    return None if price.batch is None else total * price.batch
+    if any(count and per_million is None for count, per_million, _ in parts):
+        return None
+    usd = sum(count * factor * (per_million or 0.0) / 1e6 for count, per_million, factor in parts)
+    if not usd or not batched:
+        return usd
+    return None if price.batch is None else usd * price.batch
 
 
 def training_cost(prices: Prices, base: str, tokens: int) -> float | None:

@@ -32,14 +32,10 @@ USUAL = (2.5, 0.0)
 
 
 class Rehearsal(Service):
-    """Answers every call by itself; its answers are `length` times as long as the models' habits say.
+    """Answers every call by itself; `tokenizer` is the user's word for the vocabulary of unknown models."""
 
-    `tokenizer` is the user's word for the vocabulary of unknown models.
-    """
-
-    def __init__(self, address: str, length: float = 1.0, tokenizer: str | None = None) -> None:
+    def __init__(self, address: str, tokenizer: str | None = None) -> None:
         super().__init__(address, "none", insecure_http=True)  # nothing is sent
-        self.length = length
         self.tokenizer = tokenizer
 
     def attempt(
@@ -86,7 +82,7 @@ class Rehearsal(Service):
         sentences, added = HABITS.get(name, USUAL)
         voice = name if system != prompts.CONTROL_SYSTEM else f"{name}, told better"
         context = "\n".join(excerpt.text for excerpt in prompt.excerpts)
-        quoted = _quoted(context, self.length * (sentences if prompt.task == "draft" else added), voice)
+        quoted = _quoted(context, sentences if prompt.task == "draft" else added, voice)
         if prompt.task == "draft":
             return f"{OPENINGS[zlib.crc32(voice.encode()) % len(OPENINGS)]}: {quoted or context[:80]}"
         return f"{prompt.answer} {quoted}".strip()

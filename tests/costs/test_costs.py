@@ -148,14 +148,11 @@ def test_dated_snapshots_and_tuned_models_have_their_family_s_price() -> None:
     assert prices.of("ft:gpt-4o-mini").training == 3.0
 
 
-def test_prices_of_your_own_stand_on_top_and_may_name_the_model_of_a_deployment(tmp_path: Path) -> None:
+def test_prices_of_your_own_stand_on_top_of_the_package_s(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
-    path.write_text(
-        'date = "2027-01-01"\n[models]\nllama = { input = 0.1, output = 0.2 }\nprod = { same_as = "gpt-4.1" }\n'
-    )
+    path.write_text('date = "2027-01-01"\n[models]\nllama = { input = 0.1, output = 0.2 }\n')
     prices = load_prices(path)
     assert (prices.date, prices.of("llama").output, prices.of("gpt-4.1").input) == ("2027-01-01", 0.2, 2.0)
-    assert prices.of("prod") == prices.of("gpt-4.1")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +164,6 @@ def test_prices_of_your_own_stand_on_top_and_may_name_the_model_of_a_deployment(
         ('[models."x"]\nbatch = 7\n', "batch is 7, and must be a number from 0 to 1"),
         ('[models."x"]\ninput = nan\n', "input is nan, and must be a number"),
         ('[models."x"]\nshutdown = "soon"\n', "shutdown is 'soon', and must be a date"),
-        ('[models."x"]\nsame_as = "y"\n', "same_as must name a model with a price"),
     ],
 )
 def test_a_wrong_table_of_prices_is_one_sentence(tmp_path: Path, text: str | None, says: str) -> None:
@@ -236,9 +232,8 @@ def test_models_that_cost_nothing_are_priced_at_the_article_s_and_today_s_hosted
     assert today["break_even_questions"] == pytest.approx(5 / 0.00188)
     assert today["in_words"][0].endswith("(2026-11-06; tuned until 2027-01-14), in / out:")
     assert costs["payback"] == (
-        "These models cost nothing here. Training would have paid for itself after 2,660 questions at the prices of "
-        "gpt-6.1-sol and gpt-4.1-mini of 2026-11-06, and after 358 questions at the prices of gpt-4 and gpt-3.5-turbo "
-        "of 2023-08-22."
+        "These models cost nothing here. Training would have paid for itself after 2,660 questions with gpt-6.1-sol and "
+        "gpt-4.1-mini and 358 questions with gpt-4 and gpt-3.5-turbo."
     )
     priced = run_costs([], PRICES, {"teacher": [[answered("e1", "A", **usage)]]}, None)
     assert priced["elsewhere"] == []
