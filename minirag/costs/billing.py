@@ -183,9 +183,10 @@ def _costs(
     for arm, answers in calls.items():
         line = Line("", arm, "")
         for exchange in (exchange for answer in answers for exchange in answer):
-            if models:  # without tags: not every model is sold in batches
-                exchange = replace(exchange, request={**exchange.request, "model": models[arm]}, tags={})
-            line.add(exchange, prices)
+            if models is None:
+                line.add(exchange, prices)
+            else:  # without tags: not every model is sold in batches
+                line.add(replace(exchange, request={**exchange.request, "model": models[arm]}, tags={}), prices)
         per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
     training_usd = None if trained is None else training_cost(prices, *trained)
     questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
