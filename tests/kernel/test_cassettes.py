@@ -1,6 +1,6 @@
 """The stories that any service can tell, on recorded cassettes: what is promised whatever the models' words are.
 
-They are recorded by `scripts/record`, from the offline server or from a real service.
+They are recorded from the embedded server or from a real service: see cassettes/README.md.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from minirag import ChatModel, EmbeddingModel, FineTuningJob, MessageLog, QueryE
 from minirag.costs import bill, load_prices
 from minirag.service import Service
 from minirag.training import write_training_file
-from recorded import Models
+from recorded import Source
 from run_files import SAMPLE_TEXT
 
 pytestmark = pytest.mark.vcr
@@ -45,15 +45,15 @@ def chat_model(model: str, service: Service, log: MessageLog) -> ChatModel:
     return ChatModel(model, tokenizer=VOCABULARY, service=service, log=log)
 
 
-def embedding(service: Service, models: Models, log: MessageLog) -> EmbeddingModel:
-    return EmbeddingModel(models.embedding, dimensions=DIMENSIONS, service=service, log=log)
+def embedding(service: Service, source: Source, log: MessageLog) -> EmbeddingModel:
+    return EmbeddingModel(source.embedding, dimensions=DIMENSIONS, service=service, log=log)
 
 
-def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source, tmp_path):
-    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        embed = embedding(service, source.models, log)
+def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(cassette_source, tmp_path):
+    with cassette_source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = embedding(service, cassette_source, log)
         store = VectorStore.build(chunks(), embed)
-        chat = chat_model(source.models.teacher, service, log)
+        chat = chat_model(cassette_source.teacher, service, log)
         engine = QueryEngine(store, chat, embed, top_k=TOP_K, context_window=WINDOW, reply_tokens=REPLY)
         answer = engine.query("Why did the city of Marlow Bay choose a competitor?")
         exchanges = [draft.exchange for draft in answer.drafts]
@@ -68,18 +68,18 @@ def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(source, t
         assert lines["embed"].calls == 2
 
 
-def test_collected_answers_train_a_model_that_answers(source, tmp_path):
-    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        embed = embedding(service, source.models, log)
+def test_collected_answers_train_a_model_that_answers(cassette_source, tmp_path):
+    with cassette_source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        embed = embedding(service, cassette_source, log)
         store = VectorStore.build(chunks(), embed)
-        teacher = QueryEngine(store, chat_model(source.models.teacher, service, log), embed, top_k=1)
+        teacher = QueryEngine(store, chat_model(cassette_source.teacher, service, log), embed, top_k=1)
         for number, question in enumerate(QUESTIONS, 1):
             teacher.query(question, tags={"question": f"t{number:03d}", "split": "train"})
-        path, student = tmp_path / "training.jsonl", source.models.student
+        path, student = tmp_path / "training.jsonl", cassette_source.student
         file = write_training_file(log, path, model=student)
         job = FineTuningJob.create(path, base=student, suffix=SUFFIX, log=log, service=service)
         progress: list[str] = []
-        job.wait(progress=progress.append, sleep=source.sleep)
+        job.wait(progress=progress.append, sleep=cassette_source.sleep)
         order = [STATES.index(line.partition(",")[0]) for line in progress]
         assert order == sorted(order)
         assert (job.status, len(file.kept)) == ("succeeded", len(QUESTIONS))
@@ -94,11 +94,11 @@ def test_collected_answers_train_a_model_that_answers(source, tmp_path):
         assert {"draft", "upload", "train", "poll"} <= {exchange.stage for exchange in log}
 
 
-def test_both_metrics_tell_a_good_answer_from_a_bad_one(source, tmp_path):
+def test_both_metrics_tell_a_good_answer_from_a_bad_one(cassette_source, tmp_path):
     question, context = "Who founded the company?", "Ingrid Solheim founded this company in 1986. It makes loggers."
-    with source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
-        judge = chat_model(source.models.judge, service, log)
-        embed = embedding(service, source.models, log)
+    with cassette_source.connect() as service, MessageLog(tmp_path / "log.jsonl") as log:
+        judge = chat_model(cassette_source.judge, service, log)
+        embed = embedding(service, cassette_source, log)
         scores = {
             answer: (
                 minirag.faithfulness(question, answer, [context], judge=judge),

@@ -1,7 +1,6 @@
-"""Keep a Python process on this machine: connecting beyond loopback, or looking up a name, raises.
+"""Keep a Python process on this machine: connecting beyond loopback, or looking up a name, raises `BeyondLoopback`.
 
-Tests run under it, and so do the Python processes that they start. Each attempt is also written to a file, because
-the code under test may take the exception for a service that is down.
+Tests run under it, and so do the Python processes that they start.
 """
 
 import os
@@ -11,17 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-NOTES = "BEYOND_LOOPBACK"
-"""The environment variable with the path of the file of attempts."""
-
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKS_UP = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
 _LOOPBACK = re.compile(r"127\.[0-9.]+|::1|localhost|")
 _NUMERIC = re.compile(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]*")
 
 
-class BeyondLoopback(Exception):
-    """Raised for an attempt; not an OSError, which would look like a service that is down."""
+class BeyondLoopback(BaseException):
+    """Raised for an attempt; no Exception, which the code under test would take for a service that is down."""
 
 
 def stay() -> None:
@@ -33,7 +29,7 @@ def environment(folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return environment variables that guard Python processes: they import `sitecustomize`, written to `folder`."""
     (folder / "sitecustomize.py").write_text("import loopback_only\n\nloopback_only.stay()\n", "utf-8")
     places = [str(folder), str(Path(__file__).parent), inherited.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, places)), NOTES: str(folder / "attempts")}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
@@ -45,8 +41,5 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
     else:
         return
     name = host.decode("utf-8", "replace") if isinstance(host, bytes) else host or ""
-    if _LOOPBACK.fullmatch(name) or (event in _LOOKS_UP and _NUMERIC.fullmatch(name)):
-        return
-    with Path(os.environ[NOTES]).open("a", encoding="utf-8") as notes:
-        notes.write(f"{event} {name}\n")
-    raise BeyondLoopback(f"{event} {name}: tests stay on this machine")
+    if not _LOOPBACK.fullmatch(name) and not (event in _LOOKS_UP and _NUMERIC.fullmatch(name)):
+        raise BeyondLoopback(f"{event} {name}: tests stay on this machine")
