@@ -123,8 +123,7 @@ def files(options: Mapping[str, Any]) -> int:
     for metric in metrics:
         columns = [_means(rows, questions, metric) for rows in keyed]
         scale = options.get("range", SCALE)
-        one = compare(*columns, clusters=clusters, margin=options.get("margin"), arms=names, scale=scale)
-        results[metric] = to_json(one)
+        results[metric] = to_json(compare(*columns, clusters=clusters, margin=options.get("margin"), scale=scale))
     for result, p_value in zip(results.values(), holm([one["p_value"] for one in results.values()]), strict=True):
         result["p_holm"] = p_value
     if options.get("json"):

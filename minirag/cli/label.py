@@ -1,7 +1,6 @@
 """`minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def main(options: Mapping[str, Any]) -> int:
     if result is None:
         say(f"label: at least {FEWEST_LABELS} labels of a model are needed to correct its mean")
         return 0
-    show_json(asdict(result)) if options.get("json") else show("\n".join(audit_in_words(result)))
+    show_json(result) if options.get("json") else show("\n".join(audit_in_words(result)))
     say(f"minirag report --out {folder} writes this into comparison.json and report.html")
     return 0
 

@@ -34,6 +34,7 @@ from minirag.costs import Budget, Meter
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.metrics.comparison import COMPARED
 from minirag.metrics.evaluation import evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel
@@ -41,7 +42,7 @@ from minirag.pipeline import Run
 from minirag.report import FILES, write_tables
 from minirag.service import ROLES
 from minirag.statistics.findings import means_of
-from minirag.statistics.power import spaced
+from minirag.statistics.power import spaced, verdicts_in_words
 
 STEPS: Mapping[str, Callable[[Run], Any]] = {
     "questions": lambda run: run.corpus.questions,
@@ -61,8 +62,8 @@ JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "tr
 """Options that only a fine-tuning job uses."""
 GONE = ("use_eval_pages", "abstain_share", "validation_share")
 """Options of earlier versions that chose the training examples."""
-SHOWN = ("a person's labels",)
-"""Subjects of a comparison that are printed below its verdicts; `compare` prints all."""
+SHOWN = {*(f"tuned against {arm}" for arm in COMPARED), "a person's labels"}
+"""Subjects of a comparison that every command prints; `compare` prints all."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -202,11 +203,7 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     if "comparison" not in summary:
         return [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if name != "step"]
     comparison, lines = summary["comparison"], []
-    for name in ("verdict", "verdict_against_teacher", "verdict_against_control"):
-        if comparison[name]:  # whom it is about, then a line for each metric
-            about, _, verdicts = comparison[name].partition(": ")
-            lines += [f"{about}:", *(f"  {verdict}" for verdict in verdicts.split("; "))]
-    for subject, sentences in comparison["in_words"].items():
+    for subject, sentences in {**verdicts_in_words(comparison), **comparison["in_words"]}.items():
         if sentences and (subject in SHOWN or (summary["step"] == "compare" and subject != "warnings")):
             lines += [f"{subject}:", *(f"  {sentence}" for sentence in sentences)]
     if "report" in summary:

@@ -74,13 +74,12 @@ def compare(
     *,
     clusters: Clusters | None = None,
     margin: float | None = None,
-    arms: tuple[str, str] = ("base", "tuned"),
     scale: tuple[float, float] = SCALE,
 ) -> Comparison:
     """Compare two arms' scores of the same questions in the same order: numbers, Scores, or None for unscored.
 
     `clusters` names the source page of each question (default: each its own). `margin` is the smallest difference
-    that would matter to you. `arms` are the names used in reasons, `scale` the least and the most that a score can be.
+    that would matter to you, `scale` the least and the most that a score can be.
     Raises InputError for sequences of different length, for a score outside the scale and for a negative margin.
 
     >>> result = compare([0.5, 0.6, 0.4, 0.5, 0.6, 0.4], [0.7, 0.9, 0.7, 0.6, 0.8, 0.7])
@@ -105,7 +104,7 @@ def compare(
     differences[np.abs(differences) < ROUNDING] = 0.0
     mean = clustered_mean(differences, list(compress(pages, both)))
     verdict, p_value = "cannot tell", None
-    why = _no_verdict(mean, [clustered_mean(bound, pages) for bound in bounds], margin, arms)
+    why = _no_verdict(mean, [clustered_mean(bound, pages) for bound in bounds], margin)
     if not why:
         verdict, p_value = _outcome(mean.interval, margin), mean.p_value
         if mean.error == 0:
@@ -131,7 +130,7 @@ def compare(
     )
 
 
-def _no_verdict(mean: "Estimate", extremes: Sequence["Estimate"], margin: float | None, arms: tuple[str, str]) -> str:
+def _no_verdict(mean: "Estimate", extremes: Sequence["Estimate"], margin: float | None) -> str:
     """Return why these questions allow no verdict, "" if they do.
 
     `extremes` are the least and the most that the mean difference would be had all questions been scored.
@@ -141,7 +140,7 @@ def _no_verdict(mean: "Estimate", extremes: Sequence["Estimate"], margin: float 
         clusters = "questions" if mean.n_clusters == mean.n else "pages or groups of questions"
         return f"too few {clusters}: {mean.n_clusters}, and a verdict takes {FEWEST_CLUSTERS}"
     if n - mean.n > MOST_UNSCORED * n:
-        return f"{n - mean.n} of {n} questions lack a score of {arms[0]} or {arms[1]}"
+        return f"{n - mean.n} of {n} questions lack one of the two scores"
     low, high = min(mean.interval[0], extremes[0].interval[0]), max(mean.interval[1], extremes[1].interval[1])
     if mean.n < n and _outcome((low, high), margin) != _outcome(mean.interval, margin):
         return f"the unscored could turn it, as far as [{low:+.3f}, {high:+.3f}]"

@@ -6,9 +6,6 @@ from typing import Any
 from minirag.metrics.comparison import LEVEL
 from minirag.statistics.power import TARGETS, comparisons, figures_of, spaced
 
-SHARES = {1: "as much", 2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 8: "an eighth", 10: "a tenth"}
-"""What one costs that costs so many times less."""
-
 
 def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float | None]) -> str:
     """Return the sentence, from a `comparison.json` with a tuned model and from what an answer costs by arm.
@@ -69,16 +66,11 @@ def _others(comparison: Mapping[str, Any], primary: str) -> tuple[dict[str, Any]
 def _cost(teacher: float | None, tuned: float | None) -> str:
     """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars.
 
-    >>> _cost(0.008, 0.001), _cost(1.0, 1.5), _cost(1.0, 0.04)
-    (' and costs an eighth', ' and costs 1.5 times as much', ' and costs 4 % of it')
+    >>> _cost(0.008, 0.001), _cost(1.0, 1.5)
+    (' and costs 12 % as much', ' and costs 150 % as much')
     """
     if teacher is None or tuned is None:
         return ", and its cost is not known"
-    if not teacher or not tuned:
-        return ", and both cost nothing here" if teacher == tuned else ", and one of them costs nothing here"
-    times = teacher / tuned
-    nearest = min(SHARES, key=lambda share: abs(share - times))
-    error = abs(nearest - times) / times
-    if error <= 0.1:
-        return f" and costs {'' if error < 0.005 else 'about '}{SHARES[nearest]}"
-    return f" and costs {1 / times:.1f} times as much" if times < 1 else f" and costs {100 / times:.2g} % of it"
+    if not teacher:
+        return ", and the teacher costs nothing here" if tuned else ", and both cost nothing here"
+    return f" and costs {float(f'{100 * tuned / teacher:.2g}'):,g} % as much"

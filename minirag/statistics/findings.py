@@ -6,7 +6,6 @@ Everything here is computed from scores and from what is known of the questions;
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,7 @@ from minirag.metrics.comparison import COMPARED, LARGE_LOSS, LEVEL, cluster_numb
 from minirag.metrics.score import Score, Scores, ragas_score
 from minirag.statistics.answer import answer
 from minirag.statistics.labels import Labels, audit, audit_in_words
-from minirag.statistics.power import comparisons, in_words, spaced, to_json
-
-VERDICTS = {"base": "verdict", "teacher": "verdict_against_teacher", "control": "verdict_against_control"}
-"""Where `comparison.json` says in words how the tuned model compares with an arm."""
+from minirag.statistics.power import comparisons, spaced, to_json
 
 
 def primary_of(name: str | None, metrics: Sequence[str], arms: Sequence[str]) -> tuple[str, str]:
@@ -76,8 +72,7 @@ def judge_noise(scores: Scores, metric: str) -> dict[str, float] | None:
     """Split the spread of tuned − base by an analysis of variance (Searle, Casella, McCulloch 1992).
 
     `judge` is the variance of one question's difference from round to round, `questions` that between the questions'
-    true differences, `n` the number of questions. None where fewer than two questions were scored in both arms, or
-    none of them in two rounds.
+    true differences. None where fewer than two questions were scored in both arms, or none of them in two rounds.
     """
     values: dict[tuple[str, int], dict[str, float]] = {}  # by question and round, then by arm
     for row in scores:
@@ -85,11 +80,10 @@ def judge_noise(scores: Scores, metric: str) -> dict[str, float] | None:
             values.setdefault((row.question_id, row.round), {})[row.arm] = row.score.value
     differences = {key: one["tuned"] - one["base"] for key, one in values.items() if len(one) == 2}
     groups = cluster_numbers([question for question, _ in differences])
-    n = len(set(groups))
-    if n < 2 or n == len(differences):
+    if len(set(groups)) not in range(2, len(differences)):
         return None
     judge, questions = variance_components(np.array(list(differences.values())), groups)
-    return {"judge": judge, "questions": questions, "n": n}
+    return {"judge": judge, "questions": questions}
 
 
 def comparison_of(
@@ -114,11 +108,10 @@ def comparison_of(
     answer costs by arm (None: not known).
     """
     against = [arm for arm in COMPARED if arm in arms]
-    primary_pair = primary_of(primary, metrics, against)
 
     def compared(metric: str, arm: str) -> dict[str, Any]:
         both = [scores.of(name, metric, list(pages)) for name in (arm, "tuned")]
-        return to_json(compare(*both, clusters=list(pages.values()), margin=margin, arms=(arm, "tuned")))
+        return to_json(compare(*both, clusters=list(pages.values()), margin=margin))
 
     by_metric = {
         metric: {
@@ -129,34 +122,22 @@ def comparison_of(
         }
         for metric in metrics
     }
-    audited = audit(scores, labels or {}, pages)
     result: dict[str, Any] = {
         "answer": "",
-        "primary": dict(zip(("metric", "against"), primary_pair, strict=True)),
-        **dict.fromkeys(VERDICTS.values()),
+        "primary": dict(zip(("metric", "against"), primary_of(primary, metrics, against), strict=True)),
         "metrics": by_metric,
         "ragas_score": {arm: ragas_score([one["arms"][arm]["mean"] for one in by_metric.values()]) for arm in arms},
         "questions": {"n": len(pages), "flagged": flagged},
-        "audit": None if audited is None else asdict(audited),
+        "audit": audit(scores, labels or {}, pages),
         "in_words": {"warnings": list(warnings)},
     }
     if untrained:
-        missing = f"There is no tuned model to compare: {untrained}"
-        return {**result, "answer": missing, **{VERDICTS[arm]: missing for arm in against}}
+        return {**result, "answer": f"There is no tuned model to compare: {untrained}"}
     # one family: every metric against every arm; a comparison that allows no verdict is no part of it
-    family = list(comparisons(result))
-    for (_, _, one), p_value in zip(family, holm([one["p_value"] for _, _, one in family]), strict=True):
+    family = [one for _, _, one in comparisons(result)]
+    for one, p_value in zip(family, holm([one["p_value"] for one in family]), strict=True):
         one["p_holm"] = p_value
-    for arm in against:
-        clauses = [
-            f"{spaced(metric)}{' (primary)' if (metric, arm) == primary_pair else ''} {in_words(one)}"
-            for metric, other, one in family
-            if other == arm
-        ]
-        result[VERDICTS[arm]] = f"tuned against {arm}: {'; '.join(clauses)}"
     result["in_words"] |= _in_words(result)
-    if audited is not None:
-        result["in_words"]["a person's labels"] = audit_in_words(audited)
     result["answer"] = answer(result, usd_per_question or {})
     return result
 
@@ -176,18 +157,13 @@ def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
         )
     return {
         "several comparisons": several_in_words(primary, named),
-        "unscored answers": [
-            f"{name}: {one['n_unscored']} of {one['n'] + one['n_unscored']} questions lack a score; had they been "
-            f"judged, the difference would lie between {one['worst']:+.3f} and {one['best']:+.3f}"
-            for name, one in named.items()
-            if one["n_unscored"]
-        ],
         "large losses": [
             losses_in_words(name, one)
             for name, one in named.items()
             if one["n"] and (one["large_losses"] or name == primary)
         ],
         "the judge's noise": noise,
+        "a person's labels": audit_in_words(result["audit"]) if result["audit"] else [],
     }
 
 
@@ -200,23 +176,15 @@ def several_in_words(primary: str, named: Mapping[str, Mapping[str, Any]]) -> li
     remaining = [f"{name} ({one['verdict']})" for name, one in clear.items() if one["p_holm"] < 1 - LEVEL]
     sentences = [f"primary: {primary}; the other {len(named) - 1} are secondary"]
     if len(tested) > 1:
-        risk = min(100, 5 * len(tested))
-        sentences += [
-            f"{len(tested)} allow a verdict: chance alone makes one look different in up to {risk} % of evaluations",
-            f"{len(clear)} better or worse; after Holm's correction for all {len(tested)}: "
-            f"{', '.join(remaining) or 'none'}",
-        ]
+        sentences.append(
+            f"{len(clear)} of {len(tested)} are better or worse; after Holm's correction for all {len(tested)}: "
+            f"{', '.join(remaining) or 'none'}"
+        )
     return sentences
 
 
 def losses_in_words(name: str, one: Mapping[str, Any]) -> str:
-    """Return how many questions lost much, and where none did, how many may have been missed (the rule of three)."""
+    """Return how many questions lost much, which the mean does not tell."""
     size = f"{LARGE_LOSS * (one['scale'][1] - one['scale'][0]):g}"
-    if one["large_losses"]:
-        share = f"{one['large_losses']} of {one['n']} questions ({100 * one['large_losses'] / one['n']:.0f} %)"
-        return f"{name}: {share} lost more than {size}; a mean does not speak of rare disasters, read these answers"
-    missed = 100 * (1 - (1 - LEVEL) ** (1 / one["n"]))
-    return (
-        f"{name}: none of {one['n']} questions lost more than {size}, which leaves up to {missed:.0f} % possible; "
-        "a mean does not speak of rare disasters"
-    )
+    share = f"{one['large_losses']} of {one['n']} questions ({100 * one['large_losses'] / one['n']:.0f} %)"
+    return f"{name}: {share} lost more than {size}; a mean does not speak of rare disasters"

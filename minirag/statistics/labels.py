@@ -1,9 +1,9 @@
 """A person's labels of single statements: how far the judge agrees, and every arm's mean corrected by them.
 
-The judge has seen every statement and may be biased; a person is right and has seen a few. Together they give an
-interval that is as right as the person's and, where the judge is worth anything, narrower (prediction-powered
-inference). The mean faithfulness of an arm is a weighted sum over its statements (1 ÷ the statements of the answer ÷
-the answers), which is what lets a random sample of labelled statements correct it.
+The judge has seen every statement and may be biased; a person is right and has seen a few. So the judge's mean is moved
+by how much person and judge differ on the few (prediction-powered inference). The mean faithfulness of an arm is a
+weighted sum over its statements (1 ÷ the statements of the answer ÷ the answers), which is what lets a random sample of
+labelled statements correct it.
 """
 
 import hashlib
@@ -11,14 +11,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minirag.errors import InputError
 from minirag.message_log import write_jsonl
-from minirag.metrics.comparison import LEVEL, ROUNDING, Clusters, Estimate, Floats, cluster_numbers, satterthwaite
+from minirag.metrics.comparison import LEVEL, ROUNDING, clustered_mean
 from minirag.metrics.score import Scores
 
 LABELS_FILE = "labels.jsonl"
@@ -102,60 +104,38 @@ def sample(statements: Sequence[Claim], size: int, seed: int = 0) -> list[Claim]
     return [claim for _, claim in sorted(ranked, key=lambda one: one[0])][:size]
 
 
-@dataclass(frozen=True, slots=True)
-class Corrected:
-    """An arm's mean by the `judge` alone, and the `value` after correction by `labels`, with its 95 % interval."""
+def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable]) -> dict[str, Any] | None:
+    """Confront the judge with a person; `pages` gives each question id's page.
 
-    judge: float
-    value: float
-    low: float
-    high: float
-    labels: int
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What a person's labels of `n` statements say of the judge, and each arm's mean, corrected where it can be.
-
-    Judge and person `agreed` on so many; `too_kind` is what only the judge supported, `too_strict` the reverse. `kappa`
-    is 1 where they always agree, 0 where they do as by chance, None where both gave one and the same label throughout.
+    Of `n` labelled statements judge and person supported `both_yes` and rejected `both_no`; `too_kind` is what only the
+    judge supported, `too_strict` the reverse. `arms` holds each arm's corrected mean, None where it has too few labels.
+    None with fewer than `FEWEST_LABELS` in all.
     """
-
-    n: int
-    agreed: int
-    kappa: float | None
-    too_kind: int
-    too_strict: int
-    arms: Mapping[str, Corrected | None]
-
-
-def audit(scores: Scores, labels: Labels, pages: Mapping[str, Hashable]) -> Audit | None:
-    """Confront the judge with a person; None with fewer than `FEWEST_LABELS`. `pages` gives each question id's page."""
     judged = claims(scores)
     labelled = [claim for claim in judged if labels.get(claim.key) is not None]
     if len(labelled) < FEWEST_LABELS:
         return None
-    pairs = [(claim.supported > 0.5, bool(labels[claim.key])) for claim in labelled]
-    kind, strict = pairs.count((True, False)), pairs.count((False, True))
+    table = Counter((claim.supported > 0.5, bool(labels[claim.key])) for claim in labelled)
     names = dict.fromkeys(claim.arm for claim in judged)
-    arms = {arm: _corrected([claim for claim in judged if claim.arm == arm], labels, pages) for arm in names}
-    return Audit(len(pairs), len(pairs) - kind - strict, cohens_kappa(pairs), kind, strict, arms)
+    return {
+        "n": len(labelled),
+        "both_yes": table[True, True],
+        "both_no": table[False, False],
+        "too_kind": table[True, False],
+        "too_strict": table[False, True],
+        "arms": {arm: corrected([claim for claim in judged if claim.arm == arm], labels, pages) for arm in names},
+    }
 
 
-def cohens_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
-    """Return (agreement − chance) ÷ (1 − chance), chance being that of two who label at these rates blindly.
+def corrected(
+    statements: Sequence[Claim], labels: Labels, pages: Mapping[str, Hashable]
+) -> dict[str, float | int] | None:
+    """Return the mean faithfulness of one arm's statements by the `judge` alone, and corrected by a random sample.
 
-    >>> cohens_kappa([(True, True)] * 4 + [(True, False)] + [(False, False)] * 5)
-    0.8
+    `value` is the judge's mean plus the mean difference of person and judge, `low` to `high` its 95 % interval
+    (Angelopoulos and others 2023; the difference estimator of double sampling, Cochran 1977, chapter 12), `labels` the
+    size of the sample; None with too few.
     """
-    n, (first, second) = len(pairs), map(sum, zip(*pairs, strict=True))
-    agreed = sum(one == other for one, other in pairs)
-    by_chance = first * second + (n - first) * (n - second)  # of n² pairs of any label with any other
-    return None if by_chance == n**2 else (n * agreed - by_chance) / (n**2 - by_chance)
-
-
-def _corrected(statements: Sequence[Claim], labels: Labels, pages: Mapping[str, Hashable]) -> Corrected | None:
-    """Return the corrected mean faithfulness of one arm's statements; None with too few labels."""
     judge, weights = (np.array([getattr(claim, name) for claim in statements]) for name in ("supported", "weight"))
     person = np.array([labels.get(claim.key) for claim in statements], dtype=np.float64)  # None becomes nan
     labelled = ~np.isnan(person)
@@ -163,54 +143,24 @@ def _corrected(statements: Sequence[Claim], labels: Labels, pages: Mapping[str, 
     if n < FEWEST_LABELS:
         return None
     # times their number, the weighted verdicts have their sum as their mean
-    scale = len(statements) * weights
-    mean = corrected_mean(scale * judge, scale * person, [pages[claim.question_id] for claim in statements])
-    value, (low, high) = mean.value, mean.interval
-    if min(yes, n - yes) < FEWEST_EACH and mean.n_clusters > 1:
+    scale, clusters = len(statements) * weights, [pages[claim.question_id] for claim in statements]
+    by_judge = clustered_mean(scale * judge, clusters)
+    gap = clustered_mean((scale * (person - judge))[labelled], list(compress(clusters, labelled)))
+    value = by_judge.value + gap.value
+    low, high = replace(gap, value=value, error=math.hypot(by_judge.error, gap.error)).interval
+    if min(yes, n - yes) < FEWEST_EACH and gap.n_clusters > 1:
         # the exact interval of the labels alone, of which uneven weights leave fewer (Kish 1965)
         share = weights[labelled] / weights[labelled].sum()
         value = float(share @ person[labelled])
         count = math.floor(1 / float(share @ share) + ROUNDING)
         low = exact_interval(math.floor(value * count + ROUNDING), count)[0]
         high = exact_interval(math.ceil(value * count - ROUNDING), count)[1]
-    elif np.all(person[labelled] == judge[labelled]):
+    elif gap.error == 0:
         # where person and judge never disagree there is no spread to go by: widen by what may be missed
         missed = exact_interval(0, n)[1]
         low, high = low - missed, high + missed
     value, low, high = np.clip([value, low, high], 0.0, 1.0).tolist()
-    return Corrected(float(weights @ judge), value, low, high, n)
-
-
-def corrected_mean(judge: Floats, person: Floats, clusters: Clusters) -> Estimate:
-    """Correct the judge's mean (n,) by a person's scores of some (n,), nan for the others, at least two.
-
-    The labelled must be a random sample. PPI++ (Angelopoulos, Duchi and Zrnic 2023), tuned for the shortest interval,
-    with the spread taken between clusters; the labelled being among the judged, it is the regression estimator of
-    double sampling (Cochran 1977, chapter 12).
-
-    >>> judge = np.array([0.9, 0.8, 0.7, 0.9, 0.6, 0.8, 1.0, 0.7])
-    >>> round(corrected_mean(judge, np.array([0.7, 0.6, 0.5, 0.7, *[np.nan] * 4]), range(8)).value, 3)
-    0.6
-    """
-    labelled = ~np.isnan(person)
-    by_judge, by_person, n = judge[labelled], person[labelled], int(np.count_nonzero(labelled))
-    # how much the judge is trusted: the slope of the person's scores on the judge's, 0 to 1
-    spread = float(np.var(by_judge))
-    covariance = float(np.mean((by_judge - by_judge.mean()) * (by_person - by_person.mean())))
-    trust = min(1.0, max(0.0, covariance / spread)) if spread > 1e-12 else 0.0
-    value = float(by_person.mean()) - trust * float(by_judge.mean() - judge.mean())
-    # each statement moves the figure by what it adds to these means; the moves are summed by cluster. Leverage and
-    # degrees of freedom are those of the labelled, of which there are fewer; the fitted trust costs one of them
-    groups = cluster_numbers(clusters)
-    share = np.bincount(groups, labelled) / n
-    n_clusters = int(np.count_nonzero(share))
-    if n_clusters < 2:
-        return Estimate(value, math.inf, 1.0, n, n_clusters)
-    rest = np.where(labelled, person - trust * judge, 0.0)
-    moves = np.where(labelled, rest - rest[labelled].mean(), 0.0) / n + trust * (judge - judge.mean()) / len(judge)
-    variance = float(np.sum(np.bincount(groups, moves) ** 2 / (1 - share)))
-    error = math.sqrt(variance * (n / (n - 1) if trust else 1.0))
-    return Estimate(value, error, satterthwaite(share[share > 0], share[share > 0]), n, n_clusters)
+    return {"judge": float(weights @ judge), "value": value, "low": low, "high": high, "labels": n}
 
 
 def exact_interval(successes: int, n: int) -> tuple[float, float]:
@@ -233,19 +183,17 @@ def exact_interval(successes: int, n: int) -> tuple[float, float]:
     return low(successes), 1 - low(n - successes)
 
 
-def audit_in_words(result: Audit) -> list[str]:
+def audit_in_words(result: Mapping[str, Any]) -> list[str]:
     """Return a sentence on the judge, then one for each arm."""
-    kappa = "" if result.kappa is None else f", kappa {result.kappa:.3f}"
     sentences = [
-        f"judge against person on {result.n} statements: {result.agreed} alike{kappa}; "
-        f"too kind {result.too_kind} times, too strict {result.too_strict} times"
+        f"judge against person on {result['n']} statements: both say yes to {result['both_yes']} and no to "
+        f"{result['both_no']}; too kind {result['too_kind']} times, too strict {result['too_strict']} times"
     ]
-    for arm, one in result.arms.items():
-        if one is None:
-            sentences.append(f"{METRIC} of {arm}: fewer than {FEWEST_LABELS} labels, which correct nothing")
-        else:
-            sentences.append(
-                f"{METRIC} of {arm}, corrected by {one.labels} labels: {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] "
-                f"(the judge alone {one.judge:.3f})"
-            )
+    for arm, one in result["arms"].items():
+        sentence = f"{METRIC} of {arm}: fewer than {FEWEST_LABELS} labels, which correct nothing"
+        if one is not None:
+            interval = f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+            sentence = f"{METRIC} of {arm}, corrected by {one['labels']} labels: {interval} "
+            sentence += f"(the judge alone {one['judge']:.3f})"
+        sentences.append(sentence)
     return sentences

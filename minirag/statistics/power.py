@@ -96,6 +96,15 @@ def in_words(comparison: Mapping[str, Any]) -> str:
     return f"{difference}{comparison['verdict']}{why}"
 
 
+def verdicts_in_words(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return a clause for each metric of a `comparison.json`, by the arm that the tuned model is compared with."""
+    verdicts: dict[str, list[str]] = {}
+    for metric, arm, one in comparisons(comparison) if "tuned" in comparison["ragas_score"] else ():
+        mark = " (primary)" if comparison["primary"] == {"metric": metric, "against": arm} else ""
+        verdicts.setdefault(f"tuned against {arm}", []).append(f"{spaced(metric)}{mark} {in_words(one)}")
+    return verdicts
+
+
 def figures_of(comparison: Mapping[str, Any]) -> str:
     """Return the difference of a comparison (as JSON), with its interval if it has one; 0 has the sign +."""
     numbers = [comparison[name] for name in ("difference", "low", "high")]

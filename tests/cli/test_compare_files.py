@@ -141,7 +141,7 @@ def test_missing_questions_and_scores_are_counted_and_repeated_ones_are_averaged
     found = result_of(capsys, *files)["metrics"]["f"]
     assert (found["n"], found["n_unscored"]) == (10, 2)
     assert found["tuned_mean"] == pytest.approx(np.mean([0.5, *SECOND[1:10]]))
-    assert found["why"] == "2 of 12 questions lack a score of a.jsonl or b.csv"
+    assert found["why"] == "2 of 12 questions lack one of the two scores"
 
 
 def test_a_scale_is_named_or_it_is_an_error_and_no_column_disappears_in_silence(

@@ -77,7 +77,7 @@ PAGES = [i // 3 for i in range(24)]
             [None, None, *BASE[2:]],
             [*BASE[:38], None, None],
             {},
-            "cannot tell (4 of 40 questions lack a score of base or",
+            "cannot tell (4 of 40 questions lack one of the two scores)",
         ),
         # too few to forbid a verdict, but they could turn it
         (BASE, [0.502, 0.501] * 19 + [0.502, None], {}, "cannot tell (the unscored could turn it, as far as ["),

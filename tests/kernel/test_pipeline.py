@@ -189,8 +189,8 @@ def test_where_training_is_closed_a_model_from_elsewhere_completes_the_run(tmp_p
         said = capsys.readouterr().err.splitlines()[-1]
         assert "training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL." in said
         comparison = json.loads((tmp_path / "out" / "comparison.json").read_text())
-        assert comparison["verdict"].startswith("There is no tuned model to compare: ")
-        assert "no longer trains" in comparison["verdict"]
+        assert comparison["answer"].startswith("There is no tuned model to compare: ")
+        assert "no longer trains" in comparison["answer"]
         assert comparison["metrics"]["faithfulness"]["arms"].keys() == {"base", "teacher"}
         before = server.requests["POST", "/v1/files"]
         with offline.serve() as elsewhere:

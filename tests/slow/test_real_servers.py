@@ -84,7 +84,7 @@ def ends_named(code: int, out: Path, said: str) -> None:
     for row in rows(out / "scores.jsonl"):
         assert row["value"] is not None or row["reason"]
     assert {row["arm"] for row in rows(out / "answers.jsonl")} == {"base", "teacher"}
-    assert json.loads((out / "comparison.json").read_text("utf-8"))["verdict"]
+    assert json.loads((out / "comparison.json").read_text("utf-8"))["answer"]
 
 
 def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(

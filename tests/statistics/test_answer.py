@@ -41,7 +41,7 @@ def comparison(
     }
 
 
-COST = " and costs an eighth"
+COST = " and costs 12 % as much"
 GAIN = "it beats the untrained one in faithfulness and answer relevancy."
 NO_GAIN = "it is not shown to beat the untrained one."
 EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
@@ -104,12 +104,12 @@ def test_each_verdict_has_its_sentence(facts, sentence):
 @pytest.mark.parametrize(
     ("teacher", "tuned", "words"),
     [
-        (0.01, 0.005, " and costs half"),
-        (0.01, 0.0033, " and costs about a third"),
-        (0.01, 0.0004, " and costs 4 % of it"),
-        (0.01, 0.0099, " and costs about as much"),
-        (0.01, 0.02, " and costs 2.0 times as much"),
+        (0.01, 0.0033, " and costs 33 % as much"),
+        (0.01, 0.00004, " and costs 0.4 % as much"),
+        (0.01, 0.12, " and costs 1,200 % as much"),
+        (0.01, 0.0, " and costs 0 % as much"),
         (0.0, 0.0, ", and both cost nothing here"),
+        (0.0, 0.1, ", and the teacher costs nothing here"),
         (None, 0.01, ", and its cost is not known"),
     ],
 )

@@ -11,8 +11,7 @@ from minirag.statistics.labels import (
     audit,
     audit_in_words,
     claims,
-    cohens_kappa,
-    corrected_mean,
+    corrected,
     exact_interval,
     read_labels,
     sample,
@@ -75,18 +74,21 @@ def test_labels_that_are_all_equal_prove_no_perfect_arm_and_nine_correct_nothing
     scores = judged({(arm, f"q{i}"): said[i] for arm in ("base", "tuned") for i in range(30)})
     mine = {arm: [claim.key for claim in claims(scores) if claim.arm == arm] for arm in ("base", "tuned")}
     result = audit(scores, dict.fromkeys([*mine["base"][:12], *mine["tuned"][:9]], True), PAGES)
-    base = result.arms["base"]
-    assert (base.low, base.high) == (pytest.approx(0.025 ** (1 / 12)), 1.0)
-    assert result.arms["tuned"] is None
-    assert "faithfulness of tuned: fewer than 10 labels, which correct nothing" in audit_in_words(result)
+    base = result["arms"]["base"]
+    assert (base["low"], base["high"]) == (pytest.approx(0.025 ** (1 / 12)), 1.0)
+    assert audit_in_words(result) == [
+        "judge against person on 21 statements: both say yes to 19 and no to 0; too kind 0 times, too strict 2 times",
+        "faithfulness of base, corrected by 12 labels: 1.000 [0.735, 1.000] (the judge alone 0.983)",
+        "faithfulness of tuned: fewer than 10 labels, which correct nothing",
+    ]
     assert audit(scores, dict.fromkeys(mine["base"][:9], True), PAGES) is None
 
 
 def test_labels_of_one_page_say_nothing_of_the_others():
     scores = judged({("base", f"q{i}"): [True, i % 2 == 0] for i in range(30)})
     labels = {claim.key: claim.supported > 0.5 for claim in claims(scores)[:24]}
-    base = audit(scores, labels, {f"q{i}": i >= 12 for i in range(30)}).arms["base"]
-    assert (base.low, base.high) == (0.0, 1.0)
+    base = corrected(claims(scores), labels, {f"q{i}": i >= 12 for i in range(30)})
+    assert (base["low"], base["high"]) == (0.0, 1.0)
 
 
 def test_the_exact_interval_is_clopper_and_pearson_s():
@@ -95,20 +97,15 @@ def test_the_exact_interval_is_clopper_and_pearson_s():
         assert exact_interval(successes, n) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
 
 
-def test_kappa_is_that_of_the_textbook_table_and_there_is_none_for_one_label_throughout():
-    table = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    assert cohens_kappa(table) == pytest.approx(0.4)  # 0.7 agree, 0.5 by chance
-    assert cohens_kappa([(True, True)] * 5) is None
-
-
-def test_the_corrected_mean_is_the_regression_estimate_of_double_sampling():
-    """The judge is 0.1 too kind; a person has judged the first 100 of 400."""
+def test_the_corrected_mean_is_the_difference_estimate_of_double_sampling():
+    """A judge who is too kind; a person has judged the first 100 of 400 statements, each of an answer of its own."""
     random = np.random.default_rng(0)
-    person = random.normal(0.6, 0.2, 400)
-    judge = 0.1 + person + random.normal(0, 0.1, 400)
-    line = stats.linregress(judge[:100], person[:100])
-    result = corrected_mean(judge, np.where(np.arange(400) < 100, person, np.nan), range(400))
-    assert result.value == pytest.approx(line.intercept + line.slope * np.mean(judge))
-    residual = np.sum((person[:100] - line.intercept - line.slope * judge[:100]) ** 2) / 99
-    cochran = residual / 100 + line.slope**2 * np.var(judge, ddof=1) / 400
-    assert result.error == pytest.approx(np.sqrt(cochran), rel=0.03)
+    person = random.random(400) < 0.6
+    judge = person | (random.random(400) < 0.3)
+    known = claims(judged({("base", f"q{i}"): [bool(said)] for i, said in enumerate(judge)}))
+    labels = {claim.key: bool(said) for claim, said in zip(known[:100], person, strict=False)}
+    result = corrected(known, labels, {f"q{i}": i for i in range(400)})
+    gap = person[:100].astype(float) - judge[:100]
+    assert result["value"] == pytest.approx(judge.mean() + gap.mean())
+    error = np.sqrt(gap.var(ddof=1) / 100 + judge.var(ddof=1) / 400)
+    assert result["high"] - result["value"] == pytest.approx(stats.t.ppf(0.975, 99) * error)

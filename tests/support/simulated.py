@@ -131,5 +131,5 @@ def label_coverage(labels: int, runs: int, *, truth: float = 0.95, right: float 
                 rows.append(ScoredRow(f"q{number}", arm, "faithfulness", 0, score))
         chosen = {claim.key: real[claim.key] for claim in sample(claims(rows), labels, seed)}
         result = audit(rows, chosen, {f"q{i}": int(page) for i, page in enumerate(pages)})
-        holds += [one.low <= truth <= one.high for one in result.arms.values() if one is not None]
+        holds += [one["low"] <= truth <= one["high"] for one in result["arms"].values() if one is not None]
     return float(np.mean(holds))
