@@ -227,7 +227,6 @@ OPTIONS: dict[str, list[Row]] = {
         ("--range LOW,HIGH", "of scores in two files (default 0,1; or =-1,1)", score_range),
         ("--cluster COLUMN", "of two files: what questions share, like a page"),
     ],
-    "report": [("--format {csv}", "write scores and comparison as tables, too")],
     "plan": [("--out DIR", "folder of a run, for its settings"), BATCH, JSON],
     "costs": [FOLDER, PRICES, JSON],
     "verify": [FOLDER, PRICES, STORE, JSON],

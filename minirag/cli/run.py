@@ -39,7 +39,6 @@ from minirag.metrics.evaluation import evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel
 from minirag.pipeline import Run
-from minirag.report import FILES, write_tables
 from minirag.service import ROLES
 from minirag.statistics.findings import means_of
 from minirag.statistics.power import spaced, verdicts_in_words
@@ -56,7 +55,7 @@ STEPS: Mapping[str, Callable[[Run], Any]] = {
     "run": lambda run: run.report,
 }
 """What a command computes."""
-RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", *FILES)
+RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "training_option")
 """Options that only a fine-tuning job uses."""
@@ -100,8 +99,6 @@ def main(options: Mapping[str, Any]) -> int:
             raise
         # 5. What it found.
         summary = _summary(run, command)
-        if "format" in options:
-            summary["tables"] = [str(path) for path in write_tables(run.folder, run.results)]
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
         write_json(run.folder / "run.json", run.facts())
         if run.log.reused:
@@ -208,9 +205,8 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
             lines += [f"{subject}:", *(f"  {sentence}" for sentence in sentences)]
     if "report" in summary:
         lines.append(f"report: {summary['report']}")
-    lines += [f"table: {path}" for path in summary.get("tables", ())]
     lines.append(comparison["answer"])
-    return [line if line.startswith(("report: ", "table: ")) else wrapped(line) for line in lines]
+    return [line if line.startswith("report: ") else wrapped(line) for line in lines]
 
 
 # -- probe -------------------------------------------------------------------------------------------------

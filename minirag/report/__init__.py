@@ -1,6 +1,6 @@
-"""One HTML file with the verdict, the numbers behind it and every answer with its evidence; and the same as tables.
+"""One HTML file with the verdict, the numbers behind it and every answer with its evidence.
 
-Deleting this room leaves runs without `report.html` and tables; nothing in them is computed here.
+Deleting this room leaves runs without `report.html`; nothing in them is computed here.
 """
 
 from pathlib import Path
@@ -9,11 +9,8 @@ from minirag.message_log import write_atomically
 from minirag.report import results as by_question, summary
 from minirag.report.markup import document
 from minirag.report.results import Results, read_losses
-from minirag.report.tables import comparison_table, score_table
 
-__all__ = ["FILES", "Results", "read_losses", "report_html", "write_report", "write_tables"]
-FILES = ("report.html", "scores.csv", "comparison.csv")
-"""What this room writes into a run's folder."""
+__all__ = ["Results", "read_losses", "report_html", "write_report"]
 
 
 def report_html(results: Results) -> str:
@@ -40,12 +37,3 @@ def write_report(folder: Path, results: Results) -> Path:
     path = folder / "report.html"
     write_atomically(path, report_html(results).encode("utf-8", "replace"))
     return path
-
-
-def write_tables(folder: Path, results: Results) -> list[Path]:
-    """Write `scores.csv` and `comparison.csv` and return their paths."""
-    texts = {question.id: question.text for question in results.questions}
-    tables = {"scores.csv": score_table(texts, results.scores), "comparison.csv": comparison_table(results.comparison)}
-    for name, content in tables.items():
-        write_atomically(folder / name, content.encode("utf-8", "replace"))
-    return [folder / name for name in tables]

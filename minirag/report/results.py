@@ -113,20 +113,18 @@ def pictures(results: Results) -> str:
         intervals.append(figure(title, chart))
     parts = [tag("div", *intervals)]
     if (moved := _most_moved(results)) is not None:
-        parts.append(figure(*_scores_chart(results, moved, "base")))
+        parts.append(_scores_chart(results, moved, "base"))
     return tag("div", *parts, class_="charts")
 
 
 def every_question(results: Results) -> str:
-    """Return the charts of every question's scores that do not stand on top; those of equal scores as sentences."""
+    """Return the charts of every question's scores that do not stand on top."""
     pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
     charts = [_scores_chart(results, *pair) for pair in pairs if pair != (_most_moved(results), "base")]
-    drawn = [figure(title, chart) for title, chart in charts if chart.startswith("<svg")]
-    sentences = [tag("p", f"{text(title)}: {chart}") for title, chart in charts if not chart.startswith("<svg")]
-    if drawn:
-        explained = "Each stick is a question, from one model's score to the other's."
-        sentences = [tag("p", explained, class_="soft"), tag("div", *drawn, class_="charts"), *sentences]
-    return section("Every question", *sentences)
+    if not charts:
+        return ""
+    note = tag("p", "Each stick is a question, from one model's score to the other's.", class_="soft")
+    return section("Every question", note, tag("div", *charts, class_="charts"))
 
 
 def _most_moved(results: Results) -> str | None:
@@ -136,10 +134,10 @@ def _most_moved(results: Results) -> str | None:
     return metric if sizes[metric] else None
 
 
-def _scores_chart(results: Results, metric: str, arm: str) -> tuple[str, str]:
-    """Return the title and the chart of every question's scores in one arm and in the tuned model."""
-    title = f"{spaced(metric)}: {arm} and tuned"
-    return title, paired(title, results.values[arm, metric], results.values["tuned", metric], (arm, "tuned"))
+def _scores_chart(results: Results, metric: str, arm: str) -> str:
+    """Return the chart of every question's scores in one arm and in the tuned model."""
+    title, values = f"{spaced(metric)}: {arm} and tuned", results.values
+    return figure(title, paired(title, values[arm, metric], values["tuned", metric], (arm, "tuned")))
 
 
 # -- the worst losses --------------------------------------------------------------------------------------
@@ -184,8 +182,6 @@ def _example(results: Results, question: Question) -> str:
 
 def questions(results: Results) -> str:
     """Return what each question scored, the largest loss first and unscored ones last, and the evidence behind it."""
-    if not results.questions:
-        return section("Questions", tag("p", "There is no question."))
     columns = _cells(results, results.questions[0])
     head = "".join(tag("th", text(column), scope="col", class_="n", data_column=i) for i, column in enumerate(columns))
     changes = {question.id: results.change(question, "base") for question in results.questions}

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minirag.report.charts import loss_curve
-from minirag.report.markup import bullets, figure, money, number, section, table, tag, text
+from minirag.report.markup import bullets, money, number, section, table, tag, text
 from minirag.statistics.power import comparisons, figures_of, spaced
 from minirag.text import counted
 
@@ -58,7 +57,7 @@ def means(comparison: Mapping[str, Any]) -> str:
 
 
 def money_section(costs: Mapping[str, Any]) -> str:
-    """Return when training pays for itself, the bill by stage, arm and model, and the same tokens elsewhere."""
+    """Return the bill by stage, arm and model, and what the same tokens cost elsewhere."""
     rows = [
         [text(line["stage"]), text(line["arm"]), text(line["model"])]
         + [f"{line[name]:,}" for name in TOKENS]
@@ -76,7 +75,7 @@ def money_section(costs: Mapping[str, Any]) -> str:
         rows = [_elsewhere(trio) for trio in costs["elsewhere"]]
         parts.append(table("The same tokens elsewhere, in US dollars for 1,000 questions", head, rows))
         parts.append(bullets(text(" ".join(trio["in_words"])) for trio in costs["elsewhere"]))
-    return section("Money", tag("p", text(costs["payback"])), *parts)
+    return section("Money", *parts)
 
 
 def _elsewhere(trio: Mapping[str, Any]) -> list[str]:
@@ -88,13 +87,17 @@ def _elsewhere(trio: Mapping[str, Any]) -> list[str]:
 
 
 def training(losses: Mapping[str, Sequence[tuple[int, float]]] | None, tuned: str | None) -> str:
-    """Return the loss curve of the job; a sentence if `losses` is None because nothing was trained here."""
+    """Return how the losses of the job developed; None if nothing was trained here."""
     if losses is None:
-        return section(
-            "Training", tag("p", text(f"{tuned} was trained elsewhere." if tuned else "No job was started."))
-        )
-    title = "Training and validation loss" if losses["validation"] else "Training loss"
-    return section("Training", figure(title, loss_curve(title, losses)))
+        sentences = [f"{tuned} was trained elsewhere." if tuned else "No job was started."]
+    else:
+        sentences = []
+        for name, points in losses.items():
+            if points:
+                (first, start), (last, end), (best, lowest) = points[0], points[-1], min(points, key=lambda p: p[1])
+                places = f"{start:.3f} at step {first}, {lowest:.3f} at its lowest (step {best})"
+                sentences.append(f"{name.title()} loss: {places}, {end:.3f} at the end (step {last}).")
+    return section("Training", tag("p", text(" ".join(sentences) or "The service reported no losses.")))
 
 
 def caution(comparison: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from browser import Browser, Opened
 from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
 from minirag.report import report_html
-from minirag.report.charts import differences, loss_curve, paired
+from minirag.report.charts import differences, paired
 from minirag.report.markup import document
 from payloads import SPRUNG, markup
 
@@ -99,7 +99,6 @@ def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> N
     charts = [
         differences("differences", {"teacher": pair, "control": pair}),
         paired("scores", values, dict.fromkeys(values, 0.5), ("teacher", "tuned")),
-        loss_curve("losses", {"training": [(1, 2.0), (1000, 0.125)], "validation": [(500, 1.0)]}),
     ]
     with browser.open(document("Charts", charts), size="narrow") as opened:
         assert 12 * opened.page.evaluate("document.querySelector('svg').getScreenCTM().a") >= 10

@@ -1,13 +1,12 @@
 """Charts: each number stands where it belongs, and what is unknown is said and not drawn."""
 
 import xml.etree.ElementTree as ET
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from minirag.report.charts import WIDTH, differences, loss_curve, paired, ticks
+from minirag.report.charts import WIDTH, differences, paired
 
 ARMS = ("base", "tuned")
 SCORES = st.one_of(st.none(), st.floats(0, 1))
@@ -29,8 +28,6 @@ DRAWN = {
     "differences": differences("d", DIFFERENCES),
     "one question": paired("p", {"q": 0.0}, {"q": 1.0}, ARMS),
     "500 questions": paired("p", *MANY, ("teacher", "tuned")),
-    "losses": loss_curve("l", {"training": [(1, 2.0), (900, 0.1)], "validation": [(450, 1.5)]}),
-    "one loss": loss_curve("l", {"training": [(1, 0.7)], "validation": []}),
 }
 
 
@@ -45,19 +42,6 @@ def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name: str)
     for element in root.iter():
         for key, end in (("x", width), ("x1", width), ("x2", width), ("cx", width), ("y", height), ("cy", height)):
             assert 0 <= float(element.attrib.get(key, 0)) <= end
-
-
-@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e6), st.integers(2, 8))
-def test_ticks_are_few_even_round_and_inside(low: float, width: float, most: int) -> None:
-    high = low + width
-    values = ticks(low, high, most)
-    assert len(values) <= most
-    slack = 1e-6 * (abs(low) + width)
-    assert all(low - slack <= tick <= high + slack for tick in values)
-    steps = [b - a for a, b in pairwise(values)]
-    for step in steps:
-        assert step == pytest.approx(steps[0], rel=1e-3)
-        assert f"{step:.0e}"[0] in "125"
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), max_size=30))
@@ -82,7 +66,6 @@ def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw() 
     assert heights == pytest.approx([178 - 150 * score for score in scores])
     assert "1 better, 1 the same, 1 worse, 1 unscored" in drawn
     assert paired("p", {"q": None}, {"q": 1.0}, ARMS) == "None of 1 questions is scored in both."
-    assert paired("p", {}, {}, ARMS) == "There is no question."
 
 
 def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark() -> None:
@@ -96,9 +79,3 @@ def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark
     assert "arm 0: +0.200 [+0.100, +0.300], better" in DRAWN["differences"]
     assert differences("d", rows((0.0, 0.0, 0.0, "cannot tell"))) == "The same in every question."
     assert differences("d", rows((None, None, None, "cannot tell"))) == "Nothing was scored."
-
-
-def test_a_loss_curve_has_every_point_in_the_order_of_steps() -> None:
-    drawn = loss_curve("l", {"training": [(2, 1.0), (1, 2.0)], "validation": [(2, 1.5)]})
-    assert tooltips(drawn) == ["training, step 1: 2.0000", "training, step 2: 1.0000", "validation, step 2: 1.5000"]
-    assert loss_curve("l", {"training": [], "validation": []}) == "The service reported no losses."

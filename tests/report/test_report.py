@@ -1,10 +1,7 @@
 """The report of a run: the numbers of its files, whatever the data, in one file that loads and runs nothing."""
 
-import csv
-import io
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,8 +16,8 @@ from minirag.message_log import Exchange
 from minirag.metrics.score import Score, Scores
 from minirag.report import read_losses, report_html
 from minirag.report.results import worst_losses
-from minirag.report.tables import comparison_table, score_table, to_csv
-from payloads import ESCAPES, FORMULAS, markup
+from minirag.report.summary import training
+from payloads import ESCAPES, markup
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 SIZE = ["--train-questions", "12", "--eval-questions", "6", "--context-window", "1200", "--rounds", "2", "--control"]
@@ -116,7 +113,7 @@ def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder:
 def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_json(folder: Path, page: str) -> None:
     costs, facts = (json.loads((folder / name).read_text()) for name in ("costs.json", "run.json"))
     rows = Cells(page).rows
-    assert page.count(costs["payback"]) == 2
+    assert page.count(costs["payback"]) == 1
     bill = [row for row in rows if len(row) == 10 and row[3].replace(",", "").isdigit()]
     assert [row[:3] for row in bill] == [[line["stage"], line["arm"], line["model"]] for line in costs["lines"]]
     assert [int(row[5].replace(",", "")) for row in bill] == [line["input_tokens"] for line in costs["lines"]]
@@ -134,20 +131,6 @@ def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
     capsys.readouterr()
     assert main(["verify", str(folder), "--prices", str(prices), "--json"]) == 0
     assert "report.html" in json.loads(capsys.readouterr().out)["same"]
-
-
-def test_the_tables_are_written_on_request_and_hold_the_scores(
-    folder: Path, prices: Path, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = shutil.copytree(folder, tmp_path / "out")
-    options = ["--prices", str(prices), "--out", str(out)]
-    assert main(["report", *options, "--format", "csv"]) == 0
-    assert f"table: {out / 'scores.csv'}" in capsys.readouterr().out.splitlines()
-    with (out / "scores.csv").open(newline="") as file:
-        written = [(row["question_id"], row["arm"], float(row["value"])) for row in csv.DictReader(file)]
-    scores = Scores.read(folder / "scores.jsonl")
-    assert written == [(row.question_id, row.arm, row.score.value) for row in scores]
-    assert (out / "report.html").read_text("utf-8") == page
 
 
 def test_the_page_names_no_address_and_its_policy_allows_its_own_style_and_script_alone(page: str) -> None:
@@ -210,7 +193,11 @@ def test_the_losses_of_a_job_are_read_from_its_events_in_the_log() -> None:
 
     second, first = {"step": 2, "train_loss": 0.5, "valid_loss": 0.75}, {"step": 1, "train_loss": 2.0}
     log = [poll("a", second, first, None, {"step": "3", "train_loss": 1}), poll("b", {"step": 9, "train_loss": 9.0})]
-    assert read_losses(log, "a") == {"training": [(1, 2.0), (2, 0.5)], "validation": [(2, 0.75)]}
+    losses = read_losses(log, "a")
+    assert losses == {"training": [(1, 2.0), (2, 0.5)], "validation": [(2, 0.75)]}
+    said = "Training loss: 2.000 at step 1, 0.500 at its lowest (step 2), 0.500 at the end (step 2)."
+    assert said in training(losses, None)
+    assert "reported no losses" in training(read_losses(log, "c"), None)
 
 
 def lost(points: Mapping[str, float]) -> str:
@@ -230,34 +217,3 @@ def test_the_five_largest_losses_come_first_with_the_statement_that_nothing_supp
     assert "<bdi>claim of e7</bdi> (not said)" in part
     assert "claim of e2" not in part
     assert "It scored below the teacher in no question." in lost({})
-
-
-# -- tables ------------------------------------------------------------------------------------------------
-
-
-def read(table: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(table)))
-
-
-@pytest.mark.parametrize("text", [*FORMULAS, *ESCAPES])
-def test_no_text_begins_like_a_formula_or_holds_controls_and_each_stays_in_its_cell(text: str) -> None:
-    written = to_csv(["text", "number"], [[text, -0.5]])
-    (row,) = read(written)
-    assert row["number"] == "-0.5"
-    assert not row["text"].lstrip("\"' \t\r\n").startswith(("=", "+", "-", "@", "＝")) or row["text"].startswith("'")
-    assert all(ord(c) >= 32 and not 0x7F <= ord(c) < 0xA0 for c in written.replace("\r\n", ""))
-
-
-def test_the_tables_have_every_score_and_every_comparison_unrounded_and_unscored_is_empty() -> None:
-    results = made(WHY)
-    written = read(score_table({"e0": "Why 0?"}, results.scores))
-    assert [float(row["value"]) for row in written] == [row.score.value for row in results.scores]
-    assert {row["question"] for row in written} == {"Why 0?", ""}
-    rows = {(row["metric"], row["against"]): row for row in read(comparison_table(results.comparison))}
-    assert len(rows) == 4
-    for metric, one in results.comparison["metrics"].items():
-        for arm, pair in (("base", one), ("teacher", one["tuned_against_teacher"])):
-            for name in ("difference", "low", "high", "n"):
-                assert float(rows[metric, arm][name]) == pair[name]
-    unscored = read(score_table({}, made(["Why?"], scored=False).scores))
-    assert {(row["value"], row["reason"]) for row in unscored} == {("", "Why?")}

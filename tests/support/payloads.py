@@ -1,4 +1,4 @@
-"""Hostile text for documents, questions, answers and reasons: for browsers, terminals and spreadsheets."""
+"""Hostile text for documents, questions, answers and reasons: for browsers and terminals."""
 
 SPRUNG = "document.documentElement.setAttribute('data-sprung','1')"
 """A script that marks the page it runs in, written without double quotes."""
@@ -50,19 +50,3 @@ ESCAPES = [
     "safe\u202egnp.exe\u202c \u2066turned\u2069 \u200f\u061c",
 ]
 """Texts that a terminal obeys or shows as something else."""
-
-FORMULAS = [
-    '=HYPERLINK("http://evil.example","click")',
-    "=cmd|'/C calc'!A0",
-    "+1+cmd|'/C calc'!A0",
-    "@SUM(1+1)*cmd|'/C calc'!A0",
-    "\t=1+1",
-    "\n=1+1",
-    " =1+1",
-    '"=1+1"',
-    "'=1+1",
-    "＝1+1",
-    "%0A=1+1",
-    "=1+1\x00",
-]
-"""Texts that a spreadsheet computes."""
