@@ -87,7 +87,7 @@ def _elsewhere(trio: Mapping[str, Any]) -> list[str]:
 
 
 def training(losses: Mapping[str, Sequence[tuple[int, float]]] | None, tuned: str | None) -> str:
-    """Return how the losses of the job developed; None if nothing was trained here."""
+    """Return how the losses of the job developed; `losses` is None if nothing was trained here."""
     if losses is None:
         sentences = [f"{tuned} was trained elsewhere." if tuned else "No job was started."]
     else:
