@@ -151,8 +151,6 @@ def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
     ]
     for number, message in enumerate(messages, 1):
         problems += [(rule, f"message {number} {what}") for rule, what in _message_problems(message)]
-        if number > 1 and message.get("role") in ("system", "developer"):
-            problems.append(("system first", f"message {number} is a {message['role']} message; it must come first"))
     problems += _call_problems(messages)
     answers = [message for message in messages if message.get("role") == "assistant"]
     if any(message.get("tool_calls") for message in answers) and not row.get("tools"):
@@ -170,47 +168,38 @@ def _message_problems(message: Mapping[str, Any]) -> Iterator[Problem]:
     role, content, weight = message.get("role"), message.get("content"), message.get("weight")
     calls = message.get("tool_calls") or message.get("function_call")
     if role not in ROLES:
-        yield "role", f"has the role {str(role)[:40]!r}; roles are {', '.join(ROLES[:4])} and {ROLES[4]}"
+        yield "role", f"has the role {str(role)[:40]!r}; roles are {', '.join(ROLES)}"
     for key in sorted(message.keys() - MESSAGE_KEYS):
         yield "message key", f"has an unknown key {key[:40]!r}"
     if calls and role != "assistant":
         yield "calls", "has calls, which only assistant messages may have"
-    elif content is None and not calls:
-        yield "content", "has no content"
-    elif content is not None and not isinstance(content, str | list):
-        yield "content", f"has content of the type {type(content).__name__}; it must be a text or a list of parts"
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    parts = content if isinstance(content, list) else [{"type": "text"}] if isinstance(content, str) else []
     kinds = [str(part.get("type")) if isinstance(part, dict) else "none" for part in parts]
     for kind in kinds:
         if ROLES_OF_PARTS.get(kind) not in (role, "any"):
             yield "content", f"has a part of the type {kind[:40]!r}; training takes texts, and images from users"
-    if isinstance(content, str | list) and not calls and set(kinds) <= {"text"} and not text_of(message).strip():
-        yield "content", "has blank content"
+    if not calls and set(kinds) <= {"text"} and not text_of(message).strip():
+        yield "content", "has no content: it takes a text, or a list of parts that are not blank"
     if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
         yield "weight", "has a weight; only assistant messages may have one, and it must be 0 or 1"
 
 
 def _call_problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    """Yield what is wrong with tool calls: their arguments are JSON, and a tool replies to each but the last turn's."""
+    """Yield what is wrong with tool calls: each is complete, and a tool replies to each but the last turn's."""
     open_calls: dict[str, int] = {}  # the calls that wait for a reply, and the numbers of their messages
     for number, message in enumerate(messages, 1):
         replied, calls = str(message.get("tool_call_id")), message.get("tool_calls")
         if message.get("role") == "tool" and open_calls.pop(replied, None) is None:
             yield "calls", f"message {number} is a tool's reply to {replied[:40]!r}, which is no call before it"
         for call in calls if isinstance(calls, list) and message.get("role") == "assistant" else ():
-            id, function = (call.get("id"), call.get("function")) if isinstance(call, dict) else (None, None)
-            if id:
-                open_calls[str(id)] = number
-            if not id or not isinstance(function, dict) or not function.get("name"):
-                yield "calls", f"message {number} has a call without an id or a function's name"
-                continue
             try:
-                is_object = isinstance(json.loads(function["arguments"]), dict)
+                open_calls[str(call["id"])] = number
+                is_complete = call["function"]["name"] and isinstance(json.loads(call["function"]["arguments"]), dict)
             except (KeyError, TypeError, ValueError, RecursionError):
-                is_object = False
-            if not is_object:
-                name = str(function["name"])[:40]
-                yield "calls", f"message {number} calls {name!r} with arguments that are no JSON object"
+                is_complete = False
+            if not is_complete:
+                needed = "an id, a function's name, and arguments that are the JSON of an object"
+                yield "calls", f"message {number} has a call that is not complete; it takes {needed}"
     for id, number in open_calls.items():
         if number < len(messages):
             yield "calls", f"message {number} has the call {id[:40]!r}, to which no tool replies"

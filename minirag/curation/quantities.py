@@ -35,19 +35,16 @@ class Quantity(NamedTuple):
     is_scaled: bool
 
 
-def without_list_marks(text: str) -> str:
-    """Return a text without the bullets and numbers before list items."""
-    return _LIST_MARK.sub("", text)
-
-
-def quantities(text: str) -> list[Quantity]:
-    """Return the numbers written in digits, in order, except those that number a list.
+def quantities(text: str, *, in_words: bool = False) -> list[Quantity]:
+    """Return the numbers written in digits, or `in_words` too, in order, except those that number a list.
 
     >>> [(q.text, sorted(map(str, q.values))) for q in quantities("1. About 27.0 billion, or 1,5 %")]
     [('27.0 billion', ['27000000000.0']), ('1,5', ['1.5'])]
     """
+    if in_words:
+        text = _IN_WORDS.sub(lambda m: str(_WORDS.get((m[1] or "").lower(), 0) + _WORDS[m[2].lower()]), text)
     numbers = []
-    for match in _QUANTITY.finditer(without_list_marks(text)):
+    for match in _QUANTITY.finditer(_LIST_MARK.sub("", text)):
         written, scale = match[1].rstrip(".,"), _SCALES.get((match[2] or "").lower(), 0)
         digits = len(re.sub("[,.]", "", written).lstrip("0"))
         if digits <= MAX_DIGITS:
@@ -75,15 +72,11 @@ def values(text: str) -> set[str]:
     >>> sorted(values("In 2023 revenue was $26,974 million, 0.50 % less, in seven regions."))
     ['0.5', '2023', '26974000000', '7']
     """
-    return {f"{value.normalize():f}" for value in (*(max(q.values) for q in quantities(text)), *_in_words(text))}
+    return {f"{max(quantity.values).normalize():f}" for quantity in quantities(text, in_words=True)}
 
 
-def _in_words(text: str) -> Iterator[Decimal]:
-    return (Decimal(_WORDS.get((m[1] or "").lower(), 0) + _WORDS[m[2].lower()]) for m in _IN_WORDS.finditer(text))
-
-
-def unsupported(text: str, source: str, question: str = "") -> list[str]:
-    """Return the numbers in `text` that neither `source` nor `question` supports.
+def unsupported(text: str, source: str) -> list[str]:
+    """Return the numbers in `text` that `source` does not support.
 
     Zero needs no support. A number may be rounded, or be a sum, difference, ratio or percentage of two supported
     numbers in `text`.
@@ -93,12 +86,7 @@ def unsupported(text: str, source: str, question: str = "") -> list[str]:
     >>> unsupported("It rose 25 %, from 8 to 10.", "It was 8 in May and 10 in June.")
     []
     """
-    in_words = set(_in_words(f"{source}\n{question}"))
-    sources = [
-        *quantities(source),
-        *quantities(question),
-        *(Quantity(str(value), frozenset({value}), len(str(value)), False) for value in in_words),
-    ]
+    sources = quantities(source, in_words=True)
     numbers = [quantity for quantity in quantities(text) if any(quantity.values)]
     supported = [number for number in numbers if any(_supports(one, number) for one in sources)]
     derived = list(_derived(supported))

@@ -29,13 +29,6 @@ _PRONOUN = re.compile(r"\b(?:it|its|they|them|their|he|him|his|she|her|these|tho
 _IMPERSONAL = re.compile(
     r"\bit (?:is )?(?:rain|snow|take|cost|possible|necessary|required|allowed|permitted|true|worth|mean)", re.IGNORECASE
 )
-_ABOUT_THE_FILE = re.compile(
-    rf"\b(?:title|author|file ?name|heading|date) of (?:the|this) {_WHOLE}\b"
-    r"|\b(?:which|what) page\b|\bhow many pages\b|\bpage numbers?\b|\btable of contents\b"
-    rf"|\bwhat is the {_WHOLE} (?:called|titled|about)\b"
-    r"|\bwhat (?:kind|type) of document\b",
-    re.IGNORECASE,
-)
 _ASKING = content(
     "according briefly context define describe detail discuss document example examples excerpt explain given high "
     "information large list long many mention mentioned much name passage provide provided section say says specific "
@@ -53,8 +46,8 @@ def flag_questions(
 ) -> list[Question]:
     """Return the questions with a flag for each doubt, its reason behind a colon.
 
-    The flags are `not stand-alone`, `not answerable from its page`, `trivial`, `source page not retrieved`,
-    `near-duplicate` and `leaked`. `pages` holds the text of each page, `page_of` the page of each chunk id, `retrieved`
+    The flags are `not stand-alone`, `not answerable from its page`, `source page not retrieved`, `near-duplicate` and
+    `leaked`. `pages` holds the text of each page, `page_of` the page of each chunk id, `retrieved`
     the pages retrieved for each question id.
     """
     flagged: dict[str, Question] = {}
@@ -91,9 +84,7 @@ def text_flags(text: str, page: str | None) -> list[str]:
     """
     pointer = points_elsewhere(text)
     flags = [f"not stand-alone: “{pointer}”"] if pointer else []
-    if match := _ABOUT_THE_FILE.search(text):
-        flags.append(f"trivial: asks for “{match[0]}”")
-    elif page is not None and share_on_page(text, page) < MIN_ON_PAGE:
+    if page is not None and share_on_page(text, page) < MIN_ON_PAGE:
         missing = subject_of(text) - content(page) - values(page)
         flags.append(f"not answerable from its page: {', '.join(sorted(missing)[:6])} not on it")
     return flags

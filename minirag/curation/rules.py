@@ -5,38 +5,30 @@ example was rightly dropped can be checked by reading it. minirag's own prompts 
 LangChain are taken apart; any other prompt is a question without excerpts.
 """
 
+import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from minirag import prompts
-from minirag.curation.quantities import unsupported, values, without_list_marks
+from minirag import prompts, training
+from minirag.curation.quantities import unsupported, values
+from minirag.message_log import MessageLog
 from minirag.prompts import NOT_STATED
-from minirag.text import content, sentence_spans, words
-from minirag.training import Example
+from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
+from minirag.text import content, words
+from minirag.training import Example, TrainingFile
 
 # -- what a prompt consists of -----------------------------------------------------------------------------
 
-_RULE = r"\n-{5,}\n"
 _TEMPLATES = (
     re.compile(  # LlamaIndex, chat refine
         r"New Context: (?P<context>.*)\nQuery: (?P<question>.*?)\nOriginal Answer: (?P<existing>.*)\nNew Answer:\s*\Z",
         re.DOTALL,
     ),
-    re.compile(  # LlamaIndex, refine as one text
-        r"The original query is as follows: (?P<question>.*?)\n"
-        r"We have provided an existing answer: (?P<existing>.*?)\nWe have the opportunity to refine"
-        rf".*?{_RULE}(?P<context>.*){_RULE}",
-        re.DOTALL,
-    ),
-    re.compile(  # LlamaIndex, first answer
-        rf"Context information is below\.{_RULE}(?P<context>.*){_RULE}.*?\nQuery: (?P<question>.*?)\nAnswer:\s*\Z",
-        re.DOTALL,
-    ),
-    re.compile(  # LangChain, and most hand-written ones
+    re.compile(  # LlamaIndex, first answer; LangChain, and most hand-written ones
         r"(?:\A|\n)(?P<context>.*)\n\s*(?:Question|Query): *(?P<question>[^\n]+)\n*(?:\w+ )*Answer:\s*\Z",
         re.DOTALL | re.IGNORECASE,
     ),
@@ -84,12 +76,6 @@ _REFUSES = re.compile(
     r"|(?:文档|文件|上下文|文本|原文|文中)中?(?:没有|未)(?:提到|提及|说明|提供|给出)",
     re.IGNORECASE,
 )
-_REFERS = re.compile(
-    r"\b(?:the|given|provided|above|supplied) (?:given |provided |above |supplied )?"
-    r"(?:context(?: information)?|excerpts?|passages?|existing answer|original answer)\b(?! of\b| in which\b)"
-    r"|\b(?:according to|based on) the (?:text|document|information|provided|given)\b",
-    re.IGNORECASE,
-)
 
 
 def abstains(text: str) -> bool:
@@ -101,40 +87,6 @@ def abstains(text: str) -> bool:
     (True, False)
     """
     return text.strip() == NOT_STATED or (len(text) < MAX_REFUSAL and _REFUSES.search(text.strip()) is not None)
-
-
-def reference(text: str, context: str) -> str:
-    """Return the words by which a reply mentions its excerpts, unless the excerpts use them too; "" if none.
-
-    >>> reference("Based on the provided context, it is 3.", "It is 3.")
-    'Based on the provided'
-    """
-    match = _REFERS.search(text)
-    return match[0] if match and match[0].casefold() not in context.casefold() else ""
-
-
-CAPITALISED = 0.3
-"""From this share of capitalised words on, capitals mark no names: German nouns, headlines."""
-
-
-def unsupported_names(text: str, source: str) -> list[str]:
-    """Return the capitalised words of `text`, sentence openings aside, that `source` does not hold in any form.
-
-    >>> unsupported_names("It is run by Nord and by Ostbahn.", "It is run by NORD since last year.")
-    ['Ostbahn']
-    """
-    if _names(source)[1] > CAPITALISED:
-        return []
-    stems = {word[:4] for word in words(source)}
-    return sorted({name for name in _names(text)[0] if name.casefold()[:4] not in stems})
-
-
-def _names(text: str) -> tuple[list[str], float]:
-    """Return the capitalised words behind the first of each sentence, and which share of the words there they are."""
-    plain = without_list_marks(text)
-    inner = [word for start, end in sentence_spans(plain) for word in re.findall(r"[^\W_]+", plain[start:end])[1:]]
-    names = [word for word in inner if len(word) > 1 and word[0].isupper()]
-    return names, len(names) / len(inner) if inner else 0.0
 
 
 REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
@@ -182,8 +134,8 @@ MAX_PAGE_SHARE = 0.2
 def curate(examples: Sequence[Example]) -> list[Example]:
     """Return the examples with `dropped`, `detail` and `refine` filled in, by the first rule that applies.
 
-    Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
-    `unsupported name`, `near-duplicate`, `too much of one page`. Examples that are dropped already stay as they are.
+    Reasons: `refusal`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`, `near-duplicate`, `too much of one
+    page`. Examples that are dropped already stay as they are.
     """
     curated: list[Example] = []
     unsupported_replies: dict[tuple[str, ...], Example] = {}
@@ -193,7 +145,7 @@ def curate(examples: Sequence[Example]) -> list[Example]:
         prompt = parts(original.messages[:-1])
         example = original if original.dropped else _by_itself(original, prompt)
         # 2. a refine step whose earlier answer, anywhere along the chain, holds what its excerpts do not
-        origin = example if example.dropped.startswith("unsupported") else None
+        origin = example if example.dropped == "unsupported number" else None
         if not example.dropped and prompt.existing is not None:
             origin = unsupported_replies.get(tuple(words(prompt.existing)))
             if origin is not None:
@@ -227,18 +179,14 @@ def _by_itself(example: Example, prompt: Parts) -> Example:
     reply, kind = example.reply, None
     if prompt.existing is not None:
         kind = classify(prompt.existing, reply, prompt.question, prompt.context)
-    source = f"{prompt.context}\n{prompt.existing or ''}"
     reason = detail = ""
     if abstains(reply):
         reason = "refusal"
-    elif mention := reference(reply, prompt.context):
-        reason, detail = "refers to the context", mention
     elif kind not in (None, ADDS):
         reason = str(kind)
-    elif prompt.context and (numbers := unsupported(reply, source, prompt.question)):
-        reason, detail = "unsupported number", ", ".join(numbers)
-    elif prompt.context and (names := unsupported_names(reply, f"{source}\n{prompt.question}")):
-        reason, detail = "unsupported name", ", ".join(names)
+    elif prompt.context:
+        numbers = unsupported(reply, f"{prompt.context}\n{prompt.existing or ''}\n{prompt.question}")
+        reason, detail = "unsupported number" if numbers else "", ", ".join(numbers)
     return replace(example, dropped=reason, detail=detail, refine=kind)
 
 
@@ -279,3 +227,53 @@ class NearDuplicates:
             if len(hashes & other) >= NEAR * len(hashes | other):
                 return earlier
         return None
+
+
+# -- the training file of a run ------------------------------------------------------------------------------
+
+
+def review_examples(
+    examples: Sequence[Example],
+    *,
+    questions: Sequence[Question] = (),
+    page_of: Mapping[str, PageKey] | None = None,
+    keep_all: bool = False,
+) -> list[Example]:
+    """Return the examples with the reason why they are dropped, if they are; a `review` for `write_training_file`.
+
+    Dropped are those that would give away an eval question among `questions` or a page that one is about (`page_of`
+    maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these.
+    """
+    page_of = page_of or {}
+    asked_about = {q.id: page_of[q.chunk_id] for q in questions if q.chunk_id and PAGE_GUESSED not in q.flags}
+    reviewed = [
+        replace(e, page=asked_about.get(e.question), shown=frozenset(page_of[id] for id in e.chunks if id in page_of))
+        for e in examples
+    ]
+    if keep_all:
+        return reviewed
+    eval_questions = [question for question in questions if question.split == "eval"]
+    eval_words = [words(question.text) for question in eval_questions]
+    leaked = {q.id for q in questions if near_duplicate(words(q.text), eval_words) is not None}
+    hidden = {page_of[q.chunk_id] for q in eval_questions if q.chunk_id}
+
+    def leak(example: Example) -> str:
+        if example.question in leaked:
+            return "eval question"
+        return "eval page in the prompt" if example.shown & hidden else ""
+
+    return curate([replace(example, dropped=example.dropped or leak(example)) for example in reviewed])
+
+
+def write_training_file(
+    log: MessageLog,
+    path: str | os.PathLike[str],
+    *,
+    review: Callable[[Sequence[Example]], Sequence[Example]] = review_examples,
+    **options: Any,
+) -> TrainingFile:
+    """Write the log's answers that are worth training on; `minirag.write_training_file`.
+
+    `review` drops refusals, duplicates and the like; `options` are those of `training.write_training_file`.
+    """
+    return training.write_training_file(log, path, review=review, **options)

@@ -86,7 +86,6 @@ BROKEN = [
     ("message key", spoilt(lambda m: m[2].update(confidence=1))),
     ("no assistant", spoilt(lambda m: m.pop())),
     ("last message", spoilt(lambda m: m.append({"role": "user", "content": "Thanks"}))),
-    ("system first", spoilt(lambda m: m.insert(1, m.pop(0)))),
     ("tokens", spoilt(lambda m: m[1].update(content="word " * 70_000))),
 ]
 FINE = [

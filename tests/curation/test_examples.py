@@ -1,32 +1,16 @@
-"""The review of a training file: leaks, right refusals, validation."""
+"""The review of a training file: nothing in it gives the evaluation away."""
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from doubles import answered
-from minirag import MessageLog, prompts, write_training_file
-from minirag.curation.examples import review_examples
-from minirag.message_log import Exchange
+from minirag import prompts, write_training_file
+from minirag.curation import review_examples
 from minirag.prompts import Excerpt
 from minirag.questions import Question
-from minirag.training import TrainingFile
 
 EXCERPTS = [Excerpt("The fare is 3 euros. Children pay half.", 7)]
 PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
-
-
-def asked(question: str, text: str, *, existing: str | None = None, chunks: tuple[str, ...] = ("c7",)) -> Exchange:
-    """An answer to one of minirag's own prompts, a refine step if there is an earlier answer."""
-    draft = existing is None
-    messages = prompts.draft(question, EXCERPTS) if draft else prompts.refine(question, str(existing), EXCERPTS)
-    exchange = answered(question, text, draft=1 if draft else 2, tags={"chunks": list(chunks)})
-    return replace(exchange, request={"model": "big", "messages": messages}, id="")
-
-
-def reviewed(log: MessageLog, path: Path, **options: Any) -> TrainingFile:
-    return write_training_file(log, path, review=partial(review_examples, **options))
 
 
 def test_what_would_give_the_evaluation_away_is_dropped(log, tmp_path):
@@ -36,12 +20,17 @@ def test_what_would_give_the_evaluation_away_is_dropped(log, tmp_path):
         Question("t3", "train", "What is the fare?", "c7"),
         Question("e1", "eval", "What is the fare on Sundays?", "c3"),
     ]
-    for question, chunks in zip(questions, (("c7",), ("c7", "c3"), ("c7",)), strict=False):
-        exchange = asked(question.text, "It is 3 euros.", chunks=chunks)
-        log.append(replace(exchange, tags={**exchange.tags, "question": question.id}))
-    path = tmp_path / "t.jsonl"
-    file = reviewed(log, path, questions=questions, page_of=PAGE_OF)
+    for question, chunks in zip(questions, (["c7"], ["c7", "c3"], ["c7"]), strict=False):
+        exchange = answered(question.text, "It is 3 euros.", tags={"chunks": chunks, "question": question.id})
+        request = {"model": "big", "messages": prompts.draft(question.text, EXCERPTS)}
+        log.append(replace(exchange, request=request, id=""))
+
+    def reviewed(**options):
+        review = partial(review_examples, questions=questions, page_of=PAGE_OF, **options)
+        return write_training_file(log, tmp_path / "t.jsonl", review=review)
+
+    file = reviewed()
     reasons = {"t1": "eval question", "t2": "eval page in the prompt", "t3": ""}
     assert {e.question: e.dropped for e in file.examples} == reasons
     assert (file.report()["pages_asked_about"], file.report()["pages_shown"]) == (1, 1)
-    assert len(reviewed(log, path, questions=questions, page_of=PAGE_OF, keep_all=True).kept) == 3
+    assert len(reviewed(keep_all=True).kept) == 3

@@ -38,7 +38,6 @@ def test_a_question_stands_alone_unless_it_leans_on_a_text_its_reader_does_not_s
         ("What is the fee for a logger in a month?", []),
         ("Why did revenue rise in 2025?", []),
         ("Why did revenue fall in 1999 in Ghent?", ["not answerable from its page"]),
-        ("What is the title of the document?", ["trivial"]),
         ("Are loggers sold to private persons?", []),
     ],
 )

@@ -49,10 +49,7 @@ FARE = "The fare is 3 euros on weekdays. Children pay half. Verkehrsverbund Nord
         ("The fare is 3 euros.", ""),
         (NOT_STATED, "refusal"),
         ("The context information does not provide any details about fares.", "refusal"),
-        ("Based on the provided context, the fare is 3 euros.", "refers to the context"),
         ("The fare is 4 euros.", "unsupported number"),
-        ("Trams are run by Verkehrsverbund Sued.", "unsupported name"),
-        ("The fare was three euros, said NORD.", ""),
         ("Damage by water is not provided for; the fare is 3 euros.", ""),
         ("Das Dokument sagt dazu nichts, der Text nennt keinen Preis.", "refusal"),
         ("文档中没有提到票价。", "refusal"),
@@ -121,13 +118,8 @@ def test_what_a_text_says_itself_supports_it(text, more):
 
 
 def test_the_prompts_of_other_tools_are_taken_apart():
-    rule = "-" * 21
-    llama = (
-        "The original query is as follows: Who runs it?\nWe have provided an existing answer: The city.\n"
-        "We have the opportunity to refine the existing answer (only if needed) with some more context below.\n"
-        f"{rule}\npage_label: 7\nThe state runs it.\n{rule}\nGiven the new context, refine the original answer."
-    )
-    taken_apart = Parts("Who runs it?", "page_label: 7\nThe state runs it.", "The city.")
+    llama = "New Context: The state runs it.\nQuery: Who runs it?\nOriginal Answer: The city.\nNew Answer:"
+    taken_apart = Parts("Who runs it?", "The state runs it.", "The city.")
     assert parts([{"role": "user", "content": llama}]) == taken_apart
     chain = "Use the context.\n\nThe city runs it.\n\nQuestion: Who runs it?\nHelpful Answer:"
     assert parts([{"role": "user", "content": chain}]).question == "Who runs it?"
@@ -149,9 +141,9 @@ def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for():
     [
         ("$30 million", "$3 million", ["30 million"]),
         ("27.0 billion", "26,974 million", []),
+        ("25 people came.", "Twenty-five people came.", []),
         ("1.234,5 Euro", "1,234.50 euros", []),
         ("It rose by 25 %, from 8 to 10.", "8 in May, 10 in June", []),
-        ("25 people came.", "Twenty-five people came.", []),
         ("It fell by 26 %, from 8 to 10.", "8 in May, 10 in June", ["26"]),
     ],
 )
