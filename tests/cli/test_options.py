@@ -36,7 +36,6 @@ OWN = {
     "run": {"dry_run", "no_probe"},
     "finetune": {"status", "cancel", "download"},
     "compare": {"range", "cluster"},
-    "report": {"format"},
 }
 """The options of single steps."""
 
