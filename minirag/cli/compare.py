@@ -20,10 +20,11 @@ from minirag.statistics.power import in_words, spaced, to_json
 
 QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", "prompt", "name")
 """Columns that name a question, ours first; the first that both files have is used."""
-METRIC_LISTS = ("metrics_data", "metricsdata", "named_scores", "namedscores")
-NOT_SCORES = {"", *"unnamed:_0 id idx index test_id testidx promptidx round seed order failurereason".split()}
-NOT_SCORES |= set("latency latencyms runduration completion_time completiontime".split())
-NOT_SCORES |= set("cost evaluation_cost evaluationcost tokencost tokens inputtokencount outputtokencount".split())
+NOT_SCORES = set(
+    "unnamed:_0 id idx index test_id testidx promptidx round seed order failurereason latency latencyms runduration "
+    "completion_time completiontime cost evaluation_cost evaluationcost tokencost tokens inputtokencount "
+    "outputtokencount".split()
+)
 """Columns of numbers that are no scores."""
 Row = Mapping[str, Any]
 
@@ -33,61 +34,56 @@ Row = Mapping[str, Any]
 
 def runs(options: Mapping[str, Any]) -> int:
     """Print whether what the first run found differs in the others."""
-    folders = [Path(name) for name in options.get("documents", ())]
-    if len(folders) < 2:
+    names = options.get("documents", ())
+    if len(names) < 2:
         raise InputError(
             "Name the run's folder with --out DIR, or two or more to compare: folders of finished runs, or two files "
             "of scores."
         )
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is no folder; name the folders of finished runs, or two files of scores.")
-    if len({folder.resolve() for folder in folders}) < len(folders):
+    if len({Path(name).resolve() for name in names}) < len(names):
         raise InputError("One run is named twice; a run does not replicate itself.")
-    comparisons, texts = zip(*map(_read_run, folders), strict=True)
-    names = [folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        names = list(map(str, folders))
+    comparisons, texts = zip(*map(_read_run, names), strict=True)
     results = replication(comparisons)
     for name, asked in list(zip(names, texts, strict=True))[1:]:
         if shared := len(texts[0] & asked):
             say(f"{name} is another look at {shared} questions of {names[0]}, not fresh evidence.")
     if options.get("json"):
-        show_json({"runs": list(map(str, folders)), "comparisons": results})
+        show_json({"runs": names, "comparisons": results})
     else:
         show("\n\n".join(_table(one, names) for one in results) or "No run compares a tuned model with anything.")
     return 0
 
 
-def _read_run(folder: Path) -> tuple[dict[str, Any], set[str]]:
+def _read_run(name: str) -> tuple[dict[str, Any], set[str]]:
     """Return a finished run's `comparison.json` and the texts of its eval questions. Raises InputError."""
     try:
-        comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
+        comparison = json.loads((Path(name) / "comparison.json").read_text("utf-8"))
         if not isinstance(comparison, dict) or not isinstance(comparison.get("metrics"), dict):
             raise ValueError("comparison.json has no metrics")
-        return comparison, {row["text"] for row in json_lines(folder / "questions.jsonl") if row["split"] == "eval"}
-    except FileNotFoundError as error:
-        raise InputError(f"There is no {error.filename}; name the folder of a finished run.") from None
+        questions = json_lines(Path(name) / "questions.jsonl")
+        return comparison, {row["text"] for row in questions if row["split"] == "eval"}
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"There is no {error.filename}; name the folders of finished runs, or two files of scores."
+        ) from None
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"The run in {folder} cannot be read ({error}); run it again.") from error
+        raise InputError(f"The run in {name} cannot be read ({error}); run it again.") from error
 
 
 def _table(one: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = []
     for name, run in zip(names, one["runs"], strict=True):
-        if run is None:
-            rows.append([name, "not compared", "–", "–", "–"])
-        else:
-            rows.append([f"{name}, {run['n']} questions", str(run["verdict"]), *_figures(run)])
+        about = [f"{name}, {run['n']} questions", run["verdict"]] if run else [name, "not compared"]
+        rows.append([*about, *_figures(run)])
     for name, shift in zip(names[1:], one["shifts"], strict=True):
-        if shift is not None:
-            rows.append([f"{name} minus {names[0]}", "", *_figures(shift)])
+        rows.append([f"{name} minus {names[0]}", "", *_figures(shift)])
     title = f"{spaced(one['metric'])}, tuned against {one['against']}: {one['outcome']}"
     return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
 
 
-def _figures(one: Mapping[str, Any]) -> list[str]:
-    return ["–" if (value := one[key]) is None else f"{value:+.3f}" for key in ("difference", "low", "high")]
+def _figures(one: Mapping[str, Any] | None) -> list[str]:
+    figures = [(one or {}).get(key) for key in ("difference", "low", "high")]
+    return ["–" if figure is None else f"{figure:+.3f}" for figure in figures]
 
 
 # -- files -------------------------------------------------------------------------------------------------
@@ -98,11 +94,11 @@ def files(options: Mapping[str, Any]) -> int:
     first, second = paths = [Path(name) for name in options["documents"]]
     # 1. What the files share: a column that names the question, and metrics.
     tables = [[_flat(row) for row in read_fields(path)] for path in paths]
-    question = next((name for name in QUESTIONS if all(name in _names(rows) for rows in tables)), None)
+    question = next((name for name in QUESTIONS if all(any(name in row for row in rows) for rows in tables)), None)
     if question is None:
         raise InputError(f"The files share no column that names the question, like {', '.join(QUESTIONS[:4])}.")
     cluster = _key(options.get("cluster", question))
-    metrics = _metrics(tables, paths, options, {question, cluster})
+    metrics = _metrics([_numbers(rows, {question, cluster}) for rows in tables], paths, options)
     primary = options.get("primary", "faithfulness" if "faithfulness" in metrics else metrics[0])
     if primary not in metrics:
         raise InputError(f"--primary {primary}: the files share the metrics {', '.join(metrics)}.")
@@ -113,17 +109,17 @@ def files(options: Mapping[str, Any]) -> int:
     questions = list(dict.fromkeys(key for rows in keyed for key, _ in rows))
     clusters = None
     if "cluster" in options:
-        named = {key: str(row[cluster]) for rows in keyed for key, row in rows if cluster in row}
-        if not named:
+        cluster_of = {key: str(row[cluster]) for rows in keyed for key, row in rows if cluster in row}
+        if not cluster_of:
             raise InputError(f"No row has a {options['cluster']}; --cluster names a column like a page or a document.")
-        clusters = [("", named[key]) if key in named else (key,) for key in questions]
+        clusters = [("", cluster_of[key]) if key in cluster_of else (key,) for key in questions]
     # 3. The comparisons, with their p-values corrected for each other.
-    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
     results = {}
+    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+    how = {"clusters": clusters, "margin": options.get("margin"), "scale": options.get("range", SCALE)}
     for metric in metrics:
         columns = [_means(rows, questions, metric) for rows in keyed]
-        scale = options.get("range", SCALE)
-        results[metric] = to_json(compare(*columns, clusters=clusters, margin=options.get("margin"), scale=scale))
+        results[metric] = to_json(compare(*columns, **how))
     for result, p_value in zip(results.values(), holm([one["p_value"] for one in results.values()]), strict=True):
         result["p_holm"] = p_value
     if options.get("json"):
@@ -146,58 +142,58 @@ def _key(column: str) -> str:
 
 def _flat(row: Row) -> dict[str, Any]:
     """Return a row without empty cells, with its metrics as columns of their own, whichever way a tool nests them."""
-    columns = {_key(name or "").removeprefix("metric:_"): value for name, value in row.items()}
-    scores: dict[str, Any] = {}
-    for name in METRIC_LISTS:  # {"name": score}, as text in a CSV file, or [{"name", "score"}]
-        nested = columns.pop(name, None)
-        with suppress(TypeError, ValueError, RecursionError):
-            nested = json.loads(nested)
+    cells = {_key(name or "").removeprefix("metric:_"): value for name, value in row.items()}
+    for name in (
+        "metrics_data",
+        "metricsdata",
+        "named_scores",
+        "namedscores",
+    ):  # [{"name", "score"}] or {"name": score}
+        nested = cells.pop(name, None)
         if isinstance(nested, list):
             nested = {str(one.get("name")): one.get("score") for one in nested if isinstance(one, dict)}
         if isinstance(nested, dict):
-            scores |= {_key(metric): score for metric, score in nested.items()}
-    if "metric" in columns and "value" in columns:  # one score a row
-        scores[_key(str(columns.pop("metric")))] = columns.pop("value")
-    if isinstance(variables := columns.get("vars"), dict):
-        columns = {**{_key(name): value for name, value in variables.items()}, **columns}
-        columns["vars"] = json.dumps(variables, sort_keys=True)
+            cells |= {_key(metric): score for metric, score in nested.items()}
+    if "metric" in cells and "value" in cells:  # one score a row
+        cells[_key(str(cells.pop("metric")))] = cells.pop("value")
+    if isinstance(variables := cells.get("vars"), dict):
+        cells = {**{_key(name): value for name, value in variables.items()}, **cells}
+        cells["vars"] = json.dumps(variables, sort_keys=True)
     empty = {"", "nan", "none", "null"}
-    return {name: value for name, value in {**columns, **scores}.items() if str(value).strip().casefold() not in empty}
+    return {name: value for name, value in cells.items() if str(value).strip().casefold() not in empty}
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
+def _numbers(rows: Sequence[Row], others: set[str]) -> dict[str, list[float]]:
+    """Return the columns of numbers that may be scores. Raises InputError if the rows are of several models."""
+    models = {tuple(str(row.get(name)) for name in ("arm", "provider", "promptidx")) for row in rows}
+    if len(models) > 1:
+        raise InputError(f"A file holds the scores of {len(models)} models; give each model a file of its own.")
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row if name and name not in NOT_SCORES | others):
+        values = [row[name] for row in rows if name in row]
+        with suppress(TypeError, ValueError):
+            if not any(isinstance(value, bool) for value in values):
+                columns[name] = list(map(float, values))
+    return columns
 
 
 def _metrics(
-    tables: Sequence[Sequence[Row]], paths: Sequence[Path], options: Mapping[str, Any], others: set[str]
+    columns: Sequence[Mapping[str, Sequence[float]]], paths: Sequence[Path], options: Mapping[str, Any]
 ) -> list[str]:
-    """Return the columns to compare: those of --metrics, or all of numbers that both files have. Raises InputError."""
-    columns: list[dict[str, list[float]]] = []
-    for rows in tables:
-        models = {tuple(str(row.get(name)) for name in ("arm", "provider", "promptidx")) for row in rows}
-        if len(models) > 1:
-            raise InputError(f"A file holds the scores of {len(models)} models; give each model a file of its own.")
-        columns.append({})
-        for name in [name for name in _names(rows) if name not in NOT_SCORES | others]:
-            values = [row[name] for row in rows if name in row]
-            with suppress(TypeError, ValueError):
-                if not any(isinstance(value, bool) for value in values):
-                    columns[-1][name] = list(map(float, values))
-    shared = [name for name in columns[0] if name in columns[1]]
-    wanted = [_key(name) for name in options.get("metrics", shared)]
-    if not wanted or not set(wanted) <= set(shared):
-        each = "; ".join(f"{path}: {', '.join(names) or 'none'}" for path, names in zip(paths, columns, strict=True))
-        raise InputError(f"The files share no such column of numbers. Columns of numbers in {each}.")
+    """Return the columns to compare: those of --metrics, or all that both files have. Raises InputError."""
+    first, second = columns
     low, high = options.get("range", SCALE)
-    values_of = {name: columns[0][name] + columns[1][name] for name in wanted}
-    outside = {name: value for name, values in values_of.items() for value in values if not low <= value <= high}
+    shared = [name for name in first if name in second]
+    wanted = [_key(name) for name in options.get("metrics", shared)]
+    outside = {n: value for n in wanted if n in shared for value in [*first[n], *second[n]] if not low <= value <= high}
     for name, value in outside.items():
-        fault = f"{name} holds {value:g}, which is not from {low:g} to {high:g}"
-        if "metrics" in options or len(outside) == len(wanted):
-            raise InputError(f"{fault}: give the scores' range, as in --range 1,5.")
-        say(f"{fault}, so it is left out; if it is a score, give its range, as in --range 1,5 --metrics {name}.")
-    return [name for name in wanted if name not in outside]
+        fault = f"{name} is left out: it holds {value:g}, which is not from {low:g} to {high:g}"
+        say(f"{fault}; if it is a score, give its range, as in --range 1,5 --metrics {name}.")
+    metrics = [name for name in wanted if name in shared and name not in outside]
+    if not metrics or ("metrics" in options and len(metrics) < len(wanted)):
+        each = "; ".join(f"{path}: {', '.join(own) or 'none'}" for path, own in zip(paths, columns, strict=True))
+        raise InputError(f"The files share no such column of scores. Columns of numbers in {each}.")
+    return metrics
 
 
 def _means(rows: Sequence[tuple[str, Row]], questions: Sequence[str], metric: str) -> list[float | None]:

@@ -1,17 +1,21 @@
 """`minirag label DIR`: a person judges statements of a run's answers, without seeing what the judge said."""
 
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minirag.cli.rows import judged_answers, read_rows
-from minirag.cli.terminal import choose, quote, say, show, show_json
-from minirag.errors import InputError
+from minirag.cli.terminal import WIDTH, say, show, show_json
+from minirag.errors import InputError, printable, redact
 from minirag.metrics.score import Scores
 from minirag.statistics.labels import FEWEST_LABELS, audit, audit_in_words, claims, read_labels, sample, write_labels
 from minirag.text import sentence_spans, words
 
 ANSWERS = {"y": True, "n": False, "s": None}
+NEAREST = 4
+"""Sentences of the passages that are shown with a statement."""
 
 
 def main(options: Mapping[str, Any]) -> int:
@@ -48,27 +52,26 @@ def main(options: Mapping[str, Any]) -> int:
 
 
 def _ask(question: str, contexts: Sequence[str], statement: str) -> str:
-    """Show a statement with the passages that are most like it, and return the key that a person presses."""
-    quote(question)
+    """Show a statement and the sentences of the passages that share most words with it; return the key pressed."""
+    _quote(question, "  ")
     say("Passages behind the answer, where they come nearest to the statement:")
-    for passage in likely_sentences(statement, contexts):
-        quote(" ".join(passage.split()), "  | ")
+    sentences = [text[start:end] for text in contexts for start, end in sentence_spans(text)]
+    for sentence in sorted(sentences, key=lambda sentence: -len({*words(statement)} & {*words(sentence)}))[:NEAREST]:
+        _quote(sentence, "  | ")
     say("Statement:")
-    quote(statement, "  > ")
-    while (key := choose("supported? [y] yes  [n] no  [s] skip  [a] all passages  [q] stop: ", "ynsaq")) == "a":
-        for context in contexts:
-            quote(context, "  | ")
+    _quote(statement, "  > ")
+    while True:
+        print("supported? [y] yes  [n] no  [s] skip  [a] all passages  [q] stop: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        key = line.strip()[:1].casefold() if line else "q"  # the end of stdin stops, too
+        if key in {*ANSWERS, "q"}:
+            return key
+        for context in contexts if key == "a" else ():
+            _quote(context, "  | ")
             say("")
-    return key
 
 
-def likely_sentences(statement: str, contexts: Sequence[str], most: int = 4) -> list[str]:
-    """Return the sentences of `contexts` that share most words with a statement, in their order.
-
-    >>> likely_sentences("The tram opened in 1987.", ["It rained. The tram is red. It opened in 1987."], 2)
-    ['The tram is red.', 'It opened in 1987.']
-    """
-    sentences = [text[start:end].strip() for text in contexts for start, end in sentence_spans(text)]
-    shared = [len({*words(statement)} & {*words(sentence)}) for sentence in sentences]
-    nearest = sorted(range(len(sentences)), key=lambda i: -shared[i])[:most]
-    return [sentences[i] for i in sorted(nearest)]
+def _quote(text: str, margin: str) -> None:
+    """Print a text of a document or a model: one paragraph, wrapped, each line behind a margin."""
+    for line in textwrap.wrap(" ".join(printable(redact(text)).split()), WIDTH - len(margin)):
+        say(f"{margin}{line}")

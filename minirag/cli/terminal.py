@@ -20,12 +20,6 @@ def say(line: str) -> None:
     print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
-def quote(text: str, margin: str = "  ") -> None:
-    """Print a text of a document or a model to stderr: one paragraph, wrapped, each line behind a margin."""
-    for line in textwrap.wrap(" ".join(printable(redact(text)).split()), WIDTH - len(margin)):
-        say(f"{margin}{line}")
-
-
 def show(text: str) -> None:
     """Print a result for a person to stdout.
 
@@ -60,19 +54,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int 
     sides = "<" * text_columns + ">" * len(widths)
     cells = [[f"{cell:{side}{n}}" for cell, side, n in zip(line, sides, widths, strict=False)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in cells)
-
-
-def choose(prompt: str, keys: str) -> str:
-    """Ask until a line from stdin begins with one of `keys`, and return that key; `q` at the end of stdin."""
-    while True:
-        print(prompt, end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
-        key = line.strip()[:1].casefold()
-        if not line:
-            print(file=sys.stderr)
-            return "q"
-        if key and key in keys:
-            return key
 
 
 def wrapped(line: str) -> str:

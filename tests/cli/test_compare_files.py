@@ -149,11 +149,11 @@ def test_a_scale_is_named_or_it_is_an_error_and_no_column_disappears_in_silence(
 ) -> None:
     files = pair(tmp_path, lambda q, s: {"question": q, "stars": 1 + 4 * s, "f": s})
     assert main(["compare", *files, "--metrics", "stars"]) == 2
-    assert "not from 0 to 1: give the scores' range, as in --range 1,5" in capsys.readouterr().err
+    assert "The files share no such column of scores" in capsys.readouterr().err
     assert main(["compare", *files, "--json"]) == 0
     said = capsys.readouterr()
     assert list(json.loads(said.out)["metrics"]) == ["f"]
-    assert "so it is left out; if it is a score, give its range, as in --range 1,5 --metrics stars" in said.err
+    assert "stars is left out: it holds 3, which is not from 0 to 1; if it is a score, give its range" in said.err
     found = result_of(capsys, *files, "--metrics", "stars", "--range", "1,5")["metrics"]["stars"]
     assert (found["difference"], found["scale"]) == (pytest.approx(11 / 12), [1.0, 5.0])
     assert list(found["fresh_questions"]) == ["0.2", "0.4"]  # a twentieth and a tenth of the scale
@@ -168,8 +168,8 @@ def test_of_two_files_the_missing_one_is_named(tmp_path: Path, capsys: pytest.Ca
     ("first", "second", "words"),
     [
         ([{"question": "a", "f": 1}], [{"question": "b", "f": 1}], "no question in common"),
-        ([{"question": "a", "f": 1}], [{"question": "a", "g": 1}], "share no such column of numbers"),
-        ([{"question": "a", "f": "good"}], [{"question": "a", "f": "bad"}], "share no such column of numbers"),
+        ([{"question": "a", "f": 1}], [{"question": "a", "g": 1}], "share no such column of scores"),
+        ([{"question": "a", "f": "good"}], [{"question": "a", "f": "bad"}], "share no such column of scores"),
         ([{"f": 1}], [{"f": 1}], "share no column that names the question"),
         ([SHAPES["ours"]("a", 1), {**SHAPES["ours"]("a", 1), "arm": "b"}], [{"question_id": "a"}], "of 2 models"),
         (

@@ -47,10 +47,10 @@ def test_a_run_does_not_differ_from_itself_and_the_same_questions_are_no_fresh_e
     ("arguments", "told"),
     [
         (["a"], "two or more to compare: folders of finished runs, or two files"),
-        (["a", "nowhere"], "nowhere is no folder"),
+        (["a", "nowhere"], "no nowhere/comparison.json"),
         (["a", "a/run.json"], "name the folders of finished runs, or two files of scores"),
         (["a", "./a"], "a run does not replicate itself"),
-        (["a", "empty"], "comparison.json; name the folder of a finished run"),
+        (["a", "empty"], "comparison.json; name the folders of finished runs"),
         (["a", "damaged"], "The run in damaged cannot be read"),
     ],
 )
