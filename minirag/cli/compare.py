@@ -115,11 +115,9 @@ def files(options: Mapping[str, Any]) -> int:
         clusters = [("", cluster_of[key]) if key in cluster_of else (key,) for key in questions]
     # 3. The comparisons, with their p-values corrected for each other.
     results = {}
-    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-    how = {"clusters": clusters, "margin": options.get("margin"), "scale": options.get("range", SCALE)}
     for metric in metrics:
-        columns = [_means(rows, questions, metric) for rows in keyed]
-        results[metric] = to_json(compare(*columns, **how))
+        columns, scale = [_means(rows, questions, metric) for rows in keyed], options.get("range", SCALE)
+        results[metric] = to_json(compare(*columns, clusters=clusters, margin=options.get("margin"), scale=scale))
     for result, p_value in zip(results.values(), holm([one["p_value"] for one in results.values()]), strict=True):
         result["p_holm"] = p_value
     if options.get("json"):
@@ -128,6 +126,7 @@ def files(options: Mapping[str, Any]) -> int:
     say(f"{len(questions)} questions, paired by {question}; the difference is {second} minus {first}")
     family = {spaced(metric): one for metric, one in results.items()}
     means = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family.items()]
+    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
     lines = [table(["mean over pairs", *names, "pairs"], means)]
     lines += [f"{name}{' (primary)' * (name == spaced(primary))} {in_words(one)}" for name, one in family.items()]
     lines += [losses_in_words(name, one) for name, one in family.items() if one["n"] and one["large_losses"]]
