@@ -6,20 +6,18 @@ of its calls in the log tell it to later runs. A model that spends its reply on 
 """
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minirag.errors import FINAL, THINKING, ServiceError, ServiceRefused
+from minirag.errors import FINAL, THINKING, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import with_shape
 
 INSTEAD = {
     "max_tokens": "max_tokens: sent as max_completion_tokens",
     "temperature": "temperature: left out",
-    "dimensions": "dimensions: left out",
     "json_schema": "json_schema: asked for json_object instead",
     "json_object": "json_object: asked for text instead",
     "system": "the system role: its text opens the user message",
@@ -31,12 +29,11 @@ FIRST_THINKING, MOST_THINKING = 4096, 32_768
 ABOUT_FORM = (400, 422, 500, 501)
 """Statuses that may mean that a service does not take a request's form."""
 FEW = 5
-"""Failures of one kind that stop a stage, if none of its calls to a model has succeeded."""
+"""Failures of one kind in a row that stop a stage."""
 _FORMAT = "responseformat|json(schema|object|mode)|structuredoutput|guideddecoding"
 _NAMES = {
     "max_tokens": r"max(completion|output|new)?tokens",
     "temperature": "temperature",
-    "dimensions": "dimensions|matryoshka",
     "json_schema": _FORMAT,
     "json_object": _FORMAT,
     "system": r"system(role|message|prompt|instruction)|role(s)?(of)?system|developerinstruction|rolesmustalternate",
@@ -69,8 +66,8 @@ class Form:
     def adapt(self, call: Exchange) -> Exchange:
         """Return the call with its request in this form, which its tags then tell."""
         request = dict(call.request)
-        for name in self.without & {"temperature", "dimensions"}:
-            request.pop(name, None)
+        if "temperature" in self.without:
+            request.pop("temperature", None)
         if "max_tokens" in request:
             limit = "max_completion_tokens" if "max_tokens" in self.without else "max_tokens"
             request[limit] = request.pop("max_tokens") + self.thinking
@@ -118,8 +115,7 @@ class ModelDialect:
         self.most_thinking = most_thinking
         self.stages: set[str] = set()
         self.say: Callable[[str], None] = lambda _: None
-        self._faults: Counter[tuple[str, Any, Any]] = Counter()
-        self._lock = threading.Lock()
+        self._failures: Counter[tuple[str, Any, Any]] = Counter()  # since the last success
 
     @property
     def form(self) -> Form:
@@ -139,34 +135,28 @@ class ModelDialect:
 
         `tried` are the ids of its requests so far.
         """
-        error = failed.error or {}
-        if failed.response is not None and error.get("code") in {THINKING, *FINAL}:
-            self._adopt(form)  # the service has taken it
-        if error.get("code") == THINKING and form.thinking < self.most_thinking:
-            # that it needs more is known before it has got it, so this change is for all calls at once
-            more = min(self.most_thinking, max(FIRST_THINKING, 2 * form.thinking))
-            self._adopt(replace(self.form, thinking=max(self.form.thinking, more)))
-        candidates = [self.form]
-        if error.get("status") in ABOUT_FORM:
-            candidates += self._alternatives(form, failed)
+        candidates = [self.form, *self._alternatives(form, failed)]
         return next((candidate for candidate in candidates if candidate.adapt(call).id not in tried), None)
 
     def _alternatives(self, form: Form, failed: Exchange) -> Iterator[Form]:
         """Yield the next form of each thing that an error names, in the order named, then the plainest form."""
         error = failed.error or {}
+        if error.get("code") == THINKING and form.thinking < self.most_thinking:
+            yield replace(form, thinking=min(self.most_thinking, max(FIRST_THINKING, 2 * form.thinking)))
+        if error.get("status") not in ABOUT_FORM:
+            return
         words = re.sub(r"[^a-z0-9]", "", f"{error.get('param')} {error.get('message')}".lower())
         places = {name: match.start() for name, names in _NAMES.items() if (match := re.search(names, words))}
         is_too_long = _TOO_LONG.search(words) is not None
-        less_thinking = replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
-        if form.thinking and is_too_long:
-            yield less_thinking
+        if form.thinking and (is_too_long or "max_tokens" in places):
+            yield replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
+        if is_too_long:
+            places.pop("max_tokens", None)  # it is not the name that is refused
         for name in sorted(places, key=lambda name: places[name]):
-            if name == "max_tokens" and not is_too_long:  # the other one of the limit's two names
+            if name == "max_tokens":  # it has two names
                 yield replace(form, without=form.without ^ {name})
             elif _holds(failed.request, name):
                 yield replace(form, without=form.without | {name})
-        if form.thinking and "max_tokens" in places:
-            yield less_thinking
         is_decided = is_too_long or error.get("code") in FINAL or failed.stage in self.stages
         if error["status"] in (400, 422) and not is_decided:
             yield replace(form, without=form.without | INSTEAD.keys() - {"max_tokens"})
@@ -174,19 +164,13 @@ class ModelDialect:
     def keep(self, form: Form, stage: str) -> None:
         """Use this form from now on, if it is a new one, since a call of this stage has succeeded in it."""
         self.stages.add(stage)
+        self._failures.clear()
         if form not in self.forms:
-            thinking = self.form.thinking
-            if 0 < form.thinking < thinking:  # the service takes no larger limit
-                self.most_thinking = form.thinking
             self._adopt(form)
-            if thinking and not form.thinking:  # another call has learned that meanwhile
-                self._adopt(replace(form, thinking=thinking))
 
     def _adopt(self, form: Form) -> None:
-        with self._lock:
-            before = self.form
-            if form not in self.forms:
-                self.forms.append(form)
+        before = self.form
+        self.forms.append(form)
         if before.without - form.without == {"max_tokens"}:
             self.say(f"{self.model} does not support max_completion_tokens: sent as max_tokens")
         for name, instead in INSTEAD.items():
@@ -198,27 +182,31 @@ class ModelDialect:
 
     def learn(self, failed: Exchange) -> None:
         """Change the form for all calls at once, if this one failed in the present form; for batches."""
+        is_present = failed.tags.get("thinking", 0) == self.form.thinking
+        is_present = is_present and replace(self.form, thinking=0).adapt(failed).request == failed.request
         is_thinking = (failed.error or {}).get("code") == THINKING
-        is_present = replace(self.form, thinking=0).adapt(failed).request == failed.request
-        if is_present and failed.tags.get("thinking", 0) == self.form.thinking:
-            if failed.stage in self.stages and not is_thinking:
-                return  # the request itself is at fault
-            following = self.following(failed, self.form, failed, {failed.id})
-            if following is not None:
-                self._adopt(following)
+        if is_present and (is_thinking or failed.stage not in self.stages):
+            form = next(self._alternatives(self.form, failed), None)
+            if form is not None:
+                self._adopt(form)
 
-    def verdict(self, stage: str, failure: ServiceError) -> ServiceError:
-        """Return what a call that is given up has ended with: its failure.
+    def given_up(self, call: Exchange, failure: ServiceError) -> ServiceError:
+        """Return what a call ends with that has failed for good: its failure, or one that stops the whole stage.
 
-        Returns a ServiceRefused instead where the first few calls of this stage have all failed in the same way.
+        That is a ServiceRefused where the first few calls of this stage have all failed alike, and a ServiceDown where
+        a few in a row have failed in a way that may pass. Texts to embed that failed together may succeed apart.
         """
-        if failure.transient or isinstance(failure, ServiceRefused) or stage in self.stages:
+        if isinstance(failure, ServiceRefused) or len(call.request.get("input", ())) > 1:
             return failure
-        kind = (stage, failure.status, failure.code)
-        self._faults[kind] += 1
-        if self._faults[kind] < FEW:
+        kind = (call.stage, failure.status, failure.code)
+        self._failures[kind] += 1
+        number = self._failures[kind]
+        if number < FEW or (call.stage in self.stages and not failure.transient):
             return failure
-        text = f"The first {self._faults[kind]} {stage} requests to {self.model} failed alike, and no more are sent"
+        if failure.transient:
+            text = f"{number} calls of {self.model} failed in a row, the last with: {str(failure).rstrip('.')}"
+            return ServiceDown(f"{text}; run again later.", status=failure.status, code=failure.code)
+        text = f"The first {number} {call.stage} requests to {self.model} failed alike, and no more are sent"
         return ServiceRefused(f"{text}: {failure}", status=failure.status, code=failure.code)
 
     def recall(self, log: MessageLog, service: str) -> None:
@@ -226,12 +214,6 @@ class ModelDialect:
         failures = [failed for failed in log.failures if (failed.service, failed.model) == (service, self.model)]
         refused = {f.stage: f.request for f in reversed(failures) if (f.error or {}).get("status") in ABOUT_FORM}
         for exchange in log if failures else ():
-            if (exchange.service, exchange.model) != (service, self.model):
-                continue
-            form = Form.of(exchange, refused.get(exchange.stage, {}))
-            if exchange.error is None and form != Form():
-                self.keep(form, exchange.stage)
-            elif exchange.error is None:
-                self.stages.add(exchange.stage)
-            elif exchange.error.get("code") == THINKING:
-                self.following(exchange, form, exchange, ())
+            if exchange.error is None and (exchange.service, exchange.model) == (service, self.model):
+                form = Form.of(exchange, refused.get(exchange.stage, {}))
+                self.keep(self.form if form == Form() else form, exchange.stage)

@@ -6,6 +6,7 @@ a single text that always fails is named and holds nothing else up.
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,12 @@ INPUTS_PER_CALL = 256
 SIZE_PER_CALL = 200_000
 """Characters, or two thirds of the tokens where these are more: OpenAI takes 300,000 tokens and 2,048 texts a call."""
 
-SHORT = 16
-"""Fewer tokens than any model takes."""
-NOT_ITS_FAULT = (None, 401, 402, 404, 429)
-"""Statuses of failures that are not about a text: no connection, key, quota, model, rate limit."""
+SHORT = 50
+"""Fewer characters than any model takes."""
+NOT_ITS_FAULT = (None, 401, 402, 404, 429, 502, 503)
+"""Statuses of failures that are not about a text: no connection, key, quota, model, rate limit, outage."""
+_TOO_LONG = re.compile(r"(?i)too (long|large)|exceed|context (length|size|window)|tokens")
+"""What services say of a text that is longer than a model takes."""
 Row = NDArray[np.float32] | ServiceError
 """The vector of a text, or why it has none."""
 
@@ -39,17 +42,16 @@ Row = NDArray[np.float32] | ServiceError
 class EmbeddingModel:
     """An embedding model. `embed(texts)` returns float32 rows of shape (len(texts), dimensions), in their order.
 
-    `dimensions=None` takes the model's own number; `prefix` is put before each text, for models that want passages or
-    queries marked; at most `workers` calls of one `embed` are in flight. `progress` hears what the texts are for (the
-    tag "for"), how many of them are done, and how many there are. The other arguments are those of `ChatModel`.
-    `inputs_per_call` is the most texts in a call; it becomes smaller if the service takes fewer.
+    `prefix` is put before each text, for models that want passages or queries marked; at most `workers` calls of one
+    `embed` are in flight. `progress` hears what the texts are for (the tag "for"), how many of them are done, and how
+    many there are. The other arguments are those of `ChatModel`. `inputs_per_call` is the most texts in a call; it
+    becomes smaller if the service takes fewer.
     """
 
     def __init__(
         self,
         model: str,
         *,
-        dimensions: int | None = None,
         prefix: str = "",
         workers: int = 8,
         progress: Callable[[str, int, int], None] = lambda *_: None,
@@ -61,7 +63,6 @@ class EmbeddingModel:
         client: "OpenAI | None" = None,
     ) -> None:
         self.model = model
-        self.dimensions = dimensions
         self.prefix = prefix
         self.workers = workers
         self.progress = progress
@@ -69,7 +70,6 @@ class EmbeddingModel:
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
         self.inputs_per_call = INPUTS_PER_CALL
-        self._longest = 0  # tokens of the longest text that has been embedded
         self._rescued: dict[str, NDArray[np.float32]] = {}  # vectors of texts that were embedded beside a refused one
 
     @property
@@ -88,10 +88,13 @@ class EmbeddingModel:
         """
         if self._rescued and all(text in self._rescued for text in texts):
             return np.stack([self._rescued[text] for text in texts])
+        about = {"stage": stage, "tags": tags or {}}
+        failed = self._failed_before()
 
         def rows_of(batch: Sequence[str]) -> list[Row]:
-            recorded = self._recorded(batch) if len(batch) > 1 else None  # one that failed alone is asked for again
-            return recorded or self._divide(batch, {"stage": stage, "tags": tags or {}})
+            rows = self._divide(batch, about, failed)
+            # what an earlier run has met counts where other texts beside it succeed
+            return self._divide(batch, about, {}) if failed and all(isinstance(r, ServiceError) for r in rows) else rows
 
         results: list[Row] = []
         for rows in in_order(rows_of, _batches([self.prefix + text for text in texts]), self.workers):
@@ -108,76 +111,58 @@ class EmbeddingModel:
         if refused:
             self._rescued |= dict(good)
             raise TextsRefused(self.model, refused)
-        return np.stack([row for _, row in good]) if good else np.empty((0, self.dimensions or 0), np.float32)
+        return np.stack([row for _, row in good]) if good else np.empty((0, 0), np.float32)
 
-    def _divide(self, texts: Sequence[str], about: Mapping[str, Any]) -> list[Row]:
-        """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it."""
+    def _failed_before(self) -> dict[str, ServiceError]:
+        """Return the failures in the log that are about the texts of a call, by the call's id."""
+        failures = [] if self.log is None else self.log.failures
+        errors = {failed.id: ServiceError.from_json(failed.error or {}) for failed in failures}
+        return {id: e for id, e in errors.items() if isinstance(e, BadReply) or e.status not in NOT_ITS_FAULT}
+
+    def _divide(self, texts: Sequence[str], about: Mapping[str, Any], failed: Mapping[str, ServiceError]) -> list[Row]:
+        """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it.
+
+        A call that has `failed` before is not sent again.
+        """
         call = self._call(texts, about)
-        is_small = len(texts) <= self.inputs_per_call
-        is_sent = is_small or (self.log is not None and self.log.find(*self.dialect.variants(call)) is not None)
-        if is_sent:
+        ids = self.dialect.variants(call)
+        is_in_log = self.log is not None and self.log.find(*ids) is not None
+        error = None if is_in_log else next((failed[id] for id in ids if id in failed), None)
+        is_sent = error is not None or is_in_log or len(texts) <= self.inputs_per_call
+        if error is None and is_sent:
             try:
                 return self._send(call)
-            except ServiceError as error:
+            except ServiceError as refused:
                 # no other call would fare better: a refusal, a rate limit, an outage
-                if isinstance(error, ServiceRefused) or error.status in (429, 502, 503):
+                if isinstance(refused, ServiceRefused) or refused.status in (429, 502, 503):
                     raise
-                if len(texts) == 1:
-                    self._require_length(texts[0], about, error)
-                    return [error]
+                error = refused
+        if error is not None and len(texts) == 1:
+            self._require_length(texts[0], about, error)
+            return [error]
         middle = _half(len(texts))
-        rows = [*self._divide(texts[:middle], about), *self._divide(texts[middle:], about)]
+        rows = [row for part in (texts[:middle], texts[middle:]) for row in self._divide(part, about, failed)]
         if is_sent and not any(isinstance(row, ServiceError) for row in rows):  # it was no single text's fault
             self.inputs_per_call = min(self.inputs_per_call, middle)
             self.service.say_once(f"{self.model}: {self.inputs_per_call} texts a call, more are refused")
         return rows
 
-    def _recorded(self, texts: Sequence[str]) -> list[Row] | None:
-        """Return what the log has of these texts, in one call or in halves of it; None if it lacks any of them.
-
-        A text that failed alone counts where others beside it succeeded: it is not asked for again.
-        """
-        if self.log is None or not self.log.failures:
-            return None
-        ids = self.dialect.variants(self._call(texts, {"stage": "embed"}))
-        exchange = self.log.find(*ids)
-        if exchange is not None and exchange.error is None and (exchange.response or {}).get("data"):
-            return self._rows(exchange)
-        if len(texts) == 1:
-            errors = [ServiceError.from_json(failed.error or {}) for failed in self.log.failures if failed.id in ids]
-            is_about_text = errors and (isinstance(errors[-1], BadReply) or errors[-1].status not in NOT_ITS_FAULT)
-            return [errors[-1]] if is_about_text else None
-        middle = _half(len(texts))
-        left, right = self._recorded(texts[:middle]), self._recorded(texts[middle:])
-        if left is None or right is None or all(isinstance(row, ServiceError) for row in [*left, *right]):
-            return None
-        return [*left, *right]
-
     def _require_length(self, text: str, about: Mapping[str, Any], error: ServiceError) -> None:
-        """Raise InputError if a text fails for its length: no text as long succeeds, and all its pieces do."""
-        tokens, half = encoding("o200k_base").count(text), len(text) // 2  # as chunks are counted
-        if error.status == 403 or tokens <= self._longest:
-            return
-        with suppress(ServiceError):
-            self._send(self._call([text[half:] + text[:half]], about))
-            return  # it is what the text says
-        for number in (2, 4, 8, 16):
-            size = -(-len(text) // number)
-            if tokens < number * SHORT:
-                return
+        """Raise InputError, with the size of a piece that succeeds, if a text fails because it is too long."""
+        piece = text if _TOO_LONG.search(str(error)) else ""
+        while len(piece) > SHORT:
+            piece = piece[: len(piece) // 2]
             with suppress(ServiceError):
-                for start in range(0, len(text), size):
-                    self._send(self._call([text[start : start + size]], about))
+                self._send(self._call([piece], about))
+                size = encoding("o200k_base").count(piece)  # as chunks are counted
                 raise InputError(
-                    f"{self.model} takes no text of {tokens} tokens ({str(error).rstrip('.')}), but {self._longest} "
-                    f"tokens are no problem: take --chunk-size {self._longest}, and as --chunk-overlap at most a half."
+                    f"{self.model} takes no text as long as {text[:20]!r}… ({str(error).rstrip('.')}), but {size} "
+                    f"tokens are no problem: take --chunk-size {size}, and as --chunk-overlap at most a half."
                 )
 
     def _call(self, texts: Sequence[str], about: Mapping[str, Any]) -> Exchange:
         """Return the call that embeds `texts`, with the stage and the tags that it is about."""
         request: dict[str, Any] = {"model": self.model, "input": list(texts), "encoding_format": "base64"}
-        if self.dimensions is not None:
-            request["dimensions"] = self.dimensions
         request |= self.options
         return Exchange(endpoint="embeddings", service=self.service.name, request=request, **about)
 
@@ -188,7 +173,6 @@ class EmbeddingModel:
     def _rows(self, exchange: Exchange) -> list[Row]:
         """Return the vectors of an exchange; say so if the server has read only a part of the texts."""
         counts = list(map(encoding("o200k_base").count, exchange.request["input"]))
-        self._longest = max(self._longest, *counts)
         read = exchange.usage.get("prompt_tokens")
         if isinstance(read, int) and 0 < read < sum(counts) / 2:
             self.service.say_once(

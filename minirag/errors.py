@@ -23,6 +23,7 @@ Each message is one sentence that says what to do. Any other exception that esca
 """
 
 import email.utils
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -153,7 +154,7 @@ _SECRET = re.compile(
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|\b(?:org|proj)[-_][A-Za-z0-9]{12,}"
     r"|(?<=://)[^\s/@?#'\"]+(?=@)"  # the name and password of an address
-    r"|(?<=password=)[^\s&#'\"]+"
+    r"|(?<=password=)[^\s&#'\"\\]+"
 )
 _NO_SECRET = re.compile(r".{0,7}|[A-Za-z_-]{0,19}")
 """What local services get instead of a key: EMPTY, ollama, lm-studio, no-key-required."""
@@ -161,9 +162,9 @@ _keys: list[str] = []
 
 
 def keep_out(key: str) -> None:
-    """Have `redact` remove this key from now on, unless it is a mere placeholder such as "EMPTY"."""
+    """Have `redact` remove this key from now on, in JSON too, unless it is a mere placeholder such as "EMPTY"."""
     if not _NO_SECRET.fullmatch(key) and key not in _keys:
-        _keys.append(key)
+        _keys.extend({key, json.dumps(key)[1:-1]})
 
 
 def redact(text: str) -> str:
@@ -194,43 +195,19 @@ def printable(text: str, keep: str = "") -> str:
     return UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", text)
 
 
-def redact_json(value: Any) -> Any:
-    """Return a JSON value with every text in it redacted.
-
-    >>> redact_json({"error": ["Bearer abcdefgh", 401]})
-    {'error': ['[redacted]', 401]}
-    """
-    if isinstance(value, Mapping):
-        return {redact(str(name)): redact_json(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [redact_json(item) for item in value]
-    return redact(value) if isinstance(value, str) else value
-
-
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a service asks to wait.
-
-    That is `retry-after-ms`, or `Retry-After` in seconds or as a date, or when a rate limit that is used up resets.
+    """Return the seconds that a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
-    >>> used_up = {"x-ratelimit-remaining-tokens": "0"}
-    >>> [retry_after({**used_up, "x-ratelimit-reset-tokens": reset}) for reset in ("1m30.5s", "2026-11-26T22:10:00Z")]
-    [90.5, None]
     """
-    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if value := headers.get("retry-after", ""):
-            if value.replace(".", "", 1).isdigit():
-                return float(value)
-            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-        used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
-        resets = [headers.get(f"x-ratelimit-reset-{kind}", "") for kind in used_up]
-        durations = [reset for reset in resets if re.fullmatch(r"(?:[\d.]++(?:ms|[dhms]?))+", reset)]  # no date
-        parts = [re.findall(r"([\d.]+)(ms|[dhms]?)", duration) for duration in durations]
-        return max((sum(float(number) * units[unit] for number, unit in part) for part in parts), default=None)
+        value = headers.get("retry-after", "")
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
 

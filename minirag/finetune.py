@@ -11,13 +11,14 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
 from minirag.message_log import MessageLog, canonical, write_json
 from minirag.models import listed, send, upload
-from minirag.retry import FIRST_POLL, LONGEST_OUTAGE, LONGEST_POLL, outlast
+from minirag.retry import FIRST_POLL, LONGEST_POLL, outlast
 from minirag.service import Service
 
 WITHOUT_MODEL = {"failed", "cancelled"}
@@ -45,7 +46,7 @@ def state_of(job: Mapping[str, Any]) -> str:
 class FineTuningJob:
     """A fine-tuning job: `.id`, `.status`, `.model` once it succeeded; `.wait()` until it has ended.
 
-    Its identity is the hash of training and validation file, base model, hyperparameters, suffix and seed: `create`
+    Its identity is the hash of training file, base model, hyperparameters, suffix, seed and further options: `create`
     with the same ones finds the same job again, in the log or at the service, and never starts a second one.
     """
 
@@ -64,7 +65,6 @@ class FineTuningJob:
         base: str,
         log: MessageLog | None = None,
         service: Service | None = None,
-        validation_file: str | os.PathLike[str] | None = None,
         hyperparameters: Json | None = None,
         options: Json | None = None,
         suffix: str | None = None,
@@ -72,43 +72,41 @@ class FineTuningJob:
         path: Path | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> Self:
-        """Upload the files and start a job, or find the one that exists, in its last known state.
+        """Upload the file and start a job, or find the one that exists, in its last known state.
 
         `hyperparameters` are named as the API does: `{"n_epochs": 3}`; `options` are further fields of the request.
         `suffix` (1–64 characters) goes into the tuned model's name; the job's last state is written to `path`.
         `before` is called when a job is about to be started, and may raise. Raises InputError for an unreadable file,
         TrainingNotAvailable if the service does not train, JobUnfinished if it cannot now, JobError if it refuses this.
         """
-        service, chosen, options = service or Service(), dict(hyperparameters or {}), dict(options or {})
-        paths = [Path(file) for file in (training_file, validation_file) if file is not None]
+        service, chosen, options, file = service or Service(), hyperparameters or {}, options or {}, Path(training_file)
         try:
-            files = [file.read_bytes() for file in paths]
+            data = file.read_bytes()
         except OSError as error:
-            raise InputError(f"Cannot read the training file {error.filename}: {error.strerror}.") from error
-        digests = [hashlib.sha256(data).hexdigest() for data in files]
-        names = [f"{p.stem}-{digest[:16]}{p.suffix}" for p, digest in zip(paths, digests, strict=True)]
-        parts = [*digests, base, chosen, suffix, seed, *([options] if options else [])]
+            raise InputError(f"Cannot read the training file {file}: {error.strerror}.") from error
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"{file.stem}-{digest[:16]}{file.suffix}"
+        parts = [digest, base, chosen, suffix, seed, *([options] if options else [])]
         identity = hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]
         request: dict[str, Any] = {
             "model": base,
-            "training_file": names[0],  # the ids come with the upload
+            "training_file": name,  # its id comes with the upload
             "method": {"type": "supervised", "supervised": {"hyperparameters": chosen}},
-            "metadata": {"minirag": identity, "training_file_sha256": digests[0]},
-            "validation_file": names[-1] if len(names) > 1 else None,
+            "metadata": {"minirag": identity, "training_file_sha256": digest},
             "suffix": suffix,
             "seed": seed,
         }
         request = {name: value for name, value in request.items() if value is not None}
-        uploaded: dict[str, str] = {}
+        is_uploaded = False
         try:
             state = _in_log(service, log, identity) or _at_service(service, log, request, chosen)
             if state is None:
                 before()
-                for field, name, data in zip(("training_file", "validation_file"), names, files, strict=False):
-                    uploaded[field] = upload(service, log, name, data, "fine-tune")
-                state = _start(service, log, request | uploaded, chosen, options)
+                request["training_file"] = upload(service, log, name, data, "fine-tune")
+                is_uploaded = True
+                state = _start(service, log, request, chosen, options)
         except ServiceError as error:
-            raise _outcome(error, service.address, base, paths[0], is_uploaded=bool(uploaded)) from error
+            raise _outcome(error, service.address, base, file, is_uploaded=is_uploaded) from error
         return cls(service, state, log=log, path=path)
 
     def cancel(self) -> str:
@@ -163,39 +161,26 @@ class FineTuningJob:
         return self.status
 
     def wait(
-        self,
-        *,
-        timeout: float | None = None,
-        progress: Callable[[str], None] = lambda _: None,
-        sleep: Callable[[float], None] = time.sleep,
+        self, *, progress: Callable[[str], None] = lambda _: None, sleep: Callable[[float], None] = time.sleep
     ) -> Self:
-        """Poll until the job has ended; `progress` hears each state. Raises JobUnfinished after `timeout` seconds.
+        """Poll until the job has ended; `progress` hears each state.
 
-        Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach.
+        Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach; after
+        that JobUnfinished is raised.
         """
-        waited, pause = 0.0, FIRST_POLL
-
-        def rest(seconds: float) -> None:
-            nonlocal waited
-            sleep(seconds)
-            waited += seconds
-
+        pause, is_running = FIRST_POLL, self.status not in FINAL
         while self.status not in FINAL:
             progress(self.status)
-            if timeout is not None and waited >= timeout:
-                state = f"is still {self.status} after {timeout:.0f} s"
-                raise JobUnfinished(f"Fine-tuning job {self.id} {state}; run again to wait on.")
-            rest(pause)
+            sleep(pause)
             pause = min(LONGEST_POLL, pause * 1.5)
             try:
-                longest = LONGEST_OUTAGE if timeout is None else min(LONGEST_OUTAGE, timeout - waited)
-                outlast(self.refresh, rest, longest)
+                outlast(self.refresh, sleep)
             except ServiceError as error:
                 text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
                 raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
         with suppress(ServiceError):
-            if waited:  # the log keeps the events of a job that was waited for: the report draws its losses
+            if is_running:  # the log keeps the events of a job that was waited for: the report draws its losses
                 list(self.pages("events"))
             if self.status == "succeeded" and not self.state.get("fine_tuned_model"):
                 self._checkpoint = next(self.pages("checkpoints", reuse=True), {})
@@ -238,18 +223,20 @@ def _at_service(service: Service, log: MessageLog | None, request: Json, chosen:
 
     Where the service keeps no metadata, its training file has our name, with its hash, and its settings are the same.
     """
-    ids: set[Any] | None = None
+
+    @cache
+    def files() -> list[Any]:
+        uploaded = listed(service, log, "files.list", is_optional=True)
+        return [file.get("id") for file in uploaded if file.get("filename") == request["training_file"]]
+
     for job in listed(service, log, "fine_tuning.jobs.list", is_optional=True):
-        metadata, shown = job.get("metadata"), job.get("hyperparameters")
+        metadata, settings = job.get("metadata"), job.get("hyperparameters")
         if isinstance(metadata, Mapping) and metadata:
             is_same = metadata.get("minirag") == request["metadata"]["minirag"]
         else:
-            shown = shown if isinstance(shown, Mapping) else {}
-            is_same = all(shown.get(name, value) == value for name, value in chosen.items())
-            if is_same and job.get("model") == request["model"]:
-                files = listed(service, log, "files.list", is_optional=True) if ids is None else ()
-                ids = ids or {file.get("id") for file in files if file.get("filename") == request["training_file"]}
-            is_same = is_same and job.get("training_file") in (ids or ())
+            settings = settings if isinstance(settings, Mapping) else {}
+            is_same = all(settings.get(name, value) == value for name, value in chosen.items())
+            is_same = is_same and job.get("model") == request["model"] and job.get("training_file") in files()
         if is_same and state_of(job) not in WITHOUT_MODEL:
             identity = {"fine_tuning_job_id": str(job.get("id"))}
             return send(service, log, "poll", "fine_tuning.jobs.retrieve", identity)
@@ -260,9 +247,6 @@ def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json
     """Create the job once: a refused request is made plainer, and after a lost reply the job is looked for."""
     tags = {"identity": request["metadata"]["minirag"]}
     sent, pause = dict(request), FIRST_POLL
-    if isinstance(options.get("hyperparameters"), Mapping):
-        del sent["method"]
-        options = {**options, "hyperparameters": {**chosen, **options["hyperparameters"]}}
     for attempt in range(20):  # about seven minutes for a file that is not ready
         try:
             return send(service, log, "train", "fine_tuning.jobs", {**sent, **options}, tags=tags, repeat=attempt)

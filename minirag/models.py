@@ -49,7 +49,8 @@ def dialect_of(
     key = (model, None if log is None else log.path)
     if key not in service.dialects:
         is_openai = service.address == OPENAI_ADDRESS  # where max_tokens is out of date
-        dialect = ModelDialect(model, Form(frozenset({"max_tokens"} if is_openai else ())), most_thinking)
+        form = Form(frozenset({"max_tokens"} if is_openai else ()))
+        dialect = ModelDialect(model, form, most_thinking)
         if log is not None:
             dialect.recall(log, service.name)
         dialect.say = service.say_once

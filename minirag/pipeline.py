@@ -195,10 +195,9 @@ class Run:
         engines["teacher"] = engine(self.teacher)
         if self.tuned is not None:
             tuned = self.chat("tuned", self.tuned)
-            engines["tuned"], place = engine(tuned), tuned.service
-            if place is student.service:
+            engines["tuned"] = engine(tuned)
+            if tuned.service is student.service:
                 tuned.dialect.begin_like(student.dialect)
-            place.deploying_until[self.tuned] = place.retry.clock() + 600.0  # a new model may answer 404 for minutes
         answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers
         rows = [*((("teacher", id), answer) for id, answer in trained_on.items()), *answers.items()]

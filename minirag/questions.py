@@ -222,7 +222,7 @@ def _ask(chat: Chat, window: Window, chunk: Chunk, split: str, count: int) -> li
         if isinstance(error, ServiceRefused):
             raise
         if isinstance(error, ServiceError) and error.transient and error.status != 500:
-            raise  # it may pass; a 500 that stays is one chunk's, or the circuit breaker opens
+            raise  # it may pass; a 500 that stays is one chunk's, or the fifth in a row ends the run
         return error  # another chunk is asked instead
     return [" ".join(text.split()) for text in texts if isinstance(text, str)]
 

@@ -4,14 +4,13 @@ import math
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from minirag.errors import TIMEOUT, BadReply, ServiceDown, ServiceError, Waiting
+from minirag.errors import TIMEOUT, ServiceError, Waiting
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,11 +20,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the second attempt, doubled before each further one up to the second number."""
 PATIENCE = 900.0
 """Seconds that a service may answer nothing but "too many requests"."""
-WINDOW, FASTER, AFTER = 60.0, 0.8, 12
-"""The pace is measured over so many seconds, and shortened by this factor after so many calls without a 429, or after
-as many as it was measured by where these are fewer."""
-BREAKER_FAILURES, BREAKER_SECONDS = 5, 30.0
-"""So many failed calls in a row open the circuit breaker, for so long."""
+WINDOW, LONGEST_INTERVAL = 60.0, 10.0
+"""Seconds between two rate limits that tell the pace, and the most between two calls at that pace."""
+AFTER, FASTER = 12, 0.8
+"""After so many calls without a rate limit the interval between calls is shortened by this factor."""
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
 """Seconds between two polls of a job or a batch, growing by half each time."""
 LONGEST_OUTAGE = 2 * 3600.0
@@ -38,41 +36,29 @@ GRACE = 10.0
 class Retry:
     """The retries and the pace of one service, shared by all threads.
 
-    A call that fails is sent again after an exponential wait with jitter, up to `attempts` times, a timeout once. Rate
-    limits (429) are waited for as long as another call succeeds within `patience` seconds. They halve the number of
-    calls in flight, which grows again by one a round of successes (AIMD), and space calls at the pace that the service
-    has allowed; a timeout leaves one call in flight. Where the service says "come back in 20 s", no thread asks before.
-    Five consecutive failed calls open the circuit breaker for 30 s; the next failure reopens it. Tests pass their own
-    `sleep`, `clock` and `jitter`.
+    A call that fails is sent again after an exponential wait with jitter, up to four times, a timeout once. Rate limits
+    (429) are waited for as long as another call succeeds within `patience` seconds. They halve the number of calls in
+    flight, which grows again by one a round of successes (AIMD), and space calls at the pace that the service has
+    allowed since the last limit; a timeout leaves one call in flight. Where the service says "come back in 20 s", no
+    thread asks before. Tests pass their own `sleep`, `clock` and `jitter`.
     """
 
-    attempts: int = ATTEMPTS
-    breaker_failures: int = BREAKER_FAILURES
     patience: float = PATIENCE
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
-    _next: float = -math.inf
-    _interval: float = 0.0
-    _most: float = math.inf
+    _next: float = -math.inf  # no call is sent before
+    _interval: float = 0.0  # seconds between two calls
+    _most: float = math.inf  # calls in flight
     _in_flight: int = 0
-    _limited_since: float | None = None
+    _limited_since: float | None = None  # the first limit after the last success
     _limited_until: float = -math.inf
-    _limits: int = 0
-    _since_limit: int = 0
-    _measured: int = AFTER
-    _successes: deque[float] = field(default_factory=deque, repr=False)
-    _open_until: float = -math.inf
-    _failures: int = 0
-    _reason: str = ""
+    _allowed: int = 0  # calls that have succeeded since the last limit
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold a place among the calls in flight, once there is one and no pause is running.
-
-        Raises ServiceDown while the circuit breaker is open.
-        """
+        """Hold a place among the calls in flight, once there is one and no pause is running."""
         with self._changed:
             while self._in_flight + 1 > self._most:
                 self._changed.wait(1.0)
@@ -91,93 +77,73 @@ class Retry:
             check_interrupted()
             with self._changed:
                 now = self.clock()
-                if now < self._open_until:
-                    raise ServiceDown(self._reason, transient=True)
                 if self._next <= now:
                     self._next = now + self._interval
                     return
                 rest = self._next - now
             self.sleep(rest)
 
-    def pause(self, seconds: float) -> None:
-        """Let no thread send for so many seconds."""
-        with self._changed:
-            self._next = max(self._next, self.clock() + seconds)
-
     def again(self, attempt: int, failure: ServiceError) -> bool:
         """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none."""
+        if failure.status == 429 and failure.transient:
+            return self._slow_down(failure.wait)
         is_timeout = failure.code == TIMEOUT
         if is_timeout:
             with self._changed:
                 self._most = 1
-        if failure.status == 429 and failure.transient:
-            return self._wait_for_limit(failure.wait)
-        if not failure.transient or attempt >= (2 if is_timeout else self.attempts):
+        most = 2 if is_timeout else ATTEMPTS
+        if not failure.transient or attempt >= most or (failure.wait or 0.0) > self.patience:
             return False
         if failure.wait is None:
             self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
-        elif failure.wait <= self.patience:
-            self.pause(failure.wait)
         else:
-            return False
+            self._pause(failure.wait)
         return True
 
-    def given_up(self, failure: ServiceError) -> None:
-        """Count a call that has failed for good, for the circuit breaker. A service that refuses a call works."""
-        if failure.transient or (isinstance(failure, BadReply) and failure.code is None):
-            with self._changed:
-                self._failures += 1
-                if self._failures >= self.breaker_failures:
-                    self._open_until = self.clock() + BREAKER_SECONDS
-                    last = str(failure).rstrip(".")
-                    self._reason = f"{self._failures} calls in a row failed, the last with: {last}; run again later."
+    def _pause(self, seconds: float) -> None:
+        """Let no thread send for so many seconds."""
+        with self._changed:
+            self._next = max(self._next, self.clock() + seconds)
 
-    def _wait_for_limit(self, wait: float | None) -> bool:
+    def _slow_down(self, wait: float | None) -> bool:
         """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""
         with self._changed:
             now = self.clock()
-            if wait is None and now < self._limited_until:
-                wait = 0.0  # of the same burst as the 429 that is being waited for
-            elif wait is None:
-                wait = min(LONGEST_WAIT, FIRST_WAIT * 2**self._limits) * (0.5 + self.jitter())
-                self._limits = min(self._limits + 1, 10)
-            self._limited_since = now if self._limited_since is None else self._limited_since
-            if now + wait - self._limited_since > self.patience:
+            since = now if self._limited_since is None else self._limited_since
+            is_new = now >= self._limited_until  # not of the same burst as a 429 that is being waited for
+            if wait is None:
+                wait = min(LONGEST_WAIT, max(FIRST_WAIT, now - since)) * (0.5 + self.jitter()) if is_new else 0.0
+            self._limited_since = since
+            if now + wait - since > self.patience:
                 return False
+            if is_new and self._allowed and now - self._limited_until < WINDOW:
+                self._interval = min(LONGEST_INTERVAL, 1.02 * (now + wait - self._limited_until) / self._allowed)
+            self._allowed = 0
             self._limited_until = max(self._limited_until, now + wait)
             self._most = max(1, (self._in_flight + 1) // 2)
-            while self._successes and self._successes[0] < now - WINDOW:
-                self._successes.popleft()
-            if self._successes:  # so many calls were allowed from the first of them to the next that will be
-                self._interval = 1.02 * (now + wait - self._successes[0]) / len(self._successes)
-                self._measured = min(AFTER, len(self._successes))
-            self._since_limit = 0
-        self.pause(wait)
+            self._pause(wait)
         return True
 
     def succeeded(self, share: float = 0.0) -> None:
         """Go on faster after a success, whose reply took this share of the timeout."""
         with self._changed:
-            now = self.clock()
-            self._failures = self._limits = 0
             self._limited_since = None
-            self._successes.append(now)
-            self._since_limit += 1
-            if self._since_limit % self._measured == 0:
+            self._allowed += 1
+            if self._allowed % AFTER == 0:
                 self._interval *= FASTER
             if share < 0.5:  # with one more in flight it may take twice as long
                 self._most += 1 / self._most
                 self._changed.notify_all()
 
 
-def outlast(poll: Callable[[], T], sleep: Callable[[float], None], longest: float = LONGEST_OUTAGE) -> T:
-    """Return what a poll returns, after an outage of the service of at most `longest` seconds."""
+def outlast(poll: Callable[[], T], sleep: Callable[[float], None]) -> T:
+    """Return what a poll returns, after an outage of the service of two hours at most."""
     waited, pause = 0.0, FIRST_WAIT
     while True:
         try:
             return poll()
         except ServiceError as error:
-            if not error.transient or waited >= longest:
+            if not error.transient or waited >= LONGEST_OUTAGE:
                 raise
         sleep(pause)
         waited += pause

@@ -4,7 +4,6 @@ This is the only module that knows the OpenAI SDK. `models` and `finetune` build
 """
 
 import json
-import math
 import os
 import re
 import threading
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from minirag.dialect import ModelDialect
-from minirag.errors import TIMEOUT, BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact_json, refusal
+from minirag.errors import TIMEOUT, BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, refusal
 from minirag.message_log import Exchange, MessageLog
 from minirag.retry import DeadlinePassed, Retry, within
 
@@ -92,9 +91,9 @@ class Service:
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both. `name` stands for the address in every exchange's identity (default: `address`, which is
     `base_url` without name, password and query). A call ends after `timeout` seconds. `say` hears, once each, which
-    parameters a model does not support; `key_name` is the variable that holds the key. Until the time in
-    `deploying_until` (of `retry.clock`), a model that was just tuned may answer 404. Raises InputError for an unusable
-    address, for plain http to another machine unless `insecure_http`, and for a missing key, before anything is sent.
+    parameters a model does not support; `key_name` is the variable that holds the key. Raises InputError for an
+    unusable address, for plain http to another machine unless `insecure_http`, and for a missing key, before anything
+    is sent.
     """
 
     def __init__(
@@ -124,7 +123,6 @@ class Service:
         self._sentences: set[str] = set()
         self.answered = False
         self.dialects: dict[Any, ModelDialect] = {}
-        self.deploying_until: dict[str, float] = {}
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = None if client is None else client.with_options(max_retries=0)
@@ -152,7 +150,6 @@ class Service:
         """
         dialect = dialect or ModelDialect(call.model)
         form, tried, failures = dialect.form, set[str](), 0
-        can_be_divided = len(call.request.get("input", ())) > 1  # then its parts may succeed
         # Threads that send the same call wait for the first.
         with nullcontext() if log is None else log.claim(call.id):
             while True:
@@ -161,11 +158,9 @@ class Service:
                 # 2. If the log has the answer, return it.
                 is_new = log is not None and reuse and sent.id not in tried
                 recorded = log.find(sent.id, *dialect.variants(call)) if log is not None and is_new else None
-                # (Version 0.1 left the vectors of an index out of the log: such calls are sent again.)
-                if recorded is not None and (recorded.response or {}).get("data") != []:
+                if recorded is not None:
                     if recorded.error is not None:
-                        error = ServiceError.from_json(recorded.error)
-                        raise error if can_be_divided else dialect.verdict(call.stage, error)
+                        raise dialect.given_up(call, ServiceError.from_json(recorded.error))
                     dialect.stages.add(call.stage)
                     return recorded
                 # 3. Ask the gates; one that refuses raises. Whatever happens then, they are told.
@@ -191,17 +186,10 @@ class Service:
                 if (following := dialect.following(call, form, exchange, tried)) is not None:
                     form, failures = following, 0
                     continue
-                if failure.status == 404 and self.retry.clock() < self.deploying_until.get(sent.model, -math.inf):
-                    self.say_once(f"{sent.model} is not served yet; waiting for it")
-                    self.retry.pause(5.0)
-                    continue
                 failures += 1
                 is_limited = failure.status == 429 and failure.wait is not None  # nothing was created then
                 if not (retries or is_limited) or not self.retry.again(failures, failure):
-                    if can_be_divided:
-                        raise failure
-                    self.retry.given_up(failure)
-                    raise dialect.verdict(call.stage, failure)
+                    raise dialect.given_up(call, failure)
 
     def attempt(
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None
@@ -224,7 +212,7 @@ class Service:
             reply = read(call, reply)
             self.retry.succeeded((time.monotonic() - clock) / allowed)
         except ServiceError as refused:
-            failure, reply = refused, redact_json(reply)
+            failure, reply = refused, reply and json.loads(redact(json.dumps(reply, ensure_ascii=False)))
         seconds, error = round(time.monotonic() - clock, 4), failure.to_json() if failure else None
         return replace(call, response=reply, error=error, started=started, seconds=seconds), failure
 

@@ -160,9 +160,6 @@ class Replay(Service):
             raise NotRecorded(self._explain(sent))
         if recorded.error is not None:
             raise ServiceError.from_json(recorded.error)
-        if sent.endpoint == "embeddings" and not (recorded.response or {}).get("data"):
-            text = f"{self.log.path} was written by minirag 0.1, which kept no vectors of an index"
-            raise NotRecorded(f"{text}; open that index (vectors.npy) instead.")
         return recorded
 
     def _explain(self, call: Exchange) -> str:

@@ -89,7 +89,8 @@ def step(service: Service, log: MessageLog, questions: list[str] = QUESTIONS) ->
 
     def run() -> list[str]:
         answers = list(in_order(ask, questions, 4))
-        rows = EmbeddingModel(EMBEDDING_MODEL, log=log, service=service, dimensions=16).embed([*questions, *answers])
+        embed = EmbeddingModel(EMBEDDING_MODEL, log=log, service=service, options={"dimensions": 16})
+        rows = embed.embed([*questions, *answers])
         return [f"{answer} {row.tolist()}" for answer, row in zip([*answers, *answers], rows, strict=True)]
 
     return run

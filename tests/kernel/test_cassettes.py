@@ -46,7 +46,7 @@ def chat_model(model: str, service: Service, log: MessageLog) -> ChatModel:
 
 
 def embedding(service: Service, source: Source, log: MessageLog) -> EmbeddingModel:
-    return EmbeddingModel(source.embedding, dimensions=DIMENSIONS, service=service, log=log)
+    return EmbeddingModel(source.embedding, options={"dimensions": DIMENSIONS}, service=service, log=log)
 
 
 def test_an_answer_is_drafted_and_refined_within_its_window_and_billed(cassette_source, tmp_path):
@@ -86,7 +86,6 @@ def test_collected_answers_train_a_model_that_answers(cassette_source, tmp_path)
         times = [event["created_at"] for event in job.pages("events")]
         assert times == sorted(times, reverse=True)
         assert job.state["trained_tokens"] > 0
-        service.deploying_until[job.model] = service.retry.clock() + 600.0
         tuned = chat_model(job.model, service, log)
         answer = QueryEngine(store, tuned, embed, top_k=1).query("How accurate is the Heron?")
         assert answer.text

@@ -14,18 +14,18 @@ import numpy as np
 import openai
 import pytest
 
-from doubles import Script, refusal
+from doubles import Script
 from faults import Rule, serve
 from minirag import evaluate, prompts
 from minirag.cli.run import means_by_arm
+from minirag.dialect import FEW
 from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, TEACHER_MODEL
-from minirag.retry import BREAKER_FAILURES, BREAKER_SECONDS, Retry
+from minirag.retry import Retry
 from minirag.service import Service
-from minirag.testing import completion
 
 CHAT, EMBEDDINGS = ("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")
 HELLO = prompts.draft("When did it open?", [prompts.Excerpt("It opened in 1901.", 1)])
@@ -145,43 +145,14 @@ def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):
     assert late.seconds >= 0.2
 
 
-def test_a_service_that_is_down_costs_twenty_requests_and_is_left_alone_until_it_is_back(service, clock):
-    rule = Rule(last=4 * BREAKER_FAILURES + 4, status=503, error=DOWN)
-    with serve(faults=[rule]) as server:
+def test_a_service_that_is_down_ends_an_evaluation_after_five_calls_in_a_row(service, clock):
+    with serve(faults=[Rule(status=503, error=DOWN)]) as server:
         one = service(server.base_url)
-        failures = Counter()
-        for number in range(400):
-            with pytest.raises(ServiceError) as caught:
-                ask(one, number)
-            failures[type(caught.value)] += 1
-        assert failures == {ServiceError: BREAKER_FAILURES, ServiceDown: 400 - BREAKER_FAILURES}
-        assert server.requests[CHAT] == 4 * BREAKER_FAILURES == 20
-        assert sum(clock.slept) == BREAKER_FAILURES * 3.5
+        with pytest.raises(ServiceDown, match=r"5 calls .* in a row, .* 503: overloaded; run again later\.$") as caught:
+            evaluate(eval_rows(40), ["faithfulness"], ChatModel(TEACHER_MODEL, service=one), workers=1)
         assert caught.value.exit_code == 3
-        assert str(caught.value).endswith("answered 503: overloaded; run again later.")
-        clock.now += BREAKER_SECONDS
-        for kind in (ServiceError, ServiceDown):
-            with pytest.raises(kind, match="503"):
-                ask(one)
-        clock.now += BREAKER_SECONDS
-        assert ask(one)
-        assert server.requests[CHAT] == 20 + 4 + 1
-
-
-def test_a_new_tuned_model_is_waited_for_up_to_a_limit(service, clock):
-    unknown, said = refusal(404, "The model does not exist", code="model_not_found"), list[str]()
-    with Script(*[unknown] * 6, completion("In 1901.")) as script:
-        one = service(script, say=said.append)
-        one.deploying_until["ft:m"] = 600
-        assert [ask(one, number, model="ft:m") for number in range(2)] == ["In 1901."] * 2
-    assert (len(script.requests), clock.slept) == (6 + 2, [5.0] * 6)
-    assert said == ["ft:m is not served yet; waiting for it"]
-    with Script(unknown) as script:
-        one = service(script)
-        one.deploying_until["ft:m"] = clock.now + 10
-        with pytest.raises(ServiceRefused, match="ft:m"):
-            ask(one, model="ft:m")
-    assert len(script.requests) == 3
+        assert server.requests[CHAT] == 4 * FEW == 20
+        assert sum(clock.slept) == FEW * 3.5
 
 
 def test_vectors_are_asked_for_as_numbers_where_base64_is_refused_now_and_after_a_restart(tmp_path, service):
