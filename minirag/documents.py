@@ -9,33 +9,19 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from minirag.chunker import Page
 from minirag.errors import DocumentError, InputError
 from minirag.pdf import clean_characters, clean_pages, read_pdf
 
-Source = str | os.PathLike[str]
-
 BLOCK = 3000
 """Characters of a page of a text that has no pages of its own, at most."""
+TIMEOUT = 60.0
+"""Seconds that the server of an address may be silent."""
 
-_WESTERN = set(
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿœ\u00a0\u00ad€£¥§©®™°·•¡¿«»‹›‘’‚“”„–—…ªº²³±×÷µ´½¼¾"
-)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
-_KINDS = {  # media types and suffixes; all others are plain text
-    "application/pdf": "pdf",
-    "text/html": "html",
-    "text/markdown": "markdown",
-    ".pdf": "pdf",
-    ".html": "html",
-    ".htm": "html",
-    ".md": "markdown",
-    ".markdown": "markdown",
-}
 _HEADING = r"\n(?=#{1,6} )"
 _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 """Where a text may be cut into pages, the best place first."""
@@ -44,9 +30,8 @@ _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 class Pages(list[Page]):
     """The pages of one or more documents, in order, the empty ones included.
 
-    `removed`  what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
-               characters of "NUL", "lone surrogate" and "control character"
-    `sha256`   source -> hash of the bytes it was read from
+    `removed` counts what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
+    characters of "NUL", "lone surrogate" and "control character". `sha256` has the hash of each source.
     """
 
     def __init__(self) -> None:
@@ -55,55 +40,40 @@ class Pages(list[Page]):
         self.sha256: dict[str, str] = {}
 
 
-def load(
-    *sources: Source | Sequence[Source],
-    workers: int | None = None,
-    cache: Source | bool | None = True,
-    timeout: float = 60.0,
-) -> Pages:
-    """Read `sources` (paths or http(s) addresses, one by one or as a list) into cleaned pages.
+def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
+    """Read `sources` (paths or http(s) addresses) into cleaned pages.
 
-    A PDF's pages are its own. Plain text and Markdown (see `decode_text`) have a page break at each form feed; without
-    any, blocks of at most 3,000 characters serve as pages, cut at a heading (Markdown), a paragraph, a line, a
-    sentence or a word, the first of these that stands in the block's second half.
-
-    `workers`  processes to read a PDF with; default one a core
-    `cache`    the folder that keeps the extracted text of PDFs; True is the user's (XDG), None or False is none
-    `timeout`  seconds that the server of an address may be silent
+    A PDF's pages are its own; `cache` keeps their extracted text in the user's cache folder (XDG). Plain text and
+    Markdown have a page break at each form feed; without any, blocks of at most 3,000 characters serve as pages, cut at
+    a heading (Markdown), a paragraph, a line, a sentence or a word, the first of these that stands in the block's
+    second half.
 
     Raises InputError if a document is given twice, DocumentError if one cannot be read or holds no text.
     """
-    names: list[Source] = []
-    for source in sources:
-        names += [source] if isinstance(source, (str, os.PathLike)) else source
-    if not names:
+    if not sources:
         raise InputError("No document was given; name at least one file or address.")
-    if cache is True:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minirag"
-    folder = Path(cache).absolute() if cache else None
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "minirag" if cache else None
     pages = Pages()
     sources_by_hash: dict[str, str] = {}
-    for name in map(os.fsdecode, names):
-        if _ADDRESS.match(name):
-            data, kind, charset = _download(name, timeout)
-        else:
-            data, kind, charset = _read_file(Path(name)), _KINDS.get(Path(name).suffix.lower()), None
+    for name in map(os.fsdecode, sources):
+        data = _download(name) if _ADDRESS.match(name) else _read_file(name)
+        suffix = PurePosixPath(name).suffix.lower()
         digest = hashlib.sha256(data).hexdigest()
         if digest in sources_by_hash:
             raise InputError(f"{sources_by_hash[digest]} and {name} are the same document; name it once.")
         pages.sha256[name], sources_by_hash[digest] = digest, name
         if not data:
             raise DocumentError(f"{name} is empty; check that it was saved.")
-        if kind == "html" or _HTML.match(data):
+        if _HTML.match(data):
             raise DocumentError(f"{name} is HTML; save it as PDF or plain text and give that.")
 
         errors: dict[int, str] = {}  # page number -> why it could not be read
-        if kind == "pdf" or data[:1024].lstrip().startswith(b"%PDF-"):
-            raw = read_pdf(data, name, workers=workers, cache=folder)
+        if suffix == ".pdf" or data[:1024].lstrip().startswith(b"%PDF-"):
+            raw = read_pdf(data, name, cache=folder)
             texts, removed = clean_pages([page.text for page in raw])
             errors = {number: page.error for number, page in enumerate(raw, 1) if page.error}
         else:
-            texts, removed = _split(decode_text(name, data, charset or "utf-8"), is_markdown=kind == "markdown")
+            texts, removed = _split(decode_text(name, data), is_markdown=suffix in (".md", ".markdown"))
         if not any(texts):
             reason = next(iter(errors.values()), None)
             scanned = "holds no text; if it is scanned, run OCR on it first"
@@ -113,36 +83,46 @@ def load(
     return pages
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(name: str) -> bytes:
     """Read a file; never a device or pipe, which may have no end."""
+    path = Path(name)
     try:
         if path.exists() and not path.is_file():
             raise DocumentError(f"{path} is no file; name the files in a folder one by one.")
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise DocumentError(f"{str(path)!r} cannot be read ({reason}); check the path.") from error
+        raise DocumentError(f"{name!r} cannot be read ({reason}); check the path.") from error
 
 
-def decode_text(name: str, data: bytes, encoding: str = "utf-8") -> str:
-    """Return the text of a file that is no PDF: UTF-8, UTF-16 with its mark, or Windows-1252 in a western language.
+def _download(address: str) -> bytes:
+    """Return the bytes at an address. Raises DocumentError for any failure."""
+    import httpx  # takes long to load, and few runs fetch anything
 
-    Raises DocumentError if it is none of these: a wrong guess would change words without anybody's notice.
-    """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
     try:
-        text, reason = data.decode(encoding).removeprefix("\ufeff"), ""
-    except (ValueError, LookupError) as error:
-        text, reason = data.decode("cp1252", "replace"), str(error)
-        letters = {character for character in text if not character.isascii()}
-        if encoding == "utf-8" and _WESTERN.issuperset(letters) and not re.search(r"[^\x00-\x7f–—…•·]{4}", text):
-            reason = ""  # four such characters in a row are a language of another alphabet
-    if text.count("\0") * 10 > len(text):
-        reason = reason or "a tenth of it is NUL characters"
-    if reason:
-        raise DocumentError(f"{name} is no PDF or {encoding} text ({reason}); save it as PDF or as UTF-8.")
-    return text
+        url = httpx.URL(address)
+        if url.userinfo:
+            raise DocumentError("The address holds a password; download the document and give the file.")
+        proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
+        response = httpx.get(url, timeout=TIMEOUT, trust_env=proxies, follow_redirects=True)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise DocumentError(f"{address} cannot be fetched ({reason}); download it and give the file.") from error
+    if response.status_code != 200:
+        raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
+    return response.content
+
+
+def decode_text(name: str, data: bytes) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with its mark.
+
+    Raises DocumentError for any other code, as a wrong guess would change words without anybody's notice.
+    """
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except ValueError:
+        raise DocumentError(f"{name} is not UTF-8 text; save it as UTF-8, or as PDF.") from None
 
 
 def _split(text: str, is_markdown: bool) -> tuple[list[str], Counter[str]]:
@@ -164,23 +144,3 @@ def _split(text: str, is_markdown: bool) -> tuple[list[str], Counter[str]]:
             blocks.append(block + "\n")
         start += end
     return blocks, removed
-
-
-def _download(address: str, timeout: float) -> tuple[bytes, str | None, str | None]:
-    """Return the bytes at an address, their kind and charset if known. Raises DocumentError for any failure."""
-    import httpx  # takes long to load, and few runs fetch anything
-
-    try:
-        url = httpx.URL(address)
-        if url.userinfo:
-            raise DocumentError("The address holds a password; download the document and give the file.")
-        proxies = url.host not in ("localhost", "127.0.0.1", "::1")  # a proxy cannot reach these
-        response = httpx.get(url, timeout=timeout, trust_env=proxies, follow_redirects=True)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise DocumentError(f"{address} cannot be fetched ({reason}); download it and give the file.") from error
-    if response.status_code != 200:
-        raise DocumentError(f"{address} answers {response.status_code}, not a document; check the address.")
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    suffix = PurePosixPath(response.url.path).suffix.lower()
-    return response.content, _KINDS.get(media_type) or _KINDS.get(suffix), response.charset_encoding

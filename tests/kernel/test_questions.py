@@ -113,7 +113,7 @@ def test_a_file_is_taken_line_by_line_as_it_is(tmp_path):
     ("content", "says"),
     [
         (b"", "holds no question"),
-        (b"\xff\xfe\x00", "save it as PDF or as UTF-8"),
+        (b"\xff\xfe\x00", "save it as UTF-8"),
         (None, "There is no question file"),
     ],
 )

@@ -53,6 +53,13 @@ def wait_for(condition: Callable[[], object]) -> None:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
 
 
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of the cache, which is not there yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    return tmp_path / "xdg" / "minirag"
+
+
 class TestPages:
     def test_children_give_what_pypdf_gives_in_order(self, tmp_path, monkeypatch):
         monkeypatch.setattr("minirag.pdf.reader.BYTES_PER_CHILD", 1000)
@@ -64,7 +71,7 @@ class TestPages:
 
     def test_each_page_is_a_page_and_its_furniture_is_gone(self, write):
         path = write("a.pdf", make_pdf(*(f"Acme plc\n{word} {word}\n{n}" for n, word in enumerate(WORDS, 1))))
-        pages = load(path, cache=None, workers=1)
+        pages = load(path, cache=False)
         assert [Page(n, str(path), f"{word} {word}\n") for n, word in enumerate(WORDS, 1)] == pages
         assert Counter({"running header": 17, "page number": 17}) == pages.removed
 
@@ -82,7 +89,7 @@ class TestPages:
 
         assert "Please answer." in read_pdf(edited_pdf(break_form, "First."), "form.pdf")[1].text
 
-    def test_a_broken_page_is_named_with_its_fault_and_not_cached(self, write, tmp_path):
+    def test_a_broken_page_is_named_with_its_fault_and_not_cached(self, write, cache):
         from pypdf.generic import NameObject
 
         def spoil(writer):
@@ -90,55 +97,49 @@ class TestPages:
             stream[NameObject("/Filter")] = NameObject("/No\x1b[31m\n\u202eFilter")
 
         path = write("a.pdf", edited_pdf(spoil, "One.", "Two.", "Three."))
-        pages = load(path, cache=tmp_path / "cache")
+        pages = load(path)
         assert [page.text for page in pages] == ["One.\n", "", "Three.\n"]
         assert [page.number for page in pages if not page.text] == [2]
         assert pages[1].error
         assert pages[1].error.isprintable()
-        assert not (tmp_path / "cache").exists()
+        assert not cache.exists()
 
     def test_an_empty_password_opens_and_any_other_is_asked_to_go(self, write):
         opens = write("a.pdf", edited_pdf(lambda w: w.encrypt("", "owner", algorithm="AES-256"), "Secret."))
-        assert load(opens, cache=None)[0].text == "Secret.\n"
+        assert load(opens, cache=False)[0].text == "Secret.\n"
         locked = write("b.pdf", edited_pdf(lambda w: w.encrypt("user", "owner", algorithm="AES-256"), "Secret."))
         with pytest.raises(DocumentError, match=r"b\.pdf is encrypted; save a copy that needs no password"):
-            load(locked, cache=None)
+            load(locked, cache=False)
 
-    def test_a_script_without_a_main_guard_runs_once(self, write, tmp_path):
+    def test_a_script_without_a_main_guard_runs_once(self, write):
         pdf = write("a.pdf", make_pdf(*WORDS))
-        code = (
-            "import logging, minirag.documents as d\n"
-            f"print(len(d.load({str(pdf)!r}, workers=2, cache={str(tmp_path / 'cache')!r})))\n"
-        )
+        code = f"import logging, minirag.documents as d\nprint(len(d.load({str(pdf)!r}, cache=False)))\n"
         ran = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
         assert (ran.stdout, ran.stderr, ran.returncode) == ("17\n", "", 0)
 
 
 class TestCache:
-    def test_the_second_time_the_text_comes_from_the_cache(self, write, tmp_path):
-        path, cache = write("a.pdf", make_pdf("One.", "Two.")), tmp_path / "new" / "cache"
-        first = load(path, cache=cache)
+    def test_the_second_time_the_text_comes_from_the_cache(self, write, cache):
+        path = write("a.pdf", make_pdf("One.", "Two."))
+        first = load(path)
         (kept,) = cache.iterdir()
         assert cache.stat().st_mode & 0o777 == 0o700
         kept.write_bytes(kept.read_bytes().replace(b"One", b"Uno"))
         assert [page.text for page in first] == ["One.\n", "Two.\n"]
-        assert [page.text for page in load(path, cache=cache)] == ["Uno.\n", "Two.\n"]
+        assert [page.text for page in load(path)] == ["Uno.\n", "Two.\n"]
 
-    def test_a_damaged_or_torn_cache_is_read_anew(self, write, tmp_path):
-        path, cache = write("a.pdf", make_pdf("One.")), tmp_path / "cache"
-        expected = load(path, cache=cache)
+    def test_a_damaged_or_torn_cache_is_read_anew(self, write, cache):
+        path = write("a.pdf", make_pdf("One."))
+        expected = load(path)
         (kept,) = cache.iterdir()
         whole = kept.read_bytes()
         for damaged in (whole[:-1], b"", b"\xff" * 99):
             kept.write_bytes(damaged)
-            assert expected == load(path, cache=cache)
+            assert expected == load(path)
             assert whole == kept.read_bytes()
 
-    def test_the_default_is_the_folder_of_the_xdg_rules(self, write, tmp_path, monkeypatch):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-        load(write("a.pdf", make_pdf("One.")))
-        assert len(list((tmp_path / "xdg" / "minirag").iterdir())) == 1
-        monkeypatch.delenv("XDG_CACHE_HOME")
+    def test_the_cache_of_a_home_folder_is_used_where_xdg_names_none(self, write, tmp_path, monkeypatch):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         load(write("b.pdf", make_pdf("Two.")))
         assert len(list((tmp_path / "home" / ".cache" / "minirag").iterdir())) == 1

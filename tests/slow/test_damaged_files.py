@@ -119,7 +119,7 @@ def loads_or_fails_with_one_sentence(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     refusal, pages = "", Pages()
     try:
-        pages = load(path, workers=1, cache=None)
+        pages = load(path, cache=False)
     except DocumentError as error:
         refusal = str(error).removeprefix(str(path))
     assert not refusal or SENTENCE.fullmatch(refusal)
