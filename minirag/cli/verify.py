@@ -1,8 +1,8 @@
 """`minirag verify DIR`: whether what stands in a run's folder follows from its log.
 
 The run is repeated in a temporary folder by models that answer from the log only, and its files are compared byte by
-byte. No key is needed and nothing is sent. The vectors of the index are read from the folder: they are held to their
-checksum, and to the retrieval that the recorded requests show.
+byte. No key is needed and nothing is sent. The vectors of the index are read from the folder: they are held to the
+retrieval that the recorded requests show.
 """
 
 import json

@@ -1,7 +1,5 @@
 """The index: exact search against a naive double loop, and every way in which files can be wrong."""
 
-import io
-import json
 import math
 
 import numpy as np
@@ -66,26 +64,25 @@ def test_no_chunk_left_or_asked_for_gives_no_hit():
     assert [hit.score for hit in store.search(np.zeros(2), 3)[0]] == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0]])
-def test_a_vector_that_has_no_direction_is_refused_by_its_chunk(bad):
-    matrix = np.array([[1.0, 0.0], bad, [0.0, 1.0]], np.float32)
-    with pytest.raises(StoreError, match="The vector of chunk p1-x is zero or not finite"):
-        VectorStore.build(chunks_of(3), Rows(lambda _: matrix))
-
-
-def test_wrong_shapes_are_refused():
-    for chunks, matrix, sentence in (
+@pytest.mark.parametrize(
+    ("chunks", "matrix", "sentence"),
+    [
         ([], np.eye(2), "There is no chunk to index"),
         (chunks_of(4), np.ones((3, 2)), r"rows gave vectors of shape \(3, 2\) for 4 chunks; check the embedding model"),
         (chunks_of(2), np.ones(2), r"rows gave vectors of shape \(2,\)"),
-    ):
-        with pytest.raises(StoreError, match=sentence):
-            VectorStore.build(chunks, Rows(lambda _, matrix=matrix: matrix))
+        (chunks_of(2), np.array([[1, 0], [0, 0]]), "The vector of chunk p1-x is zero or not finite"),
+        (chunks_of(2), np.array([[1, 0], [math.nan, 1]]), "The vector of chunk p1-x is zero or not finite"),
+    ],
+)
+def test_vectors_that_cannot_be_used_are_refused(chunks, matrix, sentence):
+    with pytest.raises(StoreError, match=sentence):
+        VectorStore.build(chunks, Rows(lambda _: matrix))
+
+
+def test_a_question_of_another_model_is_refused():
     store = VectorStore(chunks_of(2), np.eye(2, dtype=np.float32), "m")
     with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
         store.search(np.ones(3), 1)
-    with pytest.raises(StoreError, match="A question's vector holds NaN"):
-        store.search(np.array([math.nan, 1]), 1)
 
 
 @pytest.fixture
@@ -106,19 +103,8 @@ def test_a_saved_store_is_mapped_and_finds_the_same(folder, tmp_path):
     query = np.arange(5.0)
     assert VectorStore.open(tmp_path / "copy").search(query, 7) == store.search(query, 7)
     assert sorted(path.name for path in folder.iterdir()) == ["chunks.jsonl", "index.json", "vectors.npy"]
-    facts = json.loads((folder / "index.json").read_text())
-    assert (facts["model"], facts["dimensions"], facts["count"]) == ("rows", 5, 40)
-
-
-def test_another_models_vectors_are_refused(folder):
     with pytest.raises(StoreError, match="was made by 'rows', not by 'other'; build it again"):
         VectorStore.open(folder, model="other")
-
-
-def pickled(_):
-    stream = io.BytesIO()
-    np.save(stream, np.array([{"a": 1}] * 40, object), allow_pickle=True)
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -128,10 +114,7 @@ def pickled(_):
         ("chunks.jsonl", None),
         ("index.json", lambda _: b'{"count": 40}'),
         ("vectors.npy", lambda data: data[:-3]),
-        ("vectors.npy", lambda data: data[:-97] + bytes([data[-97] ^ 1]) + data[-96:]),
-        ("vectors.npy", pickled),
         ("chunks.jsonl", lambda data: data.split(b"\n", 1)[1]),
-        ("chunks.jsonl", lambda data: data.replace(b'"a"', b'"z"')),
     ],
 )
 def test_a_damaged_index_is_one_sentence_that_says_to_build_it_again(folder, name, damage):
