@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minirag.errors import InputError, MiniragError
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.prompts import Message
 from minirag.text import counted, for_model
 
 FEWEST_EXAMPLES = 10  # no service starts a job with fewer
-CUT_OFF = {"length", "max_tokens", "model_length"}
-UNUSABLE = CUT_OFF.union("content_filter safety refusal error abort tool_calls tool_use function_call".split())
+UNUSABLE = set(
+    "length max_tokens model_length content_filter safety refusal error abort tool_calls tool_use function_call".split()
+)
 """Finish reasons of replies that are no complete answer; any other (stop, eos, end_turn, none at all) is a good end."""
 
 
@@ -30,8 +29,8 @@ class Example:
     """One candidate for the training file; `messages` is what its line holds, the reply last.
 
     `exchange` is the id of its exchange, `chunks` has those of the chunks in its prompt. `dropped` is the reason why it
-    stays out, if it does. A review fills in `page`, which the question is about, `shown`, the pages in the prompt, and
-    `refine`, what a refine step did to the answer.
+    stays out, if it does. A review fills in `page`, which the question is about, and `refine`, what a refine step did
+    to the answer.
     """
 
     messages: tuple[Message, ...]
@@ -40,11 +39,9 @@ class Example:
     stage: str = ""
     chunks: tuple[str, ...] = ()
     tokens: int = 0
-    reply_tokens: int = 0
     dropped: str = ""
     detail: str = ""
     page: tuple[str, int] | None = None
-    shown: frozenset[tuple[str, int]] = frozenset()
     refine: str | None = None
 
     @property
@@ -71,37 +68,33 @@ class TrainingFile:
 
     def require(self, fewest: int, error: type[MiniragError] = InputError) -> None:
         """Raise an `error`, with the reasons, if fewer than `fewest` examples are kept."""
-        kept, reasons = len(self.kept), Counter(example.dropped for example in self.examples if example.dropped)
+        kept = len(self.kept)
         if kept < fewest:
-            dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
-            remedy = "ask for more --train-questions, or add documents"
-            if sum(reasons[f"finish_reason {reason}"] for reason in CUT_OFF) > kept:
-                remedy = "answers were cut off: raise --reply-tokens"
+            reasons = self._count("dropped")
+            dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
             text = f"{counted(kept, 'training example')} can be kept (dropped: {dropped})"
+            remedy = "ask for more --train-questions, or raise --reply-tokens if answers were cut off"
             raise error(f"{text}, and a job needs at least {fewest}; {remedy}.")
 
     def report(self, epochs: int | None = None) -> dict[str, Any]:
         """Return what `training_report.json` holds; `epochs` is the user's choice, None the service's default."""
-        kept, epochs = self.kept, epochs or default_epochs(len(self.kept))
-        reasons = sorted({example.dropped for example in self.examples if example.dropped})
-        dropped = {reason: [e.tokens for e in self.examples if e.dropped == reason] for reason in reasons}
+        epochs = epochs or default_epochs(len(self.kept))
         fields = ("exchange", "question", "stage", "tokens", "refine", "dropped", "detail")
         return {
-            "kept": len(kept),
-            "dropped": {reason: len(tokens) for reason, tokens in dropped.items()},
-            "dropped_tokens": {reason: sum(tokens) for reason, tokens in dropped.items()},
-            "refine": dict(sorted(Counter(e.refine for e in self.examples if e.refine).items())),
-            "pages_asked_about": len({example.page for example in kept if example.page}),
-            "pages_shown": len(frozenset().union(*(example.shown for example in kept))),
+            "kept": len(self.kept),
+            "dropped": self._count("dropped"),
+            "refine": self._count("refine"),
             "tokens": self.tokens,
-            "tokens_per_example": token_quantiles([example.tokens for example in kept]),
-            "answer_share": round(sum(example.reply_tokens for example in kept) / self.tokens, 4),
             "epochs": epochs,
             "tokens_billed": self.tokens * epochs,
             "examples": [
                 {name: getattr(e, name) for name in fields} | {"dropped": e.dropped or None} for e in self.examples
             ],
         }
+
+    def _count(self, field: str) -> dict[str, int]:
+        """Return how many examples have each value of a field."""
+        return dict(sorted(Counter(value for e in self.examples if (value := getattr(e, field))).items()))
 
 
 def write_training_file(
@@ -139,20 +132,14 @@ def write_training_file(
 
     counter, limit = for_model(model, tokenizer), example_limit(model)
     for number, example in enumerate(examples):
-        tokens, reply_tokens = counter.count_messages(example.messages), counter.count(example.reply)
+        tokens = counter.count_messages(example.messages)
         dropped = example.dropped or ("over the token limit" if tokens > limit else "")
-        examples[number] = replace(example, tokens=tokens, reply_tokens=reply_tokens, dropped=dropped)
+        examples[number] = replace(example, tokens=tokens, dropped=dropped)
 
     file = TrainingFile(Path(path), tuple(examples))
     file.require(1)
     write_jsonl(file.path, ({"messages": example.messages} for example in file.kept))
     return file
-
-
-def token_quantiles(counts: Sequence[int]) -> dict[str, float]:
-    """Return the smallest, the largest and three quantiles of some token counts; 0 if there are none."""
-    quantiles = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
-    return {name: float(np.percentile(counts, at)) if counts else 0.0 for name, at in quantiles.items()}
 
 
 def example_limit(model: str) -> int:

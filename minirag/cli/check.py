@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.terminal import cut, show, show_json, table
+from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, dollars, load_prices, training_cost
 from minirag.curation import CLASSES, Checked, check_files, curate_file
 from minirag.questions import read_questions
-from minirag.training import default_epochs, token_quantiles
+from minirag.training import default_epochs
 
 SHOWN = 20
 """Findings printed per file; `--json` gives all."""
@@ -43,8 +43,6 @@ def _result(checked: Checked, model: str, prices: Prices) -> dict[str, Any]:
         "rules": dict(sorted(Counter(finding.rule for finding in checked.findings).items())),
         "findings": [finding._asdict() for finding in checked.findings],
         "tokens": total,
-        "tokens_per_example": token_quantiles(checked.tokens),
-        "answer_share": round(checked.answer_tokens / total, 4) if total else None,
         "epochs": epochs,
         "tokens_billed": total * epochs,
         "model": model,
@@ -74,7 +72,7 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     if (more := errors + warnings - SHOWN) > 0:
         lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
-        lines += [f"  {line}" for line in _sizes(result, result["model"])]
+        lines.append(f"  {_price(result, result['model'])}")
     if "kept" in result:
         lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
         for reason, count in Counter(drop["reason"] for drop in result["dropped"]).items():
@@ -86,24 +84,12 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
 
 def training_table(report: Mapping[str, Any]) -> list[str]:
     """Return `TrainingFile.report()`, with `usd` and `student` beside it, as lines: what is kept, and at what price."""
-    dropped, dropped_tokens = report["dropped"], report["dropped_tokens"]
-    rows = [["kept", report["kept"], report["tokens"]]]
-    if dropped:
-        rows.append(["dropped", sum(dropped.values()), sum(dropped_tokens.values())])
-    rows += [[f"  {reason}", count, dropped_tokens[reason]] for reason, count in dropped.items()]
-    cells = [[name, f"{examples:,}", f"{tokens:,}"] for name, examples, tokens in rows]
-    lines = table(["training file", "examples", "tokens"], cells).splitlines()
+    lines = [f"{report['kept']:,} examples kept, {report['tokens']:,} tokens an epoch"]
+    lines += [f"dropped {count:,}: {reason}" for reason, count in report["dropped"].items()]
     if report["refine"]:
         lines.append("refine steps: " + ", ".join(f"{count} {kind}" for kind, count in report["refine"].items()))
-    asked_about, shown = (report[name] or "not known" for name in ("pages_asked_about", "pages_shown"))
-    lines.append(f"pages asked about: {asked_about}; pages shown: {shown}")
-    return [cut(line) for line in [*lines, *_sizes(report, report["student"])]]
+    return [cut(line) for line in [*lines, _price(report, report["student"])]]
 
 
-def _sizes(result: Mapping[str, Any], model: str) -> list[str]:
-    quantiles = ", ".join(f"{name} {count:,.0f}" for name, count in result["tokens_per_example"].items())
-    return [
-        f"tokens an example: {quantiles}",
-        f"share of the tokens that are answers: {result['answer_share']:.1%}",
-        f"{result['epochs']} epochs, {result['tokens_billed']:,} tokens billed: {dollars(result['usd'])} on {model}",
-    ]
+def _price(result: Mapping[str, Any], model: str) -> str:
+    return f"{result['epochs']} epochs, {result['tokens_billed']:,} tokens billed: {dollars(result['usd'])} on {model}"

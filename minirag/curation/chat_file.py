@@ -45,7 +45,6 @@ class Checked:
     path: Path
     findings: list[Finding] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
-    answer_tokens: int = 0
 
     def add(self, line: int, *problems: Problem) -> None:
         """Note what is wrong with a line."""
@@ -80,7 +79,6 @@ def check_files(
             # 1. its length
             tokens = tokenizer.count_messages(messages)
             checked.tokens.append(tokens)
-            checked.answer_tokens += sum(tokenizer.count(m["content"]) for m in messages if m["role"] == "assistant")
             if tokens > limit:
                 checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
             # 2. an eval question that its prompt quotes or nearly asks

@@ -246,10 +246,7 @@ def review_examples(
     """
     page_of = page_of or {}
     asked_about = {q.id: page_of[q.chunk_id] for q in questions if q.chunk_id and PAGE_GUESSED not in q.flags}
-    reviewed = [
-        replace(e, page=asked_about.get(e.question), shown=frozenset(page_of[id] for id in e.chunks if id in page_of))
-        for e in examples
-    ]
+    reviewed = [replace(example, page=asked_about.get(example.question)) for example in examples]
     if keep_all:
         return reviewed
     eval_questions = [question for question in questions if question.split == "eval"]
@@ -260,7 +257,7 @@ def review_examples(
     def leak(example: Example) -> str:
         if example.question in leaked:
             return "eval question"
-        return "eval page in the prompt" if example.shown & hidden else ""
+        return "eval page in the prompt" if hidden.intersection(map(page_of.get, example.chunks)) else ""
 
     return curate([replace(example, dropped=example.dropped or leak(example)) for example in reviewed])
 
