@@ -214,10 +214,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 REQUIRED["train"] = ("--model", "--out")
 """The options that a command cannot do without."""
 OPTIONS: dict[str, list[Row]] = {
-    "run": [
-        ("--dry-run", "only print what the run would take, like plan"),
-        ("--no-probe", "do not ask each model a tiny question first"),
-    ],
+    "run": [("--no-probe", "do not ask each model a tiny question first")],
     "finetune": [
         ("--status", "print the state of this run's job, its events and checkpoints"),
         ("--cancel", "cancel this run's job"),
@@ -242,7 +239,6 @@ OPTIONS: dict[str, list[Row]] = {
     "label": [
         FOLDER,
         ("--sample N", "statements, over all models (default 50)"),
-        ("--seed N", "seed of the sample (default 0)", SEED),
         JSON,
     ],
     "serve": [

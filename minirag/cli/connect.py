@@ -95,9 +95,8 @@ class Embedded(Service):
             [sys.executable, "-P", "-m", "minirag.offline", "--with-parent", "--state", str(self._state)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C ends only this process, whose calls in flight still need replies
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            start_new_session=True,  # Ctrl-C ends only this process, whose calls in flight still need replies
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
         client = super()._make_client()  # loads the SDK while the server starts
         self.address = self._process.stdout.readline().decode().strip() if self._process.stdout else ""

@@ -22,7 +22,7 @@ def main(options: Mapping[str, Any]) -> int:
     """Ask for the missing labels, save each at once, and print what all of them mean."""
     folder: Path = options["folder"]
     scores, rows = Scores.read(folder / "scores.jsonl"), read_rows(folder)
-    statements = sample(claims(scores), options.get("sample", 50), options.get("seed", 0))
+    statements = sample(claims(scores), options.get("sample", 50))
     if not statements:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)

@@ -108,8 +108,6 @@ def run_local(options: Mapping[str, Any]) -> NoReturn:
 def _function(options: Mapping[str, Any]) -> str:
     """Return the module and function that do what the options say, like `run.main`. Raises InputError."""
     name, documents = options["command"], [Path(document) for document in options.get("documents", ())]
-    if "dry_run" in options:
-        return "money.plan"
     if name in FUNCTIONS:
         return FUNCTIONS[name]
     if name == "evaluate":

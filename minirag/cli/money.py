@@ -1,10 +1,9 @@
-"""What a run will cost and has cost: `minirag plan DOC…` (or `run --dry-run`), and `minirag costs DIR`.
+"""What a run will cost and has cost: `minirag plan DOC…`, and `minirag costs DIR`.
 
 To plan, the run itself is rehearsed over the real documents, with a service that invents replies of usual length. So
 the calls, windows, refine steps and training examples are those of a run.
 """
 
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -147,15 +146,4 @@ def _bill_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"Prompt caches saved {dollars(saved)} of it.")
     if each := ", ".join(f"{arm} {dollars(usd)}" for arm, usd in result["usd_per_question"].items()):
         lines.append(f"One answer costs: {each}.")
-    if result["elsewhere"]:
-        head = ["the same tokens with", "teacher", "untrained", "tuned", "training", "break-even"]
-        rows = []
-        for trio in result["elsewhere"]:
-            each, questions = trio["usd_per_question"], trio["break_even_questions"]
-            amounts = [None if each.get(arm) is None else 1000 * each[arm] for arm in ("teacher", "base", "tuned")]
-            break_even = f"{math.ceil(questions):,}" if isinstance(questions, float) else str(questions or "–")
-            money = map(dollars, [*amounts, trio["training_usd"]])
-            rows.append([f"{trio['teacher']}, {trio['student']}", *money, break_even])
-        lines += ["", "US dollars for 1,000 questions, and break-even in questions:", table(head, rows)]
-        lines += [*(line for trio in result["elsewhere"] for line in trio["in_words"]), ""]
     return [*lines, wrapped(result["payback"])]

@@ -30,8 +30,6 @@ def read_rows(path: Path) -> list[Row]:
 
 def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
     """Return the fields of each row, as the file or the run folder has them. Raises InputError."""
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise InputError(f"{path} is no ordinary file; name a .jsonl or .csv file, or the folder of a run.")
     try:
         if path.is_dir():
             fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]

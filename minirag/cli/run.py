@@ -20,7 +20,6 @@ from minirag.cli.progress import Progress
 from minirag.cli.rows import read_rows
 from minirag.cli.settings import (
     MODELS,
-    changes,
     check_pages,
     check_settings,
     completed,
@@ -132,18 +131,8 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     service, services = connect(options, stack, folder, roles)
     for used in {service, *services.values()}:
         used.gates.append(meter)
-    return Run(
-        folder,
-        settings,
-        service,
-        services,
-        build_store=store_builder(options, stack, recorded=recorded.get("store")),
-        workers=workers,
-        prices=prices,
-        budget=budget,
-        say=say,
-        progress=Progress(meter),
-    )
+    store = store_builder(options, stack, recorded=recorded.get("store"))
+    return Run(folder, settings, service, services, store, workers, prices, budget, say, Progress(meter))
 
 
 def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:
@@ -171,8 +160,13 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
     if is_resumed and (gone := [name for name in GONE if before["settings"].get(name)]):
         used = f"--{gone[0].replace('_', '-')}, which this version does not have"
         raise InputError(f"This run was made with {used}: name the documents to go on without it.")
-    if names := changes(before, now):
-        say(f"changed since the last run: {', '.join(names)}")
+    changes = []  # a setting that only one of two versions has is none
+    for group in ("settings", "versions", "documents", "question_files"):
+        old, new = before.get(group, {}), now.get(group, {})
+        changes += [Path(name).name for name in new if name in old and old[name] != new[name]]
+    changes += [name for name in (*flags, "minirag") if name in before and before[name] != now[name]]
+    if changes:
+        say(f"changed since the last run: {', '.join(changes)}")
         for name in RESULTS:
             (run.folder / name).unlink(missing_ok=True)
 
@@ -203,10 +197,8 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     for subject, sentences in {**verdicts_in_words(comparison), **comparison["in_words"]}.items():
         if sentences and (subject in SHOWN or (summary["step"] == "compare" and subject != "warnings")):
             lines += [f"{subject}:", *(f"  {sentence}" for sentence in sentences)]
-    if "report" in summary:
-        lines.append(f"report: {summary['report']}")
-    lines.append(comparison["answer"])
-    return [line if line.startswith("report: ") else wrapped(line) for line in lines]
+    report = [f"report: {summary['report']}"] if "report" in summary else []
+    return [*map(wrapped, lines), *report, wrapped(comparison["answer"])]
 
 
 # -- probe -------------------------------------------------------------------------------------------------

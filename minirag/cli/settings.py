@@ -125,23 +125,6 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the names of what differs between the facts of an earlier run and those of now.
-
-    A setting that only one of two versions has is no difference.
-
-    >>> changes({"settings": {"top_k": 2}, "documents": {"/a.pdf": "0"}},
-    ...         {"settings": {"top_k": 3}, "documents": {"/a.pdf": "1"}})
-    ['top_k', 'a.pdf']
-    """
-    names = []
-    for group in ("settings", "versions", "documents", "question_files"):
-        old, new = before.get(group, {}), now.get(group, {})
-        names += [Path(name).name for name in new if name in old and old[name] != new[name]]
-    others = ("service", *(f"{role}_service" for role in ROLES), "minirag")
-    return [*names, *(name for name in others if name in before and before[name] != now.get(name))]
-
-
 def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None:
     """Raise InputError for settings that cannot work together, whatever the documents hold."""
     if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:

@@ -33,7 +33,7 @@ PLACES = {"config", "offline", "base_url", "insecure_http", *(f"{role}_base_url"
 HOW = {"out", "workers", "timeout", "patience", "batch", "json", "store"}
 """The options of a run that are no settings; tested below and with their rooms."""
 OWN = {
-    "run": {"dry_run", "no_probe"},
+    "run": {"no_probe"},
     "finetune": {"status", "cancel", "download"},
     "compare": {"range", "cluster"},
 }
@@ -183,5 +183,5 @@ def test_help_shows_the_ten_options_that_matter_and_help_all_every_one(capsys: A
         texts.append(capsys.readouterr().out)
     ten = {f"--{name}" for name in "out offline teacher student judge embedding base-url max-cost".split()}
     ten |= {"--train-questions", "--eval-questions"}
-    assert set(re.findall(r"^  (--\S+)", texts[0], re.MULTILINE)) == ten | {"--help-all", "--dry-run", "--no-probe"}
+    assert set(re.findall(r"^  (--\S+)", texts[0], re.MULTILINE)) == ten | {"--help-all", "--no-probe"}
     assert all(action.option_strings[0] in texts[1] for action in shown("run").values())

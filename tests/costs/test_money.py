@@ -103,7 +103,7 @@ def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(
 ) -> None:
     models = ["--teacher", "gpt-4.1", "--student", "gpt-4.1-mini", "--judge", "j", "--embedding", "e"]
     few = ["--train-questions", "12", "--eval-questions", "12", "--context-window", "6000"]
-    assert main(["run", "--dry-run", SAMPLE, *models, *few, "--out", str(tmp_path / "out")]) == 0
+    assert main(["plan", SAMPLE, *models, *few, "--out", str(tmp_path / "out")]) == 0
     assert list(tmp_path.iterdir()) == []
     printed = capsys.readouterr()
     assert all(len(line) < 80 for line in printed.out.splitlines())
