@@ -229,9 +229,7 @@ OPTIONS: dict[str, list[Row]] = {
     "verify": [FOLDER, PRICES, STORE, JSON],
     "check": [
         ("files FILE...", "chat files, one example a line"),
-        ("--validation FILE", "validation file, which must not overlap"),
         ("--curate", "print which examples `collect` would keep, and why not"),
-        ("--eval-questions FILE", "questions that no prompt may contain"),
         ("--model MODEL", "model to train (default gpt-4.1-mini)"),
         PRICES,
         JSON,

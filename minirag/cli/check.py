@@ -8,7 +8,6 @@ from typing import Any
 from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, dollars, load_prices, training_cost
 from minirag.curation import CLASSES, Checked, check_files, curate_file
-from minirag.questions import read_questions
 from minirag.training import default_epochs
 
 SHOWN = 20
@@ -16,13 +15,9 @@ SHOWN = 20
 
 
 def main(options: Mapping[str, Any]) -> int:
-    """Check each file, then the validation file against them; return 2 if one has an error."""
+    """Check each file by itself and against those before it; return 2 if one has an error."""
     model, prices = options.get("model", "gpt-4.1-mini"), load_prices(options.get("prices"))
-    files = [Path(name) for name in options["files"]]
-    validation = Path(options["validation"]) if "validation" in options else None
-    questions = read_questions(Path(options["eval_questions"]), "eval") if "eval_questions" in options else []
-    texts = [question.text for question in questions]
-    checked = check_files(files, validation, model=model, eval_questions=texts)
+    checked = check_files([Path(name) for name in options["files"]], model=model)
     results = [_result(one, model, prices) | (_curated(one.path) if "curate" in options else {}) for one in checked]
     if options.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})

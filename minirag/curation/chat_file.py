@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from minirag.curation.rules import NearDuplicates, curate, parts
 from minirag.errors import InputError
 from minirag.prompts import Message, text_of
-from minirag.questions import near_duplicate
-from minirag.text import for_model, words
+from minirag.text import for_model
 from minirag.training import FEWEST_EXAMPLES, Example, example_limit
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -51,26 +50,17 @@ class Checked:
         self.findings += [Finding(line, rule, message, rule not in WARNINGS) for rule, message in problems]
 
 
-def check_files(
-    paths: Sequence[Path],
-    validation: Path | None = None,
-    *,
-    model: str = "gpt-4.1-mini",
-    eval_questions: Sequence[str] = (),
-) -> list[Checked]:
-    """Check files for training `model`, one after the other, then the `validation` file.
+def check_files(paths: Sequence[Path], *, model: str = "gpt-4.1-mini") -> list[Checked]:
+    """Check files for training `model`. Lines are compared across all of them, in memory.
 
-    Lines are compared across all files. A line of the validation file that is nearly one of an earlier file is an
-    error, and so is a prompt with one of `eval_questions`. What is compared stays in memory. Raises InputError for a
-    file that cannot be read.
+    Raises InputError for a file that cannot be read.
     """
     tokenizer, limit = for_model(model), example_limit(model)
-    evaluated = {question: words(question) for question in eval_questions}
     near_duplicates = NearDuplicates()
     places: list[tuple[Checked, int]] = []  # of each text in `near_duplicates`
     results: list[Checked] = []
-    for path in [*paths, *([] if validation is None else [validation])]:
-        checked, is_validation = Checked(path), len(results) == len(paths)
+    for path in paths:
+        checked = Checked(path)
         results.append(checked)
         for line, messages, problems in _lines(path):
             checked.add(line, *problems)
@@ -81,23 +71,15 @@ def check_files(
             checked.tokens.append(tokens)
             if tokens > limit:
                 checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
-            # 2. an eval question that its prompt quotes or nearly asks
-            question = parts(messages[:-1]).question
-            own = words(question)
-            for asked, eval_words in evaluated.items():
-                is_quoted = f" {' '.join(eval_words)} " in f" {' '.join(own)} "
-                if is_quoted or near_duplicate(eval_words, [own]) is not None:
-                    checked.add(line, ("eval question", f"the prompt holds the eval question {asked[:60]!r}"))
-            # 3. an earlier line that is nearly the same
-            earlier = near_duplicates.add(f"{question}\n{messages[-1]['content']}")
+            # 2. an earlier line that is nearly the same
+            earlier = near_duplicates.add(f"{parts(messages[:-1]).question}\n{messages[-1]['content']}")
             places.append((checked, line))
             if earlier is not None:
                 file, number = places[earlier]
-                is_overlap = is_validation and file is not checked
                 where = f"line {number}" + ("" if file is checked else f" of {file.path.name}")
-                checked.add(line, ("validation overlap" if is_overlap else "near-duplicate", f"nearly that of {where}"))
+                checked.add(line, ("near-duplicate", f"nearly that of {where}"))
         examples = len(checked.tokens)
-        if examples < FEWEST_EXAMPLES and not is_validation:
+        if examples < FEWEST_EXAMPLES:
             checked.add(0, ("too few", f"{examples} usable examples; services need at least {FEWEST_EXAMPLES}"))
     return results
 
