@@ -10,17 +10,17 @@ submits no line twice.
 import glob
 import math
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_to, request_line, results, unix_time
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_to, request_line, results
 from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, listed, send, upload
@@ -32,7 +32,6 @@ T = TypeVar("T")
 
 ENQUEUED_LIMIT = "token_limit_exceeded"
 """The code of a batch that exceeds the tokens an account may have enqueued: smaller passes may work."""
-DAY = 86_400
 
 
 class Cap(Protocol):
@@ -156,7 +155,7 @@ class Batches:
                 return send(self._service, self._log, "batch", "batches", request, repeat=attempt)
             except ServiceError as error:
                 attempt += 1
-                if error.transient and (state := self._at_service(name, time.time())) is not None:
+                if error.transient and (state := self._at_service(name)) is not None:
                     return state
                 # a service that did not answer may still create it
                 if not error.transient or error.status is None or not self._service.retry.again(attempt, error):
@@ -179,7 +178,7 @@ class Batches:
                 requests = counted(len(batch.calls), "request")
                 self._say(f"batch: {requests} of an earlier run are collected when {address} is used again")
                 continue
-            state = created.get(batch.name) or self._at_service(batch.name, path.stat().st_mtime)
+            state = created.get(batch.name) or self._at_service(batch.name)
             if state is None:
                 path.unlink()
                 continue
@@ -188,14 +187,12 @@ class Batches:
             batches.append(batch)
         return batches
 
-    def _at_service(self, name: str, since: float) -> Mapping[str, Any] | None:
-        """Return the batch of that name, if the service lists it among those of the day before `since` and later."""
+    def _at_service(self, name: str) -> Mapping[str, Any] | None:
+        """Return the batch of that name, if the service lists it."""
         for state in listed(self._service, self._log, "batches.list"):
-            metadata, created = state.get("metadata"), unix_time(state.get("created_at"))
+            metadata = state.get("metadata")
             if isinstance(metadata, Mapping) and metadata.get("minirag") == name:
                 return state
-            if 0 < created < since - DAY:
-                break
         return None
 
     def _fetch(self, batches: Sequence[Submission]) -> None:
@@ -219,7 +216,7 @@ class Batches:
         """Log what became of each request, as if it had been called directly."""
         lines = results(self._content(batch, "output_file_id") + b"\n" + self._content(batch, "error_file_id"))
         logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
-        exchanges = []
+        exchanges, now = [], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for number, call in enumerate(batch.calls, 1):
             if call.id in logged:  # by a run that was killed
                 continue
@@ -229,7 +226,7 @@ class Batches:
                 response, failure = reply_to(call, lines[call.id], self._service.address)
             tags = {**call.tags, "batch": batch.id}
             error = None if failure is None else failure.to_json()
-            exchanges.append(replace(call, response=response, error=error, tags=tags, **batch.times))
+            exchanges.append(replace(call, response=response, error=error, tags=tags, started=now))
             self._log.append(exchanges[-1])
             if failure is None:
                 dialect_of(call.model, self._service, self._log).stages.add(call.stage)

@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from minirag.embeddings import read_embeddings
-from minirag.errors import BadReply, LogError, ServiceError, refusal
+from minirag.errors import BadReply, LogError, ServiceError, refusal, words_of
 from minirag.message_log import Exchange, write_atomically
 from minirag.models import read_completion
 from minirag.text import counted
@@ -21,18 +20,6 @@ PATHS = {"chat.completions": "/v1/chat/completions", "embeddings": "/v1/embeddin
 READERS = {"chat.completions": read_completion, "embeddings": read_embeddings}
 """How the reply of each endpoint is checked before it is logged as a success."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
-
-
-def unix_time(value: Any) -> float:
-    """Return a service's time, a number or ISO text, in seconds since 1970; 0 for anything else.
-
-    >>> unix_time(1755206615), unix_time("2025-08-14T21:23:35Z"), unix_time("soon"), unix_time(None)
-    (1755206615.0, 1755206615.0, 0.0, 0.0)
-    """
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        moment = datetime.fromisoformat(value) if "-" in str(value) else datetime.fromtimestamp(float(value), UTC)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return 0.0
 
 
 def request_line(call: Exchange) -> bytes:
@@ -86,12 +73,10 @@ def reply_to(
     response = line.get("response")
     status, body = (response.get("status_code"), response.get("body")) if isinstance(response, dict) else (None, None)
     if not isinstance(status, int):
-        error = line.get("error")
-        reason = reason_of(error if isinstance(error, dict) else {})
+        reason = words_of(line.get("error")).rstrip(".") or "the service gives no reason"
         return None, ServiceError(f"The batch did not send this request: {reason}.", transient=True)
     if status != 200:
-        error = body.get("error") if isinstance(body, dict) else body
-        return None, refusal(address, status, error, {}, call.model)
+        return None, refusal(address, status, body, {}, call.model)
     if not isinstance(body, dict):
         return None, BadReply(f"{address} answered 200 with something that is no object.", transient=True)
     try:
@@ -114,16 +99,13 @@ class Submission:
 
     @classmethod
     def load(cls, path: Path) -> "Submission":
-        """Return what `save` wrote. Raises LogError for a file that was cut off, renamed or changed."""
+        """Return what `save` wrote. Raises LogError for a file that was changed."""
         try:
             head, *lines = path.read_bytes().splitlines()
-            batch = cls(str(json.loads(head)["batch"]), [Exchange.from_line(line) for line in lines])
-            if not batch.calls or f".{batch.name}." not in path.name:
-                raise ValueError("no calls, or another name")
+            return cls(json.loads(head)["batch"], [Exchange.from_line(line) for line in lines])
         except (OSError, ValueError, KeyError, TypeError) as error:
             remedy = "its replies may already be paid for: restore the file, or delete it to submit them again"
             raise LogError(f"{path} is damaged; {remedy}.") from error
-        return batch
 
     def save(self, path: Path) -> None:
         """Write the name and the calls, so that a killed run finds the batch again."""
@@ -157,25 +139,12 @@ class Submission:
         data = errors.get("data") if isinstance(errors, Mapping) else errors
         return [error for error in data if isinstance(error, Mapping)] if isinstance(data, list) else []
 
-    @property
-    def times(self) -> dict[str, Any]:
-        """`started` and `seconds` for the log: those of the batch, since its requests have none of their own."""
-        start = int(unix_time(self.state.get("created_at")))
-        end = max(int(unix_time(self.state.get(f"{name}_at"))) for name in ENDED)
-        started = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"started": started, "seconds": float(max(0, end - start)) if start else 0.0}
-
     def missing(self, number: int) -> ServiceError:
         """Return the error of the request in line `number` (from 1) that is in neither result file.
 
         One that the service refused by its line number is not worth sending again.
         """
-        own = next((error for error in self.errors if error.get("line") == number), None)
-        error = own or next(iter(self.errors), None)
+        own = [error for error in self.errors if error.get("line") == number]
+        reason = words_of((own or self.errors)[:1]).rstrip(".")
         text = f"Batch {self.id} is {self.status} without a reply to this request"
-        return ServiceError(f"{text}: {reason_of(error)}." if error else f"{text}.", transient=own is None)
-
-
-def reason_of(error: Mapping[str, Any]) -> str:
-    """Return what an error object says."""
-    return str(error.get("message") or error.get("code") or "the service gives no reason").rstrip(".")
+        return ServiceError(f"{text}: {reason}." if reason else f"{text}.", transient=not own)

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minirag.batch.files import unix_time
 from minirag.cli.arguments import FORMS
 from minirag.cli.connect import connect
 from minirag.cli.settings import completed, recorded_facts
@@ -80,8 +79,10 @@ def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> lis
     model = job.state.get("fine_tuned_model")
     lines = [f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure]
     for event in events[-SHOWN:]:
-        moment = datetime.fromtimestamp(unix_time(event.get("created_at")), UTC)
-        lines.append(cut(f"{moment:%Y-%m-%d %H:%M:%SZ}  {event.get('message')}"))
+        moment = event.get("created_at")
+        with suppress(TypeError, ValueError, OverflowError, OSError):  # some services send a text
+            moment = datetime.fromtimestamp(moment, UTC)
+        lines.append(cut(f"{str(moment)[:19]}  {event.get('message')}"))
     if checkpoints:
         lines.append("checkpoints:")
     for point in checkpoints:

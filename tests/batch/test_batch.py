@@ -236,15 +236,12 @@ def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and
 
 
 def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_any_shape(tmp_path: Path) -> None:
-    odd = {"created_at": "2026-11-26T10:00:00Z", "completed_at": "2026-11-26T10:02:00+00:00", "request_counts": "all"}
-    odd |= {"errors": "none", "failed_at": "soon", "expired_at": {}, "metadata": "none"}
+    odd = {"created_at": "2026-11-26T10:00:00Z", "request_counts": "all", "errors": "none", "metadata": "none"}
     clock = Clock()
     batching = Batching(outage(clock, 1900, "/batches/", status=503), shows("batches", 1, **odd))
     with batching.client(clock) as service, MessageLog(tmp_path / "log.jsonl") as log:
         assert len(Batches(service, log).run(step(service, log, QUESTIONS[:3]))) == 6
         assert 1900 < clock.now < 2200
-        replies = [exchange for exchange in log if "batch" in exchange.tags]
-        assert {(e.started, e.seconds) for e in replies} == {("2026-11-26T10:00:00Z", 120.0)}
 
 
 def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_when_it_is_run_again(
@@ -327,9 +324,9 @@ def test_batches_that_were_left_are_collected_without_batches_too_but_by_their_o
     assert (batched.count(True), batched.count(False)) == (len(QUESTIONS), len(QUESTIONS) + 1)
 
 
-@pytest.mark.parametrize("name", ["messages.jsonl.other.batch", "messages.jsonl.mine.batch"])
-def test_a_submission_that_is_cut_off_or_not_in_its_place_is_one_sentence(name: str, tmp_path: Path) -> None:
-    path, call = tmp_path / name, Exchange("draft", "chat.completions", "s", {"model": "m"}, None, None)
-    Submission("mine", [] if "mine" in name else [call]).save(path)
+def test_a_submission_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
+    path, call = tmp_path / "mine.batch", Exchange("draft", "chat.completions", "s", {"model": "m"}, None, None)
+    Submission("mine", [call]).save(path)
+    path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(LogError, match="is damaged"):
         Submission.load(path)
