@@ -63,15 +63,13 @@ def connect(
     return main, {role: service for role, service in services.items() if service is not main}
 
 
-def store_builder(
-    options: Mapping[str, Any], stack: ExitStack, *, recorded: object = None
-) -> Callable[..., PostgresVectorStore] | None:
-    """Return the function that builds the index in PostgreSQL if `--store` names a database; `stack` closes it.
+def store_builder(options: Mapping[str, Any], *, recorded: object = None) -> Callable[..., PostgresVectorStore] | None:
+    """Return the function that builds the index in PostgreSQL, if `--store` names a database.
 
     Raises InputError if none is named, but the run has `recorded` that it uses one.
     """
     if "store" in options:
-        store = stack.enter_context(PostgresVectorStore(options["store"]))
+        store = PostgresVectorStore(options["store"])
         say(f"store: {store.address}")
         return store.build_shared
     if recorded is not None:

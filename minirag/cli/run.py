@@ -131,7 +131,7 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     service, services = connect(options, stack, folder, roles)
     for used in {service, *services.values()}:
         used.gates.append(meter)
-    store = store_builder(options, stack, recorded=recorded.get("store"))
+    store = store_builder(options, recorded=recorded.get("store"))
     return Run(folder, settings, service, services, store, workers, prices, budget, say, Progress(meter))
 
 

@@ -7,7 +7,7 @@ retrieval that the recorded requests show.
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -85,30 +85,29 @@ def main(options: Mapping[str, Any]) -> int:
 def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
     """Repeat the run of `folder` in `temporary` as far as it went; return what cannot be repeated."""
     settings = settings_of({}, folder)
-    with ExitStack() as stack:
-        build_store = store_builder(options, stack, recorded=facts.get("store"))
-        for name in ("messages.jsonl", *(INDEX if build_store is None else ()), LABELS_FILE):
-            if (folder / name).exists():
-                (temporary / name).symlink_to((folder / name).resolve())
-        log = MessageLog(temporary / "messages.jsonl")
-        services = {role: Replay(log, name) for role in ROLES if (name := facts.get(f"{role}_service"))}
-        prices = prices_of(settings, options.get("prices"))
-        service = Replay(log, facts["service"])
-        run = Run(temporary, settings, service, services, build_store=build_store, prices=prices)
-        step = "the index"
-        try:
-            for name, digest in run.corpus.pages.sha256.items():
-                if digest != facts["documents"].get(name):
-                    return [f"{name} is not the document of this run: its sha256 is another"]
-            if build_store is None:
-                write_jsonl(temporary / "chunks.jsonl", map(asdict, run.corpus.chunks))
-                VectorStore.open(temporary)  # raises for vectors that are damaged, or are not of these chunks
-            for name, step in STEPS.items():
-                if (folder / name).is_file():
-                    getattr(run.corpus if step == "questions" else run, step)
-            write_json(temporary / "run.json", run.facts())
-        except MiniragError as error:
-            return [f"{step} cannot be repeated: {error}"]
+    build_store = store_builder(options, recorded=facts.get("store"))
+    for name in ("messages.jsonl", *(INDEX if build_store is None else ()), LABELS_FILE):
+        if (folder / name).exists():
+            (temporary / name).symlink_to((folder / name).resolve())
+    log = MessageLog(temporary / "messages.jsonl")
+    services = {role: Replay(log, name) for role in ROLES if (name := facts.get(f"{role}_service"))}
+    prices = prices_of(settings, options.get("prices"))
+    service = Replay(log, facts["service"])
+    run = Run(temporary, settings, service, services, build_store=build_store, prices=prices)
+    step = "the index"
+    try:
+        for name, digest in run.corpus.pages.sha256.items():
+            if digest != facts["documents"].get(name):
+                return [f"{name} is not the document of this run: its sha256 is another"]
+        if build_store is None:
+            write_jsonl(temporary / "chunks.jsonl", map(asdict, run.corpus.chunks))
+            VectorStore.open(temporary)  # raises for vectors that are damaged, or are not of these chunks
+        for name, step in STEPS.items():
+            if (folder / name).is_file():
+                getattr(run.corpus if step == "questions" else run, step)
+        write_json(temporary / "run.json", run.facts())
+    except MiniragError as error:
+        return [f"{step} cannot be repeated: {error}"]
     return []
 
 

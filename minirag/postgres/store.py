@@ -75,7 +75,6 @@ class PostgresVectorStore:
         host, port, database = (self._settings.get(key, "") for key in ("host", "port", "dbname"))
         self.address = f"postgresql://{host}{':' if port else ''}{port}/{database}"
         self.name = name
-        self._idle: list[Connection[Any]] = []
         self._opened: Generation | None = None
 
     @property
@@ -110,13 +109,10 @@ class PostgresVectorStore:
             raise StoreError("There is no chunk to index; the documents hold no text.")
         model, digest = model or embed.model, _digest(chunks)
         with self._session() as connection:  # create what all indexes of a database share
-            with connection.transaction():
-                _execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
-                _execute(connection, "create extension if not exists vector")
-                _execute(connection, _INDEXES)
-            connection.close()
-        self.close()  # connections opened before the extension existed lack the vector type
-        with self._session() as connection, connection.transaction():
+            _execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
+            _execute(connection, "create extension if not exists vector")
+            _execute(connection, _INDEXES)
+        with self._session() as connection:
             # the lock ends with the transaction, also when the process dies
             lock = "select pg_try_advisory_xact_lock(hashtext('minirag'), hashtext(%s))"
             if not _execute(connection, lock, [self.name]).fetchall()[0][0]:
@@ -175,76 +171,48 @@ class PostgresVectorStore:
 
         Raises StoreError if the index was built again since it was opened: open it again.
         """
-        return [self._nearest(query, max(k, 0), where) for query in unit_queries(vectors, self.dimensions)]
-
-    def _nearest(self, query: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None) -> list[Hit]:
-        generation, limit = self._generation, k
+        generation, k, results = self._generation, max(k, 0), []
         select = f"select {_CHUNK}, -(embedding <#> %s) as score from minirag_chunks_{generation.number:d}"
         statement = f"{select} order by score desc, position limit %s"
-        with self._session() as connection, connection.transaction():
-            while True:  # fetch more and more of the nearest chunks until k of them are allowed
-                rows = _execute(connection, statement, [query, limit]).fetchall()
-                # the server adds up in float32; rounding can pass 1
-                hits = [Hit(Chunk(*row[:-1]), float(np.float32(min(1.0, max(-1.0, row[-1]))))) for row in rows]
-                allowed = [hit for hit in hits if where is None or where(hit.chunk)]
-                if len(allowed) >= k or len(hits) == generation.size:
-                    return allowed[:k]
-                limit *= 50
+        with self._session() as connection:
+            for query in unit_queries(vectors, generation.dimensions):
+                for limit in (k, 50 * k, generation.size):  # of the nearest chunks, until k of them are allowed
+                    rows = _execute(connection, statement, [query, limit]).fetchall()
+                    # the server adds up in float32; rounding can pass 1
+                    hits = [Hit(Chunk(*row[:-1]), float(np.float32(min(1.0, max(-1.0, row[-1]))))) for row in rows]
+                    allowed = [hit for hit in hits if where is None or where(hit.chunk)]
+                    if len(allowed) >= k:
+                        break
+                results.append(allowed[:k])
+        return results
 
     def drop(self) -> None:
         """Delete the index, if there is one."""
-        with self._session() as connection, connection.transaction():
+        with self._session() as connection:
             if self._find(connection):
                 self._delete(connection)
         self._opened = None
 
-    def close(self) -> None:
-        """Close the connections that no thread is using; the next use opens new ones."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def __enter__(self) -> "PostgresVectorStore":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @contextmanager
     def _session(self) -> "Iterator[Connection[Any]]":
-        """Lend a connection to one thread, each statement its own transaction; close it if the block fails.
+        """Open a connection for one transaction.
 
         Raises Unfinished if the server cannot be reached or fails, and StoreError for what it refuses.
         """
         import psycopg
+        from pgvector.psycopg import register_vector
 
-        connection = None
-        usable = False
         try:
-            connection = self._connect()
-            yield connection
-            usable = not connection.closed
+            with psycopg.connect(**self._settings) as connection:
+                with suppress(psycopg.ProgrammingError):  # a database that has no pgvector yet
+                    register_vector(connection)
+                yield connection
         except (psycopg.Error, UnicodeError) as error:  # UnicodeError: a text or host name that cannot be sent
             reason = str(error).strip().split("\n", 1)[0].rstrip(".")  # without hints and the statement
-            if connection is None or connection.closed or isinstance(error, psycopg.OperationalError):
+            if isinstance(error, psycopg.OperationalError):
                 remedy = "check --store and that it runs, and run again: what it has stored is kept"
                 raise Unfinished(f"The database at {self.address} failed ({reason}); {remedy}.") from error
             raise StoreError(f"The database at {self.address} refused: {reason}.") from error
-        finally:
-            if connection and usable:
-                self._idle.append(connection)
-            elif connection:
-                connection.close()
-
-    def _connect(self) -> "Connection[Any]":
-        import psycopg
-        from pgvector.psycopg import register_vector
-
-        with suppress(IndexError):  # another thread may have taken the last one
-            return self._idle.pop()
-        connection = psycopg.connect(**self._settings, autocommit=True)
-        with suppress(psycopg.ProgrammingError):  # a database that has no pgvector yet
-            register_vector(connection)
-        return connection
 
     def _find(self, connection: "Connection[Any]") -> Generation | None:
         """Return the build of this index, if there is one."""

@@ -74,7 +74,6 @@ def new(postgres):
     yield make
     for store in made:
         store.drop()
-        store.close()
 
 
 def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
@@ -147,17 +146,16 @@ def test_a_server_that_is_killed_leaves_the_old_index_and_the_build_can_be_repea
         pytest.skip("only a server of the test's own is killed; leave DATABASE_URL out")
     old, chunks, matrix = chunks_of(30, "old"), chunks_of(400), rows_of(400, 8)
     server = OwnServer()
-    with PostgresVectorStore(server.url) as store:
-        store.build(old, Table(old, matrix[:30]))
-        with pytest.raises(Unfinished, match="run again: what it has stored is kept") as failure:
-            store.build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
-        assert "\n" not in str(failure.value)
-        with pytest.raises(Unfinished, match=r"The database at postgresql://.* failed"):
-            PostgresVectorStore(server.url).open()
-        server.start_again()
-        assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
-        store.build(chunks, Table(chunks, matrix), batch=50)
-        assert [hit.chunk for hit in store.search(matrix[9], 1)[0]] == [chunks[9]]
+    store = PostgresVectorStore(server.url).build(old, Table(old, matrix[:30]))
+    with pytest.raises(Unfinished, match="run again: what it has stored is kept") as failure:
+        store.build(chunks, Breaks(chunks, matrix, server.kill, at=250), batch=50)
+    assert "\n" not in str(failure.value)
+    with pytest.raises(Unfinished, match=r"The database at postgresql://.* failed"):
+        PostgresVectorStore(server.url).open()
+    server.start_again()
+    assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
+    store.build(chunks, Table(chunks, matrix), batch=50)
+    assert [hit.chunk for hit in store.search(matrix[9], 1)[0]] == [chunks[9]]
     server.stop()
 
 
