@@ -6,7 +6,7 @@ the same requests, and the log answers those that were paid for already.
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -204,6 +204,12 @@ class Run:
         write_jsonl(self.folder / "answers.jsonl", (answer.to_json(id, arm) for (arm, id), answer in rows))
         return answers
 
+    def judged(self, rows: Sequence[Row], window: int | None) -> Scores:
+        """Return the scores of rows, each request to the judge within `window` tokens."""
+        how: dict[str, Any] = {"rounds": self.settings.rounds, "workers": self.workers, "window": window}
+        progress = partial(self.progress, "evaluate")
+        return evaluate(rows, self.settings.metrics, self.judge, self.embed, **how, progress=progress)
+
     @cached_property
     def scores(self) -> Scores:
         """`scores.jsonl`: every arm's answers judged with every metric."""
@@ -211,16 +217,7 @@ class Run:
             Row(answer.question, answer.text, tuple(answer.contexts), question_id=id, arm=arm)
             for (arm, id), answer in self.answers.items()
         ]
-        scores = evaluate(
-            rows,
-            self.settings.metrics,
-            self.judge,
-            self.embed,
-            rounds=self.settings.rounds,
-            workers=self.workers,
-            window=self.settings.judge_window or self.settings.context_window,
-            progress=partial(self.progress, "evaluate"),
-        )
+        scores = self.judged(rows, self.settings.judge_window or self.settings.context_window)
         write_jsonl(self.folder / "scores.jsonl", (row.to_json() for row in scores))
         self.failures += [f"{s.question_id} ({s.arm}, {s.metric}): {s.score.reason}" for s in scores if s.failed]
         unscored = sum(row.score.value is None for row in scores)

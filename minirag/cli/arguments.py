@@ -70,13 +70,10 @@ def field(text: str) -> tuple[str, Any]:
 
 
 def score_range(text: str) -> tuple[float, float]:
-    """Return the least and the most that a score can be."""
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        low = high = math.nan
+    """Return the least and the most that a score can be. argparse says that a ValueError is a wrong value."""
+    low, high = map(float, text.split(","))
     if not -math.inf < low < high < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers like 1,5")
+        raise ValueError
     return low, high
 
 

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import date
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -34,7 +33,6 @@ from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
-from minirag.metrics.evaluation import evaluate
 from minirag.metrics.score import Scores, ragas_score
 from minirag.models import ChatModel
 from minirag.pipeline import Run
@@ -238,19 +236,8 @@ def score_rows(options: Mapping[str, Any]) -> int:
     with ExitStack() as stack:
         run = _make_run(options, stack, ("judge", "embedding") if is_embedded else ("judge",))
         stack.enter_context(run.log)
-        step = partial(
-            evaluate,
-            rows,
-            run.settings.metrics,
-            run.judge,
-            run.embed,
-            rounds=run.settings.rounds,
-            workers=run.workers,
-            window=run.settings.judge_window,
-            progress=partial(run.progress, "evaluate"),
-        )
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
-        scores = batches.run(step, batched="batch" in options)
+        scores = batches.run(lambda: run.judged(rows, run.settings.judge_window), batched="batch" in options)
         write_jsonl(run.folder / "scores.jsonl", (row.to_json() for row in scores))
     say(f"evaluate: {len(scores)} scores in {run.folder / 'scores.jsonl'}")
     means = means_by_arm(scores)
