@@ -1,16 +1,18 @@
-"""Services as people meet them: the embedded server behind a table of differences from plain OpenAI, one a dialect.
+"""Services as people meet them: the embedded server behind tables of differences from OpenAI, tests/data/services.toml.
 
-Names in brackets are the public threads and pages that the facts come from. None of these services was called.
+Names in brackets are the public threads and pages that the facts come from.
 """
 
 import json
 import re
 import threading
 import time
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from faults import Faults, FaultyHandler, Rule
@@ -102,42 +104,44 @@ def show_thinking(kind: str, message: Json, *, is_cut: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """What differs from plain OpenAI. The defaults are no difference.
+    """What differs from plain OpenAI. The defaults are no difference, apart from those for training.
 
     `path` comes before `/chat/completions` (a * in it is the model), with `query` behind. A request that holds one of
     `refuses` is refused (a text is a 400), what it holds of `ignores` has no effect; `error`, `usage` and `shows` are
-    the kinds of those functions. A chat thinks `thinks` tokens of its limit; `chat` changes the reply further. A prompt
-    is cut to `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most `text_tokens`,
-    none that holds `poison`; `vectors` changes the reply. `untrained` is the reply to all that has to do with training,
-    `is_top_level` wants hyperparameters there, drops metadata, and serves only models that a person has deployed.
-    `per_second` is the rate limit; `faults` are rules of the gateway before it.
-    `options` are what a user adds to the command, and `says` is what he reads beside what follows from the rest.
+    the kinds of those functions. A chat thinks `thinks` tokens of its limit; `chat` names a change of the reply. A
+    prompt is cut to `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most
+    `text_tokens`, none that holds `poison`; `omits_zeros` leaves usage and the index 0 out. Unless it `trains`,
+    `untrained` is the reply to all that has to do with training; `is_top_level` wants hyperparameters there, drops
+    metadata, and serves only models that a person has deployed. `per_second` is the rate limit; `faults` are rules of
+    the gateway before it. `options` are what a user adds to the command, and `says` is what he reads beside what
+    follows from the rest.
     """
 
     path: str = "/v1"
     query: str = ""
-    refuses: Mapping[str, str | Refusal] = field(default_factory=dict)
-    ignores: frozenset[str] = frozenset()
+    refuses: Mapping[str, Refusal] = field(default_factory=dict)
+    ignores: Sequence[str] = ()
     error: str = "openai"
     usage: str = "openai"
     thinks: int = 0
     shows: str = "hidden"
-    chat: Callable[[Json, Json, int], None] = lambda *_: None
-    finish: str | None = "stop"
+    chat: str = ""
+    finish: str = "stop"
     context: int = 1 << 30
     inputs: int = 2048
     too_many: str = ""
     text_tokens: int = 1 << 30
     too_long: str = ""
-    poison: tuple[str, str] = ("", "")
-    vectors: Callable[[Json], None] = lambda _: None
-    untrained: Refusal | None = NOT_FOUND
+    poison: Sequence[str] = ("", "")
+    omits_zeros: bool = False
+    trains: bool = False
+    untrained: Refusal = NOT_FOUND
     is_top_level: bool = False
-    tuned_name: tuple[str, str] = ("", "")
+    tuned_name: Sequence[str] = ("", "")
     per_second: float = 1e9
     faults: Sequence[Rule] = ()
-    options: tuple[str, ...] = ()
-    says: tuple[str, ...] = ()
+    options: Sequence[str] = ()
+    says: Sequence[str] = ()
 
     @property
     def is_cached(self) -> bool:
@@ -179,7 +183,7 @@ class Speaker:
         body = json.loads(request.body)
         body["model"] = match.groupdict().get("model", body["model"])
         if no := next((no for name, no in self.dialect.refuses.items() if _holds(body, name)), None):
-            return self._refused(Refusal(400, no) if isinstance(no, str) else no)
+            return self._refused(no)
         body = {name: value for name, value in body.items() if name not in self.dialect.ignores}
         return self._chat(request, body) if "messages" in body else self._embed(request, body)
 
@@ -212,7 +216,7 @@ class Speaker:
         if is_cut:
             message["content"], choice["finish_reason"] = "", "length"
         elif choice["finish_reason"] == "stop":
-            choice["finish_reason"] = dialect.finish
+            choice["finish_reason"] = dialect.finish or None
         if dialect.thinks:
             show_thinking(dialect.shows, message, is_cut=bool(is_cut))
         thought = min(dialect.thinks, limit or dialect.thinks)
@@ -220,7 +224,8 @@ class Speaker:
         cached, shown = (prompt // 2 if dialect.is_cached else 0), reply["usage"]["completion_tokens"]
         shown = 0 if is_cut else shown
         reply["usage"], reply["model"] = usage_of(dialect.usage, prompt, cached, shown, thought), asked
-        dialect.chat(body, reply, number)
+        if dialect.chat:
+            CHANGES[dialect.chat](body, reply, number)
         if reply["usage"]["prompt_tokens"]:
             written = prompt // 4 if dialect.usage == "writing" else 0
             self._bill(asked, prompt - cached - written, cached, shown + thought, written)
@@ -240,7 +245,9 @@ class Speaker:
         reply, refused = self._plain(request, body)
         if refused:
             return refused
-        dialect.vectors(reply)
+        if dialect.omits_zeros:
+            reply["data"][0].pop("index")
+            del reply["usage"]
         self._bill(body["model"], reply["usage"]["prompt_tokens"] if reply.get("usage") else 0, 0, 0, 0)
         return Reply(200, json.dumps(reply).encode())
 
@@ -250,7 +257,7 @@ class Speaker:
 
     def _train(self, request: Request) -> Reply:
         dialect = self.dialect
-        if dialect.untrained is not None:
+        if not dialect.trains:
             return self._refused(dialect.untrained)
         if dialect.is_top_level and (request.method, request.path) == ("POST", "/v1/fine_tuning/jobs"):
             body = json.loads(request.body)
@@ -360,186 +367,19 @@ def _as_prose(body: Json, reply: Json, number: int) -> None:
         message["content"] = f"Here is the result [as asked]:\n```json\n{message['content']}\n```\nAnything else?"
 
 
-def _without_zeros(reply: Json) -> None:
-    reply["data"][0].pop("index")
-    del reply["usage"]
+CHANGES = {"error in choice": _error_in_choice, "refuses a fifth": _refuses_a_fifth, "as prose": _as_prose}
 
 
-_NO_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
-_NO_ZERO = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
-_THINKING = {
-    "max_tokens": Refusal(400, _NO_LIMIT, "max_tokens", "unsupported_parameter"),
-    "temperature": Refusal(400, _NO_ZERO, "temperature", "unsupported_value"),
-}
-_OLD_AZURE = "response_format value as json_schema is enabled only for api versions 2024-08-01-preview and later"
-_NO_WORD = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
-_ROLES = ("teacher", "student", "judge", "embedding")
-_NO_EMBEDDINGS: Any = {"inputs": 0, "options": ("--embedding-base-url", "{embedding}")}
+def _refusal(no: str | Json) -> Refusal:
+    return Refusal(400, no) if isinstance(no, str) else Refusal(**no)
 
-DIALECTS: dict[str, Dialect] = {
-    "openai": Dialect(untrained=None),
-    # [openapi; covan PR 112; CoursIA PR 3663]
-    "openai-thinking": Dialect(refuses=_THINKING, thinks=600, untrained=None, says=("max_completion_tokens",)),
-    # [OpenAI's guide to prompt caching: writes cost 1.25 times the uncached input]
-    "openai-5.6": Dialect(refuses=_THINKING, thinks=64, usage="writing", untrained=None),
-    # [hermes-agent PR 8766; hindsight PR 735]
-    "azure-old": Dialect(
-        path="/openai/deployments/*",
-        query="api-version=2024-06-01",
-        refuses={"json_schema": _OLD_AZURE},
-        options=tuple(word for role in _ROLES for word in (f"--{role}-base-url", f"{{{role}}}")),
-    ),
-    # [azure-ai-docs: fine-tuning-oai-sdk; ragas 649]
-    "azure-v1": Dialect(path="/openai/v1", tuned_name=("ft:offline-student:", "offline-student.ft-"), untrained=None),
-    # [vllm 18372; local-deep-researcher PR 88]
-    "vllm": Dialect(
-        refuses={"dimensions": "Model m does not support matryoshka representation"},
-        error="flat",
-        usage="bare",
-        thinks=300,
-        shows="tags",
-    ),
-    # [ollama 15582, 17889; seCall 5; TradingAgents 168]
-    "ollama": Dialect(
-        ignores=frozenset({"n", "max_completion_tokens", "encoding_format"}),
-        usage="bare",
-        context=300,
-        poison=("port of Kaldvik in Norway", "failed to encode response: json: unsupported value: NaN"),
-        untrained=Refusal(404, "404 page not found"),
-        says=("OLLAMA_CONTEXT_LENGTH", "is not in the index", "NaN"),
-    ),
-    # [llama.cpp, tools/server/README]
-    "llama.cpp": Dialect(
-        error="number",
-        refuses={"n": "Only one completion choice is allowed"},
-        usage="bare",
-        text_tokens=512,
-        too_long="input ({n} tokens) is too large to process. increase the physical batch size",
-        untrained=Refusal(404, "File Not Found"),
-    ),
-    # [llama-cpp-python 0.3: seen from its own server]
-    "llama-cpp-python": Dialect(
-        error="number",
-        refuses={
-            "json_schema": Refusal(
-                500,
-                "1 validation error: 'loc': ('body', 'response_format', 'type'), 'msg': Input should be 'json_object'",
-            )
-        },
-        usage="bare",
-    ),
-    # [lmstudio-bug-tracker 618, 1323: a route that is not there answers 200]
-    "lmstudio": Dialect(
-        error="text",
-        refuses={"json_object": "'response_format.type' must be 'json_schema' or 'text'"},
-        usage="bare",
-        untrained=Refusal(200, "Unexpected endpoint or method. (GET /v1/fine_tuning/jobs)"),
-    ),
-    # [page-assist 371]; only embeddings come from here
-    "tei": Dialect(
-        refuses={"base64": Refusal(422, "encoding_format: unknown variant `base64`, expected `float`")},
-        error="tei",
-        inputs=32,
-        too_many="batch size {n} > maximum allowed batch size 32",
-        text_tokens=512,
-        too_long="`inputs` must have less than 512 tokens. Given: {n}",
-        untrained=None,
-    ),
-    # [MemMachine 864; gemini-cli 12823; promptfoo PR 9507]
-    "gemini": Dialect(
-        path="/v1beta/openai",
-        error="list",
-        usage="total",
-        thinks=400,
-        shows="no content",
-        inputs=100,
-        too_many="* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch",
-        vectors=_without_zeros,
-    ),
-    # [snow-app 42; Anthropic's page on OpenAI SDK compatibility: formats are ignored]
-    "claude": Dialect(
-        refuses={"temperature": "`temperature` may only be set to 1 when thinking is enabled."},
-        ignores=frozenset({"response_format", "seed"}),
-        usage="bare",
-        thinks=350,
-        chat=_as_prose,
-        finish="end_turn",
-        **_NO_EMBEDDINGS,
-    ),
-    # [vercel/ai 7808; Groq's page on structured outputs]
-    "groq": Dialect(
-        path="/openai/v1",
-        refuses={"json_schema": "This model does not support response format `json_schema`. See the docs."},
-        untrained=Refusal(404, "Unknown request URL: GET /openai/v1/fine_tuning/jobs"),
-        **_NO_EMBEDDINGS,
-    ),
-    # [llm-exe 662; Vane 969; litellm 7580]
-    "deepseek": Dialect(
-        refuses={"json_schema": "This response_format type is unavailable now"},
-        usage="deepseek",
-        thinks=300,
-        shows="field",
-        **_NO_EMBEDDINGS,
-    ),
-    # [CountBot 61; VideoAdGuard 34]
-    "kimi": Dialect(
-        refuses={"temperature": "invalid temperature: only 1 is allowed for this model"},
-        usage="moonshot",
-        thinks=200,
-        shows="field",
-        **_NO_EMBEDDINGS,
-    ),
-    # [gel 9032; Model Studio's page on JSON mode]
-    "dashscope": Dialect(
-        path="/compatible-mode/v1",
-        refuses={
-            "json_schema": "<400> InternalError.Algo.InvalidParameter: 'response_format.type' json_schema",
-            "json_object without the word": _NO_WORD,
-        },
-        inputs=10,
-        too_many="<400> InternalError.Algo.InvalidParameter: batch size is invalid, it should not be larger than 10.",
-    ),
-    # [eca 231; hermes-agent PR 4748]
-    "mistral": Dialect(
-        error="mistral",
-        refuses={n: Refusal(422, "Extra inputs are not permitted", n) for n in ("max_completion_tokens", "dimensions")},
-        usage="bare",
-        thinks=250,
-        shows="parts",
-        untrained=Refusal(403, "Fine-tuning is not enabled for this workspace"),
-        says=("not enabled for this workspace",),
-    ),
-    # [big-AGI 352]
-    "openrouter": Dialect(path="/api/v1", error="moderated", chat=_error_in_choice, **_NO_EMBEDDINGS),
-    # [litellm 37359, 13825; its documentation: fine-tuning is in the paid edition]
-    "litellm": Dialect(
-        error="litellm",
-        refuses={"temperature": "openai does not support parameters: ['temperature'], for model=m"},
-        untrained=Refusal(500, "You must be a LiteLLM Enterprise user to use this feature"),
-        says=("LiteLLM Enterprise",),
-    ),
-    # [inspect_ai 5528; vercel/ai PR 12425; docs.x.ai on prompt caching]
-    "xai": Dialect(thinks=220, usage="beside", **_NO_EMBEDDINGS),
-    # [openai-dotnet PR 267; ragas 1548; docs.together.ai: fine-tuning has an API of its own]
-    "together": Dialect(finish="eos", usage="bare"),
-    # [docs.fireworks.ai on OpenAI compatibility; Kiln PR 51]
-    "fireworks": Dialect(path="/inference/v1", finish=None, usage="bare", untrained=Refusal(404, "Path not found")),
-    # [nebius/token-factory-cookbook]
-    "nebius": Dialect(error="detail", is_top_level=True, usage="bare", untrained=None, says=("deploy", "--tuned")),
-    # [chat templates of Gemma on the hub]
-    "gemma": Dialect(error="number", refuses={"system": "System role not supported"}, usage="bare"),
-    # a gateway whose machines restart
-    "gateway": Dialect(
-        faults=[Rule(share=0.1, seed=5, status=502, body="<html><head><title>502 Bad Gateway</title></head></html>")],
-        untrained=None,
-    ),
-    # one call a second, thirty times as fast
-    "rate-limit": Dialect(per_second=30.0, untrained=None),
-    # refusals and filters, by content
-    "refusing": Dialect(
-        chat=_refuses_a_fifth,
-        untrained=None,
-        options=("--train-questions", "15", "--eval-questions", "7"),
-        says=("refused",),
-    ),
-}
+
+def _dialect(table: Json) -> Dialect:
+    refuses = {name: _refusal(no) for name, no in table.pop("refuses", {}).items()}
+    untrained = _refusal(table.pop("untrained", NOT_FOUND._asdict()))
+    faults = [Rule(**fault) for fault in table.pop("faults", ())]
+    return Dialect(**table, refuses=refuses, untrained=untrained, faults=faults)
+
+
+TABLES = tomllib.loads((Path(__file__).parents[1] / "data" / "services.toml").read_text("utf-8"))
+DIALECTS = {name: _dialect(table) for name, table in TABLES.items()}

@@ -23,14 +23,14 @@ class WholeJob:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.dialect, self.folder, self._stack = DIALECTS[name], folder, ExitStack()
-        (server, self._speaker), (plain, self._plain) = serve(self.dialect), serve(Dialect(untrained=None))
+        (server, self._speaker), (plain, self._plain) = serve(self.dialect), serve(Dialect(trains=True))
         self._servers = [self._stack.enter_context(one) for one in (server, plain)]
         places = {model.removeprefix("offline-"): address(server, self.dialect, model) for model in NAMES[:4]}
         self._options = ["--base-url", places["teacher"]]
         if name == "tei":
             self._options = ["--base-url", plain.base_url, "--embedding-base-url", places["embedding"]]
         if self.dialect.inputs == 0:
-            places["embedding"] = plain.base_url
+            self._options += ["--embedding-base-url", plain.base_url]
         self._options += [option.format(**places) for option in self.dialect.options]
         (folder / "prices.toml").write_text("".join(map(PRICE.format, NAMES)))
         pages = SAMPLE_TEXT.read_text("utf-8").split("\n# ")[:11]  # half of them: the more, the longer it takes
@@ -84,10 +84,10 @@ def check(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with WholeJob(name, folder) as job:
         code, dialect, said = job.run(), job.dialect, capsys.readouterr().err
         assert code == 0, said
-        cannot_train = dialect.untrained or dialect.is_top_level
-        assert job.arms == {"base", "teacher", *(() if cannot_train else ("tuned",))}
+        can_train = dialect.trains and not dialect.is_top_level
+        assert job.arms == {"base", "teacher", *(("tuned",) if can_train else ())}
         limits = {"temperature", "json_schema"} & dialect.refuses.keys()
-        for words in (*dialect.says, *limits, *(["trains no models"] if dialect.untrained else [])):
+        for words in (*dialect.says, *limits, *([] if dialect.trains else ["trains no models"])):
             assert words in said
         assert job.calls <= most
         assert job.billed == pytest.approx(job.charged)
