@@ -89,12 +89,15 @@ class EmbeddingModel:
         if self._rescued and all(text in self._rescued for text in texts):
             return np.stack([self._rescued[text] for text in texts])
         about = {"stage": stage, "tags": tags or {}}
-        failed = self._failed_before()
+        failures = [] if self.log is None else self.log.failures
+        errors = {failed.id: ServiceError.from_json(failed.error or {}) for failed in failures}
+        failed = {id: e for id, e in errors.items() if isinstance(e, BadReply) or e.status not in NOT_ITS_FAULT}
 
         def rows_of(batch: Sequence[str]) -> list[Row]:
             rows = self._divide(batch, about, failed)
-            # what an earlier run has met counts where other texts beside it succeed
-            return self._divide(batch, about, {}) if failed and all(isinstance(r, ServiceError) for r in rows) else rows
+            if failed and all(isinstance(row, ServiceError) for row in rows):  # it may have been the service's fault
+                rows = self._divide(batch, about, {})
+            return rows
 
         results: list[Row] = []
         for rows in in_order(rows_of, _batches([self.prefix + text for text in texts]), self.workers):
@@ -112,12 +115,6 @@ class EmbeddingModel:
             self._rescued |= dict(good)
             raise TextsRefused(self.model, refused)
         return np.stack([row for _, row in good]) if good else np.empty((0, 0), np.float32)
-
-    def _failed_before(self) -> dict[str, ServiceError]:
-        """Return the failures in the log that are about the texts of a call, by the call's id."""
-        failures = [] if self.log is None else self.log.failures
-        errors = {failed.id: ServiceError.from_json(failed.error or {}) for failed in failures}
-        return {id: e for id, e in errors.items() if isinstance(e, BadReply) or e.status not in NOT_ITS_FAULT}
 
     def _divide(self, texts: Sequence[str], about: Mapping[str, Any], failed: Mapping[str, ServiceError]) -> list[Row]:
         """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it.
@@ -167,11 +164,8 @@ class EmbeddingModel:
         return Exchange(endpoint="embeddings", service=self.service.name, request=request, **about)
 
     def _send(self, call: Exchange) -> list[Row]:
-        """Return the vectors of a call. Raises ServiceError."""
-        return self._rows(self.service.send(call, self.log, dialect=self.dialect, read=read_embeddings))
-
-    def _rows(self, exchange: Exchange) -> list[Row]:
-        """Return the vectors of an exchange; say so if the server has read only a part of the texts."""
+        """Return the vectors of a call; say so if the server reads only a part of the texts. Raises ServiceError."""
+        exchange = self.service.send(call, self.log, dialect=self.dialect, read=read_embeddings)
         counts = list(map(encoding("o200k_base").count, exchange.request["input"]))
         read = exchange.usage.get("prompt_tokens")
         if isinstance(read, int) and 0 < read < sum(counts) / 2:

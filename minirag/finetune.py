@@ -54,7 +54,6 @@ class FineTuningJob:
         self, service: Service, state: Json, *, log: MessageLog | None = None, path: Path | None = None
     ) -> None:
         self._service, self._log, self._path = service, log, path
-        self._checkpoint: Json = {}
         self._update(state)
 
     @classmethod
@@ -112,11 +111,9 @@ class FineTuningJob:
     def cancel(self) -> str:
         """Ask the service to stop the job; return the status. Raises JobError if it has ended already."""
         try:
-            request = {"fine_tuning_job_id": self.id}
-            self._update(send(self._service, self._log, "train", "fine_tuning.jobs.cancel", request))
+            return self._ask("train", "cancel")
         except ServiceError as error:
             raise JobError(f"Fine-tuning job {self.id} cannot be cancelled: {error}") from error
-        return self.status
 
     @property
     def id(self) -> str:
@@ -149,15 +146,17 @@ class FineTuningJob:
             raise JobUnfinished(f"Fine-tuning job {self.id} has no model yet (it is {self.status}); wait for it.")
         if name := self.state.get("fine_tuned_model"):
             return str(name)
-        name = self._checkpoint.get("fine_tuned_model_checkpoint") or self._checkpoint.get("id") or self.id
         text = f"Fine-tuning job {self.id} is trained, but {self._service.address} does not serve its model by itself"
-        remedy = f"deploy checkpoint {name} (`finetune --download` fetches its files), then run again with --tuned NAME"
-        raise TrainingNotAvailable(f"{text}: {remedy}.")
+        remedy = "deploy its last checkpoint (`finetune --status` names it, `--download` fetches its files)"
+        raise TrainingNotAvailable(f"{text}: {remedy}, then run again with --tuned NAME.")
 
     def refresh(self) -> str:
         """Ask the service for the job's state; return the status."""
+        return self._ask("poll", "retrieve")
+
+    def _ask(self, stage: str, what: str) -> str:
         request = {"fine_tuning_job_id": self.id}
-        self._update(send(self._service, self._log, "poll", "fine_tuning.jobs.retrieve", request))
+        self._update(send(self._service, self._log, stage, f"fine_tuning.jobs.{what}", request))
         return self.status
 
     def wait(
@@ -168,7 +167,7 @@ class FineTuningJob:
         Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach; after
         that JobUnfinished is raised.
         """
-        pause, is_running = FIRST_POLL, self.status not in FINAL
+        pause, has_ended = FIRST_POLL, self.status in FINAL
         while self.status not in FINAL:
             progress(self.status)
             sleep(pause)
@@ -179,17 +178,14 @@ class FineTuningJob:
                 text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
                 raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
-        with suppress(ServiceError):
-            if is_running:  # the log keeps the events of a job that was waited for: the report draws its losses
-                list(self.pages("events"))
-            if self.status == "succeeded" and not self.state.get("fine_tuned_model"):
-                self._checkpoint = next(self.pages("checkpoints", reuse=True), {})
+        if not has_ended:
+            with suppress(ServiceError):
+                list(self.pages("events"))  # for the log: the report draws its losses
         return self
 
-    def pages(self, kind: str, *, reuse: bool = False) -> Iterator[Json]:
-        """Yield the job's "events" or "checkpoints", newest first; with `reuse`, those in the log if it has any."""
-        request = {"fine_tuning_job_id": self.id}
-        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", request, reuse=reuse)
+    def pages(self, kind: str) -> Iterator[Json]:
+        """Yield the job's "events" or "checkpoints", newest first."""
+        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", {"fine_tuning_job_id": self.id})
 
     def _update(self, state: Json) -> None:
         self.state: Json = state

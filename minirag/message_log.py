@@ -102,7 +102,7 @@ class Exchange:
 
     @property
     def served_model(self) -> str:
-        """The model that answered, as the service names it."""
+        """The model that answered, in the service's words."""
         return str((self.response or {}).get("model") or self.model)
 
     @property
@@ -130,14 +130,13 @@ class MessageLog(AbstractContextManager["MessageLog"]):
 
     Opening reads the file once and keeps a number per exchange, and the failed ones as `failures`. The first append
     locks the file until `close`; reading needs no lock. `sync=False` skips the fsync of each line. `added` counts the
-    exchanges appended here, `reused` holds the ids of earlier runs' answers that were used again. Raises LogError for
-    a line that is damaged or written by a newer version.
+    exchanges appended here. Raises LogError for a line that is damaged or written by a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.path = Path(path)
         self.added = self._count = self._end = 0
-        self.reused, self.failures = set[str](), list[Exchange]()
+        self.failures: list[Exchange] = []
         self._sync = sync
         self._offsets: dict[str, int] = {}
         self._file: BinaryIO | None = None
@@ -145,7 +144,6 @@ class MessageLog(AbstractContextManager["MessageLog"]):
         self._claims: dict[str, threading.Lock] = {}
         with suppress(FileNotFoundError, NotADirectoryError), self.path.open("rb") as file:
             self._read_from(file)
-        self._end_at_opening = self._end
 
     def _read_from(self, file: BinaryIO) -> bytes:
         """Index the lines behind the known end; return what follows them: a line cut short by a crash, or nothing."""
@@ -162,10 +160,10 @@ class MessageLog(AbstractContextManager["MessageLog"]):
                 remedy = "restore the file from a copy, or remove that line to pay for its call again"
                 raise LogError(f"{where} is damaged (its checksum does not match); {remedy}.")
             has_failed = b',"error":null,"started":' not in body[-120:]
-            self._index(head[2].decode(), len(line), Exchange.from_line(line) if has_failed else None)
+            self._add(head[2].decode(), len(line), Exchange.from_line(line) if has_failed else None)
         return b""
 
-    def _index(self, id: str, size: int, failed: Exchange | None) -> None:
+    def _add(self, id: str, size: int, failed: Exchange | None) -> None:
         if failed is not None:
             self.failures.append(failed)
         if failed is None or (failed.error or {}).get("code") in FINAL:
@@ -190,10 +188,7 @@ class MessageLog(AbstractContextManager["MessageLog"]):
             return None
         with self.path.open("rb") as file:
             file.seek(self._offsets[id])
-            exchange = Exchange.from_line(file.readline())
-        if exchange.error is None and self._offsets[id] < self._end_at_opening:
-            self.reused.add(id)
-        return exchange
+            return Exchange.from_line(file.readline())
 
     def append(self, exchange: Exchange) -> None:
         """Write one exchange and sync it. Raises LogError as `lock` does, and Unfinished on a full disk."""
@@ -209,7 +204,7 @@ class MessageLog(AbstractContextManager["MessageLog"]):
                 except OSError:
                     self._file.truncate(self._end)
                     raise
-                self._index(exchange.id, len(line), None if exchange.error is None else exchange)
+                self._add(exchange.id, len(line), None if exchange.error is None else exchange)
                 self.added += 1
             if self._sync:
                 os.fsync(self._file.fileno())  # outside the lock: one sync may serve several waiting threads

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from minirag.dialect import MOST_THINKING, Form, ModelDialect
 from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, ServiceError, redact, words_of
-from minirag.message_log import Exchange, MessageLog, visible
+from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Service
 from minirag.text import Tokenizer, for_model, is_cut
@@ -138,7 +138,7 @@ class ChatModel:
 def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a chat reply. Raises BadReply, with a code that names the outcome, if it has no complete visible text.
 
-    A reply that its limit cut off is one, unless thinking took what was meant for the text.
+    A reply that its limit cut off is complete enough, unless thinking took what was meant for the text.
     """
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -155,7 +155,11 @@ def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, An
         raise BadReply(f"{call.model} refused: {redact(words_of(message['refusal']))[:200]}", code=REFUSED)
     if finish == "content_filter":
         raise BadReply(f"The content filter of {call.service} held a reply of {call.model} back.", code=FILTERED)
-    if finish == "length" and (not text or _is_starved(exchange, message, text)):
+    details, request = exchange.usage.get("completion_tokens_details"), call.request
+    thinking = details.get("reasoning_tokens") or 0 if isinstance(details, Mapping) else 0
+    shown = (exchange.usage.get("completion_tokens") or 0) - thinking
+    limit = request.get("max_tokens", request.get("max_completion_tokens", 0)) - call.tags.get("thinking", 0)
+    if finish == "length" and (not text or (thinking and shown < limit)):
         remedy = "allow more with --thinking-tokens"
         raise BadReply(f"{call.model} was cut off while it was thinking; {remedy}.", code=THINKING)
     if not text and (message.get("tool_calls") or message.get("function_call")):
@@ -163,21 +167,6 @@ def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, An
     if not text:
         raise BadReply(f"{call.model} gave an empty reply.", code=EMPTY)
     return reply
-
-
-def _is_starved(exchange: Exchange, message: Mapping[str, Any], text: str) -> bool:
-    """Return True if a reply that was cut off had fewer tokens for its text than were asked for."""
-    usage, request = exchange.usage, exchange.request
-    limit = request.get("max_tokens", request.get("max_completion_tokens", 0)) - exchange.tags.get("thinking", 0)
-    total, details = usage.get("completion_tokens") or 0, usage.get("completion_tokens_details")
-    thinking = details.get("reasoning_tokens") or 0 if isinstance(details, Mapping) else 0
-    if not thinking:  # not counted apart: its share of the characters
-        content = message.get("content")
-        if isinstance(content, list):
-            content = text + "".join(str(part) for part in content if not visible([part]))
-        apart = message.get("reasoning_content") or message.get("reasoning") or ""
-        thinking = total * (1 - len(text) / len(f"{apart}{content}".strip()))
-    return bool(thinking > 1 and total - thinking < limit)
 
 
 # -- files, jobs and batches: calls that are no model's ---------------------------------------------------------------
@@ -216,14 +205,13 @@ def listed(
     endpoint: str,
     request: Mapping[str, Any] | None = None,
     *,
-    reuse: bool = False,
     is_optional: bool = False,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the items of a list, newest first; nothing if there is no such list, or an `is_optional` one is refused."""
     request = {**(request or {}), "limit": 100}
     while True:
         try:
-            page = send(service, log, "poll", endpoint, request, reuse=reuse)
+            page = send(service, log, "poll", endpoint, request)
         except ServiceError as error:
             is_refused = is_optional and not error.transient
             if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -85,15 +85,14 @@ class Gate(Protocol):
     def after(self, amount: float, exchange: Exchange | None) -> None: ...
 
 
-class Service:
+class Service(AbstractContextManager["Service"]):
     """An OpenAI-protocol service: its address, its key, one SDK client and one retry state for all threads.
 
     `base_url` and `api_key` default to `OPENAI_BASE_URL` and `OPENAI_API_KEY`; `client` is an `openai.OpenAI` of
     your own instead of both. `name` stands for the address in every exchange's identity (default: `address`, which is
     `base_url` without name, password and query). A call ends after `timeout` seconds. `say` hears, once each, which
     parameters a model does not support; `key_name` is the variable that holds the key. Raises InputError for an
-    unusable address, for plain http to another machine unless `insecure_http`, and for a missing key, before anything
-    is sent.
+    unusable address, for plain http to another machine unless `insecure_http`, and for OpenAI without a key.
     """
 
     def __init__(
@@ -150,8 +149,7 @@ class Service:
         """
         dialect = dialect or ModelDialect(call.model)
         form, tried, failures = dialect.form, set[str](), 0
-        # Threads that send the same call wait for the first.
-        with nullcontext() if log is None else log.claim(call.id):
+        with nullcontext() if log is None else log.claim(call.id):  # threads with the same call wait for the first
             while True:
                 # 1. Write the request in a form that this service and model take.
                 sent = form.adapt(call)
@@ -276,9 +274,6 @@ class Service:
         """Close the client's connections, unless it is the caller's own."""
         if self._client is not None and self._owned:
             self._client.close()
-
-    def __enter__(self) -> "Service":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -98,8 +98,8 @@ def main(options: Mapping[str, Any]) -> int:
         summary = _summary(run, command)
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
         write_json(run.folder / "run.json", run.facts())
-        if run.log.reused:
-            say(f"calls: {run.log.added:,} sent, {len(run.log.reused):,} taken from the log of earlier runs")
+        if run.log.added < len(run.log):
+            say(f"calls: {run.log.added:,} sent, {len(run.log):,} in the log with those of earlier runs")
         if run.untrained is not None:
             if command == "finetune" or not isinstance(run.untrained, TrainingNotAvailable):
                 raise run.untrained

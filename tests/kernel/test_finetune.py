@@ -22,7 +22,7 @@ from minirag.service import Service
 
 create = partial(FineTuningJob.create, base="offline-student")
 FEW = {"code": "invalid_n_examples", "message": "has 4"}
-NOT_DEPLOYED = r"is trained, but .* deploy checkpoint ft:offline-student.*, then run again with --tuned NAME"
+NOT_DEPLOYED = r"is trained, but .* deploy its last checkpoint .*, then run again with --tuned NAME"
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_service_that_wants_other_fields_keeps_no_metadata_and_deploys_nothing
     more: dict[str, Any] = {"hyperparameters": {"n_epochs": 2}, "seed": 3}
     with server:
         job = attempt(server, tmp_path, **more, options={"packing": True})
-        with pytest.raises(TrainingNotAvailable, match="deploy checkpoint"):
+        with pytest.raises(TrainingNotAvailable, match="deploy its last checkpoint"):
             _ = job.model
         with MessageLog(tmp_path / "log.jsonl") as log:
             [sent] = [exchange.request for exchange in log if exchange.stage == "train" and exchange.error is None]
