@@ -15,37 +15,30 @@ from minirag.errors import FINAL, THINKING, ServiceDown, ServiceError, ServiceRe
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import with_shape
 
-INSTEAD = {
-    "max_tokens": "max_tokens: sent as max_completion_tokens",
-    "temperature": "temperature: left out",
-    "json_schema": "json_schema: asked for json_object instead",
-    "json_object": "json_object: asked for text instead",
-    "system": "the system role: its text opens the user message",
-    "base64": "base64: asked for float instead",
+_FORMAT = "responseformat|json(schema|object|mode)|structuredoutput|guideddecoding"
+_SYSTEM = r"system(role|message|prompt|instruction)|role(s)?(of)?system|developerinstruction|rolesmustalternate"
+PARTS = {
+    "max_tokens": (r"max(completion|output|new)?tokens", "max_tokens: sent as max_completion_tokens"),
+    "temperature": ("temperature", "temperature: left out"),
+    "json_schema": (_FORMAT, "json_schema: asked for json_object instead"),
+    "json_object": (_FORMAT, "json_object: asked for text instead"),
+    "system": (_SYSTEM, "the system role: its text opens the user message"),
+    "base64": ("encodingformat|base64", "base64: asked for float instead"),
 }
-"""What a model may not take, and what it gets instead."""
+"""Parts of a request that a model may not take: what names each in an error, in lower case without spaces and
+punctuation, and what the model gets instead."""
+_TOO_LONG = re.compile("contextlength|contextwindow|contextsize|toolong|exceeds|toolarge")
 FIRST_THINKING, MOST_THINKING = 4096, 32_768
 """Tokens for thinking that a model gets at first, doubled up to the second number."""
 ABOUT_FORM = (400, 422, 500, 501)
 """Statuses that may mean that a service does not take a request's form."""
 FEW = 5
 """Failures of one kind in a row that stop a stage."""
-_FORMAT = "responseformat|json(schema|object|mode)|structuredoutput|guideddecoding"
-_NAMES = {
-    "max_tokens": r"max(completion|output|new)?tokens",
-    "temperature": "temperature",
-    "json_schema": _FORMAT,
-    "json_object": _FORMAT,
-    "system": r"system(role|message|prompt|instruction)|role(s)?(of)?system|developerinstruction|rolesmustalternate",
-    "base64": "encodingformat|base64",
-}
-"""What names a part of a request in an error, in lower case without spaces and punctuation."""
-_TOO_LONG = re.compile("contextlength|contextwindow|contextsize|toolong|exceeds|toolarge")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to write requests: `without` what a model does not take (names of `INSTEAD`), and with `thinking` tokens
+    """One way to write requests: `without` what a model does not take (names of `PARTS`), and with `thinking` tokens
     added to the reply's limit. The default is what plain OpenAI-like services take."""
 
     without: frozenset[str] = frozenset()
@@ -59,7 +52,7 @@ class Form:
         """
         request, without = exchange.request, exchange.tags.get("without")
         if without is None:
-            without = [name for name in INSTEAD if _holds(refused, name) and not _holds(request, name)]
+            without = [name for name in PARTS if _holds(refused, name) and not _holds(request, name)]
             without += ["json_object"] if "json_schema" in without and "response_format" not in request else []
         return cls(frozenset(without), exchange.tags.get("thinking", 0))
 
@@ -146,7 +139,7 @@ class ModelDialect:
         if error.get("status") not in ABOUT_FORM:
             return
         words = re.sub(r"[^a-z0-9]", "", f"{error.get('param')} {error.get('message')}".lower())
-        places = {name: match.start() for name, names in _NAMES.items() if (match := re.search(names, words))}
+        places = {name: match.start() for name, (names, _) in PARTS.items() if (match := re.search(names, words))}
         is_too_long = _TOO_LONG.search(words) is not None
         if form.thinking and (is_too_long or "max_tokens" in places):
             yield replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
@@ -159,7 +152,7 @@ class ModelDialect:
                 yield replace(form, without=form.without | {name})
         is_decided = is_too_long or error.get("code") in FINAL or failed.stage in self.stages
         if error["status"] in (400, 422) and not is_decided:
-            yield replace(form, without=form.without | INSTEAD.keys() - {"max_tokens"})
+            yield replace(form, without=form.without | PARTS.keys() - {"max_tokens"})
 
     def keep(self, form: Form, stage: str) -> None:
         """Use this form from now on, if it is a new one, since a call of this stage has succeeded in it."""
@@ -173,7 +166,7 @@ class ModelDialect:
         self.forms.append(form)
         if before.without - form.without == {"max_tokens"}:
             self.say(f"{self.model} does not support max_completion_tokens: sent as max_tokens")
-        for name, instead in INSTEAD.items():
+        for name, (_, instead) in PARTS.items():
             if name in form.without - before.without:
                 self.say(f"{self.model} does not support {instead}")
         if form.thinking > before.thinking:

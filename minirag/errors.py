@@ -82,11 +82,8 @@ class ServiceError(MiniragError):
         wait: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.param = param
-        self.transient = transient
-        self.wait = wait
+        self.status, self.code, self.param = status, code, param
+        self.transient, self.wait = transient, wait
 
     @property
     def final(self) -> bool:
@@ -269,6 +266,7 @@ def refusal(
     fields: dict[str, Any] = {"status": status, "code": code, "param": param}
     if sentence := _REFUSALS.get(_STATUS_OF.get(code or "") or _STATUS_OF.get(kind or "") or status):
         hint = "" if urlsplit(address).path else f" (is it {address}/v1?)"
+        hint += " (run again in some minutes if it was tuned just now)" if model.startswith("ft:") else ""
         text = sentence.format(address=address, words=words, model=model, key_name=key_name, hint=hint)
         return ServiceRefused(text, **fields)
     transient = status in {408, 409, 425, 429} or status >= 500

@@ -65,23 +65,23 @@ class Retry:
                 check_interrupted()
             self._in_flight += 1
         try:
-            self._wait()
+            while (rest := self._rest()) > 0.0:
+                self.sleep(rest)
             yield
         finally:
             with self._changed:
                 self._in_flight -= 1
                 self._changed.notify_all()
 
-    def _wait(self) -> None:
-        while True:
-            check_interrupted()
-            with self._changed:
-                now = self.clock()
-                if self._next <= now:
-                    self._next = now + self._interval
-                    return
-                rest = self._next - now
-            self.sleep(rest)
+    def _rest(self) -> float:
+        """Return the seconds until a call may be sent; 0 gives this moment to the caller."""
+        check_interrupted()
+        with self._changed:
+            now = self.clock()
+            if now < self._next:
+                return self._next - now
+            self._next = now + self._interval
+            return 0.0
 
     def again(self, attempt: int, failure: ServiceError) -> bool:
         """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none."""
@@ -150,15 +150,11 @@ def outlast(poll: Callable[[], T], sleep: Callable[[float], None]) -> T:
         pause = min(LONGEST_WAIT, 2 * pause)
 
 
-class DeadlinePassed(Exception):
-    """A call did not end in time; what it still returns is thrown away."""
-
-
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` returns if it ends within `seconds`. Raises DeadlinePassed.
+    """Return what `call` returns if it ends within `seconds`. Raises TimeoutError.
 
     It runs in a thread of its own: a reply that trickles in, byte by byte, outlives every socket timeout. A late call
-    is left behind in that thread, which keeps no process alive.
+    is left behind in that thread, which keeps no process alive, and what it returns is thrown away.
     """
     outcome: Future[T] = Future()
 
@@ -169,12 +165,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
             outcome.set_exception(error)
 
     threading.Thread(target=run, name="call with a deadline", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError:
-        if outcome.done():  # the call itself raised it
-            raise
-        raise DeadlinePassed from None
+    return outcome.result(seconds)
 
 
 _thread = threading.local()

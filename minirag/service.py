@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from minirag.dialect import ModelDialect
 from minirag.errors import TIMEOUT, BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, refusal
 from minirag.message_log import Exchange, MessageLog
-from minirag.retry import DeadlinePassed, Retry, within
+from minirag.retry import Retry, within
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -228,7 +228,7 @@ class Service(AbstractContextManager["Service"]):
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             refused = (self.address, error.status_code, error.body, headers, model)
             raise refusal(*refused, key_name=self._key_name) from error
-        except (DeadlinePassed, openai.APITimeoutError) as error:
+        except (TimeoutError, openai.APITimeoutError) as error:
             text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
             raise ServiceError(text, code=TIMEOUT, transient=True) from error
         except openai.APIConnectionError as error:

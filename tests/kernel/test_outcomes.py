@@ -7,7 +7,7 @@ import pytest
 
 from doubles import Script, refusal
 from minirag import errors
-from minirag.dialect import FEW, FIRST_THINKING, INSTEAD, Form
+from minirag.dialect import FEW, FIRST_THINKING, PARTS, Form
 from minirag.errors import BadReply, ServiceError, ServiceRefused, refusal as error_of
 from minirag.message_log import Exchange, MessageLog, visible
 from minirag.models import ChatModel
@@ -159,7 +159,7 @@ def test_what_a_400_names_in_any_shape_gets_its_next_form_once_and_after_a_resta
         assert [ask(one, log, number).text for number in range(3)] == ["{}"] * 3
         [dialect] = one.dialects.values()
         assert dialect.form == Form(frozenset(without))
-        assert said == [f"m does not support {INSTEAD[part]}" for part in sorted(without, reverse=True)]
+        assert said == [f"m does not support {PARTS[part][1]}" for part in sorted(without, reverse=True)]
         sent = len(script.requests)
         assert sent == 3 + len(without)
         again, resumed = service(script), MessageLog(log.path)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from faults import Rule, serve, shows, training_not_available, tuned_model_unknown
+from faults import Rule, serve, shows, training_not_available
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.pipeline import Run
-from minirag.retry import Retry
 from minirag.service import Service
 from minirag.text import for_model
 from run_files import MODELS, SAMPLE, SAMPLE_TEXT, contents, rows
@@ -202,12 +201,10 @@ def test_where_training_is_closed_a_model_from_elsewhere_completes_the_run(tmp_p
 
 def test_a_student_of_another_service_is_asked_trained_and_verified_there(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MINIRAG_STUDENT_API_KEY", "student-key")
-    monkeypatch.setattr(Retry, "pause", lambda *_: None)
     out, chats = tmp_path / "out", ("POST", "/v1/chat/completions")
-    with offline.serve() as main_service, serve(faults=[tuned_model_unknown(2)]) as students:
+    with offline.serve() as main_service, offline.serve() as students:
         command = served(main_service, out, "--student-base-url", students.base_url)
         assert main(command) == 0
-        assert "is not served yet; waiting for it" in capsys.readouterr().err
         assert students.requests["POST", "/v1/fine_tuning/jobs"] == 1
         assert main_service.requests["POST", "/v1/fine_tuning/jobs"] == 0
         with MessageLog(out / "messages.jsonl") as log:

@@ -228,13 +228,6 @@ def training_not_available() -> Rule:
     return Rule(**_CREATE, status=403, error={"message": message, "code": "training_not_available"})
 
 
-def tuned_model_unknown(times: int) -> Rule:
-    """The first chats with a tuned model are refused: it is not served yet."""
-    message = "The model `ft:offline-student` does not exist or you do not have access to it."
-    error = {"message": message, "code": "model_not_found"}
-    return Rule(path="/chat/completions$", holding=r'"model":\s*"ft:', last=times, status=404, error=error)
-
-
 def lines_fail(share: float) -> Rule:
     """Some of the lines, others each time, end in the error file: the service had an error."""
     message = "The server had an error while processing your request. Sorry about that!"
