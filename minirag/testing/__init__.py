@@ -3,11 +3,9 @@
 Nothing is patched: the models have the methods of `ChatModel` and `EmbeddingModel` and are passed in their place.
 """
 
-import difflib
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,15 +14,15 @@ from numpy.typing import NDArray
 
 from minirag.dialect import ModelDialect
 from minirag.errors import NotRecorded, ServiceError, redact
-from minirag.message_log import Exchange, MessageLog
+from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.prompts import Message
 from minirag.service import OPENAI_ADDRESS, Reader, Service
 from minirag.text import Tokenizer, for_model
 
 __all__ = ["FunctionChat", "Replay", "ScriptedChat", "TableEmbedding", "completion", "vcr_config"]
 
-LINES_SHOWN = 40
-"""Lines of a difference that the error for a missing recording shows."""
+SHOWN = 500
+"""Characters of a request that the error for a missing recording shows."""
 _LOOPBACK = r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/v1"
 _BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 _ORGANISATION = re.compile(r'("organization_id":\s*")[^"]*')
@@ -157,27 +155,11 @@ class Replay(Service):
         if sent.endpoint == "fine_tuning.jobs.retrieve":
             recorded = self._jobs.get(sent.request["fine_tuning_job_id"], recorded)
         if recorded is None:
-            raise NotRecorded(self._explain(sent))
+            asked = f"to this {call.stage} request, and nothing is sent: {canonical(sent.request)[:SHOWN]}"
+            raise NotRecorded(f"{self.log.path} holds no reply of {self.name} {asked}")
         if recorded.error is not None:
             raise ServiceError.from_json(recorded.error)
         return recorded
-
-    def _explain(self, call: Exchange) -> str:
-        """Return what is missing, and how it differs from the nearest recorded request of its stage."""
-
-        def lines_of(exchange: Exchange) -> list[str]:
-            """Return a request as lines to compare: its text as it reads, everything else as JSON."""
-            text = json.dumps(exchange.request, ensure_ascii=False, indent=1, sort_keys=True)
-            return text.replace("\\n", "\n").split("\n")
-
-        head = f"{self.log.path} holds no reply of {self.name} to this {call.stage} request, and nothing is sent"
-        wanted = lines_of(call)
-        others = (lines_of(e) for e in self.log if e.stage == call.stage and e.service == self.name)
-        nearest = max(others, key=lambda lines: sum((Counter(wanted) & Counter(lines)).values()), default=None)
-        if nearest is None:
-            return f"{head}; it holds no {call.stage} request at all."
-        diff = list(difflib.unified_diff(nearest, wanted, "recorded", "asked", lineterm="", n=1))[:LINES_SHOWN]
-        return "\n".join([f"{head}; the nearest that it holds differs so:", *diff])
 
 
 # -- cassettes -----------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_a_changed_reply_with_a_right_checksum_shows_in_what_follows_from_it(
     assert result["found"][0] == f"messages.jsonl line {number}, id: does not follow from the line's request"
 
 
-def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
+def test_a_reply_that_is_missing_is_an_error_that_shows_the_request(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "messages.jsonl"
@@ -103,7 +103,7 @@ def test_a_reply_that_is_missing_is_an_error_with_the_nearest_request(
     code, result = verified(folder, capsys)
     assert code == 2
     assert result["found"][0].startswith("answers cannot be repeated: ")
-    assert "the nearest that it holds differs so:\n--- recorded\n+++ asked" in result["found"][0]
+    assert 'and nothing is sent: {"max_tokens":' in result["found"][0]
 
 
 def test_a_document_that_is_another_or_gone_is_named(

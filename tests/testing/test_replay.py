@@ -48,19 +48,14 @@ def test_a_recorded_answer_comes_back_without_key_and_network(log: MessageLog) -
 MODELS = ((ChatModel, "offline-teacher"), (EmbeddingModel, "offline-embedding"))
 
 
-def test_a_request_that_is_not_in_the_log_is_an_error_with_a_diff_and_is_not_sent(log: MessageLog) -> None:
+def test_a_request_that_is_not_in_the_log_is_an_error_that_shows_it_and_is_not_sent(log: MessageLog) -> None:
     with Script(completion("hi")) as script, Service(script.url, "k") as service:
-        chat = ChatModel("m", log=log, service=service)
-        chat.complete([{"role": "user", "content": "first line\nsecond line"}], stage="draft")
-        chat.complete([{"role": "user", "content": "something else"}], stage="draft")
-        chat = ChatModel("m", service=Replay(log, script.url))
-        with pytest.raises(NotRecorded) as error:
-            chat.complete([{"role": "user", "content": "first line\nanother line"}], stage="draft")
-        with pytest.raises(NotRecorded, match="holds no verdicts request at all"):
-            chat.complete(HELLO, stage="verdicts")
-    assert len(script.requests) == 2
-    changed = [line for line in str(error.value).splitlines() if line[:1] in "+-"]
-    assert [line.strip() for line in changed[2:]] == ['-second line",', '+another line",']
+        ChatModel("m", log=log, service=service).complete(HELLO, stage="draft")
+        with pytest.raises(NotRecorded, match=r"holds no reply of .* to this draft request.*something else"):
+            ChatModel("m", service=Replay(log, script.url)).complete(
+                [{"role": "user", "content": "something else"}], stage="draft"
+            )
+    assert len(script.requests) == 1
 
 
 def test_what_was_only_refused_is_refused_in_the_recorded_words_unless_it_succeeded_later(log: MessageLog) -> None:
