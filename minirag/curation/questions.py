@@ -52,7 +52,6 @@ def flag_questions(
     """
     flagged: dict[str, Question] = {}
     earlier: list[Question] = []
-    all_words: list[set[str]] = []
     subjects: list[set[str]] = []
     for question in sorted(questions, key=lambda q: SPLITS.index(q.split)):
         page = page_of.get(question.chunk_id or "")
@@ -62,15 +61,13 @@ def flag_questions(
             listed = ", ".join(f"page {number}" for number in numbers) or "nothing"
             flags.append(f"source page not retrieved: {listed} instead")
 
-        # the same question once more, by all its words or by those that carry meaning
-        own_words, subject = set(words(question.text)), subject_of(question.text)
-        near = [near_duplicate(own_words, all_words), near_duplicate(subject, subjects) if subject else None]
-        if places := [place for place in near if place is not None]:
-            first = earlier[min(places)]
+        # the same question once more, by the words that carry meaning or, without any, by all its words
+        subject = subject_of(question.text) or set(words(question.text))
+        if (place := near_duplicate(subject, subjects)) is not None:
+            first = earlier[place]
             kind = "near-duplicate: of" if first.split == question.split else "leaked: near-duplicate of train question"
             flags.append(f"{kind} {first.id}")
         earlier.append(question)
-        all_words.append(own_words)
         subjects.append(subject)
         flagged[question.id] = replace(question, flags=(*question.flags, *flags))
     return [flagged[question.id] for question in questions]

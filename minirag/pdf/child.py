@@ -22,10 +22,6 @@ from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
-MOST_PAGES = 20_000
-MOST_PAGE_TEXT = 2**20
-"""Characters of one page; a page of a book has 3,000."""
-
 
 def main() -> None:
     first, step = map(int, sys.argv[1:3])
@@ -73,7 +69,7 @@ def _open(data: bytes) -> tuple[Any, dict[str, Any]]:
         reader = pypdf.PdfReader(BytesIO(data))
         if reader.is_encrypted:
             reader.decrypt("")
-        pages = len(reader.pages)
+        return reader, {"pages": len(reader.pages)}
     except FileNotDecryptedError:
         return None, {"unreadable": "is encrypted; save a copy that needs no password and give that"}
     except DependencyError:
@@ -82,25 +78,18 @@ def _open(data: bytes) -> tuple[Any, dict[str, Any]]:
         raise
     except Exception:  # pypdf documents that a broken file may raise anything
         return None, {"unreadable": "is damaged or no PDF; open it in a viewer and save it as a new PDF"}
-    if pages > MOST_PAGES:
-        return None, {"unreadable": f"has {pages:,} pages, more than {MOST_PAGES:,}; split it"}
-    return reader, {"pages": pages}
 
 
 def _read(reader: Any, index: int) -> tuple[str, str | None]:
     """Return the text of a page, or an empty text and why it could not be read."""
     try:
         page = reader.pages[index]
-        text = page.extract_text()
-        if values := _form_values(page):
-            text = "\n".join([text.rstrip("\n"), *values])
+        text, values = page.extract_text(), _form_values(page)
+        return "\n".join([text.rstrip("\n"), *values]) if values else text, None
     except MemoryError:
         raise
     except Exception as error:  # pypdf documents that a broken page may raise anything
         return "", f"{error!r:.200}"  # it may quote the document, and repr escapes what a terminal would obey
-    if len(text) > MOST_PAGE_TEXT:
-        return "", f"it holds {len(text):,} characters, more than {MOST_PAGE_TEXT:,}"
-    return text, None
 
 
 def _form_values(page: Any) -> list[str]:

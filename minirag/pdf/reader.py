@@ -17,7 +17,7 @@ from subprocess import DEVNULL, Popen
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
-from minirag.errors import DocumentError, InputError
+from minirag.errors import DocumentError
 
 PAGE_SECONDS = 10.0
 """Seconds of computing that a page may take; no page of the 116 documents tried takes one."""
@@ -56,10 +56,8 @@ def read_pdf(
     At most `workers` processes read it (default: one a core); each page may take `page_seconds` of computing and
     `page_memory` bytes. The folder `cache` keeps the text of documents whose every page could be read.
 
-    Raises DocumentError if `data` is no PDF, is damaged beyond reading, or needs a password, InputError for no workers.
+    Raises DocumentError if `data` is no PDF, is damaged beyond reading, or needs a password.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; give at least 1.")
     import importlib.metadata  # takes half as long to load as all the rest of minirag
 
     version = importlib.metadata.version("pypdf")

@@ -33,6 +33,10 @@ create table if not exists minirag_indexes (
     generation bigint generated always as identity primary key, name text not null, model text not null,
     dimensions int not null, chunks_sha256 text not null, size bigint not null)
 """
+_ADD = """
+insert into minirag_indexes (name, model, chunks_sha256, size, dimensions) values (%s, %s, %s, %s, %s)
+returning generation
+"""
 _TYPES = {
     "position": "int8",
     "id": "text",
@@ -131,7 +135,7 @@ class PostgresVectorStore:
     def _fill(
         self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, batch: int, facts: list[Any]
     ) -> int:
-        """Embed and store all chunks in a new table; return its number. `facts` are what its row says of it."""
+        """Embed and store all chunks in a new table; return its number, from 1. `facts` are what its row says of it."""
         number, waiting = 0, None
         for first in range(0, len(chunks), batch):
             part = chunks[first : first + batch]
@@ -141,7 +145,14 @@ class PostgresVectorStore:
                 waiting = waiting or error
             if waiting is not None:
                 continue
-            number = number or _create_table(connection, [*facts, rows.shape[1]])
+            if not number:
+                [(number,)] = _execute(connection, _ADD, [*facts, rows.shape[1]]).fetchall()
+                types = {**_TYPES, "embedding": f"vector({rows.shape[1]:d})"}
+                columns = ", ".join(f"{name} {kind} not null" for name, kind in types.items())
+                _execute(connection, f"create table minirag_chunks_{number:d} ({columns}, primary key (position))")
+                if rows.shape[1] <= MAX_PLAIN:  # a scan that finds each vector in its row is several times as fast
+                    in_row = "alter column embedding set storage plain"
+                    _execute(connection, f"alter table minirag_chunks_{number:d} {in_row}")
             copy_in = f"copy minirag_chunks_{number:d} ({', '.join(_TYPES)}, embedding) from stdin (format binary)"
             with connection.cursor() as cursor, cursor.copy(copy_in.encode()) as copy:
                 copy.set_types([*_TYPES.values(), "vector"])
@@ -227,19 +238,6 @@ class PostgresVectorStore:
         statement = f"delete from minirag_indexes where name = %s and {condition} returning generation"
         for (number,) in _execute(connection, statement, [self.name]).fetchall():
             _execute(connection, f"drop table if exists minirag_chunks_{number:d}")
-
-
-def _create_table(connection: "Connection[Any]", facts: Sequence[Any]) -> int:
-    """Create an empty table for chunks, and its row; return its number, from 1."""
-    row = "insert into minirag_indexes (name, model, chunks_sha256, size, dimensions) values (%s, %s, %s, %s, %s)"
-    [(number,)] = _execute(connection, f"{row} returning generation", facts).fetchall()
-    dimensions = facts[-1]
-    columns = ", ".join(f"{name} {kind} not null" for name, kind in _TYPES.items())
-    vector = f"embedding vector({dimensions:d}) not null"
-    _execute(connection, f"create table minirag_chunks_{number:d} ({columns}, {vector}, primary key (position))")
-    if dimensions <= MAX_PLAIN:  # a scan that finds each vector in its row is several times as fast
-        _execute(connection, f"alter table minirag_chunks_{number:d} alter column embedding set storage plain")
-    return int(number)
 
 
 def _execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":

@@ -72,18 +72,16 @@ def money_section(costs: Mapping[str, Any]) -> str:
     parts = [table("The bill, in tokens and US dollars", head, rows, text_columns=3), tag("p", note, class_="soft")]
     if costs["elsewhere"]:
         head = ["models", "teacher", "untrained", "tuned", "training", "break-even, questions"]
-        rows = [_elsewhere(trio) for trio in costs["elsewhere"]]
+        rows = []
+        for trio in costs["elsewhere"]:
+            each, questions = trio["usd_per_question"], trio["break_even_questions"]
+            amounts = [None if (usd := each.get(arm)) is None else 1000 * usd for arm in ("teacher", "base", "tuned")]
+            names = text(f"{trio['teacher']}, {trio['student']}")
+            break_even = f"{math.ceil(questions):,}" if isinstance(questions, float) else str(questions or "–")
+            rows.append([names, *map(money, [*amounts, trio["training_usd"]]), break_even])
         parts.append(table("The same tokens elsewhere, in US dollars for 1,000 questions", head, rows))
         parts.append(bullets(text(" ".join(trio["in_words"])) for trio in costs["elsewhere"]))
     return section("Money", *parts)
-
-
-def _elsewhere(trio: Mapping[str, Any]) -> list[str]:
-    each, questions = trio["usd_per_question"], trio["break_even_questions"]
-    amounts = [None if (usd := each.get(arm)) is None else 1000 * usd for arm in ("teacher", "base", "tuned")]
-    break_even = f"{math.ceil(questions):,}" if isinstance(questions, float) else str(questions or "–")
-    names = text(f"{trio['teacher']}, {trio['student']}")
-    return [names, *map(money, amounts), money(trio["training_usd"]), break_even]
 
 
 def training(losses: Mapping[str, Sequence[tuple[int, float]]] | None, tuned: str | None) -> str:
