@@ -8,10 +8,9 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from minirag import prompts
 from minirag.chunker import Chunk
@@ -82,91 +81,70 @@ def make_questions(
     store: Store,
     embed: Embedder,
     chat: Chat,
-    **options: Any,
-) -> list[Question]:
-    """Return the questions of both splits, train first; `options` are those of `generate`.
-
-    `sources` has for each split the path of a question file, or a number of questions to generate. None is generated
-    from a page that a question in a file is about, or near such a question.
-    """
-    files = [(split, Path(source)) for split, source in sources.items() if isinstance(source, str)]
-    from_files = [question for split, path in files for question in read_questions(path, split)]
-    nearest: list[Chunk] = []
-    if from_files:
-        vectors = embed.embed([question.text for question in from_files], tags={"for": "questions"})
-        nearest = [hit.chunk for [hit] in store.search(vectors, 1)]
-    from_files = [
-        replace(question, chunk_id=chunk.id, page=chunk.page, flags=(PAGE_GUESSED,))
-        for question, chunk in zip(from_files, nearest, strict=True)
-    ]
-    taken_pages = {(chunk.source, chunk.page) for chunk in nearest}
-    generated = generate(
-        [chunk for chunk in chunks if (chunk.source, chunk.page) not in taken_pages],
-        chat,
-        {split: source for split, source in sources.items() if isinstance(source, int)},
-        taken=[question.text for question in from_files],
-        **options,
-    )
-    return sorted(from_files + generated, key=lambda question: SPLITS.index(question.split))
-
-
-def generate(
-    chunks: Sequence[Chunk],
-    chat: Chat,
-    counts: Mapping[str, int],
     *,
     seed: int = 0,
     workers: int = 8,
     context_window: int | None = None,
-    taken: Iterable[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Question]:
-    """Return `counts[split]` questions for each split, written by `chat` from chunks of that split's pages.
+    """Return the questions of both splits, train first.
 
-    They are fewer where the documents hold no more different ones: none is near another or near one of `taken`. Raises
-    InputError if a split gets none, and ServiceError if the model cannot be reached.
+    `sources` has for each split the path of a question file, or a number of questions that `chat` writes from chunks of
+    that split's pages. These are fewer where the documents hold no more different ones: none is near another, or from a
+    page that a question in a file is about. Raises InputError if a split gets none, and ServiceError if the model
+    cannot be reached.
     """
-    pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in chunks))
-    split_of = split_pages(pages, counts.get("train", 0), counts.get("eval", 0), seed)
-    window = Window(chat.tokenizer, context_window)
-    asked = [frozenset(words(text)) for text in taken]
+    # 1. Read the files; what their questions are about is guessed by the nearest chunk.
+    files = {split: read_questions(Path(source)) for split, source in sources.items() if isinstance(source, str)}
+    texts = [text for split in files for text in files[split]]
+    nearest: dict[str, Chunk] = {}
+    if texts:
+        hits = store.search(embed.embed(texts, tags={"for": "questions"}), 1)
+        nearest = {text: hit.chunk for text, [hit] in zip(texts, hits, strict=True)}
 
-    def write(split: str) -> list[Question]:
-        own, count = set(split_of[split]), counts.get(split, 0)
-        candidates = [chunk for chunk in chunks if (chunk.source, chunk.page) in own]
-        each = min(MOST_PER_CALL, 2 if count <= len(candidates) else math.ceil(count / max(1, len(candidates))) + 1)
-        ask = partial(_ask, chat, window, split=split, count=each)
-        queue = _even_order(candidates, count, seed)
-        written, faults = _select(queue, count, ask, asked, workers=workers, progress=progress)
-        if count and not written:
-            why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
-            raise InputError(
-                f"No {split} question could be written from the {counted(len(candidates), 'chunk')} on this split's "
-                f"pages{why}; add documents, name another teacher, or a file with --{split}-questions."
-            )
-        written.sort(key=lambda pair: (pair[0].source, pair[0].start))
-        return [
-            Question(f"{split[0]}{number:03d}", split, text, chunk.id, chunk.page)
-            for number, (chunk, text) in enumerate(written, 1)
-        ]
+    # 2. Generate the others from the other pages.
+    taken_pages = {(chunk.source, chunk.page) for chunk in nearest.values()}
+    free = [chunk for chunk in chunks if (chunk.source, chunk.page) not in taken_pages]
+    counts = {split: 0 if isinstance(source := sources.get(split, 0), str) else source for split in SPLITS}
+    pages = list(dict.fromkeys((chunk.source, chunk.page) for chunk in free))
+    split_of = split_pages(pages, counts["train"], counts["eval"], seed)
+    asked = [frozenset(words(text)) for text in texts]
+    window = Window(chat.tokenizer, context_window)
+
+    def write(split: str) -> list[tuple[str, Chunk]]:
+        own = set(split_of[split])
+        candidates = [chunk for chunk in free if (chunk.source, chunk.page) in own]
+        each = 2 if counts[split] <= len(candidates) else math.ceil(counts[split] / max(1, len(candidates))) + 1
+        ask = partial(_ask, chat, window, split=split, count=min(MOST_PER_CALL, each))
+        queue = _even_order(candidates, counts[split], seed)
+        return _write(split, counts[split], queue, ask, asked, workers=workers, progress=progress)
 
     # with the Batch API, `in_order` asks for the questions of both splits before it waits for the first reply
-    return [question for questions in in_order(write, SPLITS, 1) for question in questions]
+    generated = dict(zip(SPLITS, in_order(write, SPLITS, 1), strict=True))
+    pairs = {split: [(text, nearest[text]) for text in files.get(split, ())] or generated[split] for split in SPLITS}
+    flags = {split: (PAGE_GUESSED,) if split in files else () for split in SPLITS}
+    return [
+        Question(f"{split[0]}{number:03d}", split, text, chunk.id, chunk.page, flags[split])
+        for split in SPLITS
+        for number, (text, chunk) in enumerate(pairs[split], 1)
+    ]
 
 
-def _select(
-    queue: list[Chunk],
+def _write(
+    split: str,
     count: int,
+    queue: list[Chunk],
     ask: Callable[[Chunk], list[str] | Exception],
     asked: list[frozenset[str]],
     *,
     workers: int,
     progress: Callable[[int, int], None],
-) -> tuple[list[tuple[Chunk, str]], list[str]]:
-    """Return `count` new questions with their chunks, or fewer if there are no more, and why chunks have given none.
+) -> list[tuple[str, Chunk]]:
+    """Return `count` new questions with their chunks in the order of the document, or fewer if there are no more.
 
-    Chunks are asked one after the other; `asked` has the words of all questions so far.
+    The chunks in the queue are asked one after the other; `asked` has the words of all questions so far.
     """
+    candidates = len(queue)
     written: list[tuple[int, Chunk, str]] = []  # each with its place among the questions of its chunk
     faults: list[str] = []
     while queue and (missing := count - sum(place == 0 for place, _, _ in written)):
@@ -182,9 +160,15 @@ def _select(
                     written.append((place, chunk, text))
                     place += 1
             progress(min(count, len(written)), count)
-    # the first question of each chunk, then the second of each, and so on
-    written.sort(key=lambda item: item[0])
-    return [(chunk, text) for _, chunk, text in written[:count]], faults
+    if count and not written:
+        why = f" ({len(faults)} requests gave none, the first because: {faults[0].rstrip('.')})" if faults else ""
+        raise InputError(
+            f"No {split} question could be written from the {counted(candidates, 'chunk')} on this split's pages{why}; "
+            f"add documents, name another teacher, or a file with --{split}-questions."
+        )
+    # take the first question of each chunk, then the second of each, and so on
+    chosen = sorted(written, key=lambda item: item[0])[:count]
+    return [(text, chunk) for _, chunk, text in sorted(chosen, key=lambda item: (item[1].source, item[1].start))]
 
 
 def _even_order(chunks: Sequence[Chunk], count: int, seed: int) -> list[Chunk]:
@@ -241,7 +225,7 @@ def near_duplicate(text_words: Iterable[str], others: Iterable[Iterable[str]]) -
     return None
 
 
-def read_questions(path: Path, split: str) -> list[Question]:
+def read_questions(path: Path) -> list[str]:
     """Return the questions of a text file, one a line; blank lines are skipped. Raises InputError."""
     if not path.is_file():
         raise InputError(f"There is no question file {path}.")
@@ -249,7 +233,7 @@ def read_questions(path: Path, split: str) -> list[Question]:
         lines = decode_text(str(path), path.read_bytes()).splitlines()
     except OSError as error:
         raise InputError(f"Cannot read the question file {path}: {error.strerror}.") from None
-    texts = [text for line in lines if (text := " ".join(line.replace("\0", " ").split()))]
-    if not texts:
+    questions = [text for line in lines if (text := " ".join(line.replace("\0", " ").split()))]
+    if not questions:
         raise InputError(f"The question file {path} holds no question; write one a line.")
-    return [Question(f"{split[0]}{number:03d}", split, text) for number, text in enumerate(texts, 1)]
+    return questions

@@ -148,7 +148,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     texts = ["?"]
     for split in SPLITS:
         if isinstance(file := getattr(settings, f"{split}_questions"), str):
-            texts += [question.text for question in read_questions(Path(file), split)]
+            texts += read_questions(Path(file))
     for model in filter(None, (settings.student, settings.teacher, settings.tuned)):
         window = Window(for_model(model, settings.tokenizer), settings.context_window)
         for text in texts:

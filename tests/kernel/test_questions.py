@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from doubles import Rows
-from minirag import Page, VectorStore, chunk
+from minirag import Chunk, Page, VectorStore, chunk
 from minirag.errors import InputError
-from minirag.questions import SPLITS, generate, make_questions, near_duplicate, read_questions, split_pages
+from minirag.questions import (
+    PAGE_GUESSED,
+    SPLITS,
+    Question,
+    make_questions,
+    near_duplicate,
+    read_questions,
+    split_pages,
+)
 from minirag.testing import FunctionChat
 from minirag.text import words
 
@@ -35,6 +43,12 @@ def writer(reply: Any = None) -> FunctionChat:
         return json.dumps({"questions": [f"What is {topic}?", f"Where and when did {topic} come from, and why?"]})
 
     return FunctionChat(reply or ask)
+
+
+def generate(chunks: Sequence[Chunk], chat: FunctionChat, counts: dict[str, int], **options: Any) -> list[Question]:
+    """Make questions without files, so that nothing is embedded."""
+    embed = Rows(lambda texts: np.eye(len(texts)))
+    return make_questions(counts, chunks, VectorStore.build(chunks, embed), embed, chat, **options)
 
 
 def test_exactly_the_number_asked_for_spread_over_different_pages():
@@ -85,12 +99,6 @@ def test_a_near_duplicate_is_the_first_that_shares_four_fifths_of_all_words(aske
     assert near_duplicate(asked, others) == first
 
 
-def test_near_duplicates_of_known_questions_are_not_asked_again():
-    known = [f"What is {n} {WORDS[(n - 1) % 16]} {WORDS[(n - 1) // 16]}?" for n in range(1, 31)]
-    questions = generate(chunk(pages(30)), writer(), {"eval": 10}, taken=known)
-    assert [q for q in questions if near_duplicate(words(q.text), map(words, known)) is not None] == []
-
-
 @given(st.integers(2, 300), st.integers(1, 200), st.integers(1, 200), st.integers(0, 50))
 def test_splitting_gives_each_page_to_one_split_and_both_splits_some(count, train, test, seed):
     keys = [("d", n) for n in range(count)]
@@ -105,8 +113,7 @@ def test_splitting_gives_each_page_to_one_split_and_both_splits_some(count, trai
 def test_a_file_is_taken_line_by_line_as_it_is(tmp_path):
     path = tmp_path / "q.txt"
     path.write_bytes("\ufeffWho?\r\n\n  What  is\tthis?  \nStatement\n".encode())
-    assert [q.text for q in read_questions(path, "eval")] == ["Who?", "What is this?", "Statement"]
-    assert [q.id for q in read_questions(path, "eval")] == ["e001", "e002", "e003"]
+    assert read_questions(path) == ["Who?", "What is this?", "Statement"]
 
 
 @pytest.mark.parametrize(
@@ -122,13 +129,18 @@ def test_a_file_without_questions_is_a_sentence(tmp_path, content, says):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=says):
-        read_questions(path, "train")
+        read_questions(path)
 
 
-def test_the_page_of_a_question_from_a_file_is_the_nearest_and_marked_as_guessed(tmp_path):
+def test_a_question_from_a_file_takes_its_nearest_page_and_is_not_written_again(tmp_path):
     # the first of two texts is nearest to the fourth chunk, the second to the second
-    embed, chunks = Rows(lambda texts: np.eye(5)[[3, 1] if len(texts) == 2 else range(5)]), chunk(pages(5))
+    embed, chunks = Rows(lambda texts: np.eye(30)[[3, 1] if len(texts) == 2 else range(30)]), chunk(pages(30))
     store = VectorStore.build(chunks, embed)
-    (tmp_path / "q.txt").write_text("Who?\nWhy?\n")
-    questions = make_questions({"eval": str(tmp_path / "q.txt")}, chunks, store, embed, writer())
-    assert [(q.page, q.flags) for q in questions] == [(4, ("page guessed",)), (2, ("page guessed",))]
+    (tmp_path / "q.txt").write_text(f"Who?\nWhat is 9 {WORDS[8]} {WORDS[0]}?\n")
+    made = make_questions({"train": 28, "eval": str(tmp_path / "q.txt")}, chunks, store, embed, writer())
+    evaluated = [question for question in made if question.split == "eval"]
+    assert [(q.id, q.page, q.flags) for q in evaluated] == [("e001", 4, (PAGE_GUESSED,)), ("e002", 2, (PAGE_GUESSED,))]
+    trained = [question for question in made if question.split == "train"]
+    assert len(trained) == 28
+    assert not {question.page for question in trained} & {2, 4}
+    assert near_duplicate(words(evaluated[1].text), [words(question.text) for question in trained]) is None
