@@ -75,14 +75,15 @@ class Settings:
     max_cost: float | None = None
 
     @property
+    def sources(self) -> dict[str, int | str]:
+        """How many questions each split gets, or the file that holds them."""
+        return {"train": self.train_questions, "eval": self.eval_questions}
+
+    @property
     def hyperparameters(self) -> dict[str, float]:
         """The values of the job that are set, as the API names them."""
-        names = {
-            "n_epochs": "epochs",
-            "batch_size": "batch_size",
-            "learning_rate_multiplier": "learning_rate_multiplier",
-        }
-        return {name: value for name, own in names.items() if (value := getattr(self, own)) is not None}
+        names = {"epochs": "n_epochs"} | {name: name for name in ("batch_size", "learning_rate_multiplier")}
+        return {name: value for own, name in names.items() if (value := getattr(self, own)) is not None}
 
 
 @dataclass
@@ -110,13 +111,10 @@ class Corpus:
     @cached_property
     def pages(self) -> Pages:
         pages = load(*self.settings.documents)
-        removed, empty = sum(pages.removed.values()), [page for page in pages if not page.text]
-        text = f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty)} with text"
-        text += f"; removed {removed} running headers, page numbers and the like" if removed else ""
-        if empty:
-            names = [f"{p.source} page {p.number}{f' ({p.error})' if p.error else ''}" for p in empty[:10]]
-            text += f"; no text on {', '.join(names)}" + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
-        self.say(text)
+        empty = [page for page in pages if not page.text]
+        names = [f"{p.source} page {p.number}{f' ({p.error})' if p.error else ''}" for p in empty[:10]]
+        text = f"; no text on {', '.join(names)}{' and others' if len(empty) > 10 else ''}" if empty else ""
+        self.say(f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty)} with text{text}")
         return pages
 
     @cached_property
@@ -169,9 +167,8 @@ class Corpus:
                 f"{reviewed} comes from `questions --review` of minirag 0.4: go on with that version, or delete the "
                 "file to have the questions as they were written."
             )
-        sources = {split: getattr(settings, f"{split}_questions") for split in SPLITS}
         questions = make_questions(
-            sources,
+            settings.sources,
             self.chunks,
             self.store,
             self.embed,
@@ -207,7 +204,7 @@ class Corpus:
         write_jsonl(self.folder / "questions.jsonl", map(asdict, questions))
         for split, purpose in zip(SPLITS, ("training", "evaluation"), strict=True):
             own = [question for question in questions if question.split == split]
-            pages, wanted = self.pages_of(own), getattr(self.settings, f"{split}_questions")
+            pages, wanted = self.pages_of(own), self.settings.sources[split]
             text = f"questions: {len(own)} for {purpose}, from {counted(len(pages), 'page')}"
             text += f"; no more of {wanted} were written" if isinstance(wanted, int) and len(own) < wanted else ""
             flagged = sum(bool(doubts(question)) for question in own)
@@ -277,17 +274,7 @@ class Corpus:
         return {key: answer for arm in engines for key, answer in answers.items() if key[0] == arm}
 
     def inputs(self) -> dict[str, Any]:
-        """Return hashes of all that went in, by people's hands too, and what was left out of the pages."""
-        settings = self.settings
-        files = {"train_questions": settings.train_questions, "eval_questions": settings.eval_questions}
-        labels = self.folder / "labels.jsonl"
-
-        def sha256(path: str | Path) -> str:
-            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-        return {
-            "documents": dict(self.pages.sha256),
-            "question_files": {name: sha256(path) for name, path in files.items() if isinstance(path, str)},
-            "a_person_said": {labels.name: sha256(labels)} if labels.exists() else {},
-            "pages": {"total": len(self.pages), "removed_lines": dict(self.pages.removed)},
-        }
+        """Return the sha256 of all that went in."""
+        files = {split: Path(source) for split, source in self.settings.sources.items() if isinstance(source, str)}
+        hashes = {f"{split}_questions": hashlib.sha256(path.read_bytes()).hexdigest() for split, path in files.items()}
+        return {"documents": self.pages.sha256, "question_files": hashes}

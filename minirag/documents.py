@@ -8,7 +8,6 @@ import codecs
 import hashlib
 import os
 import re
-from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from minirag.chunker import Page
@@ -28,15 +27,10 @@ _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 
 
 class Pages(list[Page]):
-    """The pages of one or more documents, in order, the empty ones included.
-
-    `removed` counts what cleaning took out, by kind: lines of "running header", "running footer" and "page number",
-    characters of "NUL", "lone surrogate" and "control character". `sha256` has the hash of each source.
-    """
+    """The pages of one or more documents, in order, the empty ones included; `sha256` has the hash of each source."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.removed: Counter[str] = Counter()
         self.sha256: dict[str, str] = {}
 
 
@@ -70,16 +64,15 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
         errors: dict[int, str] = {}  # page number -> why it could not be read
         if suffix == ".pdf" or data[:1024].lstrip().startswith(b"%PDF-"):
             raw = read_pdf(data, name, cache=folder)
-            texts, removed = clean_pages([page.text for page in raw])
+            texts = clean_pages([page.text for page in raw])
             errors = {number: page.error for number, page in enumerate(raw, 1) if page.error}
         else:
-            texts, removed = _split(decode_text(name, data), is_markdown=suffix in (".md", ".markdown"))
+            texts = _split(decode_text(name, data), is_markdown=suffix in (".md", ".markdown"))
         if not any(texts):
             reason = next(iter(errors.values()), None)
             scanned = "holds no text; if it is scanned, run OCR on it first"
             raise DocumentError(f"{name} {f'has no readable page ({reason})' if reason else scanned}.")
         pages += [Page(number, name, text, errors.get(number)) for number, text in enumerate(texts, 1)]
-        pages.removed += removed
     return pages
 
 
@@ -125,11 +118,11 @@ def decode_text(name: str, data: bytes) -> str:
         raise DocumentError(f"{name} is not UTF-8 text; save it as UTF-8, or as PDF.") from None
 
 
-def _split(text: str, is_markdown: bool) -> tuple[list[str], Counter[str]]:
-    """Return the pages of a text and what cleaning took out; blocks of at most `BLOCK` characters if it has none."""
+def _split(text: str, is_markdown: bool) -> list[str]:
+    """Return the pages of a text, cleaned; blocks of at most `BLOCK` characters if it has none."""
     if "\f" in text.strip():
         return clean_pages(text.strip("\f").split("\f"))
-    text, removed = clean_characters(text)
+    text = clean_characters(text)
     borders = (_HEADING, *_BORDERS) if is_markdown else _BORDERS
     blocks = []
     start = 0
@@ -143,4 +136,4 @@ def _split(text: str, is_markdown: bool) -> tuple[list[str], Counter[str]]:
         if block:
             blocks.append(block + "\n")
         start += end
-    return blocks, removed
+    return blocks

@@ -263,10 +263,10 @@ class Run:
         write_json(self.folder / "costs.json", result)
         return result
 
-    @property
-    def results(self) -> Results:
-        """What the report shows."""
-        return Results(
+    @cached_property
+    def report(self) -> Path:
+        """`report.html`: one self-contained file."""
+        results = Results(
             questions=self.corpus.of_split("eval"),
             answers=self.answers,
             scores=self.scores,
@@ -275,11 +275,7 @@ class Run:
             losses=None if self.job_id is None else read_losses(self.log, self.job_id),
             facts=self.facts(),  # last: it reads the log that the steps before have written
         )
-
-    @cached_property
-    def report(self) -> Path:
-        """`report.html`: one self-contained file."""
-        return write_report(self.folder, self.results)
+        return write_report(self.folder, results)
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""

@@ -3,9 +3,8 @@
 Headers and footers are recognised by repetition at the edges of pages, so a number on a line of its own in the middle
 of a page stays, and so does a heading that merely looks like another.
 
->>> texts, removed = clean_pages([f"Annual Report\\nSold {n * n} kettles.\\n- {n} -" for n in range(7, 12)])
->>> texts[0], dict(removed)
-('Sold 49 kettles.\\n', {'running header': 5, 'page number': 5})
+>>> clean_pages([f"Annual Report\\nSold {n * n} kettles.\\n- {n} -" for n in range(7, 12)])[0]
+'Sold 49 kettles.\\n'
 """
 
 import re
@@ -20,8 +19,7 @@ LONGEST_LINE = 150
 """Characters of a header or footer line."""
 
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f]")
+_REFUSED = re.compile("[\ud800-\udfff\0-\x08\x0e-\x1f\x7f]")
 _BREAK = re.compile("\r\n?|[\v\f]")
 _NUMBER = re.compile(r"(?<!\d)\d{1,5}(?!\d)")
 _LABEL = re.compile(r"[^\W\d]+[.:]?")
@@ -34,66 +32,45 @@ _PAGE_NUMBER = re.compile(
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
 
 
-def clean_characters(text: str) -> tuple[str, Counter[str]]:
-    """Return `text` with line ends as "\\n", without trailing white space and characters that services refuse.
-
-    The counter says how many characters of "lone surrogate", "NUL" and "control character" were removed.
-    """
-    removed: Counter[str] = Counter()
+def clean_characters(text: str) -> str:
+    """Return `text` with line ends as "\\n", without trailing white space and characters that services refuse."""
     text = _SURROGATE_PAIR.sub(lambda pair: pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le"), text)
-    text, removed["lone surrogate"] = _SURROGATE.subn("", text)
-    removed["NUL"] = text.count("\0")
-    text, removed["control character"] = _CONTROL.subn("", text.replace("\0", ""))
+    text = _REFUSED.sub("", text)
     text = "\n".join(line.rstrip() for line in _BREAK.sub("\n", text).split("\n"))
-    return text.strip("\n") + "\n" if text.strip() else "", +removed
+    return text.strip("\n") + "\n" if text.strip() else ""
 
 
-def clean_pages(texts: Sequence[str]) -> tuple[list[str], Counter[str]]:
-    """Return the texts of one source's pages, clean and without headers and footers, and what was removed.
+def clean_pages(texts: Sequence[str]) -> list[str]:
+    """Return the texts of one source's pages, clean and without headers and footers.
 
-    "running header", "running footer" and "page number" are counted in lines. A text ends with one line end or is
-    empty. Where all text would go, every page being the same, it stays.
+    A text ends with one line end or is empty. Where all text would go, every page being the same, it stays.
     """
-    removed: Counter[str] = Counter()
-    cleaned = []
-    for text in texts:
-        clean, characters = clean_characters(text)
-        cleaned.append(clean)
-        removed += characters
-    bodies = [text.rstrip("\n").split("\n") if text else [] for text in cleaned]
-    bodies, headers = _strip_edge(bodies, "running header")
-    bodies, footers = _strip_edge([body[::-1] for body in bodies], "running footer")
-    stripped = ["\n".join(body[::-1]).strip("\n") for body in bodies]
-    if not any(stripped):
-        return cleaned, removed
-    return [text + "\n" if text else "" for text in stripped], removed + headers + footers
+    cleaned = [clean_characters(text) for text in texts]
+    bodies = _without_headers([text.rstrip("\n").split("\n") if text else [] for text in cleaned])
+    bodies = [body[::-1] for body in _without_headers([body[::-1] for body in bodies])]  # and without footers
+    stripped = ["\n".join(body).strip("\n") for body in bodies]
+    return [text + "\n" if text else "" for text in stripped] if any(stripped) else cleaned
 
 
-def _strip_edge(bodies: Sequence[list[str]], kind: str) -> tuple[list[list[str]], Counter[str]]:
-    """Remove header lines from the front of each page's lines, from the outermost line inwards."""
+def _without_headers(bodies: Sequence[list[str]]) -> list[list[str]]:
+    """Remove header lines and page numbers from the front of each page's lines, from the outermost line inwards."""
     edges = [[" ".join(line.split()) for line in body if line.strip()][:EDGE] for body in bodies]
     counts = Counter(
         key for index, edge in enumerate(edges) for key in {k for line in edge for k in _keys(line, index)}
     )
     needed = max(MIN_PAGES, MIN_SHARE * sum(map(bool, edges)))
     numbers = {(number, index) for index, edge in enumerate(edges) for number in map(_page_number, edge) if number}
-    removed: Counter[str] = Counter()
     stripped = []
     for index, (body, edge) in enumerate(zip(bodies, edges, strict=True)):
-        kinds: list[str] = []
+        headers = 0
         for line in edge:
-            if _is_page_number(line, index, numbers):
-                kinds.append("page number")
-            elif any(counts[key] >= needed for key in _keys(line, index)):
-                kinds.append(kind)
-            else:
+            is_header = any(counts[key] >= needed for key in _keys(line, index))
+            if not is_header and not _is_page_number(line, index, numbers):
                 break
-        if len(kinds) == EDGE:
-            kinds = []
-        removed.update(kinds)
+            headers += 1
         full_lines = [position for position, line in enumerate(body) if line.strip()]
-        stripped.append(body[full_lines[len(kinds) - 1] + 1 :] if kinds else body)
-    return stripped, removed
+        stripped.append(body[full_lines[headers - 1] + 1 :] if 0 < headers < EDGE else body)
+    return stripped
 
 
 def _keys(line: str, index: int) -> Iterator[tuple[str, str, int | None]]:

@@ -60,7 +60,7 @@ def test_a_finished_run_follows_from_its_log_and_no_file_is_changed(
 
 CHANGES: dict[str, Callable[[str], str]] = {
     "answers.jsonl": lambda text: text.replace('"drafts": ', '"drafts":', 1),
-    "run.json": lambda text: text.replace('"removed_lines"', '"removed"').replace(f'"{VERSION}"', '"0.0.7"', 1),
+    "run.json": lambda text: text.replace('"question_files"', '"files"').replace(f'"{VERSION}"', '"0.0.7"', 1),
     "scores.jsonl": lambda text: re.sub('"value": [0-9.]+', '"value": 0.125', text, count=1),
     "training.jsonl": lambda text: text.partition("\n")[2],
 }
@@ -76,7 +76,7 @@ def test_a_file_that_was_changed_is_named_with_the_first_place_and_the_version_t
     assert set(result["same"]) == FILES - CHANGES.keys()
     assert [found.split()[0] for found in result["found"]] == list(CHANGES)
     assert any('"value": 0.125' in found for found in result["found"])
-    assert any('"removed": ' in found for found in result["found"])
+    assert any('"files": ' in found for found in result["found"])
     assert main(["verify", str(folder)]) == 2
     assert "The folder was made by minirag 0.0.7, which may be why" in capsys.readouterr().out
 
