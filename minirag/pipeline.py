@@ -214,7 +214,7 @@ class Run:
     def scores(self) -> Scores:
         """`scores.jsonl`: every arm's answers judged with every metric."""
         rows = [
-            Row(answer.question, answer.text, tuple(answer.contexts), question_id=id, arm=arm)
+            Row(answer.question, answer.text, tuple(answer.contexts), None, id, arm)
             for (arm, id), answer in self.answers.items()
         ]
         scores = self.judged(rows, self.settings.judge_window or self.settings.context_window)

@@ -1,8 +1,7 @@
 """Adds to the metrics: rows × metrics × rounds → scores, each with its reason where there is none."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from minirag.errors import InputError, ServiceError, ServiceRefused
@@ -32,9 +31,9 @@ class Row:
 
     question: str
     answer: str
-    contexts: tuple[str, ...] | None = None
-    reference: str | None = None
-    question_id: str = ""
+    contexts: tuple[str, ...] | None
+    reference: str | None
+    question_id: str
     arm: str = ""
 
     @property
@@ -103,9 +102,10 @@ def evaluate(
     """Score each row with each metric, `rounds` times, in `workers` threads.
 
     A row has `question`, `answer` and `contexts` (texts), and may have `reference`, `question_id` and `arm`; ragas'
-    names for them are accepted. `window` is the judge's context window in tokens. A row whose judge fails is unscored
-    with that reason and harms no other; a judge that refuses all work (key, quota, model) raises ServiceRefused.
-    Raises InputError for an unknown metric or a row without question or answer. `progress` receives (done, total).
+    names for them are accepted, and rows of one id and arm count as rounds. `window` is the judge's context window in
+    tokens. A row whose judge fails is unscored with that reason and harms no other; a judge that refuses all work (key,
+    quota, model) raises ServiceRefused. Raises InputError for an unknown metric or a row without question or answer.
+    `progress` receives (done, total).
 
     >>> from minirag.testing import ScriptedChat
     >>> rows = [{"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}]
@@ -115,20 +115,13 @@ def evaluate(
     check_metrics(metrics)
     if embed is None and "answer_relevancy" in metrics:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
-    # question ids that an arm has more than once get `#2`, `#3`, …
-    checked: list[Row] = []
-    seen: Counter[tuple[str, str]] = Counter()
-    for number, item in enumerate(rows, 1):
-        row = item if isinstance(item, Row) else as_row(item, number)
-        seen[key := (row.arm, row.question_id)] += 1
-        checked.append(row if seen[key] == 1 else replace(row, question_id=f"{row.question_id}#{seen[key]}"))
+    checked = [row if isinstance(row, Row) else as_row(row, number) for number, row in enumerate(rows, 1)]
     tasks = [(row, metric, number) for row in checked for metric in metrics for number in range(rounds)]
     # the calls about one question follow each other: their prompts share excerpts, and services cache that
-    places = {id: place for place, id in enumerate(dict.fromkeys(row.question_id for row in checked))}
-    ordered = sorted(tasks, key=lambda task: (places[task[0].question_id], metrics.index(task[1])))
+    order = sorted(range(len(tasks)), key=lambda i: (tasks[i][0].question_id, metrics.index(tasks[i][1])))
 
-    def score(task: tuple[Row, str, int]) -> ScoredRow:
-        row, metric, number = task
+    def score(i: int) -> ScoredRow:
+        row, metric, number = tasks[i]
         tags = {"question": row.question_id, "arm": row.arm, "metric": metric}
         failed = False
         try:
@@ -140,8 +133,8 @@ def evaluate(
             failed = isinstance(error, ServiceError) and not error.final
         return ScoredRow(row.question_id, row.arm, metric, number, result, failed)
 
-    scores: dict[tuple[Row, str, int], ScoredRow] = {}
-    for task, scored in zip(ordered, in_order(score, ordered, workers), strict=True):
-        scores[task] = scored
+    scores: dict[int, ScoredRow] = {}
+    for i, scored in zip(order, in_order(score, order, workers), strict=True):
+        scores[i] = scored
         progress(len(scores), len(tasks))
-    return Scores(scores[task] for task in tasks)
+    return Scores(scores[i] for i in range(len(tasks)))

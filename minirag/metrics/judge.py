@@ -9,11 +9,10 @@ from functools import partial
 from typing import Any, TypeGuard, TypeVar
 
 from minirag import prompts
-from minirag.errors import WindowTooSmall
 from minirag.metrics.score import Score, Unscored
 from minirag.models import Chat
 from minirag.prompts import Excerpt, Message, Reply, json_object, list_at
-from minirag.query import Window, excerpts, largest
+from minirag.query import SMALLEST_EXCERPT, Window, excerpts, largest
 from minirag.retry import in_order
 
 T = TypeVar("T")
@@ -22,10 +21,6 @@ Verdict = dict[str, Any]
 """True or False under the name of what was asked, and the judge's `reason`."""
 TOKENS_PER_VERDICT = 56
 _VERDICTS = {True: True, "true": True, "yes": True, False: False, "false": False, "no": False}  # 1 == True, 0 == False
-_UNFINISHED = {
-    "length": "the reply was cut off at its token limit",
-    "content_filter": "the service's content filter held the reply back",
-}
 
 
 def reply_tokens(verdicts: int) -> int:
@@ -99,9 +94,9 @@ class Judge:
         raises Unscored.
         """
         fault = ""
-        for second in (False, True):
+        for _ in range(2):
             exchange = self.model.complete(
-                prompts.again(messages, fault) if second else messages,
+                prompts.again(messages, fault) if fault else messages,
                 stage=stage,
                 tags=self.tags,
                 max_tokens=max_tokens,
@@ -109,12 +104,12 @@ class Judge:
                 repeat=self.repeat,
             )
             self.exchanges.append(exchange.id)
-            fault = _UNFINISHED.get(exchange.finish_reason or "", "")
-            if not fault:
-                try:
-                    return read(json_object(exchange.text))
-                except ValueError as error:
-                    fault = str(error)
+            try:
+                if exchange.finish_reason == "length":
+                    raise ValueError("the reply was cut off at its token limit")
+                return read(json_object(exchange.text))
+            except ValueError as error:
+                fault = str(error)
         raise Unscored(f"{stage}: two replies cannot be used, the last: {fault}")
 
     def verdicts(
@@ -163,15 +158,11 @@ def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[
 
 def _verdict_prompts(judge: Judge, statements: Sequence[str], contexts: Sequence[str]) -> list[list[Message]]:
     """Return prompts that together show all contexts to these statements, each within the window."""
-
-    def build(shown: Sequence[Excerpt]) -> list[Message]:
-        return prompts.verdicts(shown, statements)
-
+    build = partial(prompts.verdicts, statements=statements)
     reply, schema = reply_tokens(len(statements)), prompts.VERDICTS_SCHEMA
-    try:
-        room = judge.budget.require(build([]), reply, schema)
-    except WindowTooSmall:
-        raise Unscored("a statement does not fit the judge's window") from None
+    room = judge.budget.room(build([]), reply, schema)
+    if room < SMALLEST_EXCERPT:
+        raise Unscored("a statement does not fit the judge's window")
     rest = judge.budget.units([Excerpt(context) for context in contexts], room - 24)
     messages = []
     while rest:

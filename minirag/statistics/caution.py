@@ -1,7 +1,6 @@
 """Reasons to doubt a verdict whatever its numbers: a judge with a stake, a model that changed, answers cut off, and
 questions that were evaluated before."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -78,9 +77,8 @@ def repeated(log: Iterable[Exchange], questions: Iterable[str]) -> list[str]:
         if exchange.stage == "draft" and exchange.error is None and exchange.tags.get("split") == "eval":
             prompt = prompts.parse(exchange.request["messages"])
             if prompt is not None and " ".join(prompt.question.split()) in texts:
-                request = json.dumps([exchange.service, exchange.request], sort_keys=True)
-                drafts.setdefault((str(exchange.tags.get("arm")), prompt.question), set()).add(request)
-    number = max((len(requests) for requests in drafts.values()), default=0)
+                drafts.setdefault((str(exchange.tags.get("arm")), prompt.question), set()).add(exchange.id)
+    number = max(map(len, drafts.values()), default=0)
     if number < 2:
         return []
     return [

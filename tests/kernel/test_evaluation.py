@@ -39,12 +39,14 @@ def test_a_row_that_names_no_contexts_is_unscored_where_they_are_needed():
     assert [s.score.reason for s in scores] == ["the row names no contexts"] * 2
 
 
-def test_rows_of_one_id_are_told_apart_and_rounds_are_distinct_calls_averaged_per_row():
-    judge = ScriptedChat(NEEDED)
-    scores = evaluate([{**ROW, "id": "a"}, {**ROW, "id": "a"}], ["context_relevancy"], judge, rounds=2)
-    assert [(s.question_id, s.round) for s in scores] == [("a", 0), ("a", 1), ("a#2", 0), ("a#2", 1)]
-    assert [score.value for score in scores.of("", "context_relevancy", ["a", "a#2"])] == [0.5, 0.5]
-    assert len(judge.asked) == 4
+def test_rounds_are_distinct_calls_and_averaged_by_question_like_rows_of_one_id():
+    judge = ScriptedChat(NEEDED, {"needed": []})
+    scores = evaluate([ROW, {**ROW, "id": "1"}], ["context_relevancy"], judge, rounds=2, workers=1)
+    assert [(s.question_id, s.round, s.score.value) for s in scores] == [
+        ("1", 0, 0.5),
+        *[("1", i, 0.0) for i in (1, 0, 1)],
+    ]
+    assert [score.value for score in scores.of("", "context_relevancy", ["1", "2"])] == [0.125, None]
 
 
 def test_unknown_metrics_and_a_missing_embedding_are_found_before_a_call():
@@ -104,13 +106,15 @@ def answer_from(scenarios: Sequence[Scenario], messages: Sequence[Mapping[str, A
             reply = {"questions": [{"question": g["q"], "noncommittal": g["noncommittal"]} for g in asked]}
         case "verdicts":
             shown = [e.text for e in prompt.excerpts]
-            row = next(
-                r for r in scenarios if [c.strip() for c in r["contexts"]] == shown and _about(r, prompt.statements)
-            )
-            known = {s["text"]: s["verdict"] for s in row["statements"]}
-            known |= {s["text"]: s["attributed"] for s in row["reference_sentences"]}
-            pairs = enumerate(prompt.statements, 1)
-            reply = {"verdicts": [{"index": i, "reason": "", "supported": _look_up(known, text)} for i, text in pairs]}
+            known = {
+                " ".join(one["text"].split()): one.get("verdict", one.get("attributed"))
+                for row in scenarios
+                if [c.strip() for c in row["contexts"]] == shown
+                for one in (*row["statements"], *row["reference_sentences"])
+            }
+            # the verdict on a statement, or on the reference sentence that holds it
+            said = [known[min((t for t in known if text in t), key=len)] for text in prompt.statements]
+            reply = {"verdicts": [{"index": i, "reason": "", "supported": yes} for i, yes in enumerate(said, 1)]}
         case "useful":
             row = next(r for r in scenarios if r["question"] == prompt.question)
             flags = enumerate(row["context_relevance"], 1)
@@ -118,17 +122,6 @@ def answer_from(scenarios: Sequence[Scenario], messages: Sequence[Mapping[str, A
         case other:
             raise AssertionError(f"no table for {other}")
     return json.dumps(reply)
-
-
-def _look_up(known: Mapping[str, int], text: str) -> int:
-    """The verdict on a statement, or on the reference sentence that holds it."""
-    spaced = {" ".join(other.split()): verdict for other, verdict in known.items()}
-    return spaced[text] if text in spaced else next(v for other, v in spaced.items() if text in other)
-
-
-def _about(row: Scenario, statements: Sequence[str]) -> bool:
-    own = [" ".join(s["text"].split()) for s in (*row["statements"], *row["reference_sentences"])]
-    return all(any(text in other for other in own) for text in statements)
 
 
 def rows_of(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:

@@ -200,7 +200,7 @@ def test_a_second_evaluation_of_the_same_questions_says_that_it_is_the_second(fo
     log = list(MessageLog(folder / "messages.jsonl"))
     questions = [prompt.question for exchange in log if (prompt := parse(exchange.request.get("messages", [])))]
     assert repeated(log, questions) == []
-    other = [replace(one, request={**one.request, "temperature": 1}) for one in log if one.stage == "draft"]
+    other = [replace(one, request={**one.request, "temperature": 1}, id="") for one in log if one.stage == "draft"]
     (warning,) = repeated([*log, *other], questions)
     assert warning.startswith("This is evaluation number 2 of these questions")
     assert repeated([*log, *other], ["Another question?"]) == []
