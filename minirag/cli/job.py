@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -56,36 +55,25 @@ def main(options: Mapping[str, Any]) -> int:
         if options.get("json"):
             show_json({"job": job.state, "events": events, "checkpoints": checkpoints, "files": files})
         else:
-            show("\n".join([*_lines(job, events, checkpoints), *(f"file: {file}" for file in files)]))
+            model = job.state.get("fine_tuned_model")
+            show(f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure)
+            lines = [f"  {event.get('message')}" for event in events[-SHOWN:]]
+            for point in checkpoints:
+                lines.append(f"checkpoint {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}")
+            show("\n".join([*map(cut, lines), *(f"file: {file}" for file in files)]))
     return 0
 
 
 def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], folder: Path) -> list[str]:
     """Write the result files of a job, and of its last checkpoint, into a folder; return their paths."""
-    lists = [owner.get("result_files") for owner in (job.state, *checkpoints[-1:])]
-    ids = dict.fromkeys(str(id) for ids in lists if isinstance(ids, list) for id in ids)
+    ids = dict.fromkeys(id for owner in (job.state, *checkpoints[-1:]) for id in owner.get("result_files") or ())
     if not ids:
         raise JobError(f"Fine-tuning job {job.id} ({job.status}) has no result files at {service.address}.")
     paths = []
     for id in ids:
         facts = send(service, None, "poll", "files.retrieve", {"file_id": id})
-        name = re.sub(r"[^\w.-]", "_", str(facts.get("filename") or id)).lstrip(".")  # no path of another's choice
-        write_atomically(folder / (name or id), service.raw("files.content", {"file_id": id}, LONGEST).content)
-        paths.append(str(folder / (name or id)))
+        name = re.sub(r"[^\w.-]", "_", f"{facts.get('filename') or id}").lstrip(".")  # no path of another's choice
+        path = folder / (name or "result")
+        write_atomically(path, service.raw("files.content", {"file_id": id}, LONGEST).content)
+        paths.append(str(path))
     return paths
-
-
-def _lines(job: FineTuningJob, events: list[Any], checkpoints: list[Any]) -> list[str]:
-    model = job.state.get("fine_tuned_model")
-    lines = [f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure]
-    for event in events[-SHOWN:]:
-        moment = event.get("created_at")
-        with suppress(TypeError, ValueError, OverflowError, OSError):  # some services send a text
-            moment = datetime.fromtimestamp(moment, UTC)
-        lines.append(cut(f"{str(moment)[:19]}  {event.get('message')}"))
-    if checkpoints:
-        lines.append("checkpoints:")
-    for point in checkpoints:
-        metrics = ", ".join(f"{name} {value}" for name, value in (point.get("metrics") or {}).items())
-        lines.append(cut(f"step {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}, {metrics}"))
-    return lines

@@ -59,12 +59,18 @@ def probe(
                 failures.append(f"{role} {model.model}: {error}")
         rows.append([role, _cut(model.model), *cells])
     if trainer is not None:
-        notes.append(_look_at_training(trainer, log, is_new=is_new))
+        call, unknown = _training_call(trainer), None
+        if is_new or not (log.find(call.id) or why_closed(trainer, log)):
+            try:
+                trainer.send(call, log, read=read_object, retries=False, reuse=False)
+            except ServiceError as error:
+                unknown = f"not known, because {error}"
+        notes.append(f"training: {why_closed(trainer, log) or unknown or f'{trainer.address} takes jobs'}")
     if len(log) == before and not failures:
         return
     asked = [exchange for exchange in log if exchange.stage == STAGE]
     notes.append(f"probe: {len(asked)} requests, {dollars(total(bill(asked, prices)))}")
-    for line in [*table(HEAD, rows, 3).splitlines(), *(line for note in notes for line in wrapped(note).splitlines())]:
+    for line in "\n".join([table(HEAD, rows, 3), *map(wrapped, notes)]).splitlines():
         say(line)
     if failures:
         raise InputError(f"{len(failures)} of the models cannot be used. {' '.join(failures)}")
@@ -104,18 +110,6 @@ def _cut(name: str) -> str:
 
 def _training_call(trainer: Service) -> Exchange:
     return Exchange(STAGE, "fine_tuning.jobs.list", trainer.name, {"limit": 1})
-
-
-def _look_at_training(trainer: Service, log: MessageLog, *, is_new: bool) -> str:
-    """List one job at the training endpoint, unless the log knows the outcome; return what that says."""
-    call = _training_call(trainer)
-    unknown = None
-    if is_new or not (log.find(call.id) or why_closed(trainer, log)):
-        try:
-            trainer.send(call, log, read=read_object, retries=False, reuse=False)
-        except ServiceError as error:
-            unknown = f"not known, because {error}"
-    return f"training: {why_closed(trainer, log) or unknown or f'{trainer.address} takes jobs'}"
 
 
 def why_closed(trainer: Service, log: MessageLog) -> TrainingNotAvailable | None:

@@ -52,9 +52,7 @@ class Budget:
 
     def before(self, call: Exchange) -> float:
         """Reserve the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
-        most = self._most(call)
-        self._reserve(most)
-        return most
+        return self._reserve(self._most(call))
 
     def after(self, amount: float, *exchanges: Exchange | None) -> None:
         """Replace what was reserved for a call, or a batch of them, by what it cost."""
@@ -77,15 +75,13 @@ class Budget:
                     break
                 total += most
                 count += 1
-            self._reserve(total)
-            return count, total
+            return count, self._reserve(total)
 
     def hold_training(self, base: str, usd: float | None) -> None:
         """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
         most = _priced(usd, base, TRAINING)
         if not self._training:
-            self._reserve(most)
-            self.after(most)
+            self.after(self._reserve(most))
             self._training = most
 
     def release_training(self) -> None:
@@ -94,8 +90,8 @@ class Budget:
             self._training = 0.0
             self._changed.notify_all()
 
-    def _reserve(self, most: float) -> None:
-        """Reserve an amount. Raises BudgetReached if it does not fit, however cheap the calls in flight turn out.
+    def _reserve(self, most: float) -> float:
+        """Reserve an amount and return it. Raises BudgetReached if it does not fit once the calls in flight have ended.
 
         Only calls in flight are waited for: training may hold its amount for hours.
         """
@@ -109,6 +105,7 @@ class Budget:
                 self._changed.wait()
             if most:
                 self._reserved.append(most)
+            return most
 
     def _cost(self, exchange: Exchange) -> float:
         """Return what a call cost: by its usage, or the most it can have cost if its reply was lost or has no usage."""
