@@ -167,7 +167,7 @@ class FineTuningJob:
         Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach; after
         that JobUnfinished is raised.
         """
-        pause, has_ended = FIRST_POLL, self.status in FINAL
+        pause = FIRST_POLL
         while self.status not in FINAL:
             progress(self.status)
             sleep(pause)
@@ -178,9 +178,6 @@ class FineTuningJob:
                 text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
                 raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
-        if not has_ended:
-            with suppress(ServiceError):
-                list(self.pages("events"))  # for the log: the report draws its losses
         return self
 
     def pages(self, kind: str) -> Iterator[Json]:

@@ -24,7 +24,7 @@ from minirag.metrics.score import Scores
 from minirag.models import ChatModel
 from minirag.query import Answer
 from minirag.questions import doubts
-from minirag.report import Results, read_losses, write_report
+from minirag.report import Results, write_report
 from minirag.service import ROLES, Service
 from minirag.text import counted
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
@@ -53,7 +53,6 @@ class Run:
     fewest_examples: int = FEWEST_EXAMPLES
     failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
-    job_id: str | None = None
 
     def __post_init__(self) -> None:
         self.log = MessageLog(self.folder / "messages.jsonl", sync=self.sync)
@@ -168,7 +167,6 @@ class Run:
                 path=self.folder / "job.json",
                 before=begin,
             )
-            self.job_id = job.id
             if job.status not in FINAL:
                 reserve()  # of a job that an earlier run has created, too, until it has ended
             job.wait(progress=lambda state: self.progress(f"finetune ({state})", 0, 0), sleep=self.trainer.retry.sleep)
@@ -272,7 +270,6 @@ class Run:
             scores=self.scores,
             comparison=self.comparison,
             costs=self.costs,
-            losses=None if self.job_id is None else read_losses(self.log, self.job_id),
             facts=self.facts(),  # last: it reads the log that the steps before have written
         )
         return write_report(self.folder, results)

@@ -8,9 +8,9 @@ from pathlib import Path
 from minirag.message_log import write_atomically
 from minirag.report import results as by_question, summary
 from minirag.report.markup import document
-from minirag.report.results import Results, read_losses
+from minirag.report.results import Results
 
-__all__ = ["Results", "read_losses", "report_html", "write_report"]
+__all__ = ["Results", "report_html", "write_report"]
 
 
 def report_html(results: Results) -> str:
@@ -24,7 +24,6 @@ def report_html(results: Results) -> str:
         by_question.questions(results),
         by_question.every_question(results),
         summary.money_section(results.costs),
-        summary.training(results.losses, settings.get("tuned")),
         summary.caution(comparison),
         by_question.passages(results),
         summary.about(results.facts),

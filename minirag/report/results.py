@@ -1,13 +1,12 @@
 """What the report shows of a finished run, and the parts of it that go question by question."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from minirag.chunker import Chunk
-from minirag.message_log import Exchange
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
@@ -17,17 +16,13 @@ from minirag.report.summary import DESCRIBED
 from minirag.statistics.power import comparisons, spaced
 from minirag.text import counted
 
-Losses = Mapping[str, Sequence[tuple[int, float]]]
 WORST = 5
 """Examples of questions in which the tuned model lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """A run's facts (`run.json`), eval questions, answers by (arm, question id), scores, comparison and costs.
-
-    `losses` are those of the fine-tuning job as `read_losses` gives them; None if this run started no job.
-    """
+    """A run's facts (`run.json`), eval questions, answers by (arm, question id), scores, comparison and costs."""
 
     facts: Mapping[str, Any]
     questions: Sequence[Question]
@@ -35,7 +30,6 @@ class Results:
     scores: Scores
     comparison: Mapping[str, Any]
     costs: Mapping[str, Any]
-    losses: Losses | None = None
 
     @property
     def metrics(self) -> list[str]:
@@ -82,20 +76,6 @@ class Results:
         """Return the sum of a question's differences over the metrics; None if it has none."""
         scored = [difference for difference in self.differences(question, arm).values() if difference is not None]
         return sum(scored) if scored else None
-
-
-def read_losses(log: Iterable[Exchange], job_id: str) -> Losses:
-    """Return the training and validation losses (step, loss) that the events of a job in the log report."""
-    losses: dict[str, dict[int, float]] = {"training": {}, "validation": {}}
-    for exchange in log:
-        if exchange.stage != "poll" or exchange.request.get("fine_tuning_job_id") != job_id:
-            continue
-        for event in (exchange.response or {}).get("data") or ():
-            data = event.get("data") or {}
-            for name, key in (("training", "train_loss"), ("validation", "valid_loss")):
-                if isinstance(data.get(key), int | float) and isinstance(data.get("step"), int):
-                    losses[name][data["step"]] = float(data[key])
-    return {name: sorted(points.items()) for name, points in losses.items()}
 
 
 # -- charts ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The parts of the report that follow from `comparison.json`, `costs.json` and `run.json` alone."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from minirag.report.markup import bullets, money, number, section, table, tag, text
@@ -82,20 +82,6 @@ def money_section(costs: Mapping[str, Any]) -> str:
         parts.append(table("The same tokens elsewhere, in US dollars for 1,000 questions", head, rows))
         parts.append(bullets(text(" ".join(trio["in_words"])) for trio in costs["elsewhere"]))
     return section("Money", *parts)
-
-
-def training(losses: Mapping[str, Sequence[tuple[int, float]]] | None, tuned: str | None) -> str:
-    """Return how the losses of the job developed; `losses` is None if nothing was trained here."""
-    if losses is None:
-        sentences = [f"{tuned} was trained elsewhere." if tuned else "No job was started."]
-    else:
-        sentences = []
-        for name, points in losses.items():
-            if points:
-                (first, start), (last, end), (best, lowest) = points[0], points[-1], min(points, key=lambda p: p[1])
-                places = f"{start:.3f} at step {first}, {lowest:.3f} at its lowest (step {best})"
-                sentences.append(f"{name.title()} loss: {places}, {end:.3f} at the end (step {last}).")
-    return section("Training", tag("p", text(" ".join(sentences) or "The service reported no losses.")))
 
 
 def caution(comparison: Mapping[str, Any]) -> str:

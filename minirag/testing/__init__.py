@@ -117,15 +117,14 @@ class Replay(Service):
 
     A request that the log does not hold is an error and is never sent. What was only ever refused is refused again, in
     the recorded words. A job is in the last state that the log holds. Without `name` it stands for the first service
-    that the log names for `model`.
+    that the log names.
 
     >>> chat = ChatModel("gpt-4o", service=Replay("messages.jsonl"))  # doctest: +SKIP
     """
 
-    def __init__(self, log: MessageLog | str | os.PathLike[str], name: str | None = None, model: str = "") -> None:
+    def __init__(self, log: MessageLog | str | os.PathLike[str], name: str | None = None) -> None:
         self.log = log if isinstance(log, MessageLog) else MessageLog(log)
-        services = (e.service for e in self.log if model in {"", e.model})
-        name = name or next(services, "a service that the log does not hold")
+        name = name or next((e.service for e in self.log), "a service that the log does not hold")
         address = name if name.startswith("http") else "http://127.0.0.1/v1"  # nothing is sent to it
         super().__init__(address, "none", name=name, insecure_http=True)
         self._failed = {exchange.id: exchange for exchange in self.log.failures}

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from made_results import made
 from minirag.cli.main import main
-from minirag.message_log import Exchange
 from minirag.metrics.score import Score, Scores
-from minirag.report import read_losses, report_html
+from minirag.report import report_html
 from minirag.report.results import worst_losses
-from minirag.report.summary import training
 from payloads import ESCAPES, markup
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
@@ -173,7 +170,6 @@ def test_all_unscored_shows_no_number_and_every_reason() -> None:
 def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored: bool) -> None:
     page = report_html(made(WHY, arms=("base", "teacher"), scored=scored))
     assert "There is no tuned model to compare: no job" in page
-    assert "No job was started." in page
     assert "tuned minus" not in page
     assert "Where the tuned model lost most" not in page
     columns = [f"{metric.replace('_', ' ')}, {arm}" for metric in METRICS for arm in ("base", "teacher")]
@@ -184,20 +180,6 @@ def test_an_unknown_price_is_never_shown_as_nothing() -> None:
     page = report_html(made(WHY, usd=None))
     assert "$" not in page[page.index("</style>") :]
     assert "base unknown, tuned unknown, teacher unknown" in page
-
-
-def test_the_losses_of_a_job_are_read_from_its_events_in_the_log() -> None:
-    def poll(job: str, *data: Any) -> Exchange:
-        events = {"data": [{"type": "metrics", "data": each} for each in data]}
-        return Exchange("poll", "fine_tuning.jobs.events", "s", {"fine_tuning_job_id": job}, events)
-
-    second, first = {"step": 2, "train_loss": 0.5, "valid_loss": 0.75}, {"step": 1, "train_loss": 2.0}
-    log = [poll("a", second, first, None, {"step": "3", "train_loss": 1}), poll("b", {"step": 9, "train_loss": 9.0})]
-    losses = read_losses(log, "a")
-    assert losses == {"training": [(1, 2.0), (2, 0.5)], "validation": [(2, 0.75)]}
-    said = "Training loss: 2.000 at step 1, 0.500 at its lowest (step 2), 0.500 at the end (step 2)."
-    assert said in training(losses, None)
-    assert "reported no losses" in training(read_losses(log, "c"), None)
 
 
 def lost(points: Mapping[str, float]) -> str:

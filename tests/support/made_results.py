@@ -20,7 +20,6 @@ from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
 METRICS = ("faithfulness", "answer_relevancy")
-LOSSES = {"training": [(1, 2.0), (2, 1.5)], "validation": []}
 CHINESE = "票价在五月上涨了百分之三，因为电费比去年贵。乘客人数仍然增加。"
 ARABIC = "ارتفعت الأجرة في مايو بنسبة ثلاثة بالمئة لأن الكهرباء كانت أغلى من العام الماضي."
 LONG = "The fare rose by three per cent in May, since power cost more than in the year before. " * 60
@@ -79,7 +78,6 @@ def made(
             untrained=untrained,
         ),
         costs=bill,
-        losses=LOSSES if "tuned" in arms else None,
     )
 
 

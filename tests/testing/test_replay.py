@@ -62,9 +62,9 @@ def test_what_was_only_refused_is_refused_in_the_recorded_words_unless_it_succee
     no = {"type": "ServiceRefused", "message": "No.", "status": 401, "code": None, "param": None}
     log.append(recorded("", response=None, error=no))
     with pytest.raises(ServiceRefused, match=r"No\."):
-        ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft")
+        ChatModel("m", service=Replay(log)).complete(HELLO, stage="draft")
     log.append(recorded("one", 1))
-    assert ChatModel("m", service=Replay(log, model="m")).complete(HELLO, stage="draft").text == "one"
+    assert ChatModel("m", service=Replay(log)).complete(HELLO, stage="draft").text == "one"
 
 
 def test_a_job_is_in_its_last_recorded_state(tmp_path: Path, log: MessageLog) -> None:
