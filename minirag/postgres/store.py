@@ -124,7 +124,10 @@ class PostgresVectorStore:
             former = self._find(connection)
             if former is None or (former.model, former.chunks_sha256) != (model, digest):
                 number = self._fill(connection, chunks, embed, batch, [self.name, model, digest, len(chunks)])
-                self._delete(connection, f"generation <> {number:d}")  # waits for those that are searching
+                delete = "delete from minirag_indexes where name = %s and generation <> %s returning generation"
+                for (old,) in _execute(connection, delete, [self.name, number]).fetchall():
+                    # waits for those that are searching
+                    _execute(connection, f"drop table if exists minirag_chunks_{old:d}")
         return self.open()
 
     def build_shared(self, chunks: Sequence[Chunk], embed: Embedder, model: str) -> "PostgresVectorStore":
@@ -197,13 +200,6 @@ class PostgresVectorStore:
                 results.append(allowed[:k])
         return results
 
-    def drop(self) -> None:
-        """Delete the index, if there is one."""
-        with self._session() as connection:
-            if self._find(connection):
-                self._delete(connection)
-        self._opened = None
-
     @contextmanager
     def _session(self) -> "Iterator[Connection[Any]]":
         """Open a connection for one transaction.
@@ -232,12 +228,6 @@ class PostgresVectorStore:
         fields = ", ".join(["generation", *Generation._fields[1:]])
         row = _execute(connection, f"select {fields} from minirag_indexes where name = %s", [self.name]).fetchone()
         return None if row is None else Generation(*row)
-
-    def _delete(self, connection: "Connection[Any]", condition: str = "true") -> None:
-        """Delete the builds of this index that meet an SQL condition, with their tables."""
-        statement = f"delete from minirag_indexes where name = %s and {condition} returning generation"
-        for (number,) in _execute(connection, statement, [self.name]).fetchall():
-            _execute(connection, f"drop table if exists minirag_chunks_{number:d}")
 
 
 def _execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":
