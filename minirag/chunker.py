@@ -16,7 +16,6 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
@@ -66,18 +65,11 @@ class Chunk:
     text: str
 
 
-def chunk(
-    pages: Iterable[Page],
-    *,
-    size: int = 1024,
-    overlap: int = 128,
-    tokenizer: str = "o200k_base",
-    executor: Executor | None = None,
-) -> list[Chunk]:
+def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base") -> list[Chunk]:
     """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
-    Blank pages give no chunk. The `map` of an `executor` of `concurrent.futures` cuts the pages, if one is passed.
+    Blank pages give no chunk.
 
     Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`.
     """
@@ -85,16 +77,14 @@ def chunk(
         raise InputError(f"The chunk size of {size} tokens is too small: take {MIN_SIZE} or more.")
     if not 0 <= overlap <= size // 2:
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
-    pages = list(pages)
-    cut = partial(_cut, tokenizer=encoding(tokenizer), size=size, overlap=overlap)
-    spans_by_page = (executor.map if executor else map)(cut, [page.text for page in pages])
+    counter = encoding(tokenizer)
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
-    for page, spans in zip(pages, spans_by_page, strict=True):
+    for page in pages:
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
-        for start, end, tokens in spans:
+        for start, end, tokens in _cut(page.text, counter, size, overlap):
             text = page.text[start:end]
             if text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
                 continue

@@ -6,6 +6,7 @@ What did not fit the first request goes into refine requests, each with the answ
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import groupby
@@ -69,13 +70,10 @@ class Window:
         """Return the room beside a prompt without context. Raise WindowTooSmall if no useful excerpt fits there."""
         room = self.room(messages, reply, schema)
         if self.size is not None and room < SMALLEST_EXCERPT:
-            remedy = "raise --context-window"
-            if not self.tokenizer.exact:
-                label = self.tokenizer.label
-                remedy += f", or give the model's vocabulary as --tokenizer FILE (counted so far: {label})"
             needed = self.size - room + SMALLEST_EXCERPT
             text = f"A window of {self.size} tokens is too small: this prompt and its reply need at least {needed}"
-            raise WindowTooSmall(f"{text}; {remedy}.")
+            vocabulary = f", or give its vocabulary as --tokenizer FILE (counted so far: {self.tokenizer.label})"
+            raise WindowTooSmall(f"{text}; raise --context-window{'' if self.tokenizer.exact else vocabulary}.")
         return room
 
     def units(self, passages: Sequence[Excerpt], limit: int) -> list[Unit]:
@@ -115,13 +113,9 @@ class Window:
 
 def largest(high: int, fits: Callable[[int], bool]) -> int:
     """Return the largest n ≤ high that fits, or 0: the whole if it does, else by bisection."""
-    if high > 0 and fits(high):
+    if high == 0 or fits(high):
         return high
-    low, high = 0, high - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    return high - bisect_left(range(high), True, lo=1, key=lambda left_out: fits(high - left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +153,9 @@ class Answer:
 
     def to_json(self, question_id: str, arm: str) -> dict[str, Any]:
         """Return the answer as `answers.jsonl` holds it; `prompt_cut` is there only where it is true."""
-        names = {"question_id": question_id, "arm": arm, "text": self.text}
-        flags = {"prompt_cut": True} if self.prompt_cut else {}
-        return {**names, "contexts": [hit.chunk.id for hit in self.hits], "drafts": len(self.drafts), **flags}
+        contexts = [hit.chunk.id for hit in self.hits]
+        fields = {"question_id": question_id, "arm": arm, "text": self.text, "contexts": contexts}
+        return {**fields, "drafts": len(self.drafts), **({"prompt_cut": True} if self.prompt_cut else {})}
 
 
 @dataclass

@@ -91,14 +91,6 @@ def _is_abbreviation(text: str, stop: int, after: int) -> bool:
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-_FUNCTION_WORDS = frozenset(
-    """a about above after again against all also am an and any are as at be because been before being below between
-    both but by can could did do does doing during each few for from further had has have having he her here hers him
-    his how i if in include included includes including into is it its itself may me might more most must my no nor not
-    of off on once only or other our ours out over own s same she should so some such t than that the their theirs them
-    then there these they this those through to too under until up very was we were what when where which while who
-    whom why will with within would you your yours""".split()
-)
 
 
 def words(text: str) -> list[str]:
@@ -108,15 +100,6 @@ def words(text: str) -> list[str]:
     (['tram', '7', 'runs'], ['票', '价', '3', '元'])
     """
     return _WORD.findall(text.casefold())
-
-
-def content(text: str) -> set[str]:
-    """Return the first five letters of the words that carry meaning, so that "reduced" and "reduction" meet.
-
-    >>> sorted(content("The reduction of 30 fares was reduced."))
-    ['fares', 'reduc']
-    """
-    return {word[:5] for word in words(text) if word not in _FUNCTION_WORDS and not word[0].isdigit()}
 
 
 def counted(number: int, noun: str) -> str:
@@ -266,8 +249,8 @@ def _encoder(name: str) -> Callable[[str], Sequence[int]]:
     if name == BYTES:
         return lambda text: text.encode("utf-8", "surrogatepass")
     if name in _PATTERNS:
-        encode, run = _load(name).encode_ordinary, re.compile(r"(\s{500000})")  # it panics on a million spaces in a row
-        return lambda text: [n for part in run.split(text) for n in encode(part)] if len(text) > 5e5 else encode(text)
+        encode: Callable[[str], Sequence[int]] = _load(name).encode_ordinary
+        return encode
     try:
         import tokenizers
 

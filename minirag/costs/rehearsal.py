@@ -19,7 +19,7 @@ from minirag.errors import ServiceError
 from minirag.message_log import Exchange
 from minirag.prompts import Prompt
 from minirag.service import Reader, Service
-from minirag.text import content, for_model, sentence_spans, words
+from minirag.text import for_model, sentence_spans, words
 
 DIMENSIONS = 1024
 REASON = "The excerpt states this in so many words."
@@ -51,7 +51,7 @@ class Rehearsal(Service):
         rows = np.zeros((len(request["input"]), DIMENSIONS), "<f4")
         rows[:, 0] = 1e-3
         for row, text in zip(rows, request["input"], strict=True):
-            for stem in content(text):
+            for stem in {word[:5] for word in words(text)}:
                 row[zlib.crc32(stem.encode("utf-8", "replace")) % DIMENSIONS] += 1.0
         data = [{"index": i, "embedding": base64.b64encode(row.tobytes()).decode()} for i, row in enumerate(rows)]
         tokens = sum(map(tokenizer.count, request["input"]))

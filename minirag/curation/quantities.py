@@ -1,4 +1,6 @@
-"""Numbers in texts, compared by value: "1,000.50", "€1.000,50" and "1000.5" are one number.
+"""What a text is about: its words that carry meaning, and its numbers, compared by value.
+
+"1,000.50", "€1.000,50" and "1000.5" are one number.
 
 A scale word belongs to its number ("27 billion"), so 3 million and 30 million differ. A comma or point that may
 either group digits or start the decimals is read both ways.
@@ -9,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import permutations
 from typing import NamedTuple
+
+from minirag.text import words
 
 _SCALES = {
     **dict.fromkeys(("thousand", "tausend"), 3),
@@ -115,3 +119,22 @@ def _derived(supported: Iterable[Quantity]) -> Iterator[Decimal]:
         yield from (a + b, abs(a - b))
         if b:
             yield from (a / b, 100 * a / b, 100 * abs(a - b) / b)
+
+
+_FUNCTION_WORDS = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below between
+    both but by can could did do does doing during each few for from further had has have having he her here hers him
+    his how i if in include included includes including into is it its itself may me might more most must my no nor not
+    of off on once only or other our ours out over own s same she should so some such t than that the their theirs them
+    then there these they this those through to too under until up very was we were what when where which while who
+    whom why will with within would you your yours""".split()
+)
+
+
+def content(text: str) -> set[str]:
+    """Return the first five letters of the words that carry meaning, so that "reduced" and "reduction" meet.
+
+    >>> sorted(content("The reduction of 30 fares was reduced."))
+    ['fares', 'reduc']
+    """
+    return {word[:5] for word in words(text) if word not in _FUNCTION_WORDS and not word[0].isdigit()}

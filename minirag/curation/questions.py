@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from minirag.curation.quantities import values
+from minirag.curation.quantities import content, values
 from minirag.questions import PAGE_GUESSED, SPLITS, PageKey, Question, near_duplicate
-from minirag.text import content, words
+from minirag.text import words
 
 MIN_ON_PAGE = 0.6
 """Share of a question's content words and numbers that its page must hold if it is to answer the question."""

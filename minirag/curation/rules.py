@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from minirag import prompts, training
-from minirag.curation.quantities import unsupported, values
+from minirag.curation.quantities import content, unsupported, values
 from minirag.message_log import MessageLog
 from minirag.prompts import NOT_STATED
 from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
-from minirag.text import content, words
+from minirag.text import words
 from minirag.training import Example, TrainingFile
 
 # -- what a prompt consists of -----------------------------------------------------------------------------

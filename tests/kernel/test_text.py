@@ -86,10 +86,6 @@ def test_a_packed_vocabulary_is_tiktokens_own(cached_tiktoken, name):
     assert cached_tiktoken[name]._mergeable_ranks == vocabulary(name)
 
 
-def test_a_million_spaces_in_a_row_are_counted():
-    assert encoding("o200k_base").count("a" + 1_200_000 * " " + "b") > 1000
-
-
 @given(any_text, st.integers(4, 30), st.sampled_from(NAMES))
 def test_a_prefix_fits_its_limit_and_is_never_empty(text, limit, name):
     length = encoding(name).prefix(text, limit)
