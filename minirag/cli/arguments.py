@@ -191,16 +191,24 @@ STEPS = {
     "report": "… and the bill and the report (costs.json, report.html)",
 }
 OTHERS = {
-    "plan": ("estimate calls, tokens and money before a run", "plan report.pdf --offline --train-questions 80"),
-    "costs": ("print a run's bill, and when training pays off", "costs out --prices prices.toml"),
-    "init": ("write a minirag.toml to fill in, which run and its steps read", "init"),
-    "verify": ("check that a run's files follow from its log", "verify out"),
-    "check": ("check chat files before training on them", "check training.jsonl --curate --model gpt-4.1-mini"),
-    "label": ("judge statements yourself, to correct the scores", "label out --sample 50"),
-    "serve": ("serve and tune an open model on this machine", "serve Qwen/Qwen3-0.6B --port 8123"),
-    "train": ("tune an open model on this machine, without a server", "train chats.jsonl --model M --out tuned"),
+    "plan": (
+        "money.plan",
+        "estimate calls, tokens and money before a run",
+        "report.pdf --offline --train-questions 80",
+    ),
+    "costs": ("money.costs", "print a run's bill, and when training pays off", "out --prices prices.toml"),
+    "init": ("settings.init", "write a minirag.toml to fill in, which run and its steps read", ""),
+    "verify": ("verify.main", "check that a run's files follow from its log", "out"),
+    "check": ("check.main", "check chat files before training on them", "training.jsonl --curate --model gpt-4.1-mini"),
+    "label": ("label.main", "judge statements yourself, to correct the scores", "out --sample 50"),
+    "serve": ("main.run_local", "serve and tune an open model on this machine", "Qwen/Qwen3-0.6B --port 8123"),
+    "train": (
+        "main.run_local",
+        "tune an open model on this machine, without a server",
+        "chats.jsonl --model M --out tuned",
+    ),
 }
-"""The commands that are no step of a run, each with an example."""
+"""The commands that are no step of a run: the module and function, what they do, and an example of their arguments."""
 DOCUMENTS = dict.fromkeys((*STEPS, "plan"), "PDF, text, Markdown, or an http(s) address")
 DOCUMENTS["evaluate"] += "; or rows to score (.jsonl, .csv, a run's folder)"
 DOCUMENTS["compare"] += "; or finished runs, or two files of scores"
@@ -299,11 +307,11 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
     )
     root.add_argument("-V", "--version", action="version", version=f"minirag {VERSION}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    steps = {name: (text, f"{name} report.pdf --offline --out out") for name, text in STEPS.items()}
-    steps["compare"] = (STEPS["compare"], "compare a.csv b.json --cluster page\n  minirag compare out-1 out-2")
-    for name, (text, example) in {**steps, **OTHERS}.items():
+    steps = {name: ("", text, "report.pdf --offline --out out") for name, text in STEPS.items()}
+    steps["compare"] = ("", STEPS["compare"], "a.csv b.json --cluster page\n  minirag compare out-1 out-2")
+    for name, (_, text, example) in {**steps, **OTHERS}.items():
         about = f"The run up to: {text.removeprefix('… and ')}." if "…" in text else f"{text[0].upper()}{text[1:]}."
-        epilog = f"example:\n  minirag {example}" + (f"\n\n{RESUMED}" if name in STEPS else "")
+        epilog = f"example:\n  minirag {name} {example}".rstrip() + (f"\n\n{RESUMED}" if name in STEPS else "")
         command = commands.add_parser(
             name,
             help=text,

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from minirag.cli.rows import json_lines, read_fields
-from minirag.cli.terminal import number, say, show, show_json, table
+from minirag.cli.terminal import number, say, show, show_json, table, wrapped
 from minirag.errors import InputError
 from minirag.metrics.comparison import SCALE, compare
 from minirag.statistics import replication
 from minirag.statistics.findings import holm, losses_in_words, several_in_words
-from minirag.statistics.power import in_words, spaced, to_json
+from minirag.statistics.power import figures_of, in_words, spaced, to_json
 
 QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", "prompt", "name")
 """Columns that name a question, ours first; the first that both files have is used."""
@@ -50,7 +50,7 @@ def runs(options: Mapping[str, Any]) -> int:
     if options.get("json"):
         show_json({"runs": names, "comparisons": results})
     else:
-        show("\n\n".join(_table(one, names) for one in results) or "No run compares a tuned model with anything.")
+        show("\n".join(_lines(one, names) for one in results) or "No run compares a tuned model with anything.")
     return 0
 
 
@@ -70,20 +70,15 @@ def _read_run(name: str) -> tuple[dict[str, Any], set[str]]:
         raise InputError(f"The run in {name} cannot be read ({error}); run it again.") from error
 
 
-def _table(one: Mapping[str, Any], names: Sequence[str]) -> str:
-    rows = []
+def _lines(one: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return a comparison in each of the runs, and how much the others differ from the first."""
+    lines = [f"{spaced(one['metric'])}, tuned against {one['against']}: {one['outcome']}"]
     for name, run in zip(names, one["runs"], strict=True):
-        about = [f"{name}, {run['n']} questions", run["verdict"]] if run else [name, "not compared"]
-        rows.append([*about, *_figures(run)])
+        verdict = f"{figures_of(run) or '–'}: {run['verdict']} ({run['n']} questions)" if run else "not compared"
+        lines.append(f"  {name} {verdict}")
     for name, shift in zip(names[1:], one["shifts"], strict=True):
-        rows.append([f"{name} minus {names[0]}", "", *_figures(shift)])
-    title = f"{spaced(one['metric'])}, tuned against {one['against']}: {one['outcome']}"
-    return f"{title}\n{table(['run', 'verdict', 'difference', 'low', 'high'], rows, text_columns=2)}"
-
-
-def _figures(one: Mapping[str, Any] | None) -> list[str]:
-    figures = [(one or {}).get(key) for key in ("difference", "low", "high")]
-    return ["–" if figure is None else f"{figure:+.3f}" for figure in figures]
+        lines.append(f"  {name} minus {names[0]} {figures_of(shift) if shift else 'not known'}")
+    return "\n".join(map(wrapped, lines))
 
 
 # -- files -------------------------------------------------------------------------------------------------

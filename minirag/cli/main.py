@@ -13,23 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from minirag.cli.arguments import FORMS, parser
+from minirag.cli.arguments import FORMS, OTHERS, parser
 from minirag.cli.terminal import say
 from minirag.errors import InputError, MiniragError, keep_out, redact
 from minirag.service import OPENAI_KEY, ROLE_KEYS
 
-FUNCTIONS = {
-    "check": "check.main",
-    "costs": "money.costs",
-    "init": "settings.init",
-    "label": "label.main",
-    "plan": "money.plan",
-    "probe": "run.probe_models",
-    "serve": "main.run_local",
-    "train": "main.run_local",
-    "verify": "verify.main",
-}
-"""Module and function of each command that has one form only."""
 RESUMED = {"run.main", "run.score_rows", "label.main"}
 """The functions that leave something behind when they are interrupted."""
 
@@ -108,8 +96,10 @@ def run_local(options: Mapping[str, Any]) -> NoReturn:
 def _function(options: Mapping[str, Any]) -> str:
     """Return the module and function that do what the options say, like `run.main`. Raises InputError."""
     name, documents = options["command"], [Path(document) for document in options.get("documents", ())]
-    if name in FUNCTIONS:
-        return FUNCTIONS[name]
+    if name in OTHERS:
+        return OTHERS[name][0]
+    if name == "probe":
+        return "run.probe_models"
     if name == "evaluate":
         is_rows = [path.suffix.lower() in {".jsonl", ".csv"} or (path / "answers.jsonl").exists() for path in documents]
         if is_rows == [True]:
