@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doubles import AtOnce, Script, refusal
+from doubles import Script, refusal
 from minirag.chunker import Chunk
 from minirag.corpus import Corpus, Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
@@ -112,9 +111,16 @@ def test_a_text_that_always_fails_is_named_and_the_others_are_embedded_and_kept(
         assert len(places) > 1 or len(script.sizes) == asked
 
 
-@pytest.mark.parametrize(("status", "words", "most"), [(403, "no embeddings for this key", 16), (503, "busy", 4)])
-def test_what_every_call_gets_ends_at_once(model, status, words, most):
-    with Embedder(lambda _: (status, words)) as script, pytest.raises(ServiceError, match=words):
+@pytest.mark.parametrize(
+    ("status", "body", "says", "most"),
+    [
+        (403, "no embeddings for this key", "no embeddings for this key", 16),
+        (503, "busy", "busy", 4),
+        (200, '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}', "sent NaN where a number belongs", 16),
+    ],
+)
+def test_what_every_call_gets_ends_soon_with_its_reason(model, status, body, says, most):
+    with Embedder(lambda _: (status, body)) as script, pytest.raises(ServiceError, match=says):
         model(script).embed(TEXTS)
     assert len(script.sizes) <= most
 
@@ -128,18 +134,6 @@ def test_texts_that_are_too_long_end_with_the_chunk_size_that_fits(model, status
     with Embedder(rule) as script, pytest.raises(InputError, match=r"takes no text as long as .*512 tokens") as long:
         model(script).embed(texts)
     assert 200 < int(re.findall(r"--chunk-size (\d+)", str(long.value))[0]) <= 512
-
-
-@pytest.mark.parametrize("status", [400, 500])
-def test_a_text_that_fails_first_for_what_it_says_is_not_called_too_long(model, status):
-    words = (
-        "tells in many words what the city pays for its trams, who decides on it, and when. Nobody knew that before "
-    )
-    texts = [f"Passage {n} {words}the council met in May {n}, and few have read what it said then." for n in range(9)]
-    rule = refuses(status, "NaN", lambda batch: texts[0] in batch)
-    with Embedder(rule) as script, pytest.raises(TextsRefused) as refused:
-        model(script).embed(texts)
-    assert [*refused.value.reasons] == texts[:1]
 
 
 def test_a_single_text_that_has_failed_is_asked_for_again(log, model):
@@ -198,12 +192,6 @@ def test_vectors_that_are_not_vectors_are_refused(reply):
         vectors(reply_of([[1.0]] * 3, [0, 1, 1]), 3)
 
 
-def test_a_number_that_is_none_is_called_so(model):
-    nan = '{"data": [{"index": 0, "embedding": [NaN, 1.0]}]}'
-    with Embedder(lambda _: (200, nan)) as script, pytest.raises(BadReply, match="sent NaN where a number belongs"):
-        model(script).embed(["a"])
-
-
 # -- calls -------------------------------------------------------------------------------------------------
 
 
@@ -214,23 +202,6 @@ def test_the_log_keeps_vectors_packed(log, model):
         [call] = log
         assert [item["embedding"] for item in call.response["data"]] == [packed(1, 97), packed(2, 98)]
     assert script.sizes == [2]
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_batches_of_256_are_in_flight_one_for_each_worker(model, workers):
-    texts, in_flight = [f"{n} words" for n in range(1100)], AtOnce()
-
-    def wait(_: list[str]) -> None:
-        with in_flight:
-            deadline = time.monotonic() + 10
-            while in_flight.most < workers and time.monotonic() < deadline:
-                time.sleep(0.01)  # until all are there
-            time.sleep(0.05)
-
-    with Embedder(wait) as script:
-        assert model(script, workers=workers).embed(texts).tolist() == expected(texts)
-    assert in_flight.most == workers
-    assert sorted(script.sizes) == [76, 256, 256, 256, 256]
 
 
 def stops_after(calls: int) -> Any:
@@ -268,23 +239,14 @@ def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model):
     assert max(sum(map(count, request["body"]["input"])) for request in script.requests) <= 300_000
 
 
-def test_a_prefix_is_part_of_each_text_and_of_the_identity_of_its_call(log, model):
-    with Embedder() as script:
-        model(script, log=log).embed(["a"])
-        model(script, log=log, prefix="query: ").embed(["a"])
-        assert [request["body"]["input"] for request in script.requests] == [["a"], ["query: a"]]
-        assert len({exchange.id for exchange in log}) == 2
-
-
 def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model):
     said: list[str] = []
     with Embedder(usage={"prompt_tokens": 40}) as script:
         embed = model(script, said)
         embed.embed(["word " * 200])
         embed.embed(["words " * 200])
-    assert len(said) == 1
-    assert "--chunk-size" in said[0]
-    assert "OLLAMA_CONTEXT_LENGTH" in said[0]
+    [warning] = said
+    assert "OLLAMA_CONTEXT_LENGTH" in warning
 
 
 def test_a_limit_is_not_learned_from_an_outage_that_has_passed(log, model):
