@@ -90,7 +90,7 @@ class EmbeddingModel:
             return np.stack([self._rescued[text] for text in texts])
         about = {"stage": stage, "tags": tags or {}}
         failures = [] if self.log is None else self.log.failures
-        errors = {failed.id: ServiceError.from_json(failed.error or {}) for failed in failures}
+        errors = {f.id: ServiceError.from_json(f.error or {}) for f in failures if f.endpoint == "embeddings"}
         failed = {id: e for id, e in errors.items() if isinstance(e, BadReply) or e.status not in NOT_ITS_FAULT}
 
         def rows_of(batch: Sequence[str]) -> list[Row]:
@@ -119,14 +119,14 @@ class EmbeddingModel:
     def _divide(self, texts: Sequence[str], about: Mapping[str, Any], failed: Mapping[str, ServiceError]) -> list[Row]:
         """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it.
 
-        A call that has `failed` before is not sent again.
+        A call that has `failed` before is not sent again, and none whose halves the log has.
         """
         call = self._call(texts, about)
         ids = self.dialect.variants(call)
         is_in_log = self.log is not None and self.log.find(*ids) is not None
-        error = None if is_in_log else next((failed[id] for id in ids if id in failed), None)
-        is_sent = error is not None or is_in_log or len(texts) <= self.inputs_per_call
-        if error is None and is_sent:
+        error = next((failed[id] for id in ids if id in failed), None)
+        is_new = len(texts) <= self.inputs_per_call and not (failed and self._is_known(texts, about, failed))
+        if is_in_log or (error is None and is_new):
             try:
                 return self._send(call)
             except ServiceError as refused:
@@ -139,10 +139,21 @@ class EmbeddingModel:
             return [error]
         middle = _half(len(texts))
         rows = [row for part in (texts[:middle], texts[middle:]) for row in self._divide(part, about, failed)]
-        if is_sent and not any(isinstance(row, ServiceError) for row in rows):  # it was no single text's fault
+        is_limit = error is not None and not any(isinstance(row, ServiceError) for row in rows)
+        if is_limit:  # it was no single text's fault
             self.inputs_per_call = min(self.inputs_per_call, middle)
             self.service.say_once(f"{self.model}: {self.inputs_per_call} texts a call, more are refused")
         return rows
+
+    def _is_known(self, texts: Sequence[str], about: Mapping[str, Any], failed: Mapping[str, ServiceError]) -> bool:
+        """Return True if the log tells what became of these texts, in one call or in halves of it."""
+        ids = self.dialect.variants(self._call(texts, about))
+        if self.log is not None and self.log.find(*ids) is not None:
+            return True
+        middle = _half(len(texts))
+        if middle == 0:
+            return not failed.keys().isdisjoint(ids)
+        return all(self._is_known(part, about, failed) for part in (texts[:middle], texts[middle:]))
 
     def _require_length(self, text: str, about: Mapping[str, Any], error: ServiceError) -> None:
         """Raise InputError, with the size of a piece that succeeds, if a text fails because it is too long."""
@@ -191,8 +202,8 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _half(number: int) -> int:
-    """Return the largest power of two below `number`: parts of these sizes have the same borders in every run."""
-    return int(1 << (number - 1).bit_length() - 1)
+    """Return the largest power of two below `number`, 0 for 1: such parts have the same borders in every run."""
+    return int(1 << (number - 1).bit_length() >> 1)
 
 
 def read_embeddings(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -209,7 +209,7 @@ class Service(AbstractContextManager["Service"]):
             self.answered = True
             reply = read(call, reply)
             self.retry.succeeded((time.monotonic() - clock) / allowed)
-        except ServiceError as refused:
+        except ServiceError as refused:  # what it echoes of a key stays out of the log
             failure, reply = refused, reply and json.loads(redact(json.dumps(reply, ensure_ascii=False)))
         seconds, error = round(time.monotonic() - clock, 4), failure.to_json() if failure else None
         return replace(call, response=reply, error=error, started=started, seconds=seconds), failure

@@ -77,6 +77,9 @@ def test_a_limit_of_texts_a_call_is_found_out_and_remembered(log, model, limit):
         asked = len(script.sizes)
         embed.embed([text.upper() for text in TEXTS])
         assert max(script.sizes[asked:]) == power  # nothing is tried again
+        asked, again = len(script.sizes), model(script, log=MessageLog(log.path))
+        again.embed([text.upper() for text in TEXTS])
+        assert len(script.sizes) == asked
 
 
 def test_a_limit_of_tokens_a_call_divides_what_is_too_large_and_a_resumed_run_sends_nothing(log, model):
