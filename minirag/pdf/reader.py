@@ -17,7 +17,8 @@ from subprocess import DEVNULL, Popen
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
-from minirag.errors import DocumentError
+from minirag.errors import DocumentError, Unfinished
+from minirag.message_log import write_atomically
 
 PAGE_SECONDS = 10.0
 """Seconds of computing that a page may take; no page of the 116 documents tried takes one."""
@@ -75,11 +76,8 @@ def read_pdf(
     except OSError as error:
         raise DocumentError(f"{name} cannot be read ({error}).") from error
     if file and not any(page.error for page in pages):
-        with suppress(OSError):  # a cache that cannot be written costs time and nothing else
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = file.with_name(f"{file.name}.{os.getpid()}")
-            temporary.write_bytes(json.dumps([page.text for page in pages]).encode())
-            temporary.replace(file)
+        with suppress(Unfinished):  # a cache that cannot be written costs time and nothing else
+            write_atomically(file, json.dumps([page.text for page in pages]).encode())
     return pages
 
 

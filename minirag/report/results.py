@@ -101,10 +101,8 @@ def every_question(results: Results) -> str:
     """Return the charts of every question's scores that do not stand on top."""
     pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
     charts = [_scores_chart(results, *pair) for pair in pairs if pair != (_most_moved(results), "base")]
-    if not charts:
-        return ""
     note = tag("p", "Each stick is a question, from one model's score to the other's.", class_="soft")
-    return section("Every question", note, tag("div", *charts, class_="charts"))
+    return section("Every question", note, tag("div", *charts, class_="charts")) if charts else ""
 
 
 def _most_moved(results: Results) -> str | None:
