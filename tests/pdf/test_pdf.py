@@ -109,12 +109,6 @@ class TestPages:
         with pytest.raises(DocumentError, match=r"b\.pdf is encrypted; save a copy that needs no password"):
             load(locked, cache=False)
 
-    def test_a_script_without_a_main_guard_runs_once(self, write):
-        pdf = write("a.pdf", make_pdf(*WORDS))
-        code = f"import logging, minirag.documents as d\nprint(len(d.load({str(pdf)!r}, cache=False)))\n"
-        ran = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=False)
-        assert (ran.stdout, ran.stderr, ran.returncode) == ("17\n", "", 0)
-
 
 class TestCache:
     def test_the_second_time_the_text_comes_from_the_cache(self, write, cache):
@@ -154,11 +148,6 @@ class TestLimits:
         pages = read_pdf(drawn_pdf(None, WIDE, None), "a.pdf", page_memory=2**28)
         assert [page.error for page in pages] == [None, "it takes more than 256 MiB of memory", None]
         assert texts(pages) == ["Fine.", "", "Fine."]
-
-    def test_what_unpacks_to_more_than_any_page_needs_is_named(self):
-        pages = read_pdf(drawn_pdf(b" " * 200_000_000, None), "a.pdf")
-        assert "LimitReachedError" in (pages[0].error or "")
-        assert texts(pages) == ["", "Fine."]
 
     def test_behind_so_many_lost_pages_a_document_is_given_up(self, monkeypatch):
         monkeypatch.setattr("minirag.pdf.reader.MOST_LOST", 2)

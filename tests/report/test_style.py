@@ -44,8 +44,3 @@ def test_the_arms_differ_for_people_who_see_fewer_colours(scheme: str, sight: st
     }
     for one, other in (("base", "tuned"), ("tuned", "teacher"), ("base", "teacher")):
         assert np.linalg.norm(seen[one] - seen[other]) > 45, (one, other)
-
-
-def test_every_colour_is_used_and_nothing_is_loaded() -> None:
-    assert set(re.findall(r"var\(--(\w+)\)", STYLE)) == set(SCHEMES["light"])
-    assert re.findall(r"url\(|@import|@font-face", STYLE) == []
