@@ -98,10 +98,8 @@ class PostgresVectorStore:
     def _generation(self) -> Generation:
         return self._opened or self.open()._generation
 
-    def build(
-        self, chunks: Sequence[Chunk], embed: Embedder, *, batch: int = BATCH, model: str | None = None
-    ) -> "PostgresVectorStore":
-        """Embed the chunks and store them, `batch` at a time, then replace the former index of this name.
+    def build(self, chunks: Sequence[Chunk], embed: Embedder, *, model: str | None = None) -> "PostgresVectorStore":
+        """Embed the chunks and store them, then replace the former index of this name.
 
         An index of the same chunks by the same model is kept, and nothing is embedded. `model` is recorded as the maker
         of the vectors instead of `embed.model`.
@@ -123,7 +121,7 @@ class PostgresVectorStore:
                 raise Unfinished(f"Another process is building the index {self.name!r}; run again when it is done.")
             former = self._find(connection)
             if former is None or (former.model, former.chunks_sha256) != (model, digest):
-                number = self._fill(connection, chunks, embed, batch, [self.name, model, digest, len(chunks)])
+                number = self._fill(connection, chunks, embed, [self.name, model, digest, len(chunks)])
                 delete = "delete from minirag_indexes where name = %s and generation <> %s returning generation"
                 for (old,) in _execute(connection, delete, [self.name, number]).fetchall():
                     # waits for those that are searching
@@ -135,13 +133,11 @@ class PostgresVectorStore:
         self.name = hashlib.sha256(f"{model}\0{_digest(chunks)}".encode()).hexdigest()[:16]
         return self.build(chunks, embed, model=model)
 
-    def _fill(
-        self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, batch: int, facts: list[Any]
-    ) -> int:
+    def _fill(self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, facts: list[Any]) -> int:
         """Embed and store all chunks in a new table; return its number, from 1. `facts` are what its row says of it."""
         number, waiting = 0, None
-        for first in range(0, len(chunks), batch):
-            part = chunks[first : first + batch]
+        for first in range(0, len(chunks), BATCH):
+            part = chunks[first : first + BATCH]
             try:
                 rows = VectorStore.build(part, embed).vectors
             except Waiting as error:  # with the Batch API, ask for all batches before the first reply is waited for

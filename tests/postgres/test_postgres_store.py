@@ -53,6 +53,11 @@ def shown(hits):
     return [[(hit.chunk, pytest.approx(hit.score, abs=1e-6)) for hit in row] for row in hits]
 
 
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch):
+    monkeypatch.setattr("minirag.postgres.store.BATCH", 10)
+
+
 @pytest.fixture
 def new(postgres):
     """Makes stores, under names of their own unless one is given."""
@@ -64,7 +69,7 @@ def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
     matrix = rows_of(n, d)
     matrix[n // 2 :] = matrix[: n - n // 2]  # equal scores keep the chunks' order
     chunks = chunks_of(n)
-    store = new().build(chunks, Table(chunks, matrix), batch=100)
+    store = new().build(chunks, Table(chunks, matrix))
     exact = VectorStore.build(chunks, Table(chunks, matrix))
     queries = np.random.default_rng(1).normal(size=(3, d))
     for where in (None, lambda c: c.page % 3 == 1, lambda c: c.page == n - 1, lambda _: False):
@@ -114,7 +119,7 @@ def test_a_second_build_of_an_index_at_the_same_time_is_refused(new):
         new(store.name).build(chunks, Table(chunks, matrix))
 
     with pytest.raises(Unfinished, match="Another process is building the index"):
-        store.build(chunks, Breaks(chunks, matrix, build_too, at=10), batch=10)
+        store.build(chunks, Breaks(chunks, matrix, build_too, at=10))
 
 
 def test_a_build_whose_connection_is_lost_leaves_the_old_index_and_can_be_repeated(new, postgres):
@@ -131,9 +136,9 @@ def test_a_build_whose_connection_is_lost_leaves_the_old_index_and_can_be_repeat
 
     store.build(old, Table(old, matrix[:30]))
     with pytest.raises(Unfinished, match=r"run again: what it has stored is kept[^\n]*$"):
-        store.build(chunks, Breaks(chunks, matrix, cut_off, at=250), batch=50)
+        store.build(chunks, Breaks(chunks, matrix, cut_off, at=250))
     assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
-    store.build(chunks, Table(chunks, matrix), batch=50)
+    store.build(chunks, Table(chunks, matrix))
     assert [hit.chunk for hit in store.search(matrix[9], 1)[0]] == [chunks[9]]
 
 
