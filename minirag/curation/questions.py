@@ -1,8 +1,8 @@
-"""What speaks against a question, found before any answer to it is looked at, and what a person decided about it.
+"""What speaks against a question, found before any answer to it is looked at.
 
 A bad question measures nothing, and dropping it after the scores are known would bend the result. So each doubt is a
 flag with its reason, from the question, its page and what is retrieved for it; no model is asked. A flagged question
-stays in, and the comparison is shown with and without the flagged ones.
+stays in, and the report says how many are flagged.
 """
 
 import re
@@ -81,8 +81,9 @@ def text_flags(text: str, page: str | None) -> list[str]:
     """
     pointer = points_elsewhere(text)
     flags = [f"not stand-alone: “{pointer}”"] if pointer else []
-    if page is not None and share_on_page(text, page) < MIN_ON_PAGE:
-        missing = subject_of(text) - content(page) - values(page)
+    subject = subject_of(text)
+    missing = set() if page is None else subject - content(page) - values(page)
+    if missing and 1 - len(missing) / len(subject) < MIN_ON_PAGE:
         flags.append(f"not answerable from its page: {', '.join(sorted(missing)[:6])} not on it")
     return flags
 
@@ -105,9 +106,3 @@ def points_elsewhere(text: str) -> str | None:
 def subject_of(text: str) -> set[str]:
     """Return the content words and numbers of a question, without the words that only ask."""
     return (content(text) - _ASKING) | values(text)
-
-
-def share_on_page(text: str, page: str) -> float:
-    """Return the share of a question's content words and numbers that stand on a page; 1.0 if it has none."""
-    subject = subject_of(text)
-    return len(subject & (content(page) | values(page))) / len(subject) if subject else 1.0
