@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from minirag.chunker import _JOINT, Page, chunk
+from minirag.chunker import Page, chunk
 from minirag.errors import InputError
 from minirag.text import encoding, sentence_spans
 
@@ -87,21 +87,6 @@ def test_cuts_are_where_the_rules_put_them_when_every_slice_is_counted_afresh(te
     chunks = chunk([Page(1, "a", text)], size=size, overlap=int(size * share), tokenizer=name)
     spans = counted_afresh(text, size, int(size * share), encoding(name)) if text else []
     assert [span for span in spans if text[slice(*span[:2])].strip()] == [(c.start, c.end, c.tokens) for c in chunks]
-
-
-@given(any_text, any_text, st.sampled_from(ENCODINGS))
-@settings(max_examples=300, deadline=None)
-def test_counts_add_up_at_every_joint(first, second, name):
-    text = first + second
-    count = encoding(name).count
-    for match in _JOINT.finditer(text):
-        at = match.start()
-        assert count(text) == count(text[:at]) + count(text[at:])
-
-
-def test_a_paragraph_end_near_the_limit_is_preferred():
-    text = "One two three four five. " * 4 + "Six seven.\n\n" + "Eight nine ten. " * 4
-    assert chunk([Page(1, "a", text)], size=32, overlap=0)[0].text.endswith("Six seven.\n\n")
 
 
 def test_blank_pages_give_no_chunk_but_count_in_the_offsets():

@@ -10,8 +10,6 @@ import pytest
 from faults import Rule, serve, shows, training_not_available
 from minirag import FineTuningJob, MessageLog, offline
 from minirag.cli.main import main
-from minirag.corpus import Settings
-from minirag.pipeline import Run
 from minirag.service import Service
 from minirag.text import for_model
 from run_files import MODELS, SAMPLE, SAMPLE_TEXT, contents, rows
@@ -113,16 +111,6 @@ def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_comp
     assert {answer["arm"] for answer in rows(tmp_path / "answers.jsonl")} == {"base", "tuned", "teacher"}
     assert list(json.loads((tmp_path / "comparison.json").read_text("utf-8"))["metrics"]) == metrics.split(",")
     assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
-
-
-def test_the_student_and_what_was_tuned_from_it_think_no_longer_than_the_settings_allow(tmp_path):
-    models = {role: f"offline-{role}" for role in ("teacher", "student", "judge", "embedding")}
-    numbers = {"train_questions": 1, "eval_questions": 2, "thinking_tokens": 500}
-    with offline.serve() as server, Service(server.base_url, "key") as service:
-        settings = Settings((str(SAMPLE),), **models, **numbers, tuned="offline-judge")
-        assert len(Run(tmp_path, settings, service).answers) == 6
-        most = {model: dialect.most_thinking for (model, _), dialect in service.dialects.items()}
-    assert {most[model] for model in ("offline-student", "offline-judge", "offline-teacher")} == {500}
 
 
 def test_a_resumed_run_is_not_sent_to_another_address(tmp_path, capsys):
