@@ -115,7 +115,7 @@ def decode_text(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except ValueError:
-        raise DocumentError(f"{name} is not UTF-8 text; save it as UTF-8, or as PDF.") from None
+        raise DocumentError(f"{name} is not text in UTF-8; save it as UTF-8, or a document as PDF.") from None
 
 
 def _split(text: str, is_markdown: bool) -> list[str]:

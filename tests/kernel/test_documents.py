@@ -54,7 +54,7 @@ class TestRefusals:
             ("short.pdf", make_pdf("One.")[:300], "is damaged or no PDF"),
             ("words.pdf", b"Only words.", "is damaged or no PDF"),
             ("scan.pdf", make_pdf("", ""), "holds no text; if it is scanned, run OCR on it first"),
-            ("windows.txt", "Größe".encode("cp1252"), "is not UTF-8 text; save it as UTF-8, or as PDF"),
+            ("windows.txt", "Größe".encode("cp1252"), "is not text in UTF-8; save it as UTF-8, or a document as PDF"),
             ("zeros", bytes(5000), "holds no text"),
             ("page", b"\n<!DOCTYPE html><p>Hello", "is HTML; save it as PDF or plain text"),
         ],
