@@ -220,7 +220,7 @@ class Corpus:
 
     def pages_of(self, questions: Iterable[Question]) -> set[PageKey]:
         """Return the pages that questions are about."""
-        return {self.page_of[question.chunk_id] for question in questions if question.chunk_id}
+        return {self.page_of[question.chunk_id] for question in questions}
 
     def engine(self, model: Chat, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
         """Return the engine with which a model answers questions about these documents."""

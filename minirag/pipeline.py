@@ -233,7 +233,7 @@ class Run:
         warnings += statistics.repeated(self.log, [question.text for question in questions])
         comparison = statistics.comparison_of(
             scores,
-            {question.id: corpus.page_of.get(question.chunk_id or "", (question.id, 0)) for question in questions},
+            {question.id: corpus.page_of[question.chunk_id] for question in questions},
             arms=self.arms,
             metrics=settings.metrics,
             flagged=sum(1 for question in questions if doubts(question)),

@@ -41,8 +41,8 @@ class Question:
     id: str
     split: str
     text: str
-    chunk_id: str | None = None
-    page: int | None = None
+    chunk_id: str
+    page: int
     flags: tuple[str, ...] = ()
 
 

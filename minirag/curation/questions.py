@@ -54,9 +54,9 @@ def flag_questions(
     earlier: list[Question] = []
     subjects: list[set[str]] = []
     for question in sorted(questions, key=lambda q: SPLITS.index(q.split)):
-        page = page_of.get(question.chunk_id or "")
-        flags = text_flags(question.text, None if page is None else pages[page])
-        if page is not None and PAGE_GUESSED not in question.flags and page not in retrieved[question.id]:
+        page = page_of[question.chunk_id]
+        flags = text_flags(question.text, pages[page])
+        if PAGE_GUESSED not in question.flags and page not in retrieved[question.id]:
             numbers = sorted({number for _, number in retrieved[question.id]})
             listed = ", ".join(f"page {number}" for number in numbers) or "nothing"
             flags.append(f"source page not retrieved: {listed} instead")
@@ -73,7 +73,7 @@ def flag_questions(
     return [flagged[question.id] for question in questions]
 
 
-def text_flags(text: str, page: str | None) -> list[str]:
+def text_flags(text: str, page: str) -> list[str]:
     """Return what speaks against a question whatever is retrieved for it; `page` is the text that should answer it.
 
     >>> text_flags("Who founded the Bern zoo?", "The fee is 3 euros.")
@@ -82,7 +82,7 @@ def text_flags(text: str, page: str | None) -> list[str]:
     pointer = points_elsewhere(text)
     flags = [f"not stand-alone: “{pointer}”"] if pointer else []
     subject = subject_of(text)
-    missing = set() if page is None else subject - content(page) - values(page)
+    missing = subject - content(page) - values(page)
     if missing and 1 - len(missing) / len(subject) < MIN_ON_PAGE:
         flags.append(f"not answerable from its page: {', '.join(sorted(missing)[:6])} not on it")
     return flags

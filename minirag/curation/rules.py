@@ -245,14 +245,14 @@ def review_examples(
     maps chunk ids to pages), then what `curate` finds; with `keep_all` none of these.
     """
     page_of = page_of or {}
-    asked_about = {q.id: page_of[q.chunk_id] for q in questions if q.chunk_id and PAGE_GUESSED not in q.flags}
+    asked_about = {q.id: page_of[q.chunk_id] for q in questions if PAGE_GUESSED not in q.flags}
     reviewed = [replace(example, page=asked_about.get(example.question)) for example in examples]
     if keep_all:
         return reviewed
     eval_questions = [question for question in questions if question.split == "eval"]
     eval_words = [words(question.text) for question in eval_questions]
     leaked = {q.id for q in questions if near_duplicate(words(q.text), eval_words) is not None}
-    hidden = {page_of[q.chunk_id] for q in eval_questions if q.chunk_id}
+    hidden = {page_of[q.chunk_id] for q in eval_questions}
 
     def leak(example: Example) -> str:
         if example.question in leaked:

@@ -187,8 +187,7 @@ def _cells(results: Results, question: Question) -> dict[str, str]:
 def _row(results: Results, question: Question) -> str:
     scores = _cells(results, question).items()
     cells = [tag("td", cell, class_="n", data_column=column) for column, cell in scores]
-    page = "" if question.page is None else f"page {question.page}"
-    notes = " · ".join(filter(None, [question.id, page, *question.flags, "answers and evidence"]))
+    notes = " · ".join([question.id, f"page {question.page}", *question.flags, "answers and evidence"])
     details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
     return tag(
         "tbody",

@@ -15,10 +15,10 @@ PAGE_OF = {f"c{number}": ("a.pdf", number) for number in range(10)}
 
 def test_what_would_give_the_evaluation_away_is_dropped(log, tmp_path):
     questions = [
-        Question("t1", "train", "What is the fare on Sundays?", "c7"),
-        Question("t2", "train", "Who pays half?", "c7"),
-        Question("t3", "train", "What is the fare?", "c7"),
-        Question("e1", "eval", "What is the fare on Sundays?", "c3"),
+        Question("t1", "train", "What is the fare on Sundays?", "c7", 7),
+        Question("t2", "train", "Who pays half?", "c7", 7),
+        Question("t3", "train", "What is the fare?", "c7", 7),
+        Question("e1", "eval", "What is the fare on Sundays?", "c3", 3),
     ]
     for question, chunks in zip(questions, (["c7"], ["c7", "c3"], ["c7"]), strict=False):
         exchange = answered(question.text, "It is 3 euros.", tags={"chunks": chunks, "question": question.id})

@@ -58,21 +58,21 @@ FEE = "What is the fee for a logger in a month?"
 
 
 def test_a_source_page_that_is_not_retrieved_is_named_with_what_came_instead():
-    (question,) = flagged(Question("e001", "eval", FEE, "c1"), retrieved=2)
+    (question,) = flagged(Question("e001", "eval", FEE, "c1", 1), retrieved=2)
     assert question.flags == ("source page not retrieved: page 2 instead",)
-    (guessed,) = flagged(Question("e001", "eval", FEE, "c1", flags=("page guessed",)), retrieved=2)
+    (guessed,) = flagged(Question("e001", "eval", FEE, "c1", 1, flags=("page guessed",)), retrieved=2)
     assert guessed.flags == ("page guessed",)
 
 
 def test_doubles_are_flagged_once_and_those_of_a_train_question_as_leaked():
     again = "In a month, what is the fee for a logger?"
     asked = [
-        Question("e001", "eval", FEE, "c1"),
-        Question("e002", "eval", again, "c1"),
-        Question("t001", "train", "Why?"),
+        Question("e001", "eval", FEE, "c1", 1),
+        Question("e002", "eval", again, "c1", 1),
+        Question("t001", "train", "Why?", "c1", 1),
     ]
     assert [doubts(q) for q in flagged(*asked)] == [(), ("near-duplicate: of e001",), ()]
-    asked[2] = Question("t001", "train", again)
+    asked[2] = Question("t001", "train", again, "c1", 1)
     first = "leaked: near-duplicate of train question t001"
     assert [doubts(q) for q in flagged(*asked)] == [(first,), (first,), ()]
 
