@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from minirag.cli.settings import (
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
 from minirag.costs import Budget, Meter
 from minirag.embeddings import EmbeddingModel
-from minirag.errors import InputError, MiniragError, TrainingNotAvailable, Unfinished
+from minirag.errors import InputError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
 from minirag.metrics.score import Scores, ragas_score
@@ -90,14 +90,11 @@ def main(options: Mapping[str, Any]) -> int:
         stack.push(_close_generators)
         try:
             batches.run(lambda: STEPS[command](run), batched="batch" in options)
-        except MiniragError:
-            with suppress(MiniragError):  # the first error is the one to report
-                write_json(run.folder / "run.json", run.facts())
-            raise
+        finally:
+            write_json(run.folder / "run.json", run.facts())
         # 5. What it found.
         summary = _summary(run, command)
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
-        write_json(run.folder / "run.json", run.facts())
         if run.log.added < len(run.log):
             say(f"calls: {run.log.added:,} sent, {len(run.log):,} in the log with those of earlier runs")
         if run.untrained is not None:
