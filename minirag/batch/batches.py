@@ -25,7 +25,7 @@ from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinish
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import dialect_of, listed, send, upload
 from minirag.retry import ATTEMPTS, FIRST_POLL, LONGEST_POLL, outlast
-from minirag.service import TRANSFER_RATE, Service
+from minirag.service import TRANSFER_RATE, Gate, Service
 from minirag.text import counted
 
 T = TypeVar("T")
@@ -34,18 +34,17 @@ ENQUEUED_LIMIT = "token_limit_exceeded"
 """The code of a batch that exceeds the tokens an account may have enqueued: smaller passes may work."""
 
 
-class Cap(Protocol):
+class Cap(Gate, Protocol):
     """What batches need of `costs.Budget`."""
 
     def reserve_batch(self, calls: Sequence[Exchange]) -> tuple[int, float]: ...
-
-    def after(self, amount: float, *exchanges: Exchange | None) -> None: ...
 
 
 class Batches:
     """The batches of one log at `service`; `run` takes a step through them.
 
-    `say` hears what is submitted and what is odd, `progress` (step, done, total); `cap` limits what it may cost.
+    `say` hears what is submitted and what is odd, `progress` (step, done, total); `cap`, one of the service's gates,
+    limits what it may cost.
     """
 
     def __init__(
@@ -232,14 +231,14 @@ class Batches:
                 dialect_of(call.model, self._service, self._log).stages.add(call.stage)
             else:
                 self._failures[call.id].append(failure)
-        if self._cap is not None:
-            self._cap.after(batch.held, *exchanges)
         for exchange in exchanges:
             if exchange.error is not None:
                 dialect_of(exchange.model, self._service, self._log).learn(exchange)
             for gate in self._service.gates:
-                if gate not in (self, self._cap):
+                if gate is not self:
                     gate.after(0.0, exchange)
+        if self._cap is not None:
+            self._cap.after(batch.held, None)
         if failed := sum(exchange.error is not None for exchange in exchanges):
             self._say(f"batch: {failed:,} of {batch} ({batch.status}) failed")
 

@@ -29,19 +29,13 @@ WHY = [f"Why {number}?" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
-def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prices of the embedded models."""
-    path = tmp_path_factory.mktemp("prices") / "prices.toml"
-    path.write_text(PRICES)
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, prices: Path) -> Path:
-    """A finished run over the sample report, with a control arm, two rounds and prices."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    assert main(["run", SAMPLE, "--offline", *SIZE, "--prices", str(prices), "--out", str(out)]) == 0
-    return out
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over the sample report, with a control arm, two rounds and prices of the embedded models."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "prices.toml").write_text(PRICES)
+    options = ["--prices", str(folder / "prices.toml"), "--out", str(folder / "out")]
+    assert main(["run", SAMPLE, "--offline", *SIZE, *options]) == 0
+    return folder / "out"
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +115,12 @@ def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_jso
 
 
 def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
-    folder: Path, prices: Path, page: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", "--prices", str(prices), "--out", str(folder)]) == 0
+    assert main(["report", "--out", str(folder)]) == 0
     assert (folder / "report.html").read_text("utf-8") == page
     capsys.readouterr()
-    assert main(["verify", str(folder), "--prices", str(prices), "--json"]) == 0
+    assert main(["verify", str(folder), "--json"]) == 0
     assert "report.html" in json.loads(capsys.readouterr().out)["same"]
 
 
