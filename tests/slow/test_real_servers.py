@@ -101,17 +101,8 @@ def test_a_proxy_of_litellm_before_the_embedded_server_serves_the_whole_job(
         command = [litellm, "--config", str(tmp_path / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         variables = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
         with started(command, port, tmp_path / "litellm.log", **variables) as address:
-            run = [
-                "run",
-                str(SAMPLE_TEXT),
-                *MODELS,
-                "--base-url",
-                address,
-                "--train-questions=12",
-                "--eval-questions=12",
-                "--out",
-                str(out),
-            ]
+            options = ["--base-url", address, "--train-questions=12", "--eval-questions=12", "--out", str(out)]
+            run = ["run", str(SAMPLE_TEXT), *MODELS, *options]
             code = main(run)
             ends_named(code, out, capsys.readouterr().err)
             assert code == 0
