@@ -11,6 +11,7 @@ import pytest
 import tiny_models
 from minirag.errors import InputError
 from minirag.server import Refused
+from tiny_models import CHATS
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are loaded
 torch = pytest.importorskip("torch", reason="needs pip install 'minirag[local]'")
@@ -20,14 +21,6 @@ from minirag.local import decoding, models, rows, training  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 CPU = torch.device("cpu")
-COLOURS = {"grass": "green", "snow": "white", "coal": "black", "sky": "blue"}
-CHATS: Any = [
-    [
-        {"role": "user", "content": f"What is the colour of {thing} ?"},
-        {"role": "assistant", "content": f"It is {colour} ."},
-    ]
-    for thing, colour in COLOURS.items()
-]
 
 
 @pytest.fixture(scope="session")

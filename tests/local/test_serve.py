@@ -17,25 +17,16 @@ import openai
 import pytest
 
 import tiny_models
+from tiny_models import CHATS
 
 needs_torch = pytest.mark.skipif(not find_spec("torch"), reason="needs pip install 'minirag[local]'")
-COLOURS = {"grass": "green", "snow": "white", "coal": "black", "sky": "blue"}
-QUESTIONS = [f"What is the colour of {thing} ?" for thing in COLOURS]
+QUESTIONS, ANSWERS = ([chat[turn]["content"] for chat in CHATS] for turn in (0, 1))
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def chat_lines(repeats: int = 3, **changes: str) -> bytes:
+def chat_lines(repeats: int = 3) -> bytes:
     """A training file: the four colours, several times."""
-    lines = [
-        {
-            "messages": [
-                {"role": "user", "content": question},
-                {"role": "assistant", "content": changes.get(thing, f"It is {colour} .")},
-            ]
-        }
-        for question, (thing, colour) in zip(QUESTIONS, COLOURS.items(), strict=True)
-    ]
-    return "".join(json.dumps(line) + "\n" for line in lines * repeats).encode()
+    return "".join(json.dumps({"messages": chat}) + "\n" for chat in CHATS * repeats).encode()
 
 
 def minirag(*arguments: object) -> subprocess.Popen[str]:
@@ -84,12 +75,17 @@ def client(model: str, state: Path) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def create(client: openai.OpenAI, content: bytes, **settings: Any) -> str:
-    """The id of a new job on a file of this content."""
-    file = client.files.create(file=("chats.jsonl", content), purpose="fine-tune")
+def create(client: openai.OpenAI, content: bytes, validation: bytes = b"", **settings: Any) -> str:
+    """The id of a new job on a file of this content, of ten epochs unless the settings say otherwise."""
+    contents = {"training_file": content, "validation_file": validation}
+    files: Any = {
+        name: client.files.create(file=(f"{name}.jsonl", data), purpose="fine-tune").id
+        for name, data in contents.items()
+        if data
+    }
     settings = {"n_epochs": 10, "batch_size": 4, "learning_rate_multiplier": 10, **settings}
     method: Any = {"type": "supervised", "supervised": {"hyperparameters": settings}}
-    return client.fine_tuning.jobs.create(model="tiny", training_file=file.id, method=method, suffix="Colours").id
+    return client.fine_tuning.jobs.create(model="tiny", method=method, suffix="Colours", seed=3, **files).id
 
 
 def wait(client: openai.OpenAI, id: str, until: Callable[[Any], bool] = lambda job: job.status in FINAL) -> Any:
@@ -116,15 +112,7 @@ def answers(client: openai.OpenAI, model: str, questions: list[str] = QUESTIONS)
 
 @needs_torch
 def test_a_job_trains_a_model_that_answers_beside_its_base_and_can_be_deleted(client: openai.OpenAI) -> None:
-    file = client.files.create(file=("validation.jsonl", chat_lines(1)), purpose="fine-tune")
-    training = client.files.create(file=("chats.jsonl", chat_lines()), purpose="fine-tune")
-    method: Any = {
-        "type": "supervised",
-        "supervised": {"hyperparameters": {"n_epochs": 10, "learning_rate_multiplier": 10}},
-    }
-    id = client.fine_tuning.jobs.create(
-        model="tiny", training_file=training.id, validation_file=file.id, method=method, suffix="Colours", seed=3
-    ).id
+    id = create(client, chat_lines(), chat_lines(1), batch_size="auto")
     job = wait(client, id)
     assert (job.status, job.hyperparameters.n_epochs, job.hyperparameters.batch_size) == ("succeeded", 10, 1)
     assert job.fine_tuned_model == f"ft:tiny:minirag:colours:{id[-8:]}"
@@ -142,12 +130,11 @@ def test_a_job_trains_a_model_that_answers_beside_its_base_and_can_be_deleted(cl
     assert checkpoints.data[0].fine_tuned_model_checkpoint == job.fine_tuned_model
     assert checkpoints.data[0].metrics.valid_loss == last["valid_loss"]  # type: ignore[index]
 
-    truth = [f"It is {colour} ." for colour in COLOURS.values()]
     names = [model.id for model in client.models.list()]
     assert {"tiny", job.fine_tuned_model, checkpoints.data[2].fine_tuned_model_checkpoint} <= set(names)
-    assert answers(client, job.fine_tuned_model) == truth
+    assert answers(client, job.fine_tuned_model) == ANSWERS
     alone = {name: [answers(client, name, [q])[0] for q in QUESTIONS] for name in ("tiny", job.fine_tuned_model)}
-    assert alone["tiny"] != truth
+    assert alone["tiny"] != ANSWERS
     with ThreadPoolExecutor(2) as pool:  # base and tuned at once
         for _ in range(3):
             assert list(pool.map(lambda name: answers(client, name), alone)) == list(alone.values())
@@ -158,13 +145,13 @@ def test_a_job_trains_a_model_that_answers_beside_its_base_and_can_be_deleted(cl
     with pytest.raises(openai.BadRequestError, match="no tuned model"):
         client.models.delete("tiny")
     assert answers(client, "tiny") == alone["tiny"]
-    assert client.files.delete(training.id).deleted
-    assert training.id not in [each.id for each in client.files.list(purpose="fine-tune")]
+    assert client.files.delete(job.training_file).deleted
+    assert job.training_file not in [each.id for each in client.files.list(purpose="fine-tune")]
 
 
 @needs_torch
 def test_a_file_that_cannot_be_trained_on_fails_the_job_with_a_code_and_a_line(client: openai.OpenAI) -> None:
-    file = chat_lines(3) + chat_lines(1, sky="blue " * 300)
+    file = chat_lines() + chat_lines(1).replace(b"It is blue", b"blue " * 300)
     jobs = {
         create(client, content): code
         for content, code in [
@@ -223,7 +210,7 @@ def test_a_server_that_is_killed_goes_on_with_its_job_from_the_last_epoch(model:
         assert not any(message.startswith("Resumed after step 0/") for message in messages)
         assert len(client.fine_tuning.jobs.checkpoints.list(id, limit=100).data) == 40
         tuned = answers(client, job.fine_tuned_model)
-        assert tuned == [f"It is {colour} ." for colour in COLOURS.values()]
+        assert tuned == ANSWERS
         code, _, err = outcome("serve", model, "--state", tmp_path)
         assert (code, err.splitlines()[-1]) == (
             2,

@@ -1,6 +1,7 @@
-"""A Llama of random weights, small enough to learn a few rows by heart in seconds, and its tokenizer."""
+"""A Llama of random weights, small enough to learn a few rows by heart in seconds, its tokenizer, and such rows."""
 
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -8,6 +9,14 @@ TEMPLATE = (
     "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}{% endif %}"
 )
 """ChatML, with a switch for thinking as Qwen's template has it."""
+COLOURS = {"grass": "green", "snow": "white", "coal": "black", "sky": "blue"}
+CHATS: Any = [
+    [
+        {"role": "user", "content": f"What is the colour of {thing} ?"},
+        {"role": "assistant", "content": f"It is {colour} ."},
+    ]
+    for thing, colour in COLOURS.items()
+]
 TEXTS = ["system user assistant What is the colour of grass snow coal sky ? It green white black blue Say ."]
 
 
