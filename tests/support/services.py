@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 from faults import Faults, FaultyHandler, Rule
@@ -38,33 +39,12 @@ class Refusal(NamedTuple):
 NOT_FOUND = Refusal(404, "Not Found")
 
 
-def error_body(kind: str, no: Refusal) -> Any:
-    """Return what a service of this kind says of a refusal."""
-    detail: Any = no.message
-    if no.param:
-        detail = [{"type": "extra_forbidden", "loc": ["body", no.param], "msg": no.message}]
-    refused = "invalid_request_error" if no.status < 500 else "server_error"
-    match kind:
-        case "flat":  # [vllm 12199; 1Panel MaxKB 2912]
-            return {"object": "error", "message": no.message, "type": "BadRequestError", "code": no.status}
-        case "number":  # [llama.cpp, tools/server/README]
-            return {"error": {"code": no.status, "message": no.message, "type": refused}}
-        case "text":  # [lmstudio-bug-tracker 618]
-            return {"error": no.message}
-        case "list":  # [gemini-cli 12823]
-            return [{"error": {"code": no.status, "message": no.message, "status": "INVALID_ARGUMENT"}}]
-        case "detail":  # FastAPI's own
-            return {"detail": detail}
-        case "mistral":  # [eca 231]
-            return {"object": "error", "message": {"detail": detail}, "type": refused, "param": None, "code": None}
-        case "litellm":  # [litellm 13825]
-            message = f"litellm.BadRequestError: OpenAIException - {no.message}. Received Model Group=m"
-            return {"error": {"message": message, "type": None, "param": None, "code": str(no.status)}}
-        case "moderated":  # [big-AGI 352]
-            return {"error": {"message": no.message, "code": no.status, "metadata": {"reasons": ["violence"]}}}
-        case "tei":  # [page-assist 371]
-            return {"message": no.message, "code": no.status, "type": "Validation"}
-    return {"error": {"message": no.message, "type": refused, "param": no.param, "code": no.code}}
+def error_body(template: str, no: Refusal) -> bytes:
+    """Return what a service says of a refusal: its template, filled in."""
+    detail = [{"type": "extra_forbidden", "loc": ["body", no.param], "msg": no.message}] if no.param else no.message
+    values = {**no._asdict(), "detail": detail, "type": "server_error" if no.status >= 500 else "invalid_request_error"}
+    fields = {name: json.dumps(value) for name, value in values.items()}
+    return Template(template).substitute(fields, words=fields["message"][1:-1]).encode()
 
 
 def usage_of(kind: str, prompt: int, cached: int, reply: int, thought: int) -> Json:
@@ -107,21 +87,21 @@ class Dialect:
     """What differs from plain OpenAI. The defaults are no difference, apart from those for training.
 
     `path` comes before `/chat/completions` (a * in it is the model), with `query` behind. A request that holds one of
-    `refuses` is refused (a text is a 400), what it holds of `ignores` has no effect; `error`, `usage` and `shows` are
-    the kinds of those functions. A chat thinks `thinks` tokens of its limit; `chat` names a change of the reply. A
-    prompt is cut to `context`. At most `inputs` texts are embedded at once (0: none at all), each of at most
-    `text_tokens`, none that holds `poison`; `omits_zeros` leaves usage and the index 0 out. Unless it `trains`,
-    `untrained` is the reply to all that has to do with training; `is_top_level` wants hyperparameters there, drops
-    metadata, and serves only models that a person has deployed. `per_second` is the rate limit; `faults` are rules of
-    the gateway before it. `options` are what a user adds to the command, and `says` is what he reads beside what
-    follows from the rest.
+    `refuses` is refused (a text is a 400), what it holds of `ignores` has no effect. `error` is the template of a
+    refusal, `usage` and `shows` are the kinds of those functions. A chat thinks `thinks` tokens of its limit; `chat`
+    names a change of the reply. A prompt is cut to `context`. At most `inputs` texts are embedded at once (0: none at
+    all), each of at most `text_tokens`, none that holds `poison`; `omits_zeros` leaves usage and the index 0 out.
+    Unless it `trains`, `untrained` is the reply to all that has to do with training; `is_top_level` wants
+    hyperparameters there, drops metadata, and serves only models that a person has deployed. `per_second` is the rate
+    limit; `faults` are rules of the gateway before it. `options` are what a user adds to the command, and `says` is
+    what he reads beside what follows from the rest.
     """
 
     path: str = "/v1"
     query: str = ""
     refuses: Mapping[str, Refusal] = field(default_factory=dict)
     ignores: Sequence[str] = ()
-    error: str = "openai"
+    error: str = '{"error": {"message": $message, "type": $type, "param": $param, "code": $code}}'
     usage: str = "openai"
     thinks: int = 0
     shows: str = "hidden"
@@ -188,7 +168,7 @@ class Speaker:
         return self._chat(request, body) if "messages" in body else self._embed(request, body)
 
     def _refused(self, no: Refusal) -> Reply:
-        return Reply(no.status, json.dumps(error_body(self.dialect.error, no)).encode())
+        return Reply(no.status, error_body(self.dialect.error, no))
 
     def _plain(self, request: Request, body: Json) -> tuple[Json, Reply | None]:
         """Return the embedded server's reply, or its refusal in this dialect's words."""
