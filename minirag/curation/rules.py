@@ -9,7 +9,7 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -262,15 +262,10 @@ def review_examples(
     return curate([replace(example, dropped=example.dropped or leak(example)) for example in reviewed])
 
 
-def write_training_file(
-    log: MessageLog,
-    path: str | os.PathLike[str],
-    *,
-    review: Callable[[Sequence[Example]], Sequence[Example]] = review_examples,
-    **options: Any,
-) -> TrainingFile:
+def write_training_file(log: MessageLog, path: str | os.PathLike[str], **options: Any) -> TrainingFile:
     """Write the log's answers that are worth training on; `minirag.write_training_file`.
 
-    `review` drops refusals, duplicates and the like; `options` are those of `training.write_training_file`.
+    `options` are those of `training.write_training_file`; without a `review` among them, `review_examples` drops
+    refusals, duplicates and the like.
     """
-    return training.write_training_file(log, path, review=review, **options)
+    return training.write_training_file(log, path, **{"review": review_examples, **options})
