@@ -41,13 +41,6 @@ def test_with_pages_of_one_size_it_is_the_t_test_of_their_means(size):
     assert result.n_clusters == 40 / size
 
 
-def test_unscored_rows_are_left_out_and_counted():
-    result = compare([0.5, None, 0.5, Score(0.5)], [0.75, 0.9, Score(None, "cut off"), 0.5])
-    assert (result.n, result.n_unscored) == (2, 2)
-    assert (result.base_mean, result.tuned_mean, result.difference) == (0.5, 0.625, 0.125)
-    assert (result.worst, result.best) == pytest.approx((-0.0875, 0.4125))
-
-
 BASE, HALVES = [0.5] * 40, [0.9] * 20
 PAGES = [i // 3 for i in range(24)]
 
@@ -116,17 +109,6 @@ def test_what_cannot_be_compared_is_refused(base, tuned, options, says):
         compare(base, tuned, **options)
 
 
-def test_another_scale_bounds_the_difference():
-    result = compare(STARS, [5] * 24, scale=(1, 5))
-    assert (result.worst, result.best) == ((40 - 21 - 5) / 8, (40 - 21 - 1) / 8)  # the gap as a 5, and as a 1
-
-
-def test_rare_large_losses_are_counted_by_themselves():
-    result = compare([0.9] * 40, [0.95] * 37 + [0.4, 0.3, 0.0])
-    assert result.large_losses == 2  # a loss of exactly half the scale is none
-    assert compare([5] * 8, [3] * 7 + [1], scale=(1, 5)).large_losses == 1
-
-
 ROWS = st.lists(
     st.tuples(*[st.none() | st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)] * 2, st.integers(0, 9)), max_size=24
 )
@@ -170,17 +152,27 @@ def test_the_article_s_scores_are_within_noise(article):
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(*[st.none() | st.sampled_from([0.0, 0.25, 1.0])] * 2), min_size=1, max_size=4))
-def test_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows):
+@given(st.lists(st.tuples(*[st.none() | st.sampled_from([1.0, 2.5, 5.0])] * 2), min_size=1, max_size=4))
+def test_unscored_rows_are_counted_and_the_bounds_are_the_extremes_over_every_way_to_fill_the_gaps(rows):
     base, tuned = ([row[arm] for row in rows] for arm in (0, 1))
     gaps = [value is None for value in base + tuned]
     differences = []
-    for fill in product([0.0, 1.0], repeat=sum(gaps)):
+    for fill in product([1.0, 5.0], repeat=sum(gaps)):
         values = iter(fill)
         full = [next(values) if value is None else value for value in base + tuned]
         differences.append(np.mean(full[len(rows) :]) - np.mean(full[: len(rows)]))
-    result = compare(base, tuned)
+    result = compare([Score(value, "cut off" * (value is None)) for value in base], tuned, scale=(1, 5))
     assert (result.worst, result.best) == pytest.approx((min(differences), max(differences)), abs=1e-12)
+    both = [row for row in rows if None not in row]
+    assert (result.n, result.n_unscored) == (len(both), len(rows) - len(both))
+    if both:
+        assert [result.base_mean, result.tuned_mean] == pytest.approx(np.mean(both, axis=0))
+
+
+def test_rare_large_losses_are_counted_by_themselves():
+    result = compare([0.9] * 40, [0.95] * 37 + [0.4, 0.3, 0.0])
+    assert result.large_losses == 2  # a loss of exactly half the scale is none
+    assert compare([5] * 8, [3] * 7 + [1], scale=(1, 5)).large_losses == 1
 
 
 def test_with_uneven_clusters_it_is_cr2_written_out_in_matrices():

@@ -40,8 +40,8 @@ def largest_request(model: FunctionChat) -> int:
     return max(model.tokenizer.count_messages(asked["messages"]) + asked["max_tokens"] for asked in model.asked)
 
 
-def test_faithfulness_is_the_share_of_supported_statements_matched_by_number():
-    model = judge(["One.", "Two.", "Three."], [verdict(2, False), verdict(3, True), verdict(1, True)])
+def test_faithfulness_is_the_share_of_supported_statements_matched_by_number_whatever_word_stands_for_true():
+    model = judge(["One.", "Two.", "Three."], [verdict(2, " false "), verdict(3, "Yes"), verdict(1, True)])
     score = faithfulness("Q?", "One. Two. Three.", ["context"], judge=model)
     assert score.value == pytest.approx(2 / 3)
     assert [(e["statement"], e["supported"]) for e in score.evidence] == [
@@ -79,13 +79,6 @@ def test_after_two_unusable_replies_there_is_no_score(verdicts, fault):
     assert fault in model.asked[-1]["messages"][-1]["content"]
     second = judge(["One.", "Two."], verdicts, [verdict(1, "yes"), verdict(2, 0)])
     assert faithfulness("Q?", "A", ["c"], judge=second).value == 0.5
-
-
-@pytest.mark.parametrize(("said", "meant"), [(True, True), (0, False), (1, True), ("Yes", True), (" false ", False)])
-def test_booleans_words_and_0_or_1_are_verdicts(said, meant):
-    assert read_verdicts({"verdicts": [verdict(1, said)]}, "supported", 1) == [
-        {"supported": meant, "reason": "because"}
-    ]
 
 
 def test_an_answer_without_statements_is_unscored_and_not_zero():
