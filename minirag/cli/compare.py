@@ -63,9 +63,8 @@ def _read_run(name: str) -> tuple[dict[str, Any], set[str]]:
         questions = json_lines(Path(name) / "questions.jsonl")
         return comparison, {row["text"] for row in questions if row["split"] == "eval"}
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"There is no {error.filename}; name the folders of finished runs, or two files of scores."
-        ) from None
+        what = f"There is no finished run in {name} ({Path(error.filename).name} is missing)"
+        raise InputError(f"{what}; name the folders of finished runs, or two files of scores.") from None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"The run in {name} cannot be read ({error}); run it again.") from error
 

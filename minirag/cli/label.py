@@ -73,5 +73,5 @@ def _ask(question: str, contexts: Sequence[str], statement: str) -> str:
 
 def _quote(text: str, margin: str) -> None:
     """Print a text of a document or a model: one paragraph, wrapped, each line behind a margin."""
-    for line in textwrap.wrap(" ".join(printable(redact(text)).split()), WIDTH - len(margin)):
+    for line in textwrap.wrap(printable(redact(" ".join(text.split()))), WIDTH - len(margin)):
         say(f"{margin}{line}")

@@ -145,7 +145,7 @@ def run_costs(log: Iterable[Exchange], prices: Prices, calls: Calls, trained: tu
         for trio in elsewhere
         if isinstance(questions := trio["break_even_questions"], float)
     ]:
-        costs["payback"] += f" Training would have paid for itself after {' and '.join(ends)}."
+        costs["payback"] += f" Training would have paid for itself after {', or '.join(ends)}."
     return {
         "prices_of": prices.date,
         "lines": [vars(line) for line in lines],

@@ -37,12 +37,9 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens of one model; None: not known.
+    """US dollars per million tokens of one model; the head of `data/prices.toml` explains the columns.
 
-    `cached` is for input that the service has cached (None: as `input`), `cache_write` for input that it writes there
-    (None: 1.25 × `input`), `batch` the share of the price that a batched call costs. Where a prompt is longer than
-    `long_above`, all its input costs `long_input` and its output `long_output` times as much. `shutdown` is the day on
-    which OpenAI switches the model off, `training_ends` the first day without new jobs on it.
+    None: not known, but for `cached` (then as `input`) and `cache_write` (then 1.25 × `input`).
     """
 
     input: float | None = None

@@ -76,7 +76,7 @@ class Rehearsal(Service):
         """Return the earlier answer, if there is one, and sentences of the excerpts, as many as usual.
 
         Each model opens in its own way, the control too: two models rarely say the very same, and what is said twice is
-        judged once.
+        judged once. Its name would not do: a number that no excerpt has is no training example.
         """
         name = re.sub(r"^(ft:[^:]+):.*", r"\1", model)
         sentences, added = HABITS.get(name, USUAL)

@@ -135,8 +135,9 @@ def test_what_a_person_said_and_the_prices_of_the_run_are_taken_as_they_are(
 ) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text('[models."offline-judge"]\ninput = 1.0\ncached = 1.0\noutput = 1.0\n')
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 40))
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\n" + "y\n" * 40))
     assert main(["label", str(folder), "--sample", "12"]) == 0
+    assert "\\u{a}" not in capsys.readouterr().err  # the line ends of passages are spaces
     assert main(["report", "--out", str(folder), "--prices", str(prices)]) == 0
     assert json.loads((folder / "comparison.json").read_text())["audit"] is not None
     code, result = verified(folder, capsys)

@@ -217,7 +217,7 @@ def test_models_that_cost_nothing_are_priced_at_the_article_s_and_today_s_hosted
     assert today["in_words"][0].endswith("(2026-11-06; tuned until 2027-01-14), in / out:")
     assert costs["payback"] == (
         "These models cost nothing here. Training would have paid for itself after 2,660 questions with gpt-6.1-sol "
-        "and gpt-4.1-mini and 358 questions with gpt-4 and gpt-3.5-turbo."
+        "and gpt-4.1-mini, or 358 questions with gpt-4 and gpt-3.5-turbo."
     )
     priced = run_costs([], PRICES, {"teacher": [[answered("e1", "A", **usage)]]}, None)
     assert priced["elsewhere"] == []

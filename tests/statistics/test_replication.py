@@ -44,10 +44,10 @@ def test_the_command_shows_both_runs_and_says_that_the_same_questions_are_no_fre
     ("arguments", "told"),
     [
         (["a"], "two or more to compare: folders of finished runs, or two files"),
-        (["a", "nowhere"], "no nowhere/comparison.json"),
+        (["a", "nowhere"], "no finished run in nowhere (comparison.json is missing)"),
         (["a", "a/run.json"], "name the folders of finished runs, or two files of scores"),
         (["a", "./a"], "a run does not replicate itself"),
-        (["a", "empty"], "comparison.json; name the folders of finished runs"),
+        (["a", "empty"], "no finished run in empty (comparison.json is missing)"),
         (["a", "damaged"], "The run in damaged cannot be read"),
     ],
 )
