@@ -103,16 +103,6 @@ def test_each_step_is_a_command_and_the_next_one_goes_on_from_it(tmp_path, embed
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["questions"] == 5
 
 
-def test_a_tuned_model_from_elsewhere_needs_no_training_and_every_metric_is_compared(tmp_path, embedded):
-    metrics = "faithfulness,answer_relevancy,context_relevancy,context_precision"
-    options = [*embedded, "--tuned", "offline-teacher", "--train-questions", "1", "--eval-questions", "2"]
-    assert main(["run", str(SAMPLE), *options, "--metrics", metrics, "--out", str(tmp_path)]) == 0
-    assert not (tmp_path / "job.json").exists()
-    assert {answer["arm"] for answer in rows(tmp_path / "answers.jsonl")} == {"base", "tuned", "teacher"}
-    assert list(json.loads((tmp_path / "comparison.json").read_text("utf-8"))["metrics"]) == metrics.split(",")
-    assert json.loads((tmp_path / "costs.json").read_text())["break_even_questions"] is None
-
-
 def test_a_resumed_run_is_not_sent_to_another_address(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("The trams are blue.\fThe boats are red.")
     index = ["index", str(tmp_path / "notes.txt"), *MODELS, "--out", str(tmp_path / "out")]
