@@ -243,13 +243,6 @@ def test_training_without_a_server_writes_the_same_two_folders_and_takes_up_wher
     )
 
 
-@needs_torch
-def test_a_port_in_use_is_told_before_the_model_is_loaded(model: str, client: openai.OpenAI, tmp_path: Path) -> None:
-    code, _, err = outcome("serve", model, "--state", tmp_path, "--port", client.base_url.port)
-    assert code == 2
-    assert err.startswith(f"minirag: Port {client.base_url.port} cannot be used")
-
-
 @pytest.mark.skipif(bool(find_spec("torch")), reason="torch is installed")
 @pytest.mark.parametrize("command", [("serve", "M"), ("train", "F", "--model", "M", "--out", "O")])
 def test_without_torch_one_sentence_names_the_line_of_pip(command: tuple[str, ...]) -> None:

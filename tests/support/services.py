@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from faults import Faults, FaultyHandler, Rule
 from minirag import offline
-from minirag.server import Api, Server
-from minirag.server.engine import ChatRequest, Completion, Vectors
+from minirag.server import Server
 from minirag.server.wire import Json, Reply, Request
 from minirag.text import for_model
 
@@ -289,32 +288,9 @@ def _unmerged(messages: Sequence[Json]) -> Sequence[Json]:
     return [{"role": "system", "content": system}, {"role": "user", "content": rest}, *messages[1:]]
 
 
-class Memory(offline.Offline):
-    """The embedded models, computing each reply once: the whole job at 28 services costs little more than at one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._replies: dict[str, Any] = {}
-
-    def complete(self, model: str, request: ChatRequest) -> Completion:
-        return self._once(super().complete, model, request)
-
-    def embed(self, model: str, texts: Sequence[str], dimensions: int | None) -> Vectors:
-        return self._once(super().embed, model, texts, dimensions)
-
-    def _once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
-        key = repr((compute.__name__, arguments))
-        if key not in self._replies:
-            self._replies[key] = compute(*arguments)
-        return self._replies[key]
-
-
-ENGINE = Memory()
-
-
 def serve(dialect: Dialect) -> tuple[Server, Speaker]:
     """Start a service that speaks this dialect; its address is `address(server, dialect)`."""
-    speaker = Speaker(dialect, Api(ENGINE))
+    speaker = Speaker(dialect, offline.api())
     return Server(Faults(speaker, dialect.faults), handler=FaultyHandler), speaker
 
 
