@@ -21,19 +21,21 @@ from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 
 from minirag.errors import InputError
-from minirag.text import Tokenizer, encoding, sentence_spans
+from minirag.text import encoding, sentence_spans
 
+TOKENIZER = encoding("o200k_base")
 MIN_SIZE = 16
 LONGEST = 32
 """A chunk has at most this many characters per token of its size, so that counting takes a bounded time."""
 
-# Both vocabularies split every text at a joint, whatever stands further left or right, so the tokens of the two sides
+# The vocabulary splits every text at a joint, whatever stands further left or right, so the tokens of the two sides
 # add up: before white space other than a line end, between a line end and text, between a letter or digit and a mark.
 # ("/" may belong to the line end before it, and "'" to the letter.)
 _JOINT = re.compile(
     r"(?<=\S)(?=[^\S\r\n\x1c-\x1f])|(?<=\n)(?=[^\s/])|(?<=[A-Za-z0-9ぁ-ゖァ-ヺ一-龥])(?=[!-&(-/:-@[-`{-~。！？，、；：])"
 )
 _BLANK_LINE = re.compile(r"\n\s*\n\s*\Z")
+_count_word = lru_cache(maxsize=4096)(TOKENIZER.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +67,25 @@ class Chunk:
     text: str
 
 
-def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokenizer: str = "o200k_base") -> list[Chunk]:
-    """Cut `pages` into chunks of at most `size` tokens, neighbours sharing at most `overlap` of them.
+def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128) -> list[Chunk]:
+    """Cut `pages` into chunks of at most `size` tokens of o200k_base, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
     Blank pages give no chunk.
 
-    Raises InputError for a `size` below 16, an `overlap` above a half of it, or an unknown `tokenizer`.
+    Raises InputError for a `size` below 16, or an `overlap` above a half of it.
     """
     if size < MIN_SIZE:
         raise InputError(f"The chunk size of {size} tokens is too small: take {MIN_SIZE} or more.")
     if not 0 <= overlap <= size // 2:
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
-    counter = encoding(tokenizer)
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
     for page in pages:
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
-        for start, end, tokens in _cut(page.text, counter, size, overlap):
+        for start, end, tokens in _cut(page.text, size, overlap):
             text = page.text[start:end]
             if text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
                 continue
@@ -97,10 +98,10 @@ def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, tokeni
     return chunks
 
 
-def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple[int, int, int]]:
+def _cut(text: str, size: int, overlap: int) -> list[tuple[int, int, int]]:
     """Return the (start, end, tokens) of the chunks of a page's text."""
     borders = [end for _, end in sentence_spans(text)]
-    counter = _Counter(text, borders, tokenizer)
+    counter = _Counter(text, borders)
     count = counter.count
     spans: list[tuple[int, int, int]] = []
     start = end = 0
@@ -120,7 +121,7 @@ def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple
         reach = bisect_right(borders, start + LONGEST * size)
         first_too_far = bisect_right(borders, size, after, max(after, reach), key=partial(count, start))
         if first_too_far == after:  # not even one sentence fits: cut between words, or between tokens of a long word
-            end = counter.token_border(start, size) or start + tokenizer.prefix(text[start:], size)
+            end = counter.token_border(start, size) or start + TOKENIZER.prefix(text[start:], size)
             end = min(end, borders[after])
             words = text[start:end].rsplit(None, 1)
             if len(words) == 2 and not text[end - 1].isspace() and not text[end : end + 1].isspace():
@@ -138,11 +139,6 @@ def _cut(text: str, tokenizer: Tokenizer, size: int, overlap: int) -> list[tuple
     return spans
 
 
-@lru_cache(maxsize=4096)
-def _count_word(tokenizer: str, text: str) -> int:
-    return encoding(tokenizer).count(text)
-
-
 class _Counter:
     """Counts the tokens of slices of a text exactly, encoding no more of a slice than its ends.
 
@@ -150,13 +146,13 @@ class _Counter:
     tokens before `cuts[i]`.
     """
 
-    def __init__(self, text: str, borders: Sequence[int], tokenizer: Tokenizer) -> None:
-        self.text, self.tokenizer = text, tokenizer
+    def __init__(self, text: str, borders: Sequence[int]) -> None:
+        self.text = text
         places = [*borders, *range(4000, len(text), 4000)]  # also in sentences without an end, such as tables
         joints = [_JOINT.search(text, place - 1, place + 200) for place in places]
         self.cuts = sorted({0, *[joint.start() for joint in joints if joint], len(text)})
         pieces = [text[start:end] for start, end in pairwise(self.cuts)]
-        self.before = [0, *accumulate(map(len, map(tokenizer.encode, pieces)))]
+        self.before = [0, *accumulate(map(len, map(TOKENIZER.encode, pieces)))]
         self.heads: dict[int, tuple[int, int]] = {}
         self.ends: dict[int, tuple[int, int]] = {}
 
@@ -168,11 +164,11 @@ class _Counter:
         if end not in self.ends:
             last = bisect_right(self.cuts, end) - 1
             if joint > self.cuts[last]:  # a long word: what lies before it is not encoded for it
-                return self.tokenizer.count(self.text[start:end])
+                return TOKENIZER.count(self.text[start:end])
             tail = self.text[self.cuts[last] : end]  # mostly the space behind a sentence
-            self.ends[end] = self.cuts[last], self.before[last] + _count_word(self.tokenizer.name, tail)
+            self.ends[end] = self.cuts[last], self.before[last] + _count_word(tail)
         cut, until = self.ends[end]
-        return self.tokenizer.count(self.text[start:end]) if joint > cut else until - before
+        return TOKENIZER.count(self.text[start:end]) if joint > cut else until - before
 
     def _head(self, start: int) -> tuple[int, int]:
         """Return the first joint behind `start`, and the tokens before `start` as counted from that joint back."""
@@ -181,7 +177,7 @@ class _Counter:
             return len(self.text) + 1, 0
         place = bisect_right(self.cuts, start) - 1
         before, word = self.text[self.cuts[place] : joint.start()], self.text[start : joint.start()]
-        own = _count_word(self.tokenizer.name, before) - _count_word(self.tokenizer.name, word)
+        own = _count_word(before) - _count_word(word)
         return joint.start(), self.before[place] + own
 
     def token_border(self, start: int, tokens: int) -> int | None:
@@ -191,5 +187,5 @@ class _Counter:
         if joint is None or start - cut > 5000:  # a very long word
             return None
         before = self.count(cut, joint.start()) - self.count(start, joint.start())
-        ends = (cut + self.tokenizer.prefix(self.text[cut:], before + n) for n in (tokens, tokens - 1))
+        ends = (cut + TOKENIZER.prefix(self.text[cut:], before + n) for n in (tokens, tokens - 1))
         return next((end for end in ends if self.count(start, end) == tokens), None)
