@@ -179,17 +179,18 @@ MACHINE: list[Row] = [
 ]
 """How a model is run on this machine."""
 STEPS = {
-    "run": "everything: documents in, verdict and report out",
-    "probe": "ask each model a tiny question: what the services can do",
-    "index": "documents to chunks and vectors (chunks.jsonl, vectors.npy)",
-    "questions": "… and the train and eval questions (questions.jsonl)",
-    "ask": "… and the teacher's answers to the train questions (messages.jsonl)",
-    "collect": "… and the training file (training.jsonl, training_report.json)",
-    "finetune": "… and the tuned model (job.json)",
-    "evaluate": "… and all models' answers, judged (answers.jsonl, scores.jsonl)",
-    "compare": "… and the paired comparison (comparison.json)",
-    "report": "… and the bill and the report (costs.json, report.html)",
+    "run": ("report", "everything: documents in, verdict and report out"),
+    "probe": ("", "ask each model a tiny question: what the services can do"),
+    "index": ("store", "documents to chunks and vectors (chunks.jsonl, vectors.npy)"),
+    "questions": ("questions", "… and the train and eval questions (questions.jsonl)"),
+    "ask": ("training_answers", "… and the teacher's answers to the train questions (messages.jsonl)"),
+    "collect": ("training_report", "… and the training file (training.jsonl, training_report.json)"),
+    "finetune": ("tuned", "… and the tuned model (job.json)"),
+    "evaluate": ("scores", "… and all models' answers, judged (answers.jsonl, scores.jsonl)"),
+    "compare": ("comparison", "… and the paired comparison (comparison.json)"),
+    "report": ("report", "… and the bill and the report (costs.json, report.html)"),
 }
+"""The steps of a run: the property of `Run`, or of its corpus, that a command asks for, and what it does."""
 OTHERS = {
     "plan": (
         "money.plan",
@@ -307,18 +308,13 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
     )
     root.add_argument("-V", "--version", action="version", version=f"minirag {VERSION}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    steps = {name: ("", text, "report.pdf --offline --out out") for name, text in STEPS.items()}
-    steps["compare"] = ("", STEPS["compare"], "a.csv b.json --cluster page\n  minirag compare out-1 out-2")
+    steps = {name: (*step, "report.pdf --offline --out out") for name, step in STEPS.items()}
+    steps["compare"] = (*STEPS["compare"], "a.csv b.json --cluster page\n  minirag compare out-1 out-2")
     for name, (_, text, example) in {**steps, **OTHERS}.items():
         about = f"The run up to: {text.removeprefix('… and ')}." if "…" in text else f"{text[0].upper()}{text[1:]}."
         epilog = f"example:\n  minirag {name} {example}".rstrip() + (f"\n\n{RESUMED}" if name in STEPS else "")
         command = commands.add_parser(
-            name,
-            help=text,
-            description=about,
-            formatter_class=HELP,
-            epilog=epilog,
-            argument_default=argparse.SUPPRESS,
+            name, help=text, description=about, formatter_class=HELP, epilog=epilog, argument_default=argparse.SUPPRESS
         )
         if name in DOCUMENTS:
             out = "" if name == "plan" else "--out DIR " if name in REQUIRED else "[--out DIR] "

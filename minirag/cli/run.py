@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from minirag.batch import Batches
-from minirag.cli.arguments import FORMS
+from minirag.cli.arguments import FORMS, STEPS
 from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.probe import probe, why_closed
@@ -40,18 +40,6 @@ from minirag.service import ROLES
 from minirag.statistics.findings import means_of
 from minirag.statistics.power import spaced, verdicts_in_words
 
-STEPS: Mapping[str, Callable[[Run], Any]] = {
-    "questions": lambda run: run.corpus.questions,
-    "index": lambda run: run.corpus.store,
-    "ask": lambda run: run.training_answers,
-    "collect": lambda run: run.training_report,
-    "finetune": lambda run: run.tuned,
-    "evaluate": lambda run: run.scores,
-    "compare": lambda run: run.comparison,
-    "report": lambda run: run.report,
-    "run": lambda run: run.report,
-}
-"""What a command computes."""
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
 """The files that depend on all settings; the log gives them again for free."""
 JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "training_option")
@@ -86,10 +74,12 @@ def main(options: Mapping[str, Any]) -> int:
         if command == "run" and run.budget is not None and run.untrained is None and run.settings.tuned is None:
             run.budget.require_training(run.settings.student)
         # 4. The step.
+        step = STEPS[command][0]
+        owner = run.corpus if step in {"store", "questions"} else run
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
         stack.push(_close_generators)
         try:
-            batches.run(lambda: STEPS[command](run), batched="batch" in options)
+            batches.run(lambda: getattr(owner, step), batched="batch" in options)
         finally:
             write_json(run.folder / "run.json", run.facts())
         # 5. What it found.
