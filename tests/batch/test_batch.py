@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doubles import Clock, Script
+from doubles import Clock
 from faults import (
     Faults,
     FaultyHandler,
@@ -65,18 +65,14 @@ class Batching:
         return reply
 
     @contextmanager
-    def client(self, clock: Clock | None = None) -> Iterator[Service]:
+    def client(self, clock: Clock | None = None, **options: Any) -> Iterator[Service]:
         """A client that waits for nothing between two looks."""
-        retry = Retry(sleep=clock.sleep, clock=lambda: clock.now) if clock else Retry(sleep=nothing)
+        retry = Retry(sleep=clock.sleep, clock=lambda: clock.now) if clock else Retry(sleep=lambda _: None)
         with (
             Server(self.faulty, handler=FaultyHandler) as server,
-            Service(server.base_url, "k", name="s", retry=retry) as found,
+            Service(server.base_url, "k", name="s", retry=retry, **options) as found,
         ):
             yield found
-
-
-def nothing(_: float) -> None:
-    """Sleeps no time at all."""
 
 
 def step(service: Service, log: MessageLog, questions: list[str] = QUESTIONS) -> Callable[[], list[str]]:
@@ -135,10 +131,10 @@ FAULTS: Mapping[str, list[Rule]] = {
 
 @pytest.mark.parametrize("rules", FAULTS.values(), ids=FAULTS.keys())
 def test_batches_give_what_direct_calls_give_for_half_the_price(
-    rules: list[Rule], direct: tuple[list[str], float], tmp_path: Path
+    rules: list[Rule], direct: tuple[list[str], float], log: MessageLog
 ) -> None:
     batching = Batching(*rules)
-    with batching.client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+    with batching.client() as service:
         assert Batches(service, log).run(step(service, log)) == direct[0]
         check(batching, log, direct)
 
@@ -152,9 +148,9 @@ LOST = {
 
 @pytest.mark.parametrize(("message", "rule"), LOST.items())
 def test_a_reply_that_the_service_has_lost_is_asked_for_again(
-    message: str, rule: Rule, direct: tuple[list[str], float], tmp_path: Path
+    message: str, rule: Rule, direct: tuple[list[str], float], log: MessageLog
 ) -> None:
-    with Batching(rule).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+    with Batching(rule).client() as service:
         assert Batches(service, log).run(step(service, log)) == direct[0]
         lost = [str((e.error or {})["message"]) for e in log.failures if e.endpoint == "chat.completions"]
     assert lost
@@ -204,10 +200,10 @@ def test_a_run_that_dies_at_any_line_of_the_log_submits_no_line_twice(
             assert budget.spent == pytest.approx(direct[1] / 2)
 
 
-def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: Path) -> None:
+def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(log: MessageLog) -> None:
     broken = Rule(path="/chat/", holding="number 7 ", status=500, error={"message": "no luck"})
 
-    with Batching(broken).client() as service, MessageLog(tmp_path / "log.jsonl") as log:
+    with Batching(broken).client() as service:
         chat = ChatModel(TEACHER_MODEL, log=log, service=service)
 
         def ask(question: str) -> str:
@@ -221,25 +217,21 @@ def test_a_line_is_tried_four_times_and_then_its_question_fails_alone(tmp_path: 
         assert len(log.failures) == 4
 
 
-def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and_that_is_said(tmp_path: Path) -> None:
+def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and_that_is_said(log: MessageLog) -> None:
     error = {"message": "Unsupported value: 'temperature'.", "param": "temperature", "code": "unsupported_value"}
     said: list[str] = []
-    batching = Batching(Rule(path="/chat/", holding='"temperature"', status=400, error=error))
-    with (
-        Server(batching.faulty, handler=FaultyHandler) as server,
-        Service(server.base_url, "k", name="s", retry=Retry(sleep=nothing), say=said.append) as service,
-        MessageLog(tmp_path / "log.jsonl") as log,
-    ):
+    refused = Rule(path="/chat/", holding='"temperature"', status=400, error=error)
+    with Batching(refused).client(say=said.append) as service:
         Batches(service, log).run(step(service, log))
         assert all("temperature" not in e.request for e in answered(log))
     assert said == [f"{TEACHER_MODEL} does not support temperature: left out"]
 
 
-def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_any_shape(tmp_path: Path) -> None:
+def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_any_shape(log: MessageLog) -> None:
     odd = {"created_at": "2026-11-26T10:00:00Z", "request_counts": "all", "errors": "none", "metadata": "none"}
     clock = Clock()
     batching = Batching(outage(clock, 1900, "/batches/", status=503), shows("batches", 1, **odd))
-    with batching.client(clock) as service, MessageLog(tmp_path / "log.jsonl") as log:
+    with batching.client(clock) as service:
         assert len(Batches(service, log).run(step(service, log, QUESTIONS[:3]))) == 6
         assert 1900 < clock.now < 2200
 
@@ -263,14 +255,9 @@ def test_a_cancelled_batch_ends_the_run_which_keeps_what_was_done_and_goes_on_wh
             check(batching, log, direct)
 
 
-def test_a_service_without_batches_is_named(tmp_path: Path) -> None:
-    error = {"error": {"message": "Not Found"}}
-    with (
-        Script((404, {}, error)) as script,
-        Service(script.url, "k") as service,
-        MessageLog(tmp_path / "log.jsonl") as log,
-        pytest.raises(ServiceRefused, match="takes no batches"),
-    ):
+def test_a_service_without_batches_is_named(log: MessageLog) -> None:
+    missing = Rule(path="/batches$", status=404, error={"message": "Not Found"})
+    with Batching(missing).client() as service, pytest.raises(ServiceRefused, match="takes no batches"):
         Batches(service, log).run(step(service, log))
 
 

@@ -1,6 +1,5 @@
 """Replay: a script that was recorded runs again from its log, without a key, a network, or a guess."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,6 @@ def recorded(text: str, number: int = 0, **fields: object) -> Exchange:
     request = {"model": "m", "messages": HELLO, "max_tokens": 512, "temperature": 0.0}
     values = {"response": completion(text), "started": f"2026-11-22T05:23:2{number}Z", **fields}
     return Exchange("draft", "chat.completions", "http://x/v1", request, **values)
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[MessageLog]:
-    with MessageLog(tmp_path / "log.jsonl") as log:
-        yield log
 
 
 @pytest.mark.block_network(allowed_hosts=["127.0.0.1"])
