@@ -115,8 +115,8 @@ def evaluate(
     check_metrics(metrics)
     if embed is None and "answer_relevancy" in metrics:
         raise InputError("answer_relevancy needs an embedding model; pass embed=EmbeddingModel(…).")
-    checked = [row if isinstance(row, Row) else as_row(row, number) for number, row in enumerate(rows, 1)]
-    tasks = [(row, metric, number) for row in checked for metric in metrics for number in range(rounds)]
+    answers = [row if isinstance(row, Row) else as_row(row, number) for number, row in enumerate(rows, 1)]
+    tasks = [(row, metric, number) for row in answers for metric in metrics for number in range(rounds)]
     # the calls about one question follow each other: their prompts share excerpts, and services cache that
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i][0].question_id, metrics.index(tasks[i][1])))
 

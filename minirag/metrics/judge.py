@@ -132,26 +132,18 @@ def supported_share(judge: Judge, statements: Sequence[str], contexts: Sequence[
     then the contexts. A statement is supported if any part of the contexts supports it.
     """
     half, schema = (judge.window or 0) // 2, prompts.VERDICTS_SCHEMA
-    requests: list[tuple[range, list[Message]]] = []  # the numbers of some statements, and a prompt about them
+    final: dict[int, Verdict] = {}  # by the place of the statement
     start = 0
-    while start < len(statements):
-        rest = statements[start:]
+    while rest := statements[start:]:
         count = judge.most(rest, partial(prompts.verdicts, []), schema, spare=half) or 1
-        numbers = range(start, start + count)
-        requests += [(numbers, messages) for messages in _verdict_prompts(judge, rest[:count], contexts)]
-        start = numbers.stop
-
-    def ask(request: tuple[range, list[Message]]) -> list[Verdict]:
-        numbers, messages = request
-        return judge.verdicts(messages, len(numbers), key="supported", stage=stage, schema=schema)
-
-    # one worker: the second chance comes before the next request, and after a fault nothing more is asked
-    final: dict[int, Verdict] = {}
-    for (numbers, _), verdicts in zip(requests, in_order(ask, requests, 1), strict=True):
-        for number, verdict in zip(numbers, verdicts, strict=True):
-            if number not in final or not final[number]["supported"]:
-                final[number] = verdict
-    evidence = tuple({"statement": statements[number], **verdict} for number, verdict in final.items())
+        ask = partial(judge.verdicts, count=count, key="supported", stage=stage, schema=schema)
+        # one worker: the second chance comes before the next request, and after a fault nothing more is asked
+        for verdicts in in_order(ask, _verdict_prompts(judge, rest[:count], contexts), 1):
+            for place, verdict in enumerate(verdicts, start):
+                if place not in final or not final[place]["supported"]:
+                    final[place] = verdict
+        start += count
+    evidence = tuple({"statement": statements[place], **verdict} for place, verdict in final.items())
     value = sum(verdict["supported"] for verdict in final.values()) / len(statements)
     return Score(value, "", evidence, tuple(judge.exchanges))
 

@@ -89,5 +89,5 @@ def ragas_score(means: Sequence[float | None]) -> float | None:
     >>> round(ragas_score([0.8356, 0.9629]), 4), ragas_score([0.5, None])
     (0.8947, None)
     """
-    known = [mean for mean in means if mean is not None]
-    return harmonic_mean(known) if known and len(known) == len(means) else None
+    values = [mean for mean in means if mean is not None]
+    return harmonic_mean(values) if values and len(values) == len(means) else None

@@ -171,13 +171,13 @@ def several_in_words(primary: str, named: Mapping[str, Mapping[str, Any]]) -> li
     """Return which comparison counts, and what remains of the others when all are looked at together."""
     if len(named) < 2:
         return []
-    tested = {name: one for name, one in named.items() if one["p_holm"] is not None}
-    clear = {name: one for name, one in tested.items() if one["verdict"] in {"better", "worse"}}
+    family = {name: one for name, one in named.items() if one["p_holm"] is not None}
+    clear = {name: one for name, one in family.items() if one["verdict"] in {"better", "worse"}}
     remaining = [f"{name} ({one['verdict']})" for name, one in clear.items() if one["p_holm"] < 1 - LEVEL]
     sentences = [f"primary: {primary}; the other {len(named) - 1} are secondary"]
-    if len(tested) > 1:
+    if len(family) > 1:
         sentences.append(
-            f"{len(clear)} of {len(tested)} are better or worse; after Holm's correction for all {len(tested)}: "
+            f"{len(clear)} of {len(family)} are better or worse; after Holm's correction for all {len(family)}: "
             f"{', '.join(remaining) or 'none'}"
         )
     return sentences
