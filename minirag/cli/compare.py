@@ -7,7 +7,9 @@ A row of a file is a question, or one score of it as in `scores.jsonl`. Known ar
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from minirag.cli.rows import json_lines, read_fields
@@ -26,7 +28,11 @@ NOT_SCORES = set(
     "outputtokencount".split()
 )
 """Columns of numbers that are no scores."""
+NESTED = ("metrics_data", "metricsdata", "named_scores", "namedscores")
+"""Columns that hold several scores: [{"name", "score"}], or {"name": score}."""
 Row = Mapping[str, Any]
+Column = Mapping[str, Sequence[float]]
+"""The scores of one metric, of which a question may have several."""
 
 
 # -- runs --------------------------------------------------------------------------------------------------
@@ -91,27 +97,31 @@ def files(options: Mapping[str, Any]) -> int:
     question = next((name for name in QUESTIONS if all(any(name in row for row in rows) for rows in tables)), None)
     if question is None:
         raise InputError(f"The files share no column that names the question, like {', '.join(QUESTIONS[:4])}.")
+    for row in (*tables[0], *tables[1]):
+        row[question] = " ".join(str(row.get(question, "")).split())
     cluster = _key(options.get("cluster", question))
-    metrics = _metrics([_numbers(rows, {question, cluster}) for rows in tables], paths, options)
+    columns = [_scores(rows, question, {question, cluster}) for rows in tables]
+    metrics = _metrics(columns, paths, options)
     primary = options.get("primary", "faithfulness" if "faithfulness" in metrics else metrics[0])
     if primary not in metrics:
         raise InputError(f"--primary {primary}: the files share the metrics {', '.join(metrics)}.")
     # 2. Their questions, with what these share among themselves.
-    keyed = [[(" ".join(str(row.get(question, "")).split()), row) for row in rows] for rows in tables]
-    if not {key for key, _ in keyed[0]} & {key for key, _ in keyed[1]}:
+    if not {row[question] for row in tables[0]} & {row[question] for row in tables[1]}:
         raise InputError(f"The files have no {question} in common, so nothing can be paired.")
-    questions = list(dict.fromkeys(key for rows in keyed for key, _ in rows))
+    questions = list(dict.fromkeys(row[question] for rows in tables for row in rows))
     clusters = None
     if "cluster" in options:
-        cluster_of = {key: str(row[cluster]) for rows in keyed for key, row in rows if cluster in row}
+        cluster_of = {row[question]: str(row[cluster]) for rows in tables for row in rows if cluster in row}
         if not cluster_of:
             raise InputError(f"No row has a {options['cluster']}; --cluster names a column like a page or a document.")
         clusters = [("", cluster_of[key]) if key in cluster_of else (key,) for key in questions]
     # 3. The comparisons, with their p-values corrected for each other.
     results = {}
     for metric in metrics:
-        columns, scale = [_means(rows, questions, metric) for rows in keyed], options.get("range", SCALE)
-        results[metric] = to_json(compare(*columns, clusters=clusters, margin=options.get("margin"), scale=scale))
+        # a file may have several rows of a question
+        means = [[fmean(own[metric][key]) if key in own[metric] else None for key in questions] for own in columns]
+        how = {"clusters": clusters, "margin": options.get("margin"), "scale": options.get("range", SCALE)}
+        results[metric] = to_json(compare(*means, **how))
     for result, p_value in zip(results.values(), holm([one["p_value"] for one in results.values()]), strict=True):
         result["p_holm"] = p_value
     if options.get("json"):
@@ -119,9 +129,9 @@ def files(options: Mapping[str, Any]) -> int:
         return 0
     say(f"{len(questions)} questions, paired by {question}; the difference is {second} minus {first}")
     family = {spaced(metric): one for metric, one in results.items()}
-    means = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family.items()]
+    cells = [[name, number(one["base_mean"]), number(one["tuned_mean"]), f"{one['n']}"] for name, one in family.items()]
     names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-    lines = [table(["mean over pairs", *names, "pairs"], means)]
+    lines = [table(["mean over pairs", *names, "pairs"], cells)]
     lines += [f"{name}{' (primary)' * (name == spaced(primary))} {in_words(one)}" for name, one in family.items()]
     lines += [losses_in_words(name, one) for name, one in family.items() if one["n"] and one["large_losses"]]
     show("\n".join([*lines, *several_in_words(spaced(primary), family)]))
@@ -134,14 +144,9 @@ def _key(column: str) -> str:
 
 
 def _flat(row: Row) -> dict[str, Any]:
-    """Return a row without empty cells, with its metrics as columns of their own, whichever way a tool nests them."""
+    """Return a row without empty cells and verdicts, its metrics as columns, whichever way a tool nests them."""
     cells = {_key(name or "").removeprefix("metric:_"): value for name, value in row.items()}
-    for name in (
-        "metrics_data",
-        "metricsdata",
-        "named_scores",
-        "namedscores",
-    ):  # [{"name", "score"}] or {"name": score}
+    for name in NESTED:
         nested = cells.pop(name, None)
         if isinstance(nested, list):
             nested = {str(one.get("name")): one.get("score") for one in nested if isinstance(one, dict)}
@@ -152,33 +157,34 @@ def _flat(row: Row) -> dict[str, Any]:
     if isinstance(variables := cells.get("vars"), dict):
         cells = {**{_key(name): value for name, value in variables.items()}, **cells}
         cells["vars"] = json.dumps(variables, sort_keys=True)
-    empty = {"", "nan", "none", "null"}
+    empty = {"", "nan", "none", "null", "true", "false"}
     return {name: value for name, value in cells.items() if str(value).strip().casefold() not in empty}
 
 
-def _numbers(rows: Sequence[Row], others: set[str]) -> dict[str, list[float]]:
+def _scores(rows: Sequence[Row], question: str, others: set[str]) -> dict[str, Column]:
     """Return the columns of numbers that may be scores. Raises InputError if the rows are of several models."""
     models = {tuple(str(row.get(name)) for name in ("arm", "provider", "promptidx")) for row in rows}
     if len(models) > 1:
         raise InputError(f"A file holds the scores of {len(models)} models; give each model a file of its own.")
-    columns = {}
+    columns: dict[str, Column] = {}
     for name in dict.fromkeys(name for row in rows for name in row if name and name not in NOT_SCORES | others):
-        values = [row[name] for row in rows if name in row]
+        column: dict[str, list[float]] = {}
         with suppress(TypeError, ValueError):
-            if not any(isinstance(value, bool) for value in values):
-                columns[name] = list(map(float, values))
+            for row in rows:
+                if name in row:
+                    column.setdefault(row[question], []).append(float(row[name]))
+            columns[name] = column
     return columns
 
 
-def _metrics(
-    columns: Sequence[Mapping[str, Sequence[float]]], paths: Sequence[Path], options: Mapping[str, Any]
-) -> list[str]:
+def _metrics(columns: Sequence[dict[str, Column]], paths: Sequence[Path], options: Mapping[str, Any]) -> list[str]:
     """Return the columns to compare: those of --metrics, or all that both files have. Raises InputError."""
     first, second = columns
     low, high = options.get("range", SCALE)
     shared = [name for name in first if name in second]
     wanted = [_key(name) for name in options.get("metrics", shared)]
-    outside = {n: value for n in wanted if n in shared for value in [*first[n], *second[n]] if not low <= value <= high}
+    values = {name: chain(*first[name].values(), *second[name].values()) for name in wanted if name in shared}
+    outside = {name: value for name, own in values.items() for value in own if not low <= value <= high}
     for name, value in outside.items():
         fault = f"{name} is left out: it holds {value:g}, which is not from {low:g} to {high:g}"
         say(f"{fault}; if it is a score, give its range, as in --range 1,5 --metrics {name}.")
@@ -187,12 +193,3 @@ def _metrics(
         each = "; ".join(f"{path}: {', '.join(own) or 'none'}" for path, own in zip(paths, columns, strict=True))
         raise InputError(f"The files share no such column of scores. Columns of numbers in {each}.")
     return metrics
-
-
-def _means(rows: Sequence[tuple[str, Row]], questions: Sequence[str], metric: str) -> list[float | None]:
-    """Return the mean of each question's scores in a file, which may have several rows of it, or None without any."""
-    values: dict[str, list[float]] = {key: [] for key in questions}
-    for key, row in rows:
-        if metric in row:
-            values[key].append(float(row[metric]))
-    return [sum(scores) / len(scores) if scores else None for scores in values.values()]

@@ -41,8 +41,8 @@ def result_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return dict(json.loads(capsys.readouterr().out))
 
 
-METRIC = {"name": "Faithfulness", "threshold": 0.5, "evaluationCost": 0.01}
-ECHO = {"testIdx": 0, "promptIdx": 0, "provider": {"id": "echo"}, "latencyMs": 9, "cost": 0}
+METRIC = {"name": "Faithfulness", "success": True, "threshold": 0.5, "evaluationCost": 0.01}
+ECHO = {"success": True, "testIdx": 0, "promptIdx": 0, "provider": {"id": "echo"}, "latencyMs": 9, "cost": 0}
 SHAPES: dict[str, Callable[[str, float], dict[str, Any]]] = {
     "ours": lambda q, s: {"question_id": q, "arm": "a", "metric": "faithfulness", "round": 0, "value": s},
     "ragas": lambda q, s: {"user_input": q, "response": "x", "retrieved_contexts": ["y"], "faithfulness": s},

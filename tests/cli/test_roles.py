@@ -69,7 +69,7 @@ def test_every_role_at_openai_is_warned_of_the_day_on_which_its_model_goes_off()
     assert notes(settings, prices, {"offline": True}, today) == []
 
 
-def test_options_of_a_role_are_in_its_requests_and_a_tuned_model_has_the_student_s() -> None:
+def test_a_field_of_a_request_is_json_or_text_and_none_that_minirag_sets() -> None:
     words = ["run", "--out", "o", "--teacher-option=a=1", "--teacher-option=b=x y", "--judge-option={}="]
     assert parser().parse_args(words).teacher_option == [("a", 1), ("b", "x y")]
     for wrong in ("novalue", "=3", "model=m", "stream=true", "max_tokens=3", "extra_headers={}"):
