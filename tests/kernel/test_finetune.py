@@ -114,11 +114,7 @@ def test_a_file_that_is_not_ready_is_waited_for_and_nothing_else_is(tmp_path):
 @pytest.mark.parametrize(
     ("rule", "kind", "says"),
     [
-        (
-            Rule(path="/fine_tuning/jobs", status=500, error={"message": "sorry"}),
-            JobUnfinished,
-            "run again later: .*sorry",
-        ),
+        (Rule(path="/fine_tuning/jobs", status=500, error={"message": "sorry"}), JobUnfinished, "again later: .*sorry"),
         (active_job_cap(), JobUnfinished, r"No further job can start now.*maximum of 1 active"),
         (training_not_available(), TrainingNotAvailable, r"2027-01-06.*training\.jsonl elsewhere"),
         (shows("jobs", 2, status="failed", error=None), JobError, "failed: the service gives no reason"),
