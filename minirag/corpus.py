@@ -82,8 +82,9 @@ class Settings:
     @property
     def hyperparameters(self) -> dict[str, float]:
         """The values of the job that are set, as the API names them."""
-        names = {"epochs": "n_epochs"} | {name: name for name in ("batch_size", "learning_rate_multiplier")}
-        return {name: value for own, name in names.items() if (value := getattr(self, own)) is not None}
+        values: dict[str, float | None] = {"n_epochs": self.epochs, "batch_size": self.batch_size}
+        values["learning_rate_multiplier"] = self.learning_rate_multiplier
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass
@@ -133,11 +134,10 @@ class Corpus:
             with suppress(StoreError):
                 before = VectorStore.open(self.folder, model=self.index_name)
                 if before.chunks == self.chunks:
-                    self.say(f"index: {counted(len(before), 'chunk')}, {before.dimensions} dimensions, as before")
+                    self.say(f"index: {counted(len(before), 'chunk')}, as before")
                     return before
         store = self._index(self.chunks)
-        size = f"at most {self.settings.chunk_size} tokens"
-        self.say(f"index: {counted(len(store), 'chunk')} of {size}, {store.dimensions} dimensions")
+        self.say(f"index: {counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens")
         return store
 
     def _index(self, chunks: Sequence[Chunk]) -> Store:

@@ -36,9 +36,6 @@ class Hit(NamedTuple):
 class Store(Protocol):
     """What retrieval needs of an index; `where` restricts the search to the chunks for which it is true."""
 
-    @property
-    def dimensions(self) -> int: ...
-
     def __len__(self) -> int: ...
 
     def search(
