@@ -8,14 +8,17 @@ import random
 import resource
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from faults import Faults, fails_validation, lines_fail
 from minirag import MessageLog, offline
 from minirag.server import Server
+from minirag.server.wire import Reply, Request
 from run_files import contents, port_of, start
 
 KILLS = int(os.environ.get("MINIRAG_KILLS", "20"))
@@ -43,8 +46,8 @@ class Runs:
             self.port = port_of(server.base_url)
             yield server
 
-    def start(self, folder: Path) -> "subprocess.Popen[str]":
-        return start(f"http://127.0.0.1:{self.port}/v1", folder, *OPTIONS)
+    def start(self, folder: Path, *options: str) -> "subprocess.Popen[str]":
+        return start(f"http://127.0.0.1:{self.port}/v1", folder, *OPTIONS, *options)
 
     def finish(self, folder: Path, file_limit: int | None = None) -> tuple[int, str]:
         """Run to the end, with no file longer than `file_limit` bytes; return the exit code and the last line."""
@@ -61,8 +64,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(tmp_path_factory.mktemp("runs"))
 
 
-def results(folder: Path) -> dict[str, bytes]:
-    return {name: content for name, content in contents(folder).items() if name not in NOT_COMPARED}
+def results(folder: Path, *apart: str) -> dict[str, bytes]:
+    return {name: content for name, content in contents(folder).items() if name not in {*NOT_COMPARED, *apart}}
 
 
 def whole_lines(folder: Path) -> bytes:
@@ -97,6 +100,31 @@ def test_killed_runs_lose_no_reply_ask_for_none_again_and_end_in_the_same_result
         assert len({exchange.id for exchange in logged}) == len(logged), "a finished call was sent again"
         assert sent - len(logged) <= WORKERS * (kills - kills_before), "more calls than were in flight are lost"
         assert results(folder) == results(runs.undisturbed)
+
+
+def test_killed_runs_through_batches_that_break_pay_no_line_twice_and_end_in_the_same_results(runs: Runs) -> None:
+    api, answered, folder = offline.api(), Counter[bytes](), runs.work / "batched"
+    faulty, dice = Faults(api, [fails_validation(), lines_fail(0.05)]), random.Random("batches")
+
+    def line(request: Request) -> Reply:
+        reply = faulty(request)
+        answered[request.body] += reply.status == 200
+        return reply
+
+    api.batches.answer = line
+    with Server(faulty, runs.port):
+        for number in range(KILLS):
+            if not kill_after(runs.start(folder, "--batch", "--no-probe"), runs.seconds * dice.uniform(0.1, 0.8)):
+                assert number > 0, "the run had ended before its first kill"
+                break
+        process = runs.start(folder, "--batch", "--no-probe")
+        _, talk = process.communicate()
+        assert process.returncode == 0, talk
+    assert set(answered.values()) <= {0, 1}, "a line was paid twice"
+    calls = [exchange for exchange in MessageLog(folder / "messages.jsonl") if exchange.endpoint in PAID]
+    assert len({call.id for call in calls if not call.error}) == sum(not call.error for call in calls)
+    assert all("batch" in call.tags for call in calls)
+    assert results(folder, "costs.json") == results(runs.undisturbed, "costs.json")
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
