@@ -19,7 +19,6 @@ BLOCK = 3000
 TIMEOUT = 60.0
 """Seconds that the server of an address may be silent."""
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html)\b", re.IGNORECASE)
 _HEADING = r"\n(?=#{1,6} )"
 _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
@@ -50,7 +49,7 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
     pages = Pages()
     sources_by_hash: dict[str, str] = {}
     for name in map(os.fsdecode, sources):
-        data = _download(name) if _ADDRESS.match(name) else _read_file(name)
+        data = _download(name) if "://" in name else _read_file(name)
         suffix = PurePosixPath(name).suffix.lower()
         digest = hashlib.sha256(data).hexdigest()
         if digest in sources_by_hash:
