@@ -16,6 +16,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
@@ -67,11 +68,13 @@ class Chunk:
     text: str
 
 
-def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128) -> list[Chunk]:
+def chunk(
+    pages: Iterable[Page], *, size: int = 1024, overlap: int = 128, executor: Executor | None = None
+) -> list[Chunk]:
     """Cut `pages` into chunks of at most `size` tokens of o200k_base, neighbours sharing at most `overlap` of them.
 
     Offsets count in the source's text, which is the texts of its pages in order with nothing between them.
-    Blank pages give no chunk.
+    Blank pages give no chunk. The `map` of an `executor` of `concurrent.futures` cuts the pages, if one is passed.
 
     Raises InputError for a `size` below 16, or an `overlap` above a half of it.
     """
@@ -79,13 +82,16 @@ def chunk(pages: Iterable[Page], *, size: int = 1024, overlap: int = 128) -> lis
         raise InputError(f"The chunk size of {size} tokens is too small: take {MIN_SIZE} or more.")
     if not 0 <= overlap <= size // 2:
         raise InputError(f"A chunk overlap of {overlap} tokens does not suit a size of {size}: take 0 to {size // 2}.")
+    pages = list(pages)
+    cut = partial(_cut, size=size, overlap=overlap)
+    spans_by_page = (executor.map if executor else map)(cut, [page.text for page in pages])
     chunks: list[Chunk] = []
     ids: set[str] = set()
     offsets: dict[str, int] = {}
-    for page in pages:
+    for page, spans in zip(pages, spans_by_page, strict=True):
         offset = offsets.get(page.source, 0)
         offsets[page.source] = offset + len(page.text)
-        for start, end, tokens in _cut(page.text, size, overlap):
+        for start, end, tokens in spans:
             text = page.text[start:end]
             if text.isspace():  # a blank chunk would answer nothing, and services refuse to embed it
                 continue

@@ -1,6 +1,8 @@
 """Chunks: exact counts, exact slices, full cover, kept order, on any text; and cuts where a reader would cut."""
 
+import multiprocessing
 import re
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -110,3 +112,9 @@ def test_unusable_settings_are_refused_in_a_sentence(arguments, sentence):
 def test_a_long_line_is_cut_in_bounded_pieces(unit):
     pages = [Page(1, "a", unit * (20_000 // len(unit)))]
     check(pages, chunk(pages, size=512, overlap=64), 512, 64)
+
+
+def test_an_executor_cuts_the_same_chunks():
+    pages = [Page(n, "a", f"Page {n} is short. " * n) for n in range(70)]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        assert chunk(pages, size=16, overlap=4, executor=executor) == chunk(pages, size=16, overlap=4)
