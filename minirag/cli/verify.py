@@ -86,7 +86,7 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
     """Repeat the run of `folder` in `temporary` as far as it went; return what cannot be repeated."""
     settings = settings_of({}, folder)
     build_store = store_builder(options, recorded=facts.get("store"))
-    for name in ("messages.jsonl", *(INDEX if build_store is None else ()), LABELS_FILE):
+    for name in ("messages.jsonl", *(INDEX if build_store is None else ()), "decisions.jsonl", LABELS_FILE):
         if (folder / name).exists():
             (temporary / name).symlink_to((folder / name).resolve())
     log = MessageLog(temporary / "messages.jsonl")

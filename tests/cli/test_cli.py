@@ -101,6 +101,8 @@ def test_a_folder_with_decisions_of_an_earlier_version_is_refused_in_one_sentenc
     (out / "decisions.jsonl").touch()
     assert main(["report", "--out", str(out)]) == 2
     assert "decisions.jsonl comes from `questions --review` of minirag 0.4" in capsys.readouterr().err
+    assert main(["verify", str(out)]) == 2
+    assert "questions cannot be repeated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
