@@ -193,18 +193,29 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a service asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+    """Return the seconds a service asks to wait.
+
+    That is `retry-after-ms`, or `Retry-After` in seconds or as a date, or when a rate limit that is used up resets.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
+    >>> used_up = {"x-ratelimit-remaining-tokens": "0"}
+    >>> [retry_after({**used_up, "x-ratelimit-reset-tokens": reset}) for reset in ("1m30.5s", "2026-11-26T22:10:00Z")]
+    [90.5, None]
     """
+    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        if value := headers.get("retry-after", ""):
+            if value.replace(".", "", 1).isdigit():
+                return float(value)
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
+        resets = [headers.get(f"x-ratelimit-reset-{kind}", "") for kind in used_up]
+        durations = [reset for reset in resets if re.fullmatch(r"(?:[\d.]++(?:ms|[dhms]?))+", reset)]  # no date
+        parts = [re.findall(r"([\d.]+)(ms|[dhms]?)", duration) for duration in durations]
+        return max((sum(float(number) * units[unit] for number, unit in part) for part in parts), default=None)
     except (ValueError, OverflowError):
         return None
 
