@@ -7,11 +7,14 @@ import os
 import random
 import resource
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +22,7 @@ from faults import Faults, fails_validation, lines_fail
 from minirag import MessageLog, offline
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
-from run_files import contents, port_of, start
+from run_files import MODELS, SAMPLE, contents
 
 KILLS = int(os.environ.get("MINIRAG_KILLS", "20"))
 WORKERS = 4
@@ -43,11 +46,14 @@ class Runs:
     def service(self) -> Iterator[Server]:
         """A new embedded service."""
         with Server(offline.api(), self.port) as server:
-            self.port = port_of(server.base_url)
+            self.port = urlsplit(server.base_url).port or 0
             yield server
 
     def start(self, folder: Path, *options: str) -> "subprocess.Popen[str]":
-        return start(f"http://127.0.0.1:{self.port}/v1", folder, *OPTIONS, *options)
+        address = ["--base-url", f"http://127.0.0.1:{self.port}/v1", "--out", str(folder)]
+        command = [sys.executable, "-m", "minirag", "run", str(SAMPLE), *MODELS, *OPTIONS, *address, *options]
+        streams: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env={**os.environ, "OPENAI_API_KEY": "none"}, **streams)
 
     def finish(self, folder: Path, file_limit: int | None = None) -> tuple[int, str]:
         """Run to the end, with no file longer than `file_limit` bytes; return the exit code and the last line."""
