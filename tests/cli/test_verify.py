@@ -19,7 +19,6 @@ FILES = {
     *("answers.jsonl", "chunks.jsonl", "comparison.json", "costs.json", "job.json", "questions.jsonl"),
     *("report.html", "run.json", "scores.jsonl", "training.jsonl", "training_report.json"),
 }
-pytestmark = pytest.mark.block_network(allowed_hosts=["127.0.0.1"])
 
 
 @pytest.fixture

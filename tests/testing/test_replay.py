@@ -24,7 +24,6 @@ def recorded(text: str, number: int = 0, **fields: object) -> Exchange:
     return Exchange("draft", "chat.completions", "http://x/v1", request, **values)
 
 
-@pytest.mark.block_network(allowed_hosts=["127.0.0.1"])
 def test_a_recorded_answer_comes_back_without_key_and_network(log: MessageLog) -> None:
     pages = [Page(n, "a.txt", text) for n, text in enumerate(TEXT.split("\f"), 1)]
     with offline.serve() as server, Service(server.base_url, "k") as service:
