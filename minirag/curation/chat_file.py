@@ -158,7 +158,8 @@ def _message_problems(message: Mapping[str, Any]) -> Iterator[Problem]:
     for kind in kinds:
         if ROLES_OF_PARTS.get(kind) not in (role, "any"):
             yield "content", f"has a part of the type {kind[:40]!r}; training takes texts, and images from users"
-    if not calls and set(kinds) <= {"text"} and not text_of(message).strip():
+    is_blank = not calls and set(kinds) <= {"text"} and not text_of(message).strip()
+    if is_blank or not isinstance(content, str | list | None):
         yield "content", "has no content: it takes a text, or a list of parts that are not blank"
     if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
         yield "weight", "has a weight; only assistant messages may have one, and it must be 0 or 1"
@@ -174,7 +175,8 @@ def _call_problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
         for call in calls if isinstance(calls, list) and message.get("role") == "assistant" else ():
             try:
                 open_calls[str(call["id"])] = number
-                is_complete = call["function"]["name"] and isinstance(json.loads(call["function"]["arguments"]), dict)
+                is_named = call["id"] and call["function"]["name"]
+                is_complete = is_named and isinstance(json.loads(call["function"]["arguments"]), dict)
             except (KeyError, TypeError, ValueError, RecursionError):
                 is_complete = False
             if not is_complete:

@@ -63,6 +63,7 @@ BROKEN = [
     ("content", spoilt(lambda m: m[2].update(content=None))),
     ("content", spoilt(lambda m: m[1].update(content=[{"type": "text", "text": " "}]))),
     ("content", spoilt(lambda m: m[1].update(content={"text": "Hi"}))),
+    ("content", with_calls(lambda m: m[2].update(content={"text": "Hi"}))),
     ("content", spoilt(lambda m: m[1].update(content=[TEXT, {"type": "input_audio", "input_audio": {}}]))),
     ("content", spoilt(lambda m: m[2].update(content=[TEXT, IMAGE]))),
     ("weight", spoilt(lambda m: m[1].update(weight=1))),
@@ -71,6 +72,7 @@ BROKEN = [
     ("calls", with_calls(lambda m: m[2]["tool_calls"][0]["function"].update(arguments="{city: Oslo}"))),
     ("calls", with_calls(lambda m: m[2]["tool_calls"][0]["function"].pop("name"))),
     ("calls", with_calls(lambda m: m[2]["tool_calls"][0].pop("id"), lambda m: m.pop(3))),
+    ("calls", with_calls(lambda m: m[2]["tool_calls"][0].update(id=None), lambda m: m[3].pop("tool_call_id"))),
     ("calls", with_calls(lambda m: m.pop(3))),  # two assistant turns in a row, the first with a call
     ("calls", with_calls(lambda m: m[2].pop("tool_calls"), lambda m: m[2].update(content="Well."))),
     ("calls", with_calls().replace(b'"tools"', b'"functions"')),
