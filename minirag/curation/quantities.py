@@ -21,7 +21,7 @@ _SCALES = {
     **dict.fromkeys(("trillion", "trillions", "billionen"), 12),
 }
 _QUANTITY = re.compile(rf"(?<![\w.])([0-9][0-9,.]*)(?:[\s-]*({'|'.join(_SCALES)})\b)?", re.IGNORECASE)
-_LIST_MARK = re.compile(r"(?m)^\s*(?:\d{1,2}[.)]|[•●▪*–-])\s+")
+LIST_MARK = re.compile(r"(?m)^\s*(?:\d{1,2}[.)]|[•●▪*–-])\s+")
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {**{word: n for n, word in enumerate(_UNITS)}, **{word: 10 * n for n, word in enumerate(_TENS, 2)}}
@@ -48,7 +48,7 @@ def quantities(text: str, *, in_words: bool = False) -> list[Quantity]:
     if in_words:
         text = _IN_WORDS.sub(lambda m: str(_WORDS.get((m[1] or "").lower(), 0) + _WORDS[m[2].lower()]), text)
     numbers = []
-    for match in _QUANTITY.finditer(_LIST_MARK.sub("", text)):
+    for match in _QUANTITY.finditer(LIST_MARK.sub("", text)):
         written, scale = match[1].rstrip(".,"), _SCALES.get((match[2] or "").lower(), 0)
         digits = len(re.sub("[,.]", "", written).lstrip("0"))
         if digits <= MAX_DIGITS:

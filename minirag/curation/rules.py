@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from minirag import prompts, training
-from minirag.curation.quantities import content, unsupported, values
+from minirag.curation.quantities import LIST_MARK, content, unsupported, values
 from minirag.message_log import MessageLog
 from minirag.prompts import NOT_STATED
 from minirag.questions import PAGE_GUESSED, PageKey, Question, near_duplicate
-from minirag.text import words
+from minirag.text import sentence_spans, words
 from minirag.training import Example, TrainingFile
 
 # -- what a prompt consists of -----------------------------------------------------------------------------
@@ -76,6 +76,12 @@ _REFUSES = re.compile(
     r"|(?:文档|文件|上下文|文本|原文|文中)中?(?:没有|未)(?:提到|提及|说明|提供|给出)",
     re.IGNORECASE,
 )
+_REFERS = re.compile(
+    r"\b(?:the|given|provided|above|supplied) (?:given |provided |above |supplied )?"
+    r"(?:context(?: information)?|excerpts?|passages?|existing answer|original answer)\b(?! of\b| in which\b)"
+    r"|\b(?:according to|based on) the (?:text|document|information|provided|given)\b",
+    re.IGNORECASE,
+)
 
 
 def abstains(text: str) -> bool:
@@ -87,6 +93,40 @@ def abstains(text: str) -> bool:
     (True, False)
     """
     return text.strip() == NOT_STATED or (len(text) < MAX_REFUSAL and _REFUSES.search(text.strip()) is not None)
+
+
+def reference(text: str, context: str) -> str:
+    """Return the words by which a reply mentions its excerpts, unless the excerpts use them too; "" if none.
+
+    >>> reference("Based on the provided context, it is 3.", "It is 3.")
+    'Based on the provided'
+    """
+    match = _REFERS.search(text)
+    return match[0] if match and match[0].casefold() not in context.casefold() else ""
+
+
+CAPITALISED = 0.3
+"""From this share of capitalised words on, capitals mark no names: German nouns, headlines."""
+
+
+def unsupported_names(text: str, source: str) -> list[str]:
+    """Return the capitalised words of `text`, sentence openings aside, that `source` does not hold in any form.
+
+    >>> unsupported_names("It is run by Nord and by Ostbahn.", "It is run by NORD since last year.")
+    ['Ostbahn']
+    """
+    if _names(source)[1] > CAPITALISED:
+        return []
+    stems = {word[:4] for word in words(source)}
+    return sorted({name for name in _names(text)[0] if name.casefold()[:4] not in stems})
+
+
+def _names(text: str) -> tuple[list[str], float]:
+    """Return the capitalised words behind the first of each sentence, and which share of the words there they are."""
+    plain = LIST_MARK.sub("", text)
+    inner = [word for start, end in sentence_spans(plain) for word in re.findall(r"[^\W_]+", plain[start:end])[1:]]
+    names = [word for word in inner if len(word) > 1 and word[0].isupper()]
+    return names, len(names) / len(inner) if inner else 0.0
 
 
 REPEATS, PARAPHRASE, LOSES, ADDS = "repeats", "paraphrase", "loses facts", "adds"
@@ -134,8 +174,8 @@ MAX_PAGE_SHARE = 0.2
 def curate(examples: Sequence[Example]) -> list[Example]:
     """Return the examples with `dropped`, `detail` and `refine` filled in, by the first rule that applies.
 
-    Reasons: `refusal`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`, `near-duplicate`, `too much of one
-    page`. Examples that are dropped already stay as they are.
+    Reasons: `refusal`, `refers to the context`, `repeats`, `paraphrase`, `loses facts`, `unsupported number`,
+    `unsupported name`, `near-duplicate`, `too much of one page`. Examples that are dropped already stay as they are.
     """
     curated: list[Example] = []
     unsupported_replies: dict[tuple[str, ...], Example] = {}
@@ -145,7 +185,7 @@ def curate(examples: Sequence[Example]) -> list[Example]:
         prompt = parts(original.messages[:-1])
         example = original if original.dropped else _by_itself(original, prompt)
         # 2. a refine step whose earlier answer, anywhere along the chain, holds what its excerpts do not
-        origin = example if example.dropped == "unsupported number" else None
+        origin = example if example.dropped.startswith("unsupported") else None
         if not example.dropped and prompt.existing is not None:
             origin = unsupported_replies.get(tuple(words(prompt.existing)))
             if origin is not None:
@@ -182,11 +222,16 @@ def _by_itself(example: Example, prompt: Parts) -> Example:
     reason = detail = ""
     if abstains(reply):
         reason = "refusal"
+    elif mention := reference(reply, prompt.context):
+        reason, detail = "refers to the context", mention
     elif kind not in (None, ADDS):
         reason = str(kind)
     elif prompt.context:
-        numbers = unsupported(reply, f"{prompt.context}\n{prompt.existing or ''}\n{prompt.question}")
-        reason, detail = "unsupported number" if numbers else "", ", ".join(numbers)
+        source = f"{prompt.context}\n{prompt.existing or ''}\n{prompt.question}"
+        if numbers := unsupported(reply, source):
+            reason, detail = "unsupported number", ", ".join(numbers)
+        elif names := unsupported_names(reply, source):
+            reason, detail = "unsupported name", ", ".join(names)
     return replace(example, dropped=reason, detail=detail, refine=kind)
 
 
