@@ -22,7 +22,6 @@ from minirag.local.training import MACHINE, Spec, defaults, read_spec, train, wr
 from minirag.message_log import lock_file
 from minirag.server import Api, Refused, Server
 from minirag.server.files import Records
-from minirag.server.http import listen
 from minirag.server.jobs import examples_of
 
 
@@ -38,7 +37,8 @@ def serve(options: dict[str, Any]) -> None:
         raise InputError("Name the model to serve: one of the hub, a folder or a GGUF file.")
     model, path = options["model"], Path(options["model"]).expanduser()
     own_name = model if not path.exists() else path.stem if path.suffix == ".gguf" else path.resolve().name
-    listening = listen(options.get("port", 0))  # before the model is loaded: that may take minutes
+    loading = Refused(503, "The model is being loaded; try again later.").reply
+    server = Server(lambda _: loading, options.get("port", 0))  # a port in use is told before the model is loaded
     engine = Local(
         options.get("name", own_name),
         folder_of(model, state),
@@ -49,7 +49,8 @@ def serve(options: dict[str, Any]) -> None:
         remote=Vllm(options["engine_url"]) if "engine_url" in options else None,
     )
     engine.tokenizer.save_pretrained(state / "tokenizer")
-    with lock, Server(Api(engine, state, in_background=True), listening=listening) as server:
+    server.api = Api(engine, state, in_background=True)
+    with lock, server:
         print(server.base_url)
         student, tokenizer = shlex.quote(engine.name), shlex.quote(str(state / "tokenizer" / "tokenizer.json"))
         options_to_use = (

@@ -112,7 +112,7 @@ class Api:
         choices: list[Json] = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
                 "logprobs": None,
                 "finish_reason": choice.finish_reason,
             }
@@ -132,8 +132,6 @@ class Api:
             "model": model,
             "choices": choices,
             "usage": usage,
-            "service_tier": "default",
-            "system_fingerprint": "fp_minirag_1",
         }
 
     def _embeddings(self, body: Json) -> Json:

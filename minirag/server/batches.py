@@ -57,10 +57,26 @@ class Batches:
         """GET /v1/batches/{batch_id}; moves the batch on."""
         with self._lock:
             record = self._records.require(batch_id, "batch")
-            if record["batch"]["status"] == "validating":
-                record = self._validated(record)
-            elif record["batch"]["status"] not in FINAL:
-                record = self._worked(record)
+            batch, output, errors = record["batch"], [*record["output"]], [*record["errors"]]
+            if batch["status"] in FINAL:
+                return _public(record)
+            bodies, wrong_lines = self._requests(batch)
+            if wrong_lines:
+                record = _changed(record, "failed", errors={"object": "list", "data": wrong_lines})
+                return _public(self._records.put(record))
+            if batch["status"] == "in_progress":
+                done = len(output) + len(errors)
+                for custom_id, body in islice(bodies.items(), done, done + LINES_A_LOOK):
+                    headers = {"authorization": "Bearer batch"}
+                    reply = self.answer(Request("POST", batch["endpoint"], {}, headers, json.dumps(body).encode()))
+                    id_ = digest(f"{batch_id}/{custom_id}".encode())
+                    response = {"status_code": reply.status, "request_id": id_, "body": parsed(reply.body)}
+                    line = {"id": f"batch_req_{id_}", "custom_id": custom_id, "response": response, "error": None}
+                    (output if reply.status == 200 else errors).append(line)
+            counts = {"total": len(bodies), "completed": len(output), "failed": len(errors)}
+            record = _changed(record | {"output": output, "errors": errors}, "in_progress", request_counts=counts)
+            if len(output) + len(errors) == len(bodies):
+                record = self._ended(record, "completed")
             return _public(self._records.put(record))
 
     def cancel(self, batch_id: str) -> Json:
@@ -86,29 +102,6 @@ class Batches:
                     errors.append({"code": "invalid_request", "message": message, "param": None, "line": number})
         return bodies, errors
 
-    def _validated(self, record: Json) -> Json:
-        bodies, errors = self._requests(record["batch"])
-        if errors:
-            return _changed(record, status="failed", errors={"object": "list", "data": errors})
-        counts = {"total": len(bodies), "completed": 0, "failed": 0}
-        return _changed(record, status="in_progress", request_counts=counts)
-
-    def _worked(self, record: Json) -> Json:
-        """Return the record after some more of its lines."""
-        bodies, _ = self._requests(record["batch"])
-        output, errors = [*record["output"]], [*record["errors"]]
-        done = len(output) + len(errors)
-        for custom_id, body in islice(bodies.items(), done, done + LINES_A_LOOK):
-            headers = {"authorization": "Bearer batch"}
-            reply = self.answer(Request("POST", record["batch"]["endpoint"], {}, headers, json.dumps(body).encode()))
-            id_ = digest(f"{record['id']}/{custom_id}".encode())
-            response = {"status_code": reply.status, "request_id": id_, "body": parsed(reply.body)}
-            line = {"id": f"batch_req_{id_}", "custom_id": custom_id, "response": response, "error": None}
-            (output if reply.status == 200 else errors).append(line)
-        counts = {"total": len(bodies), "completed": len(output), "failed": len(errors)}
-        record = _changed(record | {"output": output, "errors": errors}, request_counts=counts)
-        return self._ended(record, "completed") if len(output) + len(errors) == len(bodies) else record
-
     def _ended(self, record: Json, status: str) -> Json:
         """Return the record with its files, each only if it has a line; their order is not that of the input."""
         names = {}
@@ -117,15 +110,13 @@ class Batches:
                 content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in reversed(lines)).encode()
                 file = self._files.add(f"{record['id']}_{kind}.jsonl", content, "batch_output")
                 names[f"{kind}_file_id"] = file["id"]
-        return _changed(record, status=status, **names)
+        return _changed(record, status, **names)
 
 
 def _public(record: Json) -> Json:
     return {"id": record["id"], **record["batch"]}
 
 
-def _changed(record: Json, **fields: Any) -> Json:
-    """Return the record with these fields of its batch; a new status has its time."""
-    if "status" in fields:
-        fields[f"{fields['status']}_at"] = int(time.time())
-    return record | {"batch": record["batch"] | fields}
+def _changed(record: Json, status: str, **fields: Any) -> Json:
+    """Return the record with this status, the time of it, and these fields of its batch."""
+    return record | {"batch": {f"{status}_at": int(time.time()), **record["batch"], "status": status, **fields}}

@@ -6,12 +6,12 @@ True
 """
 
 import http.client
-import socket
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -31,20 +31,15 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 600  # seconds until an idle connection is closed
 
     def _answer(self) -> None:
-        try:
-            target = urlsplit(self.path)
-            query = dict(parse_qsl(target.query, keep_blank_values=True))
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        except ValueError:
-            self.send_error(400, "its address or its Content-Length is wrong")
-            return
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if self.server.is_closed.is_set():
             self.close_connection = True
             return
+        target = urlsplit(self.path)
+        query = dict(parse_qsl(target.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, unquote(target.path), query, headers, body)
         try:
-            reply = self.server.respond(request)
+            reply = self.server.respond(Request(self.command, unquote(target.path), query, headers, body))
         except Exception:
             self.close_connection = True
             self._send(Refused(500, "The server had an error; this is a bug in minirag.").reply)
@@ -64,63 +59,40 @@ class Handler(BaseHTTPRequestHandler):
         """Write head and body of a reply; tests override this to lose it or to slow it down."""
         self.wfile.write(data)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Reply in OpenAI's form to a request that cannot be read; the base class calls this too."""
-        self.close_connection = True
-        self._send(Refused(400, f"This is not a readable HTTP request: {message}.").reply)
-
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: the caller's log has every exchange."""
 
 
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens on this port, or on a free one for 0. Raises InputError if it cannot be used."""
-    try:
-        return socket.create_server((LOOPBACK, port), backlog=128)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no such port"
-        raise InputError(f"Port {port} cannot be used ({reason}): name another from 1 to 65535.") from error
-
-
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """Serves `api` from threads of this process until `close`, or the end of a `with` block.
 
-    `port` 0 takes a free one; `listening` is a listening socket in place of a port. `base_url` is what an OpenAI
-    client takes. Raises InputError if the port cannot be used.
+    `port` 0 takes a free one; `base_url` is what an OpenAI client takes. `requests` counts what has come so far,
+    answered or not: `("POST", "/v1/embeddings")` → 3. Raises InputError if the port cannot be used.
     """
 
+    allow_reuse_address = True
     block_on_close = False
+    daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(
-        self,
-        api: Callable[[Request], Reply],
-        port: int = 0,
-        listening: socket.socket | None = None,
-        handler: type[Handler] = Handler,
-    ) -> None:
-        listening = listening or listen(port)
+    def __init__(self, api: Callable[[Request], Reply], port: int = 0, handler: type[Handler] = Handler) -> None:
+        try:
+            super().__init__((LOOPBACK, port), handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "no such port"
+            raise InputError(f"Port {port} cannot be used ({reason}): name another from 1 to 65535.") from error
         self.api = api
         self.is_closed = threading.Event()
-        self._requests: Counter[tuple[str, str]] = Counter()
+        self.requests: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        # binding here would ask the resolver for the host's name, which may go to the network
-        super().__init__(listening.getsockname(), handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listening
         self.base_url = f"http://{LOOPBACK}:{self.server_address[1]}/v1"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    @property
-    def requests(self) -> Counter[tuple[str, str]]:
-        """How many requests have come so far, answered or not: `("POST", "/v1/embeddings")` → 3."""
-        with self._lock:
-            return self._requests.copy()
-
     def respond(self, request: Request) -> Reply:
         """Count a request and return its reply."""
         with self._lock:
-            self._requests[request.method, request.path] += 1
+            self.requests[request.method, request.path] += 1
         return self.api(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -1,9 +1,7 @@
-"""Fine-tuning jobs: from an uploaded file to a tuned model, through the states of the real service.
+"""Fine-tuning jobs: from an uploaded file to a tuned model.
 
-A job moves on by one state each time it is looked at (retrieved, or its events listed): validating_files, queued,
-running, then succeeded or failed. No clock is involved, so a client sees every state. An engine trains in a thread; a
-look waits a while for it, so that a job that takes seconds ends at the first look at it running. Of an engine whose
-trainings take hours, jobs move on by themselves, one training after the other, and a look does not wait.
+A job is done when it is retrieved: the first reply shows it running, the second one its end, so nothing depends on a
+clock. Of an engine whose trainings take hours, jobs are done in the background, one after the other.
 """
 
 import json
@@ -11,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 
@@ -19,11 +18,7 @@ from minirag.server.engine import Engine, Training, TrainingStopped
 from minirag.server.files import Files, Records, digest
 from minirag.server.wire import Json, Refused, invalid, number, optional, page, parsed, required
 
-PATIENCE = 30.0
-"""How long a look at a running job waits for its end, in seconds."""
 FEWEST_EXAMPLES = 10
-BACKGROUND_PAUSE = 0.2
-"""Seconds between two looks of the server itself at its jobs."""
 MOST_LOSSES = 100
 """Steps whose losses are shown as events, evenly spread."""
 LOSSES = {"train_loss": "training", "valid_loss": "validation"}
@@ -33,7 +28,7 @@ FINAL = ("succeeded", "failed", "cancelled")
 class Jobs:
     """Fine-tuning jobs by id. `folder` keeps them; None keeps them as long as the process.
 
-    `in_background`: jobs move on by themselves, those of an earlier process too.
+    `in_background`: jobs are done without being retrieved, those of an earlier process too.
     """
 
     def __init__(self, folder: Path | None, files: Files, engine: Engine, in_background: bool = False) -> None:
@@ -41,10 +36,12 @@ class Jobs:
         self._files = files
         self._engine = engine
         self._lock = Lock()  # held while a record is changed
-        self._threads: dict[str, Thread] = {}
         self._turn = Lock()  # held while a job trains: one at a time
         self._in_background = in_background
+        self._queue: SimpleQueue[str] = SimpleQueue()
         if in_background:
+            for record in reversed(self._records.newest_first()):
+                self._queue.put(record["id"])
             Thread(target=self._work, daemon=True).start()
 
     def create(self, body: Json) -> Json:
@@ -56,7 +53,6 @@ class Jobs:
         self._files.check(training_file, "fine-tune", "training_file")
         if validation_file := optional(body, "validation_file"):
             self._files.check(validation_file, "fine-tune", "validation_file")
-        settings = _hyperparameters(body)
         job = {
             "object": "fine_tuning.job",
             "model": model,
@@ -65,37 +61,44 @@ class Jobs:
             "fine_tuned_model": None,
             "organization_id": "org-minirag",
             "result_files": [],
-            "status": "validating_files",
+            "status": "queued",
             "training_file": training_file,
             "validation_file": validation_file,
-            "hyperparameters": settings,
-            "method": {"type": "supervised", "supervised": {"hyperparameters": settings}},
+            **_settings(_hyperparameters(body)),
             "trained_tokens": None,
             "error": None,
             "user_provided_suffix": optional(body, "suffix"),
             "seed": number(body, "seed", 0, 2**31 - 1) or 0,
             "metadata": optional(body, "metadata", dict),
-            "estimated_finish": None,
-            "integrations": [],
         }
         key = json.dumps(job | {"created_at": 0}, sort_keys=True).encode()
         record = self._records.add("ftjob-", key, {"job": job, "events": [], "checkpoints": []})
-        record = _logged(record, "info", f"Created fine-tuning job: {record['id']}")
-        return _public(self._records.put(_logged(record, "info", f"Validating training file: {training_file}")))
+        record = _logged(record, f"Created fine-tuning job: {record['id']}")
+        try:
+            self._examples(job)
+        except Refused as refused:
+            record = _failed(record, refused)
+        self._records.put(record)
+        self._queue.put(record["id"])
+        return _public(record)
 
     def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs, the newest first; `metadata[key]=value` filters."""
-        wanted = {name[9:-1]: value for name, value in query.items() if re.fullmatch(r"metadata\[.+\]", name)}
-        jobs = [_public(record) for record in self._records.newest_first()]
-        return page([job for job in jobs if wanted.items() <= (job["metadata"] or {}).items()], query)
+        """GET /v1/fine_tuning/jobs, the newest first."""
+        return page([_public(record) for record in self._records.newest_first()], query)
 
     def get(self, job_id: str) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}; moves the job on."""
-        return _public(self._looked_at(job_id))
+        """GET /v1/fine_tuning/jobs/{job_id}."""
+        with self._lock:
+            record = self._record(job_id)
+            if not self._in_background and record["job"]["status"] == "queued":
+                return _public(self._records.put(_changed(record, status="running")))
+        if not self._in_background:
+            self._do(job_id)
+        return _public(self._record(job_id))
 
     def events(self, job_id: str, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}/events, the newest first; moves the job on."""
-        return page(self._looked_at(job_id)["events"][::-1], query)
+        """GET /v1/fine_tuning/jobs/{job_id}/events, the newest first."""
+        return page(self._record(job_id)["events"][::-1], query)
 
     def checkpoints(self, job_id: str, query: Mapping[str, str]) -> Json:
         """GET /v1/fine_tuning/jobs/{job_id}/checkpoints, the newest first."""
@@ -107,58 +110,18 @@ class Jobs:
             record = self._record(job_id)
             if (status := record["job"]["status"]) in FINAL:
                 raise Refused(400, f'Cannot cancel a job {job_id} that already has status "{status}".')
-            record = _logged(record, "warn", "The job was stopped due to a cancellation request")
+            record = _logged(record, "The job was stopped due to a cancellation request", level="warn")
             return _public(self._records.put(_changed(record, status="cancelled")))
 
     def _record(self, job_id: str) -> Json:
         return self._records.require(job_id, "fine-tuning job")
 
-    def _looked_at(self, job_id: str) -> Json:
-        """Return the record of a job after its next step."""
-        if not self._in_background:
-            self._move_on(job_id)
-            if thread := self._threads.get(job_id):
-                thread.join(PATIENCE)
-        return self._record(job_id)
-
     def _work(self) -> None:
-        """Move all jobs on, for ever; only the oldest that is queued starts, once no other is running."""
         while True:
-            jobs = [_public(record) for record in reversed(self._records.newest_first())]
-            first = next((job["id"] for job in jobs if job["status"] in ("queued", "running")), None)
-            for job in jobs:
-                if job["status"] == "validating_files" or job["id"] == first:
-                    self._move_on(job["id"])
-            time.sleep(BACKGROUND_PAUSE)
+            self._do(self._queue.get())
 
-    def _move_on(self, job_id: str) -> None:
-        """Take the next step of a job, if there is one now."""
-        with self._lock:
-            record = self._record(job_id)
-            match record["job"]["status"]:
-                case "validating_files":
-                    self._records.put(self._validated(record))
-                case "queued":
-                    record = _logged(record, "info", "Fine-tuning job started")
-                    self._records.put(_changed(record, status="running"))
-                case "running" if job_id not in self._threads:
-                    self._threads[job_id] = Thread(target=self._train, args=(job_id, record["job"]), daemon=True)
-                    self._threads[job_id].start()
-
-    def _validated(self, record: Json) -> Json:
-        job = record["job"]
-        try:
-            examples, _ = self._examples(job)
-        except Refused as refused:
-            return _failed(record, refused)
-        defaults = self._engine.defaults(len(examples))
-        settings = {k: defaults[k] if value == "auto" else value for k, value in job["hyperparameters"].items()}
-        record = _logged(record, "info", "Files validated, moving job to queued state")
-        method = {"type": "supervised", "supervised": {"hyperparameters": settings}}
-        return _changed(record, status="queued", hyperparameters=settings, method=method)
-
-    def _train(self, job_id: str, job: Json) -> None:
-        """Train the model of a running job, in a thread of its own, and keep what comes of it."""
+    def _do(self, job_id: str) -> None:
+        """Train the model of a job that has not ended, and keep what comes of it."""
 
         def report(step: int, total: int, loss: float | None, details: Json | None = None) -> None:
             fields = {"step": step, "train_loss": loss, "total_steps": total, **(details or {})}
@@ -168,37 +131,50 @@ class Jobs:
             message = data.pop("message", f"Step {step}/{total}: {', '.join(losses)}")
             checkpoint = data.pop("checkpoint", None)
             with self._lock:
-                record = self._record(job_id)
-                if record["job"]["status"] != "running":
-                    raise TrainingStopped
+                record = self._running(job_id)
                 if checkpoint:
                     record = _with_checkpoint(record, checkpoint, data)
                 if loss is None or checkpoint or step % (1 + total // MOST_LOSSES) == 0:
-                    record = _logged(record, "info", message, data)
+                    record = _logged(record, message, data)
                 self._records.put(record)
 
-        try:
-            with self._turn:
-                suffix = re.sub(r"[^a-z0-9]+", "-", (job["user_provided_suffix"] or "").lower()).strip("-")
-                settings, seed = job["hyperparameters"], job["seed"]
-                training = Training(job_id, job["model"], suffix, *self._examples(job), settings, seed)
+        with self._turn:
+            try:
+                training = self._started(job_id)
                 trained = self._engine.train(training, report)
-        except TrainingStopped:
-            return
-        except Exception as error:
-            failure = error if isinstance(error, Refused) else Refused(500, f"Training failed: {error!r}")
-            with self._lock:
-                self._records.put(_failed(self._record(job_id), failure))
-            return
+                with self._lock:
+                    record = _logged(self._running(job_id), f"New fine-tuned model created: {trained.model}")
+                    record = _logged(record, "The job has successfully completed")
+                    fields = {"fine_tuned_model": trained.model, "trained_tokens": trained.tokens}
+                    self._records.put(_changed(record, status="succeeded", finished_at=int(time.time()), **fields))
+            except TrainingStopped:
+                return
+            except Exception as error:
+                failure = error if isinstance(error, Refused) else Refused(500, f"Training failed: {error!r}")
+                with self._lock:
+                    self._records.put(_failed(self._record(job_id), failure))
+
+    def _started(self, job_id: str) -> Training:
+        """Mark a job as running and return what it trains. Raises TrainingStopped if it has ended."""
         with self._lock:
             record = self._record(job_id)
-            if record["job"]["status"] != "running":  # it was cancelled after its last step
-                return
-            record = _logged(record, "info", f"New fine-tuned model created: {trained.model}")
-            record = _logged(record, "info", "The job has successfully completed")
-            model, tokens, now = trained.model, trained.tokens, int(time.time())
-            fields = {"fine_tuned_model": model, "trained_tokens": tokens, "finished_at": now}
-            self._records.put(_changed(record, status="succeeded", **fields))
+            job = record["job"]
+            if job["status"] in FINAL:
+                raise TrainingStopped
+            training, validation = self._examples(job)
+            defaults = self._engine.defaults(len(training))
+            settings = {k: defaults[k] if value == "auto" else value for k, value in job["hyperparameters"].items()}
+            record = _logged(record, "Fine-tuning job started")
+            self._records.put(_changed(record, status="running", **_settings(settings)))
+        suffix = re.sub(r"[^a-z0-9]+", "-", (job["user_provided_suffix"] or "").lower()).strip("-")
+        return Training(job_id, job["model"], suffix, training, validation, settings, job["seed"])
+
+    def _running(self, job_id: str) -> Json:
+        """Return the record of a job that trains. Raises TrainingStopped if it was cancelled."""
+        record = self._record(job_id)
+        if record["job"]["status"] != "running":
+            raise TrainingStopped
+        return record
 
     def _examples(self, job: Json) -> tuple[list[list[Json]], list[list[Json]]]:
         """Return the training examples of a job, and those for validation."""
@@ -216,7 +192,8 @@ def examples_of(content: bytes, kind: str, fewest: int = FEWEST_EXAMPLES) -> lis
     for place, line in enumerate(content.splitlines(), 1):
         example = parsed(line)
         messages: Any = example.get("messages") if isinstance(example, dict) else None
-        if not _is_chat(messages):
+        is_chat = isinstance(messages, list) and all(isinstance(m, dict) and "role" in m for m in messages)
+        if not (is_chat and messages and messages[-1]["role"] == "assistant" and text_of(messages[-1])):
             message = f"Line {place} of the {kind} file is not a chat that ends with the assistant's reply."
             raise Refused(400, message, param=f"{kind}_file", code=f"invalid_{kind}_file")
         examples.append(messages)
@@ -224,13 +201,6 @@ def examples_of(content: bytes, kind: str, fewest: int = FEWEST_EXAMPLES) -> lis
         message = f"Training file has {len(examples)} example(s), but must have at least {fewest}."
         raise Refused(400, message, param="training_file", code="invalid_n_examples")
     return examples
-
-
-def _is_chat(messages: Any) -> bool:
-    """Return whether these are messages with roles, the last one the assistant's, with a text."""
-    if not isinstance(messages, list) or not all(isinstance(m, dict) and "role" in m for m in messages):
-        return False
-    return bool(messages) and messages[-1]["role"] == "assistant" and text_of(messages[-1]) != ""
 
 
 def _hyperparameters(body: Json) -> Json:
@@ -245,6 +215,12 @@ def _hyperparameters(body: Json) -> Json:
         "batch_size": number(chosen, "batch_size", 1) or "auto",
         "learning_rate_multiplier": number(chosen, "learning_rate_multiplier", 1e-6, kind=int | float) or "auto",
     }
+
+
+def _settings(hyperparameters: Json) -> Json:
+    """Return the two fields of a job that show its hyperparameters."""
+    method = {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
+    return {"hyperparameters": hyperparameters, "method": method}
 
 
 def _public(record: Json) -> Json:
@@ -272,11 +248,11 @@ def _with_checkpoint(record: Json, model: str, metrics: Json) -> Json:
 
 def _failed(record: Json, refused: Refused) -> Json:
     error = {"code": refused.code, "message": str(refused), "param": refused.param}
-    record = _logged(record, "error", str(refused))
+    record = _logged(record, str(refused), level="error")
     return _changed(record, status="failed", error=error, finished_at=int(time.time()))
 
 
-def _logged(record: Json, level: str, message: str, data: Json | None = None) -> Json:
+def _logged(record: Json, message: str, data: Json | None = None, level: str = "info") -> Json:
     """Return the record with one more event."""
     event = {
         "object": "fine_tuning.job.event",

@@ -69,28 +69,6 @@ def parsed(text: bytes) -> Any:
     return value
 
 
-_BOUNDARY = re.compile(r'multipart/form-data\s*;.*?boundary="?([^"\s;,]{1,200})', re.IGNORECASE)
-_NAME = re.compile(rb'[;\s]name="([^"\r\n]*)"')
-_FILENAME = re.compile(rb'[;\s]filename="([^"\r\n]*)"')
-
-
-def upload(request: Request) -> tuple[str, bytes, str]:
-    """Return name, content and purpose of an uploaded file; its bytes are untouched, line ends included."""
-    boundary = _BOUNDARY.match(request.headers.get("content-type", ""))
-    filename, content, purpose = "", None, ""
-    mark = b"\r\n--" + (boundary[1] if boundary else "").encode("latin-1", "replace")
-    for part in (b"\r\n" + request.body).split(mark)[1:] if boundary else []:
-        head, _, data = part.partition(b"\r\n\r\n")
-        name, file = _NAME.search(head), _FILENAME.search(head)
-        if file:
-            filename, content = file[1].decode("utf-8", "replace"), data
-        elif name and name[1] == b"purpose":
-            purpose = data.decode("utf-8", "replace")
-    if content is None:
-        raise Refused(400, "Send multipart/form-data with the fields 'file' and 'purpose'.", param="file")
-    return filename, content, purpose
-
-
 def required(body: Json, name: str, kind: Any = str) -> Any:
     """Return a parameter of this type that must be there and not be empty."""
     if body.get(name) is None:

@@ -20,7 +20,6 @@ from minirag.server import (
     Trained,
     Training,
     Vectors,
-    jobs,
 )
 
 LINE = b'{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}\n'
@@ -76,9 +75,8 @@ def engine() -> Echo:
 
 
 @pytest.fixture
-def client(engine: Echo, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenAI]:
-    monkeypatch.setattr(jobs, "PATIENCE", 0.01)
-    with Server(Api(engine)) as server:
+def client(engine: Echo) -> Iterator[openai.OpenAI]:
+    with Server(Api(engine, in_background=True)) as server:
         with openai.OpenAI(base_url=server.base_url, api_key="any", max_retries=0) as client:
             yield client
         engine.end.set()
@@ -88,8 +86,7 @@ def running(client: openai.OpenAI, engine: Echo) -> str:
     """The id of a job in the middle of its training."""
     file = client.files.create(file=("t.jsonl", LINE * 12), purpose="fine-tune")
     job = client.fine_tuning.jobs.create(model="echo", training_file=file.id, validation_file=file.id, suffix="A b")
-    while not engine.step.is_set():
-        client.fine_tuning.jobs.retrieve(job.id)
+    assert engine.step.wait(20)
     return job.id
 
 

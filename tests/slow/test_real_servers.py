@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,6 @@ import pytest
 from minirag import offline
 from minirag.cli.main import main
 from minirag.message_log import MessageLog
-from minirag.server.http import listen
 from run_files import MODELS, SAMPLE_TEXT, rows
 
 DOCUMENT = """The Tarnwick tramway opened in 1904. Its trams are blue, and it carries 31,000 passengers a day.
@@ -47,7 +47,7 @@ def variable(name: str) -> str:
 
 
 def free_port() -> int:
-    with listen(0) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
