@@ -61,7 +61,7 @@ class Jobs:
             "fine_tuned_model": None,
             "organization_id": "org-minirag",
             "result_files": [],
-            "status": "queued",
+            "status": "validating_files",
             "training_file": training_file,
             "validation_file": validation_file,
             **_settings(_hyperparameters(body)),
@@ -70,12 +70,15 @@ class Jobs:
             "user_provided_suffix": optional(body, "suffix"),
             "seed": number(body, "seed", 0, 2**31 - 1) or 0,
             "metadata": optional(body, "metadata", dict),
+            "estimated_finish": None,
+            "integrations": [],
         }
         key = json.dumps(job | {"created_at": 0}, sort_keys=True).encode()
         record = self._records.add("ftjob-", key, {"job": job, "events": [], "checkpoints": []})
         record = _logged(record, f"Created fine-tuning job: {record['id']}")
         try:
             self._examples(job)
+            record = _changed(record, status="queued")
         except Refused as refused:
             record = _failed(record, refused)
         self._records.put(record)
