@@ -192,12 +192,12 @@ def _lines(texts: Sequence[str]) -> str:
 
 
 class Prompt(NamedTuple):
-    """What a builder was given. `task` is its name; "chat" is left to who answers other conversations too.
+    """What a builder was given; `task` is the builder's name.
 
     `statements` holds the sentences of "needed" too; their spaces are collapsed. A judge's excerpts have no page.
     """
 
-    task: Literal["draft", "refine", "questions", "statements", "verdicts", "useful", "needed", "reverse", "chat"]
+    task: Literal["draft", "refine", "questions", "statements", "verdicts", "useful", "needed", "reverse"]
     excerpts: list[Excerpt]
     question: str = ""
     answer: str = ""

@@ -13,8 +13,7 @@ from pathlib import Path
 from minirag.offline import embedding, judge, reader, student
 from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights
-from minirag.offline.reading import parse
-from minirag.prompts import Prompt, text_of
+from minirag.prompts import NOT_STATED, Prompt, parse, text_of
 from minirag.server.engine import ChatRequest, Choice, Completion, Model, Report, Trained, Training, Vectors, too_long
 from minirag.server.files import Records
 from minirag.server.wire import Json, invalid
@@ -54,15 +53,14 @@ class Offline:
         prompt_tokens = tokenizer.count_messages(request.messages)
         if prompt_tokens + (request.max_tokens or 1) > window:
             raise too_long(window, prompt_tokens, request.max_tokens)
-        prompt, shape = parse(request.messages), request.response_format.get("type", "text")
-        value = _task(prompt)
-        if shape == "json_schema":
-            schema = (request.response_format.get("json_schema") or {}).get("schema") or {}
-            if value is None or set(schema.get("properties", ())) != set(value):
-                raise invalid("response_format", "'text' or 'json_object', or one of minirag's own prompts and schemas")
-        text = reader.answer(prompt, self._weights(model)) if value is None else ""
-        if value is not None or shape == "json_object":
-            text = json.dumps(value or {"answer": text}, ensure_ascii=False)
+        prompt = parse(request.messages)
+        value = _task(prompt) if prompt else None
+        if value is not None:
+            text = json.dumps(value, ensure_ascii=False)
+        elif request.response_format.get("type", "text") != "text":
+            raise invalid("response_format", "the type 'text', or one of minirag's own prompts that ask for JSON")
+        else:
+            text = reader.answer(prompt, self._weights(model)) if prompt else NOT_STATED
         text = min((text.partition(mark)[0] for mark in request.stop), key=len, default=text)
         limit = request.max_tokens or window - prompt_tokens
         is_whole = tokenizer.count(text) <= limit

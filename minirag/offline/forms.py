@@ -8,6 +8,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 from minirag.offline.clauses import ALSO_NOUNS, BE, HAVE, MODAL, MOVES, TRANSITIVE, VERB_FORMS, Clause, third_person
 from minirag.offline.lexicon import STOP_WORDS, content_words, weight
@@ -47,12 +48,6 @@ _CUT = re.compile(
 
 _HANGING = frozenset("once while but although since whereas so than either".split())
 _PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
-_MEANT = frozenset("used intended designed required".split())
-_ATTACHED = re.compile(
-    r"(?:also )?(?:(?:subject|equal|similar|entitled|exposed|limited|sensitive|related) to"
-    r"|(?:responsible|known|eligible|available|important|famous) for|(?:composed|made|comprised|part) of|based on"
-    r"|dependent on|known as|named after|divided into|aimed at|required by|home to)\b"
-)
 _PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|mother|father|chief|captain|official)"
 PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b(?! than)")
 _WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)s?")
@@ -80,8 +75,6 @@ class Frame:
             plural = clause.verb == clause.base and clause.verb != "has"
             self.auxiliary = "did" if clause.past else "do" if plural else "does"
             self.verb, self.object = "have" if clause.verb in HAVE else clause.base, clause.rest
-        if not self.verb and subject == "the company":
-            self.auxiliary = third_person(self.auxiliary)
         own = _CUT.split(clause.rest, maxsplit=1)[0]
         dates = [date.group() for date in (_DATE.match(clause.lead), *_DATE.finditer(own)) if date]
         self.date = dates[0] if len(dates) == 1 else ""
@@ -93,10 +86,8 @@ class Frame:
         words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
         if len(words) > 14 or any(word in BE for word in words[1:]):
             return None
-        for i in range(2, len(words) - 1):
-            if words[i] == "and" and words[i + 1] in VERB_FORMS and words[i + 1] not in ALSO_NOUNS:
-                words = words[:i]  # a second verb
-                break
+        if any(one == "and" and two in VERB_FORMS and two not in ALSO_NOUNS for one, two in pairwise(words)):
+            return None  # a second verb
         if not _HANGING.isdisjoint(words) or not all(word[-1].isalnum() or word[-1] in "%’'\")" for word in words):
             return None
         is_whole = len(words) > 1 or self.auxiliary in BE or self.verb in MOVES
@@ -164,8 +155,6 @@ def _how(f: Frame) -> str | None:
     done_so = f.object[: done.end()]
     if done[1] in _PLACED and rest.startswith(("in ", "at ", "within ")):
         return f.ask("Where", done_so)
-    if done[1] in _MEANT and rest.startswith(("to ", "for ")) and specificity(f.subject) >= 0.1:
-        return f.ask("What", done_so, " for" if rest.startswith("for") or done[1] == "used" else " to do")
     if re.match(r"by (?:the )?[A-Z][a-z]+ [A-Z]", rest):
         return f.ask("By whom", done_so, f.when)
     somebody = any(map(_WHO.fullmatch, rest.split()[1:5]))
@@ -174,8 +163,6 @@ def _how(f: Frame) -> str | None:
 
 def _what(f: Frame) -> str | None:
     if f.auxiliary in BE and not f.verb:
-        if specificity(f.subject) >= 0.12 and (attached := _ATTACHED.match(f.object)):
-            return f.ask("What", attached.group())
         words = f.subject.split()
         is_name = len(words) > 1 and all(word[0].isupper() for word in words)
         if (is_name or re.search(" [a-z]{4,} [A-Z]", f.subject)) and not PERSON.match(f.object):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.offline import reading
+from minirag import prompts
 from minirag.offline.lexicon import content_words, words
 from minirag.offline.reader import BASE, FEATURES, Reading, Weights, choose, read
 from minirag.prompts import NOT_STATED, text_of
@@ -85,9 +85,9 @@ def _rows(examples: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Row]:
     for messages in examples:
         if len(messages) < 2 or messages[-1].get("role") != "assistant":
             continue
-        prompt = reading.parse(messages[:-1])
+        prompt = prompts.parse(messages[:-1])
         target = text_of(messages[-1]).strip()
-        if prompt.task not in ("draft", "refine", "chat") or not prompt.excerpts or not target:
+        if prompt is None or prompt.task not in ("draft", "refine") or not prompt.excerpts or not target:
             continue
         seen, existing = read(prompt), prompt.answer.strip()
         target_words = set(content_words(target)) if target != NOT_STATED else set()

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from doubles import Rows
-from minirag import evaluate
+from minirag import evaluate, prompts
 from minirag.errors import InputError, ServiceError
 from minirag.metrics.score import ragas_score
-from minirag.offline.reading import parse
 from minirag.testing import FunctionChat, ScriptedChat
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}
@@ -96,7 +95,7 @@ def embed(shared):
 
 def answer_from(scenarios: Sequence[Scenario], messages: Sequence[Mapping[str, Any]]) -> str:
     """What the scenarios' table says to a prompt, which it finds by its texts."""
-    prompt = parse(messages)
+    prompt = prompts.parse(messages)
     by_answer = {row["answer"]: row for row in scenarios}
     match prompt.task:
         case "statements":

@@ -13,8 +13,7 @@ from minirag.metrics.answer_relevancy import answer_relevancy
 from minirag.metrics.context import context_precision, context_relevancy
 from minirag.metrics.faithfulness import faithfulness
 from minirag.metrics.judge import Judge, read_verdicts
-from minirag.offline.reading import parse
-from minirag.prompts import json_object
+from minirag.prompts import json_object, parse
 from minirag.testing import FunctionChat, TableEmbedding
 
 

@@ -1,14 +1,12 @@
-"""The offline reader answers with the sentences that fit the question, and reads the prompts of other programs too."""
+"""The offline reader answers with the sentences that fit the question."""
 
 from dataclasses import replace
 from itertools import combinations
 
-import pytest
 from hypothesis import given, settings, strategies as st
 
 from minirag.offline.prose import prose
 from minirag.offline.reader import BASE, TEACHER, Weights, answer
-from minirag.offline.reading import parse
 from minirag.prompts import NOT_STATED, Excerpt, Prompt
 
 PAGE = """Water Works of Bern
@@ -75,40 +73,6 @@ def test_any_answer_is_made_of_what_was_given_in_its_order(
     rest = reply.removeprefix(existing.strip()).strip() if prose(existing) else reply
     sentences = [s.text for page in pages for s in prose(page) if s.text in rest]
     assert any(rest == " ".join(some) for n in (1, 2, 3) for some in combinations(sentences, n))
-
-
-CONTEXT = "The city runs it.\n\nIt opened in 1901."
-
-
-@pytest.mark.parametrize(
-    ("system", "user", "answer"),
-    [
-        (
-            "You are an expert Q&A system.",
-            f"Context information is below.\n---------------------\n{CONTEXT}\n---------------------\nGiven the "
-            "context information and not prior knowledge, answer the query.\nQuery: Who runs it?\nAnswer: ",
-            "",
-        ),
-        ("", f"New Context: {CONTEXT}\nQuery: Who runs it?\nOriginal Answer: A city.\nNew Answer: ", "A city."),
-        ("", f"Use the retrieved context.\nQuestion: Who runs it? \nContext: {CONTEXT} \nAnswer:", ""),
-        (f"Answer from the context.\n\nContext: {CONTEXT}", "Who runs it?", ""),
-        (
-            "",
-            "The original query is as follows: Who runs it?\nWe have provided an existing answer: A city.\nWe "
-            f"have the opportunity to refine the existing answer.\n------------\n{CONTEXT}\n------------\nNow refine.",
-            "A city.",
-        ),
-    ],
-)
-def test_questions_over_documents_as_other_programs_write_them(system: str, user: str, answer: str):
-    prompt = parse([{"role": "system", "content": system}, {"role": "user", "content": user}])
-    assert ("chat", [Excerpt(CONTEXT)], "Who runs it?") == (prompt.task, prompt.excerpts, prompt.question)
-    assert answer == prompt.answer
-
-
-def test_a_plain_chat_is_its_last_user_message():
-    chat = [("user", "Hello"), ("assistant", "Hello!"), ("user", " Who are you? ")]
-    assert parse([{"role": role, "content": text} for role, text in chat]) == Prompt("chat", [], "Who are you?")
 
 
 def test_the_untuned_student_rounds_figures_but_no_years_dates_or_names():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import minirag
 from minirag import prompts
-from minirag.offline import reading
 from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights, answer
 from minirag.offline.student import agreement, learn
@@ -27,9 +26,9 @@ def rows() -> list[Row]:
     for chunk, following in pairwise(chunks):
         for question in questions(chunk.text, 3):
             draft = prompts.draft(question, [Excerpt(chunk.text)])
-            first = answer(reading.parse(draft), TEACHER)
+            first = answer(prompts.parse(draft), TEACHER)
             refine = prompts.refine(question, first, [Excerpt(following.text)])
-            rows += [(draft, first), (refine, answer(reading.parse(refine), TEACHER))]
+            rows += [(draft, first), (refine, answer(prompts.parse(refine), TEACHER))]
     return rows
 
 
@@ -39,7 +38,7 @@ def chats(rows: list[Row]) -> list[list[Message]]:
 
 def agrees(weights: Weights, rows: list[Row]) -> float:
     """Mean agreement with the teacher."""
-    return sum(agreement(answer(reading.parse(messages), weights), reply) for messages, reply in rows) / len(rows)
+    return sum(agreement(answer(prompts.parse(messages), weights), reply) for messages, reply in rows) / len(rows)
 
 
 def test_the_teachers_file_brings_the_student_nearer_to_the_teacher():
