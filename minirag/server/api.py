@@ -24,8 +24,8 @@ from minirag.server.wire import Json, Refused, Reply, Request, invalid, json_rep
 class Api:
     """The models of `engine`, and files, jobs and batches; safe to call from many threads.
 
-    `state` is the folder that keeps files, jobs and batches; None keeps them as long as the process. Jobs move on
-    when they are looked at, or by themselves: `in_background`.
+    `state` is the folder that keeps files, jobs and batches; None keeps them as long as the process. Jobs are done
+    when they are retrieved, or by themselves: `in_background`.
     """
 
     def __init__(self, engine: Engine, state: Path | None = None, in_background: bool = False) -> None:
