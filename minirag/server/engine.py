@@ -111,7 +111,7 @@ class Engine(Protocol):
         """Return the hyperparameters for a job on so many examples that leaves them to the service ("auto")."""
 
     def train(self, training: Training, report: Report) -> Trained:
-        """Train a model and keep it. Runs in a thread of its own, one job at a time, and may take hours.
+        """Train a model and keep it. One job at a time; may take hours, then in the background.
 
         A job that a restart of the server interrupted is trained again, or resumed. `Refused` or any other exception
         ends the job as failed, with its message.
