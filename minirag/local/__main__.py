@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from minirag.message_log import lock_file
 from minirag.server import Api, Refused, Server
 from minirag.server.files import Records
 from minirag.server.jobs import examples_of
+from minirag.server.wire import Reply, Request
 
 
 def serve(options: dict[str, Any]) -> None:
@@ -37,8 +39,12 @@ def serve(options: dict[str, Any]) -> None:
         raise InputError("Name the model to serve: one of the hub, a folder or a GGUF file.")
     model, path = options["model"], Path(options["model"]).expanduser()
     own_name = model if not path.exists() else path.stem if path.suffix == ".gguf" else path.resolve().name
-    loading = Refused(503, "The model is being loaded; try again later.").reply
-    server = Server(lambda _: loading, options.get("port", 0))  # a port in use is told before the model is loaded
+    loaded: Future[Api] = Future()
+
+    def answer(request: Request) -> Reply:
+        return loaded.result()(request)  # who asks while the model is loaded waits, as `serve … &` and `run` do
+
+    server = Server(answer, options.get("port", 0))  # a port in use is told before the model is loaded
     engine = Local(
         options.get("name", own_name),
         folder_of(model, state),
@@ -49,7 +55,7 @@ def serve(options: dict[str, Any]) -> None:
         remote=Vllm(options["engine_url"]) if "engine_url" in options else None,
     )
     engine.tokenizer.save_pretrained(state / "tokenizer")
-    server.api = Api(engine, state, in_background=True)
+    loaded.set_result(Api(engine, state, in_background=True))
     with lock, server:
         print(server.base_url)
         student, tokenizer = shlex.quote(engine.name), shlex.quote(str(state / "tokenizer" / "tokenizer.json"))

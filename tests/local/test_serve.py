@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,24 @@ def test_what_it_cannot_do_is_refused_by_name(client: openai.OpenAI) -> None:
     assert reply.usage
     assert reply.usage.completion_tokens == 6
     assert len(client.embeddings.create(model="tiny-embedding", input="snow", dimensions=8).data) == 1
+
+
+@needs_torch
+def test_who_asks_while_the_model_is_loaded_is_answered_when_it_is(model: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    process = minirag("serve", model, "--state", tmp_path, "--port", port)
+    messages: Any = [{"role": "user", "content": QUESTIONS[0]}]
+    replies: list[Any] = []
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0, timeout=60) as client:
+        try:
+            while not replies and process.poll() is None:
+                with suppress(openai.APIConnectionError):  # it does not listen yet
+                    replies.append(client.chat.completions.create(model="tiny", messages=messages, max_tokens=1))
+        finally:
+            process.kill()
+            process.communicate()
+    assert replies
 
 
 @needs_torch
