@@ -207,6 +207,10 @@ class ModelDialect:
         failures = [failed for failed in log.failures if (failed.service, failed.model) == (service, self.model)]
         refused = {f.stage: f.request for f in reversed(failures) if (f.error or {}).get("status") in ABOUT_FORM}
         for exchange in log if failures else ():
-            if exchange.error is None and (exchange.service, exchange.model) == (service, self.model):
-                form = Form.of(exchange, refused.get(exchange.stage, {}))
+            if (exchange.service, exchange.model) != (service, self.model):
+                continue
+            form = Form.of(exchange, refused.get(exchange.stage, {}))
+            if exchange.error is None:
                 self.keep(self.form if form == Form() else form, exchange.stage)
+            elif exchange.error.get("code") == THINKING and form.thinking >= self.form.thinking:
+                self._adopt(next(self._alternatives(form, exchange), form))  # that reply was paid for

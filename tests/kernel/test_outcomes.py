@@ -103,6 +103,18 @@ def test_a_model_that_thinks_gets_an_allowance_once_and_a_resumed_run_sends_noth
         assert len(script.requests) == len(limits)
 
 
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_a_reply_that_thinking_took_whole_is_not_paid_for_again_after_a_kill(log, service, killed_after):
+    with Script(lambda seen: thinking(seen["body"], 5000)) as script:
+        ask(service(script), log)
+        killed = log.path.with_name("killed.jsonl")
+        killed.write_bytes(b"".join(log.path.read_bytes().splitlines(keepends=True)[:killed_after]))
+        ask(service(script), MessageLog(killed))
+    limits = [request["body"]["max_tokens"] for request in script.requests]
+    every = [100, 100 + FIRST_THINKING, 100 + 2 * FIRST_THINKING]
+    assert limits == every + every[killed_after:]
+
+
 def test_a_limit_on_thinking_is_kept_and_a_stage_that_fails_alike_stops_after_a_few_calls(service):
     with Script(lambda seen: thinking(seen["body"], 99_999)) as script:
         one = service(script)
