@@ -155,7 +155,9 @@ class Jobs:
             except Exception as error:
                 failure = error if isinstance(error, Refused) else Refused(500, f"Training failed: {error!r}")
                 with self._lock:
-                    self._records.put(_failed(self._record(job_id), failure))
+                    record = self._record(job_id)
+                    if record["job"]["status"] not in FINAL:  # it may have been cancelled meanwhile
+                        self._records.put(_failed(record, failure))
 
     def _started(self, job_id: str) -> Training:
         """Mark a job as running and return what it trains. Raises TrainingStopped if it has ended."""

@@ -128,6 +128,21 @@ def test_cancelling_a_job_stops_its_training_at_the_next_step(client: openai.Ope
     assert engine.tuned == []
 
 
+def test_a_cancelled_job_stays_cancelled_when_its_training_breaks(client: openai.OpenAI, engine: Echo) -> None:
+    def train(*_: object) -> Trained:
+        engine.step.set()
+        engine.end.wait(20)
+        raise MemoryError
+
+    engine.train = train  # type: ignore[method-assign]
+    id = running(client, engine)
+    client.fine_tuning.jobs.cancel(id)
+    engine.step.clear()
+    engine.end.set()
+    running(client, engine)  # starts once the first has ended
+    assert client.fine_tuning.jobs.retrieve(id).status == "cancelled"
+
+
 @pytest.mark.parametrize("error", [Refused(400, "Line 3 is too long.", code="too_long"), MemoryError("no room")])
 def test_a_training_that_fails_says_why(client: openai.OpenAI, engine: Echo, error: Exception) -> None:
     def train(*_: object) -> Trained:
