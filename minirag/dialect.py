@@ -158,10 +158,12 @@ class ModelDialect:
         """Use this form from now on, if it is a new one, since a call of this stage has succeeded in it."""
         self.stages.add(stage)
         self._failures.clear()
-        if form not in self.forms:
-            self._adopt(form)
+        self._adopt(form)
 
     def _adopt(self, form: Form) -> None:
+        """Give new calls this form, unless it is known already."""
+        if form in self.forms:
+            return
         before = self.form
         self.forms.append(form)
         if before.without - form.without == {"max_tokens"}:

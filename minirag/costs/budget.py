@@ -54,10 +54,10 @@ class Budget:
         """Reserve the most that a call can cost, in US dollars, and return it. Raises BudgetReached."""
         return self._reserve(self._most(call))
 
-    def after(self, amount: float, *exchanges: Exchange | None) -> None:
-        """Replace what was reserved for a call, or a batch of them, by what it cost."""
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        """Replace what was reserved for a call by what it cost."""
         with self._changed:
-            self.spent += sum(self._cost(exchange) for exchange in exchanges if exchange is not None)
+            self.spent += 0.0 if exchange is None else self._cost(exchange)
             if amount:
                 self._reserved.remove(amount)
             self._changed.notify_all()
@@ -81,7 +81,7 @@ class Budget:
         """Reserve the price of training on `base`, once, until a job reports what it trained. Raises BudgetReached."""
         most = _priced(usd, base, TRAINING)
         if not self._training:
-            self.after(self._reserve(most))
+            self.after(self._reserve(most), None)
             self._training = most
 
     def release_training(self) -> None:

@@ -82,7 +82,8 @@ class Jobs:
         except Refused as refused:
             record = _failed(record, refused)
         self._records.put(record)
-        self._queue.put(record["id"])
+        if self._in_background:
+            self._queue.put(record["id"])
         return _public(record)
 
     def all(self, query: Mapping[str, str]) -> Json:
