@@ -71,7 +71,7 @@ def store_builder(options: Mapping[str, Any], *, recorded: object = None) -> Cal
     if "store" in options:
         store = PostgresVectorStore(options["store"])
         say(f"store: {store.address}")
-        return store.build_shared
+        return store.build
     if recorded is not None:
         raise InputError(f"This run keeps its index in {recorded}; give --store with its address again.")
     return None

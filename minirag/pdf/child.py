@@ -5,9 +5,9 @@ regular expression or a decoder cannot be interrupted from Python: SIGPROF ends 
 long, and memory beyond its share is refused. Windows has neither: there a watchdog thread of the interpreter ends it
 when a page has taken too long, and memory has no limit.
 
-Usage: child.py FIRST STEP PAGE_SECONDS OPENING_SECONDS MEMORY PARENT. It ends with the process PARENT, unless that is
-0. Prints one line of JSON to say how many pages there are (`{"pages": 169}`) or why the file cannot be read
-(`{"unreadable": "encrypted"}`), then one a page (`{"text": …, "error": …}`), beginning with page FIRST, counted from 0.
+Usage: child.py FIRST STEP PAGE_SECONDS OPENING_SECONDS MEMORY. Prints one line of JSON to say how many pages there are
+(`{"pages": 169}`) or why the file cannot be read (`{"unreadable": "encrypted"}`), then one a page
+(`{"text": …, "error": …}`), beginning with page FIRST, counted from 0.
 """
 
 import faulthandler

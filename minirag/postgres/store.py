@@ -1,7 +1,7 @@
-"""The index in PostgreSQL: built in one transaction, in a table of its own that takes the place of the former one.
+"""The index in PostgreSQL: built in one transaction, in a table of its own, under a name that its content gives it.
 
-So whoever searches meanwhile sees the old index or the new one, and a build that is killed leaves nothing behind. The
-tables hold what `chunks.jsonl` and `vectors.npy` hold, and `minirag_indexes` what `index.json` does.
+So a build that is killed leaves nothing behind, and whoever needs an index of the same chunks by the same model finds
+it. The tables hold what `chunks.jsonl` and `vectors.npy` hold, and `minirag_indexes` what `index.json` does.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,25 +52,25 @@ _TYPES = {
 _CHUNK = ", ".join(list(_TYPES)[1:])
 
 
-class Generation(NamedTuple):
-    """One build of an index: a row of `minirag_indexes`, whose chunks are in the table `minirag_chunks_N`."""
+class Index(NamedTuple):
+    """A row of `minirag_indexes`, whose chunks are in the table `minirag_chunks_N`, N its `generation`."""
 
-    number: int
+    generation: int
     model: str
     dimensions: int
-    chunks_sha256: str
     size: int
 
 
 class PostgresVectorStore:
-    """The index called `name` in the database at `url`, with the methods of `VectorStore`. Safe in threads.
+    """An index in the database at `url`, with the methods of `VectorStore`. Safe in threads.
 
     What the URL (`postgresql://…`) leaves out comes from libpq's `PG…` variables; `address` is the part that may be
-    shown. Raises InputError for a URL that cannot be read, or without psycopg; every method raises StoreError or
-    Unfinished if the server fails. Nothing is sent before the first use.
+    shown. `name` is that of an index which has been built before. Raises InputError for a URL that cannot be read, or
+    without psycopg; every method raises StoreError or Unfinished if the server fails. Nothing is sent before the first
+    use.
     """
 
-    def __init__(self, url: str, *, name: str = "minirag") -> None:
+    def __init__(self, url: str, *, name: str = "") -> None:
         try:
             self._settings = {"connect_timeout": CONNECT_TIMEOUT, **_read_url(url)}
         except ImportError:
@@ -79,37 +80,37 @@ class PostgresVectorStore:
         host, port, database = (self._settings.get(key, "") for key in ("host", "port", "dbname"))
         self.address = f"postgresql://{host}{':' if port else ''}{port}/{database}"
         self.name = name
-        self._opened: Generation | None = None
 
     @property
     def model(self) -> str:
         """The embedding model that made the vectors."""
-        return self._generation.model
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers per vector."""
-        return self._generation.dimensions
+        return self._index.model
 
     def __len__(self) -> int:
-        return self._generation.size
+        return self._index.size
 
-    @property
-    def _generation(self) -> Generation:
-        return self._opened or self.open()._generation
+    @cached_property
+    def _index(self) -> Index:
+        with self._session() as connection:
+            index = self._find(connection)
+        if index is None:
+            raise StoreError(f"There is no index {self.name!r} at {self.address}; build it.")
+        return index
 
-    def build(self, chunks: Sequence[Chunk], embed: Embedder, *, model: str | None = None) -> "PostgresVectorStore":
-        """Embed the chunks and store them, then replace the former index of this name.
+    def build(self, chunks: Sequence[Chunk], embed: Embedder, model: str | None = None) -> "PostgresVectorStore":
+        """Embed the chunks and store them, unless there is an index of the same chunks by the same model.
 
-        An index of the same chunks by the same model is kept, and nothing is embedded. `model` is recorded as the maker
-        of the vectors instead of `embed.model`.
+        `model` is recorded as the maker of the vectors instead of `embed.model`; `name` is then that of the index.
 
         Raises StoreError as `VectorStore.build` does, and for text with NUL or half surrogates; Unfinished if another
         process builds this index, or if the server goes away: build again, the log has what was embedded.
         """
         if not chunks:
             raise StoreError("There is no chunk to index; the documents hold no text.")
-        model, digest = model or embed.model, _digest(chunks)
+        lines = (json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in chunks)  # of `chunks.jsonl`
+        digest = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+        model = model or embed.model
+        self.name = hashlib.sha256(f"{model}\0{digest}".encode()).hexdigest()[:16]
         with self._session() as connection:  # create what all indexes of a database share
             _execute(connection, "select pg_advisory_xact_lock(hashtext('minirag'))")  # two may do so at a time
             _execute(connection, "create extension if not exists vector")
@@ -119,22 +120,16 @@ class PostgresVectorStore:
             lock = "select pg_try_advisory_xact_lock(hashtext('minirag'), hashtext(%s))"
             if not _execute(connection, lock, [self.name]).fetchall()[0][0]:
                 raise Unfinished(f"Another process is building the index {self.name!r}; run again when it is done.")
-            former = self._find(connection)
-            if former is None or (former.model, former.chunks_sha256) != (model, digest):
-                number = self._fill(connection, chunks, embed, [self.name, model, digest, len(chunks)])
-                delete = "delete from minirag_indexes where name = %s and generation <> %s returning generation"
-                for (old,) in _execute(connection, delete, [self.name, number]).fetchall():
-                    # waits for those that are searching
-                    _execute(connection, f"drop table if exists minirag_chunks_{old:d}")
-        return self.open()
+            index = self._find(connection)
+            if index is None:
+                index = self._fill(connection, chunks, embed, model, digest)
+        self._index = index
+        return self
 
-    def build_shared(self, chunks: Sequence[Chunk], embed: Embedder, model: str) -> "PostgresVectorStore":
-        """Build, or find, the index that all runs over the same chunks by the same model share."""
-        self.name = hashlib.sha256(f"{model}\0{_digest(chunks)}".encode()).hexdigest()[:16]
-        return self.build(chunks, embed, model=model)
-
-    def _fill(self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, facts: list[Any]) -> int:
-        """Embed and store all chunks in a new table; return its number, from 1. `facts` are what its row says of it."""
+    def _fill(
+        self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, model: str, digest: str
+    ) -> Index:
+        """Embed and store all chunks in a new table."""
         number, waiting = 0, None
         for first in range(0, len(chunks), BATCH):
             part = chunks[first : first + BATCH]
@@ -145,7 +140,8 @@ class PostgresVectorStore:
             if waiting is not None:
                 continue
             if not number:
-                [(number,)] = _execute(connection, _ADD, [*facts, rows.shape[1]]).fetchall()
+                facts = [self.name, model, digest, len(chunks), rows.shape[1]]
+                [(number,)] = _execute(connection, _ADD, facts).fetchall()
                 types = {**_TYPES, "embedding": f"vector({rows.shape[1]:d})"}
                 columns = ", ".join(f"{name} {kind} not null" for name, kind in types.items())
                 _execute(connection, f"create table minirag_chunks_{number:d} ({columns}, primary key (position))")
@@ -159,34 +155,18 @@ class PostgresVectorStore:
                     copy.write_row((position, *astuple(chunk), vector))
         if waiting is not None:
             raise waiting
-        return number
-
-    def open(self, model: str | None = None) -> "PostgresVectorStore":
-        """Use the index as it is now. Raises StoreError if there is none, or if another model than `model` made it."""
-        with self._session() as connection:
-            generation = self._find(connection)
-        place = f"{self.name!r} at {self.address}"
-        if generation is None:
-            raise StoreError(f"There is no index {place}; build it.")
-        if model is not None and generation.model != model:
-            made_by = f"was made by {generation.model!r:.80}, not by {model!r}"
-            raise StoreError(f"The index {place} {made_by}; build it again.")
-        self._opened = generation
-        return self
+        return Index(number, model, rows.shape[1], len(chunks))
 
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
     ) -> list[list[Hit]]:
-        """Search as `VectorStore.search` does; scores differ by float32 rounding.
-
-        Raises StoreError if the index was built again since it was opened: open it again.
-        """
-        generation, k, results = self._generation, max(k, 0), []
-        select = f"select {_CHUNK}, -(embedding <#> %s) as score from minirag_chunks_{generation.number:d}"
+        """Search as `VectorStore.search` does; scores differ by float32 rounding."""
+        index, k, results = self._index, max(k, 0), []
+        select = f"select {_CHUNK}, -(embedding <#> %s) as score from minirag_chunks_{index.generation:d}"
         statement = f"{select} order by score desc, position limit %s"
         with self._session() as connection:
-            for query in unit_queries(vectors, generation.dimensions):
-                for limit in (k, 50 * k, generation.size):  # of the nearest chunks, until k of them are allowed
+            for query in unit_queries(vectors, index.dimensions):
+                for limit in (k, 50 * k, index.size):  # of the nearest chunks, until k of them are allowed
                     rows = _execute(connection, statement, [query, limit]).fetchall()
                     # the server adds up in float32; rounding can pass 1
                     hits = [Hit(Chunk(*row[:-1]), float(np.float32(min(1.0, max(-1.0, row[-1]))))) for row in rows]
@@ -213,28 +193,22 @@ class PostgresVectorStore:
         except (psycopg.Error, UnicodeError) as error:  # UnicodeError: a text or host name that cannot be sent
             reason = str(error).strip().split("\n", 1)[0].rstrip(".")  # without hints and the statement
             if isinstance(error, psycopg.OperationalError):
-                remedy = "check --store and that it runs, and run again: what it has stored is kept"
+                remedy = "check --store and that it runs, then run again"
                 raise Unfinished(f"The database at {self.address} failed ({reason}); {remedy}.") from error
             raise StoreError(f"The database at {self.address} refused: {reason}.") from error
 
-    def _find(self, connection: "Connection[Any]") -> Generation | None:
-        """Return the build of this index, if there is one."""
+    def _find(self, connection: "Connection[Any]") -> Index | None:
+        """Return the index of this name, if there is one."""
         if _execute(connection, "select to_regclass('minirag_indexes')").fetchone() == (None,):
             return None
-        fields = ", ".join(["generation", *Generation._fields[1:]])
-        row = _execute(connection, f"select {fields} from minirag_indexes where name = %s", [self.name]).fetchone()
-        return None if row is None else Generation(*row)
+        select = f"select {', '.join(Index._fields)} from minirag_indexes where name = %s order by generation"
+        row = _execute(connection, select, [self.name]).fetchone()
+        return None if row is None else Index(*row)
 
 
 def _execute(connection: "Connection[Any]", statement: str, values: Sequence[Any] = ()) -> "Cursor[Any]":
     """Execute a statement with `values` for its `%s`. Names inside it must be minirag's own."""
     return connection.execute(statement.encode(), values or None)
-
-
-def _digest(chunks: Sequence[Chunk]) -> str:
-    """Return the sha256 of the `chunks.jsonl` that these chunks make."""
-    lines = (json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in chunks)
-    return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _read_url(url: str) -> dict[str, Any]:

@@ -41,8 +41,13 @@ class Breaks(Table):
         return rows
 
 
-def chunks_of(n, word="chunk"):
-    return [Chunk(f"p{i}-x", f"{i % 3}.txt", i, 10 * i, 10 * i + 9, 2, f"{word} {i} é“\t") for i in range(n)]
+SESSION = uuid4().hex
+"""In each text, so that no index of an earlier test run is found."""
+
+
+def chunks_of(n):
+    texts = [f"{SESSION} {i} é“\t" for i in range(n)]
+    return [Chunk(f"p{i}-x", f"{i % 3}.txt", i, 10 * i, 10 * i + 9, 2, text) for i, text in enumerate(texts)]
 
 
 def rows_of(n, d):
@@ -59,17 +64,16 @@ def _small_batches(monkeypatch):
 
 
 @pytest.fixture
-def new(postgres):
-    """Makes stores, under names of their own unless one is given."""
-    return lambda name=None: PostgresVectorStore(postgres, name=name or f"test {uuid4().hex}")
+def store(postgres):
+    return PostgresVectorStore(postgres)
 
 
-def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
+def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(store):
     n, d = 411, 26
     matrix = rows_of(n, d)
     matrix[n // 2 :] = matrix[: n - n // 2]  # equal scores keep the chunks' order
     chunks = chunks_of(n)
-    store = new().build(chunks, Table(chunks, matrix))
+    store.build(chunks, Table(chunks, matrix))
     exact = VectorStore.build(chunks, Table(chunks, matrix))
     queries = np.random.default_rng(1).normal(size=(3, d))
     for where in (None, lambda c: c.page % 3 == 1, lambda c: c.page == n - 1, lambda _: False):
@@ -78,55 +82,49 @@ def test_exact_search_is_that_of_the_exact_store_with_and_without_a_filter(new):
     assert [hit.score for hit in store.search(np.zeros(d), 3)[0]] == [0.0] * min(n, 3)
 
 
-def test_what_is_stored_is_not_embedded_again_and_what_is_new_takes_its_place(new):
+def test_what_is_stored_is_found_by_its_content_or_its_name_and_what_is_new_is_another_index(store, postgres):
     chunks, matrix = chunks_of(50), rows_of(50, 8)
-    store = new().build(chunks, Table(chunks, matrix))
+    store.build(chunks, Table(chunks, matrix))
     again = Table(chunks, matrix)
-    assert (len(new(name=store.name).build(chunks, again)), again.asked) == (50, 0)
-    fewer = Table(chunks[1:], matrix[1:])
-    new(name=store.name).build(chunks[1:], fewer)
-    with pytest.raises(StoreError, match="does not exist"):
-        store.search(matrix[0], 1)
-    assert (fewer.asked, len(store.open().search(matrix[0], 99)[0])) == (49, 49)
-    another = Table(chunks, matrix, "another")
-    new(name=store.name).build(chunks, another)
-    assert another.asked == 50
-    with pytest.raises(StoreError, match="was made by 'another', not by 'table'"):
-        store.open("table")
+    assert (len(PostgresVectorStore(postgres).build(chunks, again)), again.asked) == (50, 0)
+    for other, model in ((chunks[1:], "table"), (chunks, "another")):
+        table = Table(other, matrix[-len(other) :], model)
+        assert PostgresVectorStore(postgres).build(other, table).name != store.name
+        assert table.asked == len(other)
+    named = PostgresVectorStore(postgres, name=store.name)
+    assert (named.model, len(named), len(named.search(matrix[0], 99)[0])) == ("table", 50, 50)
 
 
-def test_vectors_that_are_not_there_or_of_another_shape_are_refused(new):
-    store = new()
-    with pytest.raises(StoreError, match=r"There is no index 'test .*; build it\."):
-        store.open()
-    store.build(chunks_of(2), Table(chunks_of(2), np.eye(2)), model="table at here")
-    assert (store.model, store.dimensions, len(store)) == ("table at here", 2, 2)
+def test_an_index_that_is_not_there_or_of_another_shape_is_refused(store, postgres):
+    with pytest.raises(StoreError, match=r"There is no index 'none' at .*; build it\."):
+        PostgresVectorStore(postgres, name="none").search(np.ones(2), 1)
+    store.build(chunks_of(2), Table(chunks_of(2), np.eye(2)), "table at here")
+    assert (store.model, len(store)) == ("table at here", 2)
     with pytest.raises(StoreError, match="A question's vector has 3 dimensions and the index 2"):
         store.search(np.ones(3), 1)
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"])
-def test_text_that_PostgreSQL_does_not_take_is_refused_in_one_sentence(new, bad):
+def test_text_that_PostgreSQL_does_not_take_is_refused_in_one_sentence(store, bad):
     chunks = chunk([Page(1, "a.txt", f"One {bad} two.\n")], size=16, overlap=0)
     with pytest.raises(StoreError, match=r"^The database at [^\n]* refused: [^\n]*(0x00|surrogates)[^\n]*\.$"):
-        new().build(chunks, Table(chunks, np.eye(1)))
+        store.build(chunks, Table(chunks, np.eye(1)))
 
 
-def test_a_second_build_of_an_index_at_the_same_time_is_refused(new):
-    chunks, matrix, store = chunks_of(20), rows_of(20, 4), new()
+def test_a_second_build_of_an_index_at_the_same_time_is_refused(store, postgres):
+    chunks, matrix = chunks_of(20), rows_of(20, 4)
 
     def build_too():
-        new(store.name).build(chunks, Table(chunks, matrix))
+        PostgresVectorStore(postgres).build(chunks, Table(chunks, matrix))
 
     with pytest.raises(Unfinished, match="Another process is building the index"):
         store.build(chunks, Breaks(chunks, matrix, build_too, at=10))
 
 
-def test_a_build_whose_connection_is_lost_leaves_the_old_index_and_can_be_repeated(new, postgres):
+def test_a_build_whose_connection_is_lost_leaves_nothing_and_can_be_repeated(store, postgres):
     import psycopg
 
-    old, chunks, matrix = chunks_of(30, "old"), chunks_of(400), rows_of(400, 8)
-    store = new()
+    chunks, matrix = chunks_of(400), rows_of(400, 8)
 
     def cut_off():
         cut = """select pg_terminate_backend(pid) from pg_locks
@@ -134,10 +132,10 @@ def test_a_build_whose_connection_is_lost_leaves_the_old_index_and_can_be_repeat
         with psycopg.connect(postgres) as other:
             assert other.execute(cut, [store.name]).rowcount == 1
 
-    store.build(old, Table(old, matrix[:30]))
-    with pytest.raises(Unfinished, match=r"run again: what it has stored is kept[^\n]*$"):
+    with pytest.raises(Unfinished, match=r"then run again\.$"):
         store.build(chunks, Breaks(chunks, matrix, cut_off, at=250))
-    assert {hit.chunk.text.split()[0] for hit in store.search(matrix[0], 99)[0]} == {"old"}
+    with pytest.raises(StoreError, match="There is no index"):
+        len(store)
     store.build(chunks, Table(chunks, matrix))
     assert [hit.chunk for hit in store.search(matrix[9], 1)[0]] == [chunks[9]]
 
@@ -160,7 +158,7 @@ def test_an_address_that_does_not_work_is_one_sentence_without_the_password(url,
     pytest.importorskip("psycopg")
     says = "The store's address cannot be read: " if error is InputError else "The database at postgresql://.* failed "
     with pytest.raises(error, match=rf"^{says}[^\n]*\.$") as failure:
-        PostgresVectorStore(url).open()
+        len(PostgresVectorStore(url))
     assert SECRET not in str(failure.value)
 
 
