@@ -26,8 +26,6 @@ OPENING_PAGES = 3
 """Opening the file may take as long as this many pages: its cross-reference table grows with it."""
 MEMORY = 2**30
 """Bytes of address space of one child; Python, pypdf and a 10-K of 169 pages take less than a fifth of it."""
-MOST_LOST = 10
-"""Pages that may break their limits before the rest of the document is given up."""
 BYTES_PER_CHILD = 2**17
 """A smaller document is read by one child, because starting another would take longer than reading its pages."""
 CACHE_FORMAT = 4
@@ -84,7 +82,7 @@ def read_pdf(
 def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int) -> list[RawPage]:
     """Return all pages. Raises ValueError if the document cannot be opened, and OSError if no child can be started."""
     pages: dict[int, RawPage] = {}
-    total = lost = 0
+    total = 0
     with ExitStack() as stack:  # at its end, and on Ctrl-C, children are killed and the unnamed files are gone
         document = stack.enter_context(TemporaryFile())
         document.write(data)
@@ -106,21 +104,17 @@ def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int)
             for answer in answers[1:]:
                 pages[index] = RawPage(answer["text"], answer["error"])
                 index += count
-            if status != 0:
-                lost += 1
+            if status != 0 and index < total:
                 pages[index] = RawPage("", _limit(status, page_seconds, memory))
-                if lost < MOST_LOST:
-                    running.append((_start(stack, document, [index + count, count, *limits]), index + count))
-    not_read = RawPage("", f"not read, because {lost} pages broke their limits")
-    return [pages.get(index, not_read) for index in range(total)]
+                running.append((_start(stack, document, [index + count, count, *limits]), index + count))
+    return [pages[index] for index in range(total)]
 
 
 def _start(stack: ExitStack, document: IO[bytes], arguments: list[float]) -> "tuple[Popen[bytes], IO[bytes]]":
     """Return a new child process and the file that it writes to; it finds pypdf where this process does."""
     output = stack.enter_context(TemporaryFile())  # noqa: SIM115
-    parent = 0 if sys.platform == "win32" else os.getpid()  # there the launcher of a virtual environment is between
     process = Popen(
-        [sys.executable, "-P", CHILD, *map(str, arguments), str(parent)],
+        [sys.executable, "-P", CHILD, *map(str, arguments)],
         stdin=document,
         stdout=output,
         stderr=DEVNULL,
