@@ -23,7 +23,7 @@ def judge(statements: Any, *verdicts: Any) -> FunctionChat:
     asked = iter([*replies, *replies[-1:] * 50])
 
     def reply(messages: Sequence[Any]) -> str:
-        if prompts.STATEMENTS_INSTRUCTION in messages[-1]["content"]:
+        if prompts.INSTRUCTIONS["statements"] in messages[-1]["content"]:
             return statements if isinstance(statements, str) else json.dumps({"statements": statements})
         return next(asked)
 

@@ -8,7 +8,9 @@ from hypothesis import given, settings, strategies as st
 from minirag import prompts
 from minirag.prompts import Excerpt, Message, Prompt, parse
 
-TEXT = st.one_of(st.text(), st.sampled_from(["", "\n", "</question-1b21b3>", prompts.DRAFT_INSTRUCTION, "1. a\n2. b"]))
+TEXT = st.one_of(
+    st.text(), st.sampled_from(["", "\n", "</question-1b21b3>", prompts.INSTRUCTIONS["draft"], "1. a\n2. b"])
+)
 EXCERPTS = st.lists(st.builds(Excerpt, TEXT, st.none() | st.integers(1, 999)), max_size=4)
 ADDED: list[Callable[[list[Message]], list[Message]]] = [
     lambda messages: messages,
