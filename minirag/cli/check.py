@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, dollars, load_prices, training_cost
-from minirag.curation import CLASSES, Checked, check_files, curate_file
+from minirag.curation import CLASSES, check_file, curate_file
 from minirag.training import default_epochs
 
 SHOWN = 20
@@ -15,10 +15,10 @@ SHOWN = 20
 
 
 def main(options: Mapping[str, Any]) -> int:
-    """Check each file by itself and against those before it; return 2 if one has an error."""
+    """Check each file; return 2 if one has an error."""
     model, prices = options.get("model", "gpt-4.1-mini"), load_prices(options.get("prices"))
-    checked = check_files([Path(name) for name in options["files"]], model=model)
-    results = [_result(one, model, prices) | (_curated(one.path) if "curate" in options else {}) for one in checked]
+    paths = [Path(name) for name in options["files"]]
+    results = [_result(path, model, prices) | (_curated(path) if "curate" in options else {}) for path in paths]
     if options.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})
     else:
@@ -26,12 +26,13 @@ def main(options: Mapping[str, Any]) -> int:
     return 2 if any(result["errors"] for result in results) else 0
 
 
-def _result(checked: Checked, model: str, prices: Prices) -> dict[str, Any]:
+def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
+    checked = check_file(path, model=model)
     examples, total = len(checked.tokens), sum(checked.tokens)
     epochs = default_epochs(examples)
     errors = sum(finding.is_error for finding in checked.findings)
     return {
-        "file": str(checked.path),
+        "file": str(path),
         "examples": examples,
         "errors": errors,
         "warnings": len(checked.findings) - errors,

@@ -6,7 +6,6 @@ from its API reference and cookbook as of 2026.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,51 +36,35 @@ class Finding(NamedTuple):
     is_error: bool
 
 
-@dataclass
-class Checked:
-    """What one file holds, and what is wrong with it; `tokens` has one number for each usable example."""
+class Checked(NamedTuple):
+    """What is wrong with a file, and the tokens of each usable example."""
 
-    path: Path
-    findings: list[Finding] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-
-    def add(self, line: int, *problems: Problem) -> None:
-        """Note what is wrong with a line."""
-        self.findings += [Finding(line, rule, message, rule not in WARNINGS) for rule, message in problems]
+    findings: list[Finding]
+    tokens: list[int]
 
 
-def check_files(paths: Sequence[Path], *, model: str = "gpt-4.1-mini") -> list[Checked]:
-    """Check files for training `model`. Lines are compared across all of them, in memory.
-
-    Raises InputError for a file that cannot be read.
-    """
+def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
+    """Check a file for training `model`. Raises InputError for one that cannot be read."""
     tokenizer, limit = for_model(model), example_limit(model)
-    near_duplicates = NearDuplicates()
-    places: list[tuple[Checked, int]] = []  # of each text in `near_duplicates`
-    results: list[Checked] = []
-    for path in paths:
-        checked = Checked(path)
-        results.append(checked)
-        for line, messages, problems in _lines(path):
-            checked.add(line, *problems)
-            if not messages:
-                continue
-            # 1. its length
-            tokens = tokenizer.count_messages(messages)
-            checked.tokens.append(tokens)
-            if tokens > limit:
-                checked.add(line, ("tokens", f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"))
-            # 2. an earlier line that is nearly the same
-            earlier = near_duplicates.add(f"{parts(messages[:-1]).question}\n{messages[-1]['content']}")
-            places.append((checked, line))
-            if earlier is not None:
-                file, number = places[earlier]
-                where = f"line {number}" + ("" if file is checked else f" of {file.path.name}")
-                checked.add(line, ("near-duplicate", f"nearly that of {where}"))
-        examples = len(checked.tokens)
-        if examples < FEWEST_EXAMPLES:
-            checked.add(0, ("too few", f"{examples} usable examples; services need at least {FEWEST_EXAMPLES}"))
-    return results
+    problems: list[tuple[int, Problem]] = []
+    all_tokens: list[int] = []
+    near_duplicates, usable = NearDuplicates(), list[int]()
+    for line, messages, line_problems in _lines(path):
+        problems += [(line, problem) for problem in line_problems]
+        if not messages:
+            continue
+        all_tokens.append(tokens := tokenizer.count_messages(messages))
+        if tokens > limit:
+            what = f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"
+            problems.append((line, ("tokens", what)))
+        usable.append(line)
+        earlier = near_duplicates.add(f"{parts(messages[:-1]).question}\n{messages[-1]['content']}")
+        if earlier is not None:
+            problems.append((line, ("near-duplicate", f"nearly that of line {usable[earlier]}")))
+    if len(usable) < FEWEST_EXAMPLES:
+        few = f"{len(usable)} usable examples; services need at least {FEWEST_EXAMPLES}"
+        problems.append((0, ("too few", few)))
+    return Checked([Finding(line, *problem, problem[0] not in WARNINGS) for line, problem in problems], all_tokens)
 
 
 def curate_file(path: Path) -> list[tuple[int, Example]]:

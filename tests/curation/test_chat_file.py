@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from minirag.cli.main import main
-from minirag.curation.chat_file import Checked, check_files, check_line
+from minirag.curation.chat_file import Checked, check_file, check_line
 from minirag.text import for_model
 
 
@@ -100,7 +100,7 @@ def write(path: Path, *rows: Any) -> Path:
 
 
 def check(path: Path, *rows: Any) -> Checked:
-    return check_files([write(path, *rows)])[0]
+    return check_file(write(path, *rows))
 
 
 def test_each_broken_line_gives_its_number_and_its_rule_and_a_fine_one_none(tmp_path):
@@ -112,17 +112,14 @@ def test_each_broken_line_gives_its_number_and_its_rule_and_a_fine_one_none(tmp_
         assert check(tmp_path / "fine.jsonl", *rows, fine).findings == [], fine
 
 
-def test_lines_are_compared_with_each_other_and_across_files(tmp_path):
+def test_a_line_is_compared_with_those_before_it(tmp_path):
     rows = [good(n) for n in range(12)]
-    near = json.loads(line(rows[5]))
-    near["messages"][-1]["content"] = near["messages"][-1]["content"].upper()
-    path, other = write(tmp_path / "a.jsonl", *rows, rows[0], near), write(tmp_path / "b.jsonl", rows[7], good(99))
-    first, second = check_files([path, other])
-    assert [tuple(finding) for finding in first.findings] == [
+    near = json.loads(line(rows[5]).replace(b"It is", b"IT IS"))
+    result = check(tmp_path / "a.jsonl", *rows, rows[0], near)
+    assert [tuple(finding) for finding in result.findings] == [
         (13, "near-duplicate", "nearly that of line 1", False),
         (14, "near-duplicate", "nearly that of line 6", False),
     ]
-    assert second.findings[0] == (1, "near-duplicate", "nearly that of line 8 of a.jsonl", False)
 
 
 def test_too_few_examples_and_unknown_keys_are_told_and_tokens_are_exact(tmp_path):
