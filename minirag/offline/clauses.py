@@ -173,5 +173,5 @@ def _is_verb(word: str, tokens: list[str], i: int) -> bool:
     if word == base and not (before.endswith("s") or before in {"we", "you", "they", "i"}):
         return False
     if after in _PREPOSITIONS:
-        return base in MOVES or (base, after) in {("consist", "of"), ("depend", "on"), ("rely", "on"), ("refer", "to")}
-    return word not in ALSO_NOUNS or before in {"we", "you", "they"} or after in _OPENERS or after[0].isdigit()
+        return base in MOVES
+    return word not in ALSO_NOUNS or after in _OPENERS or after[0].isdigit()

