@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from minirag.offline import embedding, judge, reader, student
+from minirag.offline import judge, lexicon, reader, student
 from minirag.offline.questions import questions
 from minirag.offline.reader import BASE, TEACHER, Weights
 from minirag.prompts import NOT_STATED, Prompt, parse, text_of
@@ -69,13 +69,13 @@ class Offline:
 
     def embed(self, model: str, texts: Sequence[str], dimensions: int | None) -> Vectors:
         """Embed texts."""
-        dimensions = dimensions or embedding.DIMENSIONS
-        if dimensions > embedding.DIMENSIONS:
-            raise invalid("dimensions", f"an integer from 1 to {embedding.DIMENSIONS}")
+        dimensions = dimensions or lexicon.DIMENSIONS
+        if dimensions > lexicon.DIMENSIONS:
+            raise invalid("dimensions", f"an integer from 1 to {lexicon.DIMENSIONS}")
         counts = [for_model(model).count(text) for text in texts]
         if max(counts) > WINDOWS[model]:
             raise too_long(WINDOWS[model], max(counts), None)
-        return Vectors(embedding.embed(texts, dimensions), sum(counts))
+        return Vectors(lexicon.embed(texts, dimensions), sum(counts))
 
     def defaults(self, examples: int) -> Json:
         """Return the settings that OpenAI's service was seen to choose.

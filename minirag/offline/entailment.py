@@ -40,13 +40,13 @@ _TOKEN = re.compile(
     rf"""
       (?P<currency>[$€£¥]?) (?<![^\W{CJK}])(?<!\.) (?P<figure>\d+(?:,\d{{3}})*(?:\.\d+)?)
          (?:(?:st|nd|rd|th|s)\b|(?P<percent>\s?%))? (?:\s(?P<scale>percent|thousand|million|billion|trillion)\b)?
-    | (?P<cjk>[{CJK}]+)
+    | [{CJK}]+
     | [^\W_{CJK}]+(?:(?<=\b\w)\.(?=\w\b)\w)*(?:&\w+)?(?:['’]\w+)?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_NEGATIONS = frozenset("not no never neither nor none without 不 没 沒 未 無 无 非".split())
+_NEGATIONS = frozenset("not no never neither nor none without".split())
 _HEDGES = frozenset("may might could".split())
 _OPPOSITES: dict[str, set[str]] = {}
 for _pair in (
@@ -108,16 +108,14 @@ def tokenise(text: str) -> tuple[Token, ...]:
             number = _number(match)
             tokens.append(Token(surface, f"#{number.value:.12g}", "number", number))
             continue
-        # the first word of a sentence is a name only if it has inner capitals, or a capitalised word follows it
-        inner = i > 0 or not surface[1:].islower() or any(m.group()[0].isupper() for m in matches[1:2])
+        # the first word of a sentence is a name only if a capitalised word follows it
+        inner = i > 0 or any(m.group()[0].isupper() for m in matches[1:2])
         for key in filter(None, words(surface)):
             if key.isdecimal() and len(key) < 4:  # two, twelve
                 tokens.append(Token(surface, f"#{int(key)}", "number", Number(float(key), 0.0, "")))
             else:
                 kind = "grammar" if key in STOP_WORDS else "name" if surface[0].isupper() and inner else "content"
                 tokens.append(Token(surface, key, kind))
-        if match["cjk"]:
-            tokens.extend(Token(c, c, "grammar") for c in surface if c in _NEGATIONS)
     return tuple(tokens)
 
 
@@ -145,11 +143,9 @@ class Passage:
 
     def __init__(self, excerpts: Sequence[str]) -> None:
         self.pieces: list[tuple[Token, ...]] = []
-        self.quotes: set[str] = set()
         for excerpt in excerpts:
             for start, end in sentence_spans(excerpt):
                 tokens = tokenise(excerpt[start:end])
-                self.quotes.add(_wording(tokens))
                 self.pieces += [tokens[i : i + _PIECE] for i in range(0, len(tokens), _PIECE)]
         self.places: dict[str, set[int]] = {}
         self.numbers: dict[str, set[Number]] = {}
@@ -191,7 +187,7 @@ class Passage:
             _Aligned(token, keys, [i for key in keys for i in places.get(key, ())])
             for token, keys in zip(stated, matches, strict=True)
         ]
-        fault = "" if _wording(stated) in self.quotes else _fault(aligned, window)
+        fault = _fault(aligned, window)
         log_odds = _log_odds(aligned, float(lacks.sum()), float(weights.sum()))
         score = (_FAULT if fault else 1.0) / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
         missing = stated[heaviest].text if lacks[heaviest] > 0.02 else "these words together"
@@ -221,10 +217,6 @@ class Passage:
             if totals[top] > best:
                 best, choice, covered_there = float(totals[top]), slice(top, top + width), covered[top]
         return [token for piece in self.pieces[choice] for token in piece], covered_there
-
-
-def _wording(tokens: Sequence[Token]) -> str:
-    return " ".join(token.text.casefold() for token in tokens)
 
 
 def _log_odds(stated: Sequence[_Aligned], lack: float, weight: float) -> float:
@@ -276,7 +268,7 @@ def _replaced(stated: Sequence[_Aligned], window: Sequence[Token]) -> str:
 def _follows(cues: frozenset[str], tokens: Sequence[Token], place: int) -> bool:
     """Return whether one of `cues` stands before this content word with only grammar between."""
     for token in reversed(tokens[max(0, place - 5) : place]):
-        if token.key in cues and not token.text[0].isupper():  # a capital stands in a title, or opens
+        if token.key in cues:
             return True
         if token.kind != "grammar":
             return False

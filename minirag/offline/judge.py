@@ -27,7 +27,7 @@ _VERB = re.compile(rf"\b(?:{_AUXILIARY}|be|been|became|becomes?)\b|n['’]t\b|\w
 _CLAUSE = re.compile(
     rf"(?P<subject>[^,;:]{{1,80}}?)\s(?P<verb>{_AUXILIARY})\b(?!\s*not\W*$)\s*(?P<rest>.+)", re.DOTALL | re.IGNORECASE
 )
-_PRONOUN = re.compile(r"(?:It|They|He|She|The company)(?=\s+[a-z])")
+_PRONOUN = re.compile(r"(?i:it|they|he|she|the company)(?=\s+[a-z])")
 _OPENING = re.compile(
     r"^(?:(?:yes|yeah|no|well|sure|of course|indeed|oh|ok(?:ay)?)\s*[,.!…]+|yes|yeah)\s+(?:and\s+)?(?=\S)",
     re.IGNORECASE,
@@ -60,7 +60,6 @@ def statements(question: str, answer: str) -> list[str]:
     subject = ""
     for start, end in sentence_spans(answer):
         sentence = _OPENING.sub("", " ".join(answer[start:end].split()), count=1)
-        sentence = sentence[:1].upper() + sentence[1:]
         if not _LETTER.search(sentence) or _REFUSAL.search(sentence) or _ASKS.search(sentence):
             continue
         pronoun = _PRONOUN.match(sentence)

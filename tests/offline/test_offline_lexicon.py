@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minirag.offline.embedding import DIMENSIONS, embed
-from minirag.offline.lexicon import stem, words
+from minirag.offline.lexicon import DIMENSIONS, embed, stem, words
 
 
 @settings(max_examples=100, deadline=None)
