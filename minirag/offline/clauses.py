@@ -13,62 +13,48 @@ MODAL = frozenset("do does did can could may might must shall should will would"
 
 # Each verb once, as base or base=past; * marks one that is also a noun, + one whose object can be asked for alone.
 _VERBS = """
-abandon* abolish absorb accelerate accept+ accommodate accompany accuse achieve+ acquire+ activate adapt add address*+
-adjust admit=admitted adopt+ advance advise advocate affect afford agree aid* aim* allocate allow+ amend amount*
-analyze+ announce+ apply appoint+ approach* approve+ argue arise=arose arrange arrest* arrive assault* assemble assert
-assess+ assign assist assume assure attach attack+ attempt* attend+ attract attribute author* authorize avoid+ award*
-back* ban=banned* bear=bore* beat=beat become=became begin=began believe belong bind=bound block* bomb* boost* borrow
-break=broke bring=brought broadcast=broadcast build=built+ burn* buy=bought+ calculate+ call cancel capture carry
-carve cast=cast* catch=caught* cause celebrate+ change* choose=chose cite claim* clarify classify clean clear climb*
-close* coach collapse* collect combine+ command* comment* commission* commit=committed compare compensate compete
-complain complete*+ comply compose compress comprise+ conceal condemn conduct+ confirm connect conquer consider
-consist constitute construct+ construe consult consume contact contain+ continue contribute control*+ convert+ convey
-convince cool copy* correct cost=cost* count* cover*+ crash* create+ criticize cross* cultivate cure* cut=cut*
-damage*+ deal=dealt* debate* debut* decide declare decline* decrease* dedicate defeat+ defend+ define+ delay* delete
-deliver+ demand* demolish demonstrate deny+ depend deploy+ deposit* derail derive describe+ design*+ destroy+ detail*
-detect+ determine+ develop+ diagnose direct* discharge disclose+ discover+ discuss display*+ dispose distribute divert
-divide+ donate double* draft* drag=dragged* draw=drew drive=drove* drop=dropped* earmark earn eat=ate edit elect
-eliminate embrace emerge emphasize employ+ empower enable+ enact encounter encourage+ end* endorse+ enforce+ enhance
-enjoy enlarge ensure+ enter equip=equipped escape* establish+ estimate*+ evacuate evaluate evolve examine+ exceed+
-exchange* exclude+ execute exempt exercise* exhibit* exist expand+ expect+ experience* expire explain+ exploit*
-explore+ export*+ expose express+ extend extract* fabricate+ face* fail fall=fell feature feed=fed fight=fought* file*
-fill* filter* finance*+ find=found fire* fit=fitted* fix flow fly=flew* focus* forbid=forbade force*
-forecast=forecast* foresee=foresaw forgive=forgave form* found* free* freeze=froze fuel* fulfil=fulfilled fund*+ gain*
-gather* generate+ give=gave govern+ grade* graduate grant* greet grow=grew guarantee* guard* guide* handle+ hear=heard
-heat* help*+ hide=hid* highlight hire+ hit=hit* hold=held honor host* house* hurt=hurt* identify+ illustrate+ imagine
-impact* impair+ imply import* impose+ imprison improve+ inaugurate include+ incorporate+ increase*+ incur indicate+
-indict influence* inform inherit inject injure inspect+ inspire install+ instruct insure integrate interpret interrupt
-interview* introduce+ invade invent+ invest investigate+ invite involve+ isolate issue* join judge* justify keep=kept
-kick* kill* knock* know=knew label* lack land* last* launch+ lay=laid lead=led* learn lease* leave=left lend=lent
-lie=lay lift* limit*+ link list*+ load* locate lock* lose=lost love* lower* mail* maintain+ make=made manage+
-manufacture+ map=mapped* mark* market* match* mean=meant* measure*+ meet=met mention merge* migrate mine* mix*
-mobilize monitor+ mount* move murder* name* need* negotiate+ nominate note* notify number* obey object* oblige observe
-obstruct obtain+ occupy occur=occurred offer*+ open*+ operate+ oppose+ order*+ originate outline*+ outsource
-overcome=overcame overlook override=overrode oversee=oversaw overturn owe own*+ pack* paint* park* participate pass*
-patrol* pay=paid* perceive perform permit=permitted+ persuade phase* pick* place* plan=planned*+ plant* play plead
-please* point* poison* police* pose possess postpone pour* praise* preach predict prefer=preferred prepare+ present*
-preserve press* presume prevent+ print* process* proclaim produce*+ profit* program* prohibit+ project* promote+
-prompt* pronounce propose+ protect+ prove+ provide+ publicize publish+ pull* punish purchase*+ pursue push* put=put
-qualify question* quit=quit* quote* race* raise rally* range* rank* rate* reach react read=read* reaffirm
-rebuild=rebuilt recall receive+ recognise recognize recommend+ reconsider reconstruct record*+ recover recruit redeem
-redesign reduce+ refer=referred reflect+ refuse regain register regulate+ reinforce reinstate reject+ release*+
-relieve relocate rely remain remove+ rename renew renovate rent reopen reorganize repair repay=repaid repeal repeat
-repel=repelled replace+ report* represent+ repurchase request* require+ rescue* research* resemble reserve*+ resign
-resist resolve resort* respect* respond restore+ restrict+ result* retain retire retreat return* reveal+ reverse*
-review*+ revise revive revoke ride=rode* ring=rang* rise=rose* ruin* rule* run=ran* sail* sample* sanction* satisfy
-save say=said* scan=scanned* schedule* score screen* seal* search* secure* see=saw seek=sought seize select sell=sold+
-send=sent sense* sentence* separate*+ serve set=set* settle shape* shift* ship=shipped* shoot=shot* show* shut=shut*
-sign*+ signal* simplify sink=sank* sit=sat* skip=skipped slow* smuggle solve span=spanned* spare spark* speak=spoke
-specialize specify+ speed=sped* spend=spent split=split* sponsor spread=spread* stage* stall* stand=stood
-star=starred* state* steal=stole stem=stemmed* stick=stuck* stop=stopped store*+ stretch* strike=struck*
-strip=stripped* structure* struggle* study+ submit=submitted+ subscribe succeed sue suffer suggest summarize summon
-supervise supply*+ support*+ suppress surpass surprise* surrender* surround survive suspend+ swear=swore switch*
-symbolize synchronize tackle take=took talk* target*+ tax* teach=taught+ tell=told tend terminate test*+ theorize
-think=thought* threaten throw=threw tie* tour* trace* track*+ trade* train*+ transfer=transferred*+ transform
-trap=trapped* travel treat* trigger* trim=trimmed* triple* try* turn* undergo=underwent understand=understood
-undertake=undertook unify unite unveil+ update* upgrade* uphold=upheld urge use*+ utilize validate+ value* vary verify
-vest veto view* violate visit*+ volunteer* vote* wait* walk* want* warn warrant* wash* waste* watch* weaken wear=wore
-weigh welcome* widen win=won*+ wish* withdraw=withdrew work* worsen wound* wrap=wrapped write=wrote+ yield*
+abandon* accelerate accept+ accompany accuse achieve+ acquire+ adapt add address*+ adjust admit=admitted adopt+ advance
+advise advocate affect agree aid* aim* allocate allow+ amend amount* analyze+ announce+ apply appoint+ approach*
+approve+ argue arise=arose arrange arrest* arrive assemble assert assess+ assign assist assume assure attach attack+
+attempt* attend+ attract attribute author* authorize avoid+ award* ban=banned* bear=bore* become=became begin=began
+believe belong bind=bound block* break=broke bring=brought build=built+ burn* buy=bought+ calculate+ call capture carry
+catch=caught* cause celebrate+ change* choose=chose cite claim* classify close* coach collapse* collect combine+
+comment* commission* commit=committed compare compete complete*+ compose comprise+ conduct+ confirm connect conquer
+consider consist constitute construct+ consume contain+ continue contribute control*+ convert+ convince copy* correct
+cost=cost* cover*+ crash* create+ criticize cross* cultivate cut=cut* damage*+ deal=dealt* debate* debut* decide declare
+decline* decrease* dedicate defeat+ defend+ define+ delay* deliver+ demand* demolish deny+ depend deploy+ deposit*
+derail derive describe+ design*+ destroy+ detail* detect+ determine+ develop+ direct* disclose+ discover+ discuss
+display*+ distribute divide+ donate double* draft* draw=drew drive=drove* drop=dropped* earn edit elect eliminate emerge
+emphasize employ+ empower enable+ enact encounter encourage+ end* endorse+ enforce+ enhance enlarge ensure+ enter
+equip=equipped escape* establish+ estimate*+ evolve examine+ exceed+ exchange* exclude+ execute exercise* exhibit* exist
+expand+ expect+ experience* expire explain+ explore+ export*+ expose express+ extend fabricate+ face* fail fall=fell
+feature feed=fed fight=fought* file* fill* finance*+ find=found fire* fix flow focus* force* form* found* free* fuel*
+fund*+ gain* generate+ give=gave govern+ graduate grant* grow=grew guarantee* guard* handle+ hear=heard heat* help*+
+hide=hid* highlight hire+ hit=hit* hold=held honor host* house* identify+ illustrate+ impact* impair+ imply import*
+impose+ improve+ include+ incorporate+ increase*+ indicate+ influence* inform inherit injure inspect+ inspire install+
+instruct integrate interpret introduce+ invent+ invest investigate+ invite involve+ issue* join judge* keep=kept kick*
+kill* knock* know=knew label* lack land* last* launch+ lead=led* learn lease* leave=left lie=lay lift* limit*+ link
+list*+ load* locate lose=lost love* lower* maintain+ make=made manage+ manufacture+ map=mapped* mark* market* match*
+mean=meant* measure*+ meet=met mention mine* mix* monitor+ mount* move murder* name* need* negotiate+ nominate note*
+number* object* observe obtain+ occupy occur=occurred offer*+ open*+ operate+ oppose+ order*+ originate outline*+
+overlook oversee=oversaw overturn own*+ paint* park* participate pass* pay=paid* perceive perform permit=permitted+
+phase* pick* place* plan=planned*+ plant* play please* point* pose possess pour* praise* predict prefer=preferred
+prepare+ present* preserve press* prevent+ print* process* produce*+ profit* program* prohibit+ project* promote+
+prompt* pronounce propose+ protect+ prove+ provide+ publish+ pull* purchase*+ pursue put=put qualify question* quote*
+race* raise range* rank* rate* reach read=read* rebuild=rebuilt recall receive+ recognise recognize recommend+ record*+
+recover recruit redeem reduce+ refer=referred reflect+ refuse regain register regulate+ reinforce reinstate reject+
+release*+ relieve relocate remain remove+ rename renew rent repair repeat replace+ report* represent+ repurchase
+request* require+ resemble reserve*+ resign resolve respect* respond restore+ restrict+ result* retain retire return*
+reveal+ review*+ revive ride=rode* ring=rang* rise=rose* rule* run=ran* sail* sample* sanction* satisfy save say=said*
+schedule* score screen* search* see=saw seek=sought seize select sell=sold+ send=sent sense* sentence* separate*+ serve
+set=set* settle shape* shift* ship=shipped* shoot=shot* show* sign*+ sit=sat* span=spanned* speak=spoke specialize
+specify+ spend=spent sponsor stage* stall* stand=stood star=starred* state* stem=stemmed* stick=stuck* stop=stopped
+store*+ stretch* strike=struck* structure* struggle* study+ submit=submitted+ succeed suffer suggest summarize supervise
+supply*+ support*+ surpass surprise* surrender* surround survive suspend+ take=took talk* target*+ tax* teach=taught+
+tell=told tend terminate test*+ think=thought* threaten tie* tour* trace* track*+ trade* train*+ transfer=transferred*+
+transform travel treat* try* turn* undergo=underwent unify unite unveil+ update* urge use*+ validate+ value* vary vest
+view* violate visit*+ vote* walk* want* warn watch* weigh welcome* win=won*+ wish* work* worsen wound* write=wrote+
+yield*
 """
 MOVES = frozenset("increase decrease rise fall grow decline begin open close occur expire arise change vest".split())
 _PREPOSITIONS = frozenset(
@@ -77,16 +63,14 @@ _PREPOSITIONS = frozenset(
 _BEFORE_ARTICLES = _PREPOSITIONS | {"and", "or", "both", "all"}
 _RELATIVE = frozenset("that which who whose where if when because unless although while whether how however".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
-_ADVERB = re.compile(
-    r"(?!(?:app|comp|fami|imp|re|supp|multip)ly$)\w+ly|also|now|then|often|always|never|still|only|not|generally|currently|already|thus|therefore"
-)
+_ADVERB = re.compile(r"\w+ly|also|now|then|often|always|never|still|only|not|already|thus|therefore")
 _IRREGULAR = {"am": "is", "are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
 _LEAD = re.compile(
     r"(?:In|On|As of|During|Since|By|For|At|Under|After|Before|From|Until|Through|Upon|With|Within|Between|Beginning"
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"
     r"|Because of|Due to|Although|Except|Where|Once|Prior to|Despite)\b[^,;:]{2,90}(?:, \d{4})?, "
 )
-_ASIDE = re.compile(r"\s*\([^()]*\)||[“”\"*]|``|''")
+_ASIDE = re.compile(r"\s*\([^()]*\)|[“”\"*]|``|''")
 _APPOSED = re.compile(
     r"(?<=\w), (?:which|who|a|an|the|headquartered|based|located|founded|known|born|including|such as)\b"
     r"[^,;:]{2,80},(?= [a-z])"

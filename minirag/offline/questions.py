@@ -41,9 +41,8 @@ _DETERMINERS = frozenset(
 )
 _COMMON_ENDINGS = tuple("ions ion ment ments ing ers ity ies ed al ness ces ency".split())
 _VAGUE = re.compile(
-    r"\b(?:it|this|these|those|such|he|she|they|them|him|above|below|following|foregoing|herein|hereof|hereunder|thereof"
-    r"|thereunder|here|there|same|former|latter|another|others?|I|my|me|one|we|our|us|you|your|table|page|chart|exhibit"
-    r"|note|section|hereby|in that|of that)\b",
+    r"\b(?:it|this|these|those|such|he|she|they|them|him|above|below|following|here|there|same|former|latter|another|others?|I|my|me|one|we|our|us|you|your|table|page|chart|exhibit"
+    r"|note|section)\b",
     re.IGNORECASE,
 )
 _PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|mother|father|chief|captain|official)"
@@ -82,9 +81,7 @@ _CONDITION = re.compile(r",? (?:only )?(?:if|when|unless|provided that)\b(?!,)")
 _PARTICIPLE = re.compile(
     r"(?:\w+ly |not )?(\w+ed|\w+en|(?:re)?built|made|held|paid|sold|set|found|kept|sent|known|drawn|met)\b"
 )
-_MEANS = re.compile(
-    r"(?:by (?!(?:an?|one) |default|(?:the )?[A-Z]|(?:\S+ ){1,4}that )|using|based on|through|in accordance|via)"
-)
+_MEANS = re.compile(r"(?:by (?!(?:an?|one) |default|(?:the )?[A-Z]|(?:\S+ ){1,4}that )|using|based on|through)")
 _CUT = re.compile(
     r"[;:(\[]|,(?!\d| \d{4}\b)| – | ?— ?| whereby | which | who "
     r"| and (?:is|are|was|were|has|have|will|may|later|then|subsequently|its|their)\b"
@@ -92,7 +89,7 @@ _CUT = re.compile(
 _HANGING = frozenset("once while but although since whereas so than either".split())
 _PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
 _THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
-_HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|about|against|between|under|who|which|and|or)\b")
+_HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|and|or)\b")
 _NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
 _UNTOLD = frozenset("company authors speaker default size result rest number following".split())
 """Kinds of which nobody would ask "which"."""
@@ -257,8 +254,6 @@ def _why(f: Frame) -> str | None:
 def _how_many(f: Frame) -> str | None:
     if f.verb not in {"", "spend"} and (count := _COUNT.match(f.object)):
         return f.ask(f"How many {count[1]}", f.verb, f.when)
-    if f.verb and (sized := re.match(r"(?:an?|the) ([^,;]{3,60}?) of (?=[$€£¥])", f.object)):
-        return f"How large was the {sized[1]} that {f.subject} {f.clause.verb}{f.when}?" if f.clause.past else None
     if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
         return f.ask("By how much", f.verb, f.when)
     if f.auxiliary in BE and _AMOUNT.match(f.object) and not _COUNT.match(f.object):
@@ -290,7 +285,7 @@ def _under(f: Frame) -> str | None:
 def _how(f: Frame) -> str | None:
     start = len(f.object) - len(re.sub(r"^(?:be |been |also |generally |currently )+", "", f.object))
     done = _PARTICIPLE.match(f.object, start)
-    if f.verb or not done or "not" in done.group():
+    if f.verb or not done:
         return None
     rest = f.object[done.end() :].strip()
     done_so = f.object[: done.end()]
