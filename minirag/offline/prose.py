@@ -17,7 +17,7 @@ class Sentence(NamedTuple):
     heading: str = ""
 
 
-_BULLET = re.compile(r"^(?:[•●▪◦‣∙*·–—-]|\(?[a-z\divx]{1,4}[.)])\s+")
+_BULLET = re.compile(r"^(?:[•●▪◦‣∙*·–—-]|\(?[a-z\divx]{1,4}[.)]|(?:\d+\.){2,})\s+")
 _FIGURE = re.compile(r"[$€£¥(%-]*\d[\d.,]*[)%]*|[$€£¥%—–()-]+")
 ENDS = re.compile(r"[.!?。！？…:;][\"'”’»)\]」』》]*$")
 _LETTER = re.compile(r"[^\W\d_]")

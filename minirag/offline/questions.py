@@ -146,7 +146,7 @@ def _about(sentence: str) -> str | None:
 
 def _question(sentence: str, text: str) -> tuple[float, str | None]:
     """Return the best question that a sentence of `text` answers, and its worth; None if it has nothing to name."""
-    statement = _in_third_person(sentence, text)
+    statement = re.sub(r"\b([Tt]h)is (?=[A-Z])", r"\1e ", _in_third_person(sentence, text))  # a defined term
     for shape, question in _SHAPES:
         if match := re.match(shape, statement):
             asked = question.format(match[1])
@@ -306,6 +306,8 @@ def _what(f: Frame) -> str | None:
         is_kind = re.match(r"(?:an?|one of) (?!\w+(?:er|or) than)", f.object) and f.auxiliary in {"is", "was"}
         who = "Who" if _PERSON.match(f.object) and is_name else "What"
         return f"{who} {f.auxiliary} {f.subject}?" if is_kind and not re.match("a |the [a-z]+$", f.subject) else None
+    if f.verb == "mean" and not f.clause.past:
+        return f.ask("What", f.verb)
     verb, _, thing = (f.verb, "", f.object) if f.verb else f.object.partition(" ")
     if not thing or VERB_FORMS.get(verb) not in TRANSITIVE or thing.split()[0] in STOP_WORDS - _THINGS_OPEN_WITH:
         return None

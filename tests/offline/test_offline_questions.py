@@ -31,6 +31,7 @@ Wages 80 90 95
         ("Landing fees are calculated by multiplying length and rate.", "How are landing fees calculated?"),
         ("Rental income is included in other income of the year.", "Where is rental income included?"),
         ("Marie Curie was a physicist and chemist from Warsaw.", "Who was Marie Curie?"),
+        ('1.2. "Larger Work" means a work that combines software.', "What does Larger Work mean?"),
         ("The new terminal includes a customs hall and a hotel.", "What does the new terminal include?"),
     ],
 )
