@@ -1,7 +1,6 @@
-"""The settings of a run, and its corpus: pages, chunks, their index, the questions about them, and asking them."""
+"""The settings of a run, and its first half: models, pages, chunks, their index, the questions, and asking them."""
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -11,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag import curation, prompts
+from minirag import curation
 from minirag.chunker import Chunk, chunk
 from minirag.dialect import MOST_THINKING
 from minirag.documents import Pages, load
-from minirag.errors import InputError, ServiceError, ServiceRefused, StoreError, TextsRefused
-from minirag.message_log import write_jsonl
+from minirag.embeddings import EmbeddingModel
+from minirag.errors import InputError, StoreError, TextsRefused
+from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.comparison import FEWEST_CLUSTERS
-from minirag.models import Chat
-from minirag.query import Answer, QueryEngine
+from minirag.models import Chat, ChatModel
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
-from minirag.retry import in_order
+from minirag.service import Service
 from minirag.text import counted
 from minirag.vector_store import Embedder, Store, VectorStore
 
@@ -89,25 +88,60 @@ class Settings:
 
 @dataclass
 class Corpus:
-    """The documents of a run: ask for `pages`, `chunks`, `store` or `questions`, and the steps before are done.
+    """The steps of a run in `folder` up to its questions; `pipeline.Run` adds the others.
 
-    `embed` embeds questions, `passages` chunks. `index_name` names the embedding model and its service, since two
-    services may use one name for different models. `say` gets one line a step, `failures` what a later run may do, and
-    `left_out` the chunks and questions that no call embeds.
+    `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
+    tuned model if no other does), judge, embedding, tuned. `say` gets one line a step, `progress` gets (step, done,
+    total). `failures` lists answers and scores that a later run may add, `left_out` the chunks and questions that no
+    call embeds.
     """
 
     folder: Path
     settings: Settings
-    embed: Embedder
-    passages: Embedder
-    teacher: Chat
-    index_name: str
-    workers: int = 8
+    service: Service
+    services: Mapping[str, Service] = field(default_factory=dict)
     build_store: StoreBuilder | None = None
+    workers: int = 8
     say: Callable[[str], None] = lambda _: None
     progress: Callable[[str, int, int], None] = lambda *_: None
+    sync: bool = True
     failures: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.log = MessageLog(self.folder / "messages.jsonl", sync=self.sync)
+        self.teacher: Chat = self.chat("teacher")
+        for_questions, for_passages = self.settings.query_prefix, self.settings.passage_prefix
+        self.embed = self._embedding(for_questions)
+        self.passages = self.embed if for_passages == for_questions else self._embedding(for_passages)
+
+    def service_of(self, role: str) -> Service:
+        """Return the service of a role."""
+        return self.services.get(role, self.service)
+
+    def chat(self, role: str, model: str | None = None) -> ChatModel:
+        """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
+        settings, second = self.settings, "student" if role == "tuned" else role
+        return ChatModel(
+            model or getattr(settings, role),
+            temperature=settings.temperature,
+            tokenizer=settings.tokenizer,
+            thinking_tokens=settings.thinking_tokens,
+            options=settings.options.get(role) or settings.options.get(second),
+            log=self.log,
+            service=self.services.get(role) or self.service_of(second),
+        )
+
+    def _embedding(self, prefix: str) -> EmbeddingModel:
+        return EmbeddingModel(
+            self.settings.embedding,
+            prefix=prefix,
+            workers=self.workers,
+            progress=self.progress,
+            options=self.settings.options.get("embedding"),
+            log=self.log,
+            service=self.service_of("embedding"),
+        )
 
     @cached_property
     def pages(self) -> Pages:
@@ -130,33 +164,36 @@ class Corpus:
     @cached_property
     def store(self) -> Store:
         """`chunks.jsonl` and `vectors.npy`; those of an earlier run if they have the same chunks and model."""
+        # services may use one name for different models
+        name = f"{self.settings.embedding} at {self.service_of('embedding').name}"
+        name += f", passages after {self.settings.passage_prefix!r}" if self.settings.passage_prefix else ""
         if self.build_store is None:
             with suppress(StoreError):
-                before = VectorStore.open(self.folder, model=self.index_name)
+                before = VectorStore.open(self.folder, model=name)
                 if before.chunks == self.chunks:
                     self.say(f"index: {counted(len(before), 'chunk')}, as before")
                     return before
-        store = self._index(self.chunks)
+        store = self._index(self.chunks, name)
         self.say(f"index: {counted(len(store), 'chunk')} of at most {self.settings.chunk_size} tokens")
         return store
 
-    def _index(self, chunks: Sequence[Chunk]) -> Store:
+    def _index(self, chunks: Sequence[Chunk], name: str) -> Store:
         """Build the index of all chunks but those whose text always fails, which go to `left_out`."""
         try:
             if self.build_store is not None:
-                store = self.build_store(chunks, self.passages, self.index_name)
+                store = self.build_store(chunks, self.passages, name)
                 write_jsonl(self.folder / "chunks.jsonl", map(asdict, chunks))
                 return store
-            built = VectorStore.build(chunks, self.passages, model=self.index_name)
+            built = VectorStore.build(chunks, self.passages, model=name)
             built.save(self.folder)
             return built
         except TextsRefused as refused:
             for one in chunks:
                 if reason := refused.reasons.get(one.text):
-                    name = f"{Path(one.source).name} page {one.page}, chunk {one.id} ({one.text[:40]!r}…)"
-                    self.left_out.append(f"{name} is not in the index: {reason}")
+                    about = f"{Path(one.source).name} page {one.page}, chunk {one.id} ({one.text[:40]!r}…)"
+                    self.left_out.append(f"{about} is not in the index: {reason}")
                     self.say(f"index: {self.left_out[-1]}")
-            return self._index([one for one in chunks if one.text not in refused.reasons])
+            return self._index([one for one in chunks if one.text not in refused.reasons], name)
 
     @cached_property
     def _embedded(self) -> list[tuple[Question, NDArray[np.float32]]]:
@@ -221,60 +258,3 @@ class Corpus:
     def pages_of(self, questions: Iterable[Question]) -> set[PageKey]:
         """Return the pages that questions are about."""
         return {self.page_of[question.chunk_id] for question in questions}
-
-    def engine(self, model: Chat, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
-        """Return the engine with which a model answers questions about these documents."""
-        return QueryEngine(
-            self.store,
-            model,
-            self.embed,
-            top_k=self.settings.top_k,
-            context_window=self.settings.context_window,
-            reply_tokens=self.settings.reply_tokens,
-            system=system,
-        )
-
-    def ask(
-        self, engines: Mapping[str, QueryEngine], split: str, hidden: Collection[PageKey] = ()
-    ) -> dict[tuple[str, str], Answer]:
-        """Return each arm's answers to the questions of a split, by (arm, question id).
-
-        No prompt shows a page of `hidden`. Questions whose call fails are left out; `failures` lists those that a later
-        run may answer.
-        """
-        tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
-        vectors = {question.id: row for question, row in self._embedded}
-        where = (lambda chunk: (chunk.source, chunk.page) not in hidden) if hidden else None
-
-        def ask(task: tuple[str, Question]) -> Answer | ServiceError:
-            arm, question = task
-            tags = {"question": question.id, "split": split, "arm": arm}
-            try:
-                return engines[arm].query(question.text, vector=vectors[question.id], where=where, tags=tags)
-            except ServiceRefused:  # every other call would be refused as well
-                raise
-            except ServiceError as error:
-                return error
-
-        answers: dict[tuple[str, str], Answer] = {}
-        refused: list[str] = []  # for good: asking again would change nothing
-        # the arms of one question follow each other: their prompts begin alike, and services cache that
-        for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
-            arm, question = tasks[done - 1]
-            if isinstance(result, ServiceError):
-                failures = refused if result.final else self.failures
-                failures.append(f"{question.id} ({arm}): {result}")
-            else:
-                answers[arm, question.id] = result
-            self.progress("ask", done, len(tasks))
-        calls = sum(len(answer.drafts) for answer in answers.values())
-        if refused:
-            self.say(f"warning: {counted(len(refused), 'answer')} refused for good, the first is {refused[0]}")
-        self.say(f"ask: {len(answers)} answers by {', '.join(engines)}, {calls - len(answers)} of {calls} calls refine")
-        return {key: answer for arm in engines for key, answer in answers.items() if key[0] == arm}
-
-    def inputs(self) -> dict[str, Any]:
-        """Return the sha256 of all that went in."""
-        files = {split: Path(source) for split, source in self.settings.sources.items() if isinstance(source, str)}
-        hashes = {f"{split}_questions": hashlib.sha256(path.read_bytes()).hexdigest() for split, path in files.items()}
-        return {"documents": self.pages.sha256, "question_files": hashes}

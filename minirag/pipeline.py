@@ -6,112 +6,115 @@ the same requests, and the log answers those that were paid for already.
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from minirag import VERSION, costs, curation, prompts, statistics
-from minirag.corpus import Corpus, Settings, StoreBuilder
-from minirag.embeddings import EmbeddingModel
-from minirag.errors import InputError, JobError, JobUnfinished, TrainingNotAvailable
+from minirag.corpus import Corpus
+from minirag.errors import InputError, JobError, JobUnfinished, ServiceError, ServiceRefused, TrainingNotAvailable
 from minirag.finetune import FINAL, FineTuningJob, refuse_second_job
-from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.comparison import ARMS
 from minirag.metrics.evaluation import Row, evaluate
 from minirag.metrics.score import Scores
-from minirag.models import ChatModel
-from minirag.query import Answer
-from minirag.questions import doubts
+from minirag.models import Chat
+from minirag.query import Answer, QueryEngine
+from minirag.questions import PageKey, Question, doubts
 from minirag.report import Results, write_report
-from minirag.service import ROLES, Service
+from minirag.retry import in_order
+from minirag.service import ROLES
 from minirag.text import counted
 from minirag.training import FEWEST_EXAMPLES, TrainingFile, write_training_file
 
 
 @dataclass
-class Run:
+class Run(Corpus):
     """A run in `folder`; ask for the step you want, e.g. `run.comparison`, and those before it are done.
 
-    `service` serves all roles but those in `services`: teacher, student (whose service also trains, and serves the
-    tuned model if no other does), judge, embedding, tuned. `say` gets one line a step, `progress` gets (step, done,
-    total). `failures` lists missing answers and scores, `untrained` says why no model was or can be tuned.
+    `budget` is the cap on its calls; `untrained` says why no model was or can be tuned.
     """
 
-    folder: Path
-    settings: Settings
-    service: Service
-    services: Mapping[str, Service] = field(default_factory=dict)
-    build_store: StoreBuilder | None = None
-    workers: int = 8
     prices: costs.Prices = field(default_factory=costs.load_prices)
     budget: costs.Budget | None = None
-    say: Callable[[str], None] = lambda _: None
-    progress: Callable[[str, int, int], None] = lambda *_: None
-    sync: bool = True
-    fewest_examples: int = FEWEST_EXAMPLES
-    failures: list[str] = field(default_factory=list)
     untrained: JobError | None = None
 
     def __post_init__(self) -> None:
-        self.log = MessageLog(self.folder / "messages.jsonl", sync=self.sync)
+        super().__post_init__()
+        self.judge, self.trainer = self.chat("judge"), self.service_of("student")
         if self.budget is not None:
             for service in {self.service, *self.services.values()}:
                 service.gates.append(self.budget)
-        settings, self.trainer = self.settings, self._service("student")
-        self.teacher, self.judge = self.chat("teacher"), self.chat("judge")
-        self.embed = passages = self._embedding(settings.query_prefix)
-        if settings.passage_prefix != settings.query_prefix:
-            passages = self._embedding(settings.passage_prefix)
-        index = f"{settings.embedding} at {self.embed.service.name}"  # services may use one name for different models
-        index += f", passages after {settings.passage_prefix!r}" if settings.passage_prefix else ""
-        options = (self.workers, self.build_store, self.say, self.progress, self.failures)
-        self.corpus = Corpus(self.folder, settings, self.embed, passages, self.teacher, index, *options)
 
-    def _service(self, role: str) -> Service:
-        return self.services.get(role, self.service)
-
-    def chat(self, role: str, model: str | None = None) -> ChatModel:
-        """Return the model of a role; the tuned one has the student's service and options if it has none of its own."""
-        settings, second = self.settings, "student" if role == "tuned" else role
-        return ChatModel(
-            model or getattr(settings, role),
-            temperature=settings.temperature,
-            tokenizer=settings.tokenizer,
-            thinking_tokens=settings.thinking_tokens,
-            options=settings.options.get(role) or settings.options.get(second),
-            log=self.log,
-            service=self.services.get(role) or self._service(second),
+    def engine(self, model: Chat, system: str = prompts.ANSWER_SYSTEM) -> QueryEngine:
+        """Return the engine with which a model answers questions about these documents."""
+        return QueryEngine(
+            self.store,
+            model,
+            self.embed,
+            top_k=self.settings.top_k,
+            context_window=self.settings.context_window,
+            reply_tokens=self.settings.reply_tokens,
+            system=system,
         )
 
-    def _embedding(self, prefix: str) -> EmbeddingModel:
-        return EmbeddingModel(
-            self.settings.embedding,
-            prefix=prefix,
-            workers=self.workers,
-            progress=self.progress,
-            options=self.settings.options.get("embedding"),
-            log=self.log,
-            service=self._service("embedding"),
-        )
+    def ask(
+        self, engines: Mapping[str, QueryEngine], split: str, hidden: Collection[PageKey] = ()
+    ) -> dict[tuple[str, str], Answer]:
+        """Return each arm's answers to the questions of a split, by (arm, question id).
+
+        No prompt shows a page of `hidden`. Questions whose call fails are left out; `failures` lists those that a later
+        run may answer.
+        """
+        tasks = [(arm, question) for question in self.of_split(split) for arm in engines]
+        vectors = {question.id: row for question, row in self._embedded}
+        where = (lambda chunk: (chunk.source, chunk.page) not in hidden) if hidden else None
+
+        def ask(task: tuple[str, Question]) -> Answer | ServiceError:
+            arm, question = task
+            tags = {"question": question.id, "split": split, "arm": arm}
+            try:
+                return engines[arm].query(question.text, vector=vectors[question.id], where=where, tags=tags)
+            except ServiceRefused:  # every other call would be refused as well
+                raise
+            except ServiceError as error:
+                return error
+
+        answers: dict[tuple[str, str], Answer] = {}
+        refused: list[str] = []  # for good: asking again would change nothing
+        # the arms of one question follow each other: their prompts begin alike, and services cache that
+        for done, result in enumerate(in_order(ask, tasks, self.workers), 1):
+            arm, question = tasks[done - 1]
+            if isinstance(result, ServiceError):
+                failures = refused if result.final else self.failures
+                failures.append(f"{question.id} ({arm}): {result}")
+            else:
+                answers[arm, question.id] = result
+            self.progress("ask", done, len(tasks))
+        calls = sum(len(answer.drafts) for answer in answers.values())
+        if refused:
+            self.say(f"warning: {counted(len(refused), 'answer')} refused for good, the first is {refused[0]}")
+        self.say(f"ask: {len(answers)} answers by {', '.join(engines)}, {calls - len(answers)} of {calls} calls refine")
+        return {key: answer for arm in engines for key, answer in answers.items() if key[0] == arm}
 
     @cached_property
     def training_answers(self) -> dict[str, Answer]:
         """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
-        corpus = self.corpus
-        hidden = corpus.pages_of(corpus.of_split("eval"))
-        if hidden >= set(corpus.page_of.values()):
+        hidden = self.pages_of(self.of_split("eval"))
+        if hidden >= set(self.page_of.values()):
             raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
-        answers = corpus.ask({"teacher": corpus.engine(self.teacher)}, "train", hidden)
+        answers = self.ask({"teacher": self.engine(self.teacher)}, "train", hidden)
         return {id: answer for (_, id), answer in answers.items()}
 
     @cached_property
     def training_file(self) -> TrainingFile:
         """`training.jsonl`: the answers that are worth training on."""
-        settings, corpus = self.settings, self.corpus
+        settings = self.settings
         review = partial(
-            curation.review_examples, questions=corpus.questions, page_of=corpus.page_of, keep_all=settings.keep_all
+            curation.review_examples, questions=self.questions, page_of=self.page_of, keep_all=settings.keep_all
         )
         file = write_training_file(
             self.log,
@@ -154,7 +157,7 @@ class Run:
         try:
             if self.untrained is not None:
                 raise self.untrained
-            file.require(self.fewest_examples, TrainingNotAvailable)
+            file.require(FEWEST_EXAMPLES, TrainingNotAvailable)
             job = FineTuningJob.create(
                 file.path,
                 base=settings.student,
@@ -188,15 +191,15 @@ class Run:
     @cached_property
     def answers(self) -> dict[tuple[str, str], Answer]:
         """`answers.jsonl`: each arm's answers to the eval questions, by (arm, question id)."""
-        engine, student = self.corpus.engine, self.chat("student")
-        engines = {"base": engine(student), "control": engine(student, prompts.CONTROL_SYSTEM)}
-        engines["teacher"] = engine(self.teacher)
+        student = self.chat("student")
+        engines = {"base": self.engine(student), "control": self.engine(student, prompts.CONTROL_SYSTEM)}
+        engines["teacher"] = self.engine(self.teacher)
         if self.tuned is not None:
             tuned = self.chat("tuned", self.tuned)
-            engines["tuned"] = engine(tuned)
+            engines["tuned"] = self.engine(tuned)
             if tuned.service is student.service:
                 tuned.dialect.begin_like(student.dialect)
-        answers = self.corpus.ask({arm: engines[arm] for arm in self.arms}, "eval")
+        answers = self.ask({arm: engines[arm] for arm in self.arms}, "eval")
         trained_on = {} if self.settings.tuned else self.training_answers
         rows = [*((("teacher", id), answer) for id, answer in trained_on.items()), *answers.items()]
         write_jsonl(self.folder / "answers.jsonl", (answer.to_json(id, arm) for (arm, id), answer in rows))
@@ -225,15 +228,15 @@ class Run:
     @cached_property
     def comparison(self) -> dict[str, Any]:
         """`comparison.json`: the arms compared in every metric, and what stands behind it."""
-        settings, corpus, questions = self.settings, self.corpus, self.corpus.of_split("eval")
+        settings, questions = self.settings, self.of_split("eval")
         scores = self.scores  # first: the log holds all calls then
         served = statistics.models_served(self.log)
-        warnings = statistics.conflicts(settings.teacher, settings.student, settings.judge, served) + corpus.left_out
+        warnings = statistics.conflicts(settings.teacher, settings.student, settings.judge, served) + self.left_out
         warnings += statistics.cut_off(self.answers, len(self.judge.cut_prompts))
         warnings += statistics.repeated(self.log, [question.text for question in questions])
         comparison = statistics.comparison_of(
             scores,
-            {question.id: corpus.page_of[question.chunk_id] for question in questions},
+            {question.id: self.page_of[question.chunk_id] for question in questions},
             arms=self.arms,
             metrics=settings.metrics,
             flagged=sum(1 for question in questions if doubts(question)),
@@ -265,7 +268,7 @@ class Run:
     def report(self) -> Path:
         """`report.html`: one self-contained file."""
         results = Results(
-            questions=self.corpus.of_split("eval"),
+            questions=self.of_split("eval"),
             answers=self.answers,
             scores=self.scores,
             comparison=self.comparison,
@@ -277,6 +280,7 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: settings, versions, hashes of the inputs, models requested and served."""
         libraries = ("openai", "numpy", "pypdf", "tiktoken", "httpx")
+        files = {split: Path(source) for split, source in self.settings.sources.items() if isinstance(source, str)}
         return {
             "minirag": VERSION,
             "versions": {"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in libraries}},
@@ -284,6 +288,9 @@ class Run:
             "service": self.service.name,
             **{f"{role}_service": own.name if (own := self.services.get(role)) else None for role in ROLES},
             **({"store": "postgresql"} if self.build_store else {}),  # never where that is
-            **self.corpus.inputs(),
+            "documents": self.pages.sha256,
+            "question_files": {
+                f"{split}_questions": sha256(path.read_bytes()).hexdigest() for split, path in files.items()
+            },
             "models_served": statistics.models_served(self.log),
         }

@@ -190,7 +190,7 @@ STEPS = {
     "compare": ("comparison", "… and the paired comparison (comparison.json)"),
     "report": ("report", "… and the bill and the report (costs.json, report.html)"),
 }
-"""The steps of a run: the property of `Run`, or of its corpus, that a command asks for, and what it does."""
+"""The steps of a run: the property of `Run` that a command asks for, and what it does."""
 OTHERS = {
     "plan": (
         "money.plan",

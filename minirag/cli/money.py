@@ -14,7 +14,7 @@ from typing import Any
 
 from minirag.cli.connect import address_of
 from minirag.cli.settings import check_pages, check_settings, completed, notes, prices_of, settings_of
-from minirag.cli.terminal import number, say, show, show_json, table, wrapped
+from minirag.cli.terminal import say, show, show_json, table, wrapped
 from minirag.costs import Line, bill, dollars, load_prices, run_costs, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import load
@@ -22,14 +22,8 @@ from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.comparison import ARMS, FEWEST_CLUSTERS
 from minirag.pipeline import Run
-from minirag.statistics.power import plan_detectable
 from minirag.text import counted
 from minirag.training import FEWEST_EXAMPLES, default_epochs
-
-SPREAD = 0.26
-"""Assumed standard deviation of a question's difference in faithfulness between two arms: that of the article."""
-CORRELATION = 0.3
-"""Assumed correlation between the differences of two questions about one page."""
 
 
 def plan(options: Mapping[str, Any]) -> int:
@@ -42,23 +36,24 @@ def plan(options: Mapping[str, Any]) -> int:
     # 1. All steps of the run, with an inventing service.
     with TemporaryDirectory(prefix="minirag-plan-") as folder:
         service = Rehearsal(address_of(options), settings.tokenizer)
-        run = Run(Path(folder), settings, service, workers=1, prices=prices, sync=False)
-        run.corpus.pages = pages
-        run.fewest_examples = 0  # invented answers are more alike than real ones, so more of them are dropped
+        tuned = settings.tuned or f"ft:{settings.student}:rehearsed"
+        run = Run(Path(folder), replace(settings, tuned=tuned), service, workers=1, prices=prices, sync=False)
+        run.pages = pages
         with run.log:
+            if settings.tuned is None:
+                _ = run.training_file
             _ = run.scores
             tags = {"batch": "rehearsed"} if "batch" in options else {}
             lines = bill((replace(exchange, tags={**exchange.tags, **tags}) for exchange in run.log), prices)
-    # 2. The training, and what the evaluation could show.
+    # 2. The training.
     file = run.training_file
     epochs = settings.epochs or default_epochs(len(file.kept))
     if settings.tuned is None:
         tokens = file.tokens * epochs
         usd = training_cost(prices, settings.student, tokens)
         lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens, usd=usd))
-    questions = run.corpus.of_split("eval")
-    eval_pages = run.corpus.pages_of(questions)
-    per_page = max(1.0, len(questions) / max(1, len(eval_pages)))
+    questions = run.of_split("eval")
+    eval_pages = run.pages_of(questions)
     whole = total(lines)
     result = {
         "lines": [vars(line) for line in lines],
@@ -69,7 +64,6 @@ def plan(options: Mapping[str, Any]) -> int:
         "eval_questions": len(questions),
         "eval_pages": len(eval_pages),
         "prices_of": prices.date,
-        "detectable": plan_detectable(len(questions), per_page, spread=SPREAD, correlation=CORRELATION),
     }
     # 3. What to know of it.
     show_json(result) if options.get("json") else show("\n".join(_plan_lines(result)))
@@ -83,8 +77,8 @@ def plan(options: Mapping[str, Any]) -> int:
 
 
 def _plan_lines(result: Mapping[str, Any]) -> list[str]:
-    """Return a plan as a table, and below it the training file and what the evaluation could show."""
-    examples, detectable = result["training_examples"], result["detectable"]
+    """Return a plan as a table, and below it the training file and the evaluation."""
+    examples = result["training_examples"]
     lines = [
         _bill_table(result),
         f"US dollars by prices of {result['prices_of']}, for answers of usual length.",
@@ -92,11 +86,10 @@ def _plan_lines(result: Mapping[str, Any]) -> list[str]:
     ]
     if examples < FEWEST_EXAMPLES:
         lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
-    difference = f"a difference of about {number(detectable, 2)}"
-    if detectable is None:
-        difference = f"no difference: a verdict takes {FEWEST_CLUSTERS} pages"
-    evaluated = f"{result['eval_questions']} questions from {counted(result['eval_pages'], 'page')}"
-    return [*lines, f"evaluation: {evaluated} can show {difference}"]
+    lines.append(f"evaluation: {result['eval_questions']} questions from {counted(result['eval_pages'], 'page')}")
+    if result["eval_pages"] < FEWEST_CLUSTERS:
+        lines.append(f"warning: a verdict takes eval questions from {FEWEST_CLUSTERS} pages.")
+    return lines
 
 
 def _bill_table(result: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def main(options: Mapping[str, Any]) -> int:
     with ExitStack() as stack:
         # 1. The run, with its services; whatever can be found wrong before a call is found here.
         run = _make_run(options, stack)
-        check_pages(run.settings, run.corpus.pages)
+        check_pages(run.settings, run.pages)
         stack.enter_context(run.log).lock()
         _compare_with_last(run, is_resumed=not options.get("documents"))
         # 2. run.json, at the start, so that an interrupted run can be resumed, and again at the end.
@@ -75,11 +75,10 @@ def main(options: Mapping[str, Any]) -> int:
             run.budget.require_training(run.settings.student)
         # 4. The step.
         step = STEPS[command][0]
-        owner = run.corpus if step in {"store", "questions"} else run
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
         stack.push(_close_generators)
         try:
-            batches.run(lambda: getattr(owner, step), batched="batch" in options)
+            batches.run(lambda: getattr(run, step), batched="batch" in options)
         finally:
             write_json(run.folder / "run.json", run.facts())
         # 5. What it found.
@@ -117,7 +116,8 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     for used in {service, *services.values()}:
         used.gates.append(meter)
     store = store_builder(options, recorded=recorded.get("store"))
-    return Run(folder, settings, service, services, store, workers, prices, budget, say, Progress(meter))
+    progress = Progress(meter)
+    return Run(folder, settings, service, services, store, workers, say, progress, prices=prices, budget=budget)
 
 
 def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:
@@ -167,8 +167,7 @@ def _summary(run: Run, command: str) -> dict[str, Any]:
         "comparison": ("comparison", lambda comparison: comparison),
         "report": ("report", str),
     }
-    computed = {**vars(run.corpus), **vars(run)}
-    values = {name: show(computed[step]) for name, (step, show) in shown.items() if step in computed}
+    values = {name: show(vars(run)[step]) for name, (step, show) in shown.items() if step in vars(run)}
     return {"folder": str(run.folder), **values, "step": command}
 
 

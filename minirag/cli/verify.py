@@ -37,7 +37,7 @@ STEPS = {
     "costs.json": "costs",
     "report.html": "report",
 }
-"""The property of `Run`, or of its corpus, that writes each file."""
+"""The property of `Run` that writes each file."""
 NOT_COMPARED = {"minirag", "versions", "prompt_texts"}
 """Fields of `run.json` that belong to the program and the machine; the last one only earlier versions have written."""
 SHOWN, CONTEXT = 80, 30
@@ -96,15 +96,15 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
     run = Run(temporary, settings, service, services, build_store=build_store, prices=prices)
     step = "the index"
     try:
-        for name, digest in run.corpus.pages.sha256.items():
+        for name, digest in run.pages.sha256.items():
             if digest != facts["documents"].get(name):
                 return [f"{name} is not the document of this run: its sha256 is another"]
         if build_store is None:
-            write_jsonl(temporary / "chunks.jsonl", map(asdict, run.corpus.chunks))
+            write_jsonl(temporary / "chunks.jsonl", map(asdict, run.chunks))
             VectorStore.open(temporary)  # raises for vectors that are damaged, or are not of these chunks
         for name, step in STEPS.items():
             if (folder / name).is_file():
-                getattr(run.corpus if step == "questions" else run, step)
+                getattr(run, step)
         write_json(temporary / "run.json", run.facts())
     except MiniragError as error:
         return [f"{step} cannot be repeated: {error}"]

@@ -12,10 +12,11 @@ import pytest
 
 from doubles import Script, refusal
 from minirag.chunker import Chunk
-from minirag.corpus import Corpus, Settings
+from minirag.corpus import Settings
 from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
 from minirag.message_log import MessageLog
+from minirag.pipeline import Run
 from minirag.testing import FunctionChat, ScriptedChat
 from minirag.text import encoding
 from minirag.vector_store import VectorStore
@@ -264,45 +265,47 @@ def test_a_limit_is_not_learned_from_an_outage_that_has_passed(log, model):
 
 
 @pytest.fixture
-def corpus(tmp_path):
+def run_at(tmp_path, service):
+    """A run over six pages whose service is a script and whose teacher has two questions."""
     (tmp_path / "notes.txt").write_text("\f".join(f"Tram {n} runs to the {n}th stop of the line." for n in range(6)))
     (tmp_path / "questions.txt").write_text("Where does tram 1 run?\nWhere does tram 3 run?\n")
 
-    def make(embed: Any, passages: Any) -> Corpus:
+    def make(script: Script, **prefixes: str) -> Run:
         settings = Settings(
             (str(tmp_path / "notes.txt"),), "t", "s", "j", "e", train_questions=1, chunk_size=16, chunk_overlap=0,
-            eval_questions=str(tmp_path / "questions.txt"), top_k=1,
+            eval_questions=str(tmp_path / "questions.txt"), top_k=1, **prefixes,
         )  # fmt: skip
-        teacher = ScriptedChat({"questions": ["Which line does tram 5 belong to?", "What stop is the sixth?"]})
-        return Corpus(tmp_path / "out", settings, embed, passages, teacher, "e", workers=1)
+        run = Run(tmp_path / "out", settings, service(script), workers=1)
+        run.teacher = ScriptedChat({"questions": ["Which line does tram 5 belong to?", "What stop is the sixth?"]})
+        return run
 
     return make
 
 
-def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(corpus, model):
+def test_a_chunk_and_a_question_that_cannot_be_embedded_are_left_out_and_listed(run_at):
     with Embedder(refuses(500, "NaN", lambda texts: any("3" in text for text in texts))) as script:
-        made = corpus(model(script), model(script))
-        assert len(made.chunks) == 6
-        assert [chunk.page for chunk in made.store.chunks] == [1, 2, 3, 5, 6]
+        run = run_at(script)
+        assert len(run.chunks) == 6
+        assert [chunk.page for chunk in run.store.chunks] == [1, 2, 3, 5, 6]
         assert re.search(
             r"notes.txt page 4, chunk p4-\w+ \('Tram 3.*'…\) is not in the index: .* answered 500: NaN",
-            made.left_out[0],
+            run.left_out[0],
         )
 
 
-def test_questions_and_passages_have_prefixes_of_their_own(corpus, model):
+def test_questions_and_passages_have_prefixes_of_their_own(run_at):
     with Embedder() as script:
-        made = corpus(model(script, prefix="query: "), model(script, prefix="passage: "))
-        assert len(made.questions) == 3
+        run = run_at(script, query_prefix="query: ", passage_prefix="passage: ")
+        assert len(run.questions) == 3
         sent = [text for request in script.requests for text in request["body"]["input"]]
         assert {text.split(": ")[0] for text in sent if "stop of" in text} == {"passage"}
         assert {text.split(": ")[0] for text in sent if text.endswith("?")} == {"query"}
 
 
-def test_the_arms_of_one_question_follow_each_other_and_the_answers_stay_in_the_order_of_arms(corpus, model):
+def test_the_arms_of_one_question_follow_each_other_and_the_answers_stay_in_the_order_of_arms(run_at):
     with Embedder() as script:
-        made, asked = corpus(model(script), model(script)), []
+        run, asked = run_at(script), []
         chats = {arm: FunctionChat(lambda _, arm=arm: asked.append(arm) or "yes") for arm in ("base", "teacher")}
-        answers = made.ask({arm: made.engine(chat) for arm, chat in chats.items()}, "eval")
+        answers = run.ask({arm: run.engine(chat) for arm, chat in chats.items()}, "eval")
         assert asked == ["base", "teacher"] * 2
         assert [arm for arm, _ in answers] == ["base", "base", "teacher", "teacher"]
