@@ -1,7 +1,7 @@
 """A service that invents replies of typical length, so that a whole run can be rehearsed without one request.
 
 Its replies quote the excerpts of their prompts, so everything above works as in a run: retrieval, windows, refine
-steps, judging, the training file, the job.
+steps, judging, the training file.
 """
 
 import base64
@@ -42,7 +42,7 @@ class Rehearsal(Service):
         self, call: Exchange, read: Reader, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Exchange, ServiceError | None]:
         """Return the exchange that a call would have been; it never fails."""
-        invent = {"embeddings": self._vectors, "chat.completions": self._completion}.get(call.endpoint, _job)
+        invent = self._vectors if call.endpoint == "embeddings" else self._completion
         return replace(call, response=invent(call.request)), None
 
     def _vectors(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +117,3 @@ def _questions(text: str, wanted: int) -> list[str]:
     own = words(text) or ["it"]
     starts = (i * len(own) // wanted for i in range(wanted))
     return [f"What does the document say about {' '.join(own[a : a + QUESTION_WORDS])}?" for a in starts]
-
-
-def _job(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a list without jobs, an upload, or a job that has succeeded at once."""
-    if "model" not in request:
-        return {"id": "file-rehearsed", "data": [], "has_more": False}
-    return {"id": "ftjob-rehearsed", "status": "succeeded", "fine_tuned_model": f"ft:{request['model']}:rehearsed"}

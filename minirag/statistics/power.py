@@ -1,6 +1,5 @@
 """A comparison in words and as JSON: its figures, its verdict, and what so many fresh questions could detect."""
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -31,21 +30,6 @@ def n_needed(difference: float, error: float, degrees: float, n: int) -> int | N
 
     questions = bisect_left(range(100 * n + 1), True, lo=2, key=is_enough)
     return questions if questions <= 100 * n else None
-
-
-def plan_detectable(questions: int, per_page: float, *, spread: float, correlation: float) -> float | None:
-    """Return the smallest difference that so many questions can show, before anything is judged.
-
-    `spread` is the assumed standard deviation of a question's paired difference, `correlation` that of two
-    differences on one page, 0 to 1 (Kish's design effect). None with too few pages for any verdict.
-
-    >>> round(plan_detectable(40, 5, spread=0.25, correlation=0.3), 3)
-    0.191
-    """
-    pages = questions / per_page
-    if pages < FEWEST_CLUSTERS:
-        return None
-    return detectable(spread * math.sqrt((1 + (per_page - 1) * correlation) / questions), pages - 1)
 
 
 def to_json(result: Comparison) -> dict[str, Any]:
