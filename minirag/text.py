@@ -107,6 +107,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def dollars(usd: float | None) -> str:
+    """Return US dollars to the cent, below a dollar to a hundredth of a cent; None is unknown.
+
+    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(0.0), dollars(None)
+    ('$12.50', '$0.0123', '<$0.0001', '$0', 'unknown')
+    """
+    if not usd:
+        return "unknown" if usd is None else "$0"
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}" if usd >= 0.00005 else "<$0.0001"
+
+
 BYTES = "bytes"  # the upper bound: a byte-level vocabulary never makes more tokens of a text than it has UTF-8 bytes
 TEMPLATE = 64  # tokens that a chat template may add to a request by itself: gpt-oss' adds about 60, Llama's 27
 _PATTERNS = {  # how tiktoken (MIT, OpenAI) splits a text into words

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json
-from minirag.costs import Prices, dollars, load_prices, training_cost
+from minirag.costs import Prices, load_prices, training_cost
 from minirag.curation import CLASSES, check_file, curate_file
+from minirag.text import dollars
 from minirag.training import default_epochs
 
 SHOWN = 20

@@ -15,14 +15,14 @@ from typing import Any
 from minirag.cli.connect import address_of
 from minirag.cli.settings import check_pages, check_settings, completed, notes, prices_of, settings_of
 from minirag.cli.terminal import say, show, show_json, table, wrapped
-from minirag.costs import Line, bill, dollars, load_prices, run_costs, total, training_cost
+from minirag.costs import Line, bill, load_prices, run_costs, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
 from minirag.documents import load
 from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.comparison import ARMS, FEWEST_CLUSTERS
 from minirag.pipeline import Run
-from minirag.text import counted
+from minirag.text import counted, dollars
 from minirag.training import FEWEST_EXAMPLES, default_epochs
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from minirag.cli.terminal import cut
-from minirag.costs import Meter, dollars
+from minirag.costs import Meter
+from minirag.text import dollars
 
 INTERVAL = 30.0
 """Seconds between two lines if stderr is not a terminal."""

@@ -8,7 +8,6 @@ from minirag.costs.budget import Budget as Budget, Meter as Meter
 from minirag.costs.prices import (
     Price as Price,
     Prices as Prices,
-    dollars as dollars,
     load_prices as load_prices,
     shutdown_warnings as shutdown_warnings,
     training_cost as training_cost,

@@ -22,7 +22,6 @@ def report_html(results: Results) -> str:
         summary.means(comparison),
         by_question.worst_losses(results),
         by_question.questions(results),
-        by_question.every_question(results),
         summary.money_section(results.costs),
         summary.caution(comparison),
         by_question.passages(results),

@@ -55,22 +55,20 @@ def differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     return _picture(title, "; ".join(descriptions) + ".", bottom + LINE + 4, marks)
 
 
-def paired(
-    title: str, first: Mapping[str, float | None], second: Mapping[str, float | None], arms: tuple[str, str]
-) -> str:
-    """Draw each question as a stick from its score in the first arm to that in the second, sorted by the difference.
+def paired(title: str, base: Mapping[str, float | None], tuned: Mapping[str, float | None]) -> str:
+    """Draw each question as a stick from its score by the base model to that by the tuned one, largest loss first.
 
     Scores are in [0, 1] by question id; questions that lack one of them are counted, not drawn.
 
-    >>> "1 better, 0 the same, 0 worse, 1 unscored" in paired("", {"a": 0.5, "b": 1}, {"a": 1, "b": None}, ("x", "y"))
+    >>> "1 better, 0 the same, 0 worse, 1 unscored" in paired("", {"a": 0.5, "b": 1}, {"a": 1, "b": None})
     True
     """
-    pairs = [(id, one, two) for id, one in first.items() if one is not None and (two := second[id]) is not None]
+    pairs = [(id, one, two) for id, one in base.items() if one is not None and (two := tuned[id]) is not None]
     if not pairs:
-        return f"None of {len(first)} questions is scored in both."
+        return f"None of {len(base)} questions is scored in both."
     pairs.sort(key=lambda pair: (pair[2] - pair[1], pair[2], pair[0]))
     better, worse = (sum(sign * (two - one) > 0 for _, one, two in pairs) for sign in (1, -1))
-    unscored = f", {len(first) - len(pairs)} unscored" if len(pairs) < len(first) else ""
+    unscored = f", {len(base) - len(pairs)} unscored" if len(pairs) < len(base) else ""
     if not better and not worse:
         return f"{len(pairs)} questions, each with the same score in both{unscored}."
     counts = f"{better} better, {len(pairs) - better - worse} the same, {worse} worse{unscored}"
@@ -84,19 +82,17 @@ def paired(
     marks = [_label(WIDTH - 6, 12, "sorted by difference", "end")]
     for score in (0, 0.5, 1):
         marks += [_line(left, y(score), WIDTH - 4, y(score), "grid"), _label(left - 4, y(score) + 4, f"{score}", "end")]
-    legend = 6
-    for arm in arms:
-        marks += [_mark(legend, 8, 4, arm), _label(legend + 8, 12, arm, kind="ink")]
-        legend += 26 + 7 * len(arm)
+    for place, arm in ((6, "base"), (60, "tuned")):
+        marks += [_mark(place, 8, 4, arm), _label(place + 8, 12, arm, kind="ink")]
     for i, (question, one, two) in enumerate(pairs):
         x = round(left + 2 + (i + 0.5) * width, 2)
-        stick = [_line(x, y(one), x, y(two), f"stick {arms[two > one]}")] if one != two else []
+        stick = [_line(x, y(one), x, y(two), f"stick {'tuned' if two > one else 'base'}")] if one != two else []
         # where both scores are equal the second mark is smaller, so that both can be seen
         inner = size if one != two else 0.6 * size
-        about = f"{question}: {arms[0]} {one:.3f}, {arms[1]} {two:.3f}, difference {two - one:+.3f}"
-        marks.append(_group(about, *stick, _mark(x, y(one), size, arms[0]), _mark(x, y(two), inner, arms[1])))
+        about = f"{question}: base {one:.3f}, tuned {two:.3f}, difference {two - one:+.3f}"
+        marks.append(_group(about, *stick, _mark(x, y(one), size, "base"), _mark(x, y(two), inner, "tuned")))
     marks.append(_label(left, bottom + LINE + 2, counts))
-    description = f"{arms[1]} against {arms[0]}, {len(pairs)} questions sorted by the difference: {counts}."
+    description = f"tuned against base, {len(pairs)} questions sorted by the difference: {counts}."
     return _picture(title, description, bottom + LINE + 8, marks)
 
 
@@ -119,10 +115,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def _mark(x: float, y: float, size: float, arm: str) -> str:
-    """Return an arm's mark; arms differ in shape too: base is a ring, tuned a disc, teacher a diamond."""
-    if arm == "teacher":
-        points = f"{x:g},{y - size:g} {x + size:g},{y:g} {x:g},{y + size:g} {x - size:g},{y:g}"
-        return tag("polygon", points=points, class_=arm)
+    """Return an arm's mark; they differ in shape too: base is a ring, tuned a disc."""
     kind = "ring base" if arm == "base" else arm
     return tag("circle", cx=f"{x:g}", cy=f"{y:g}", r=f"{size:g}", class_=kind)
 

@@ -72,19 +72,6 @@ def number(value: float | None, sign: str = "") -> str:
     return "–" if value is None else f"{value:{sign}.3f}"
 
 
-def money(usd: float | None) -> str:
-    """Return US dollars to the cent, below a dollar to a hundredth of a cent.
-
-    >>> money(12.5), money(0.0123), money(0.0000123), money(0.0), money(None)
-    ('$12.50', '$0.0123', '&lt;$0.0001', '$0', 'unknown')
-    """
-    if usd is None:
-        return "unknown"
-    if 0 < usd < 0.00005:
-        return "&lt;$0.0001"
-    return "$0" if usd == 0 else f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
-
-
 def document(title: str, parts: Iterable[str]) -> str:
     """Return a complete HTML page; its policy allows this style sheet and script, and nothing else."""
     style, script = (Path(__file__).with_name(name).read_text("utf-8") for name in ("style.css", "search.js"))

@@ -91,31 +91,10 @@ def pictures(results: Results) -> str:
         title = f"{spaced(metric)}: tuned minus …"
         chart = differences(title, {arm: rows[metric, arm] for arm in results.against})
         intervals.append(figure(title, chart))
-    parts = [tag("div", *intervals)]
-    if (moved := _most_moved(results)) is not None:
-        parts.append(_scores_chart(results, moved, "base"))
-    return tag("div", *parts, class_="charts")
-
-
-def every_question(results: Results) -> str:
-    """Return the charts of every question's scores that do not stand on top."""
-    pairs = [(metric, arm) for metric in results.metrics for arm in results.against if arm != "control"]
-    charts = [_scores_chart(results, *pair) for pair in pairs if pair != (_most_moved(results), "base")]
-    note = tag("p", "Each stick is a question, from one model's score to the other's.", class_="soft")
-    return section("Every question", note, tag("div", *charts, class_="charts")) if charts else ""
-
-
-def _most_moved(results: Results) -> str | None:
-    """Return the metric in which the tuned model differs most from the untrained one; None if it differs in none."""
-    sizes = {metric: abs(results.comparison["metrics"][metric]["difference"] or 0) for metric in results.metrics}
-    metric = max(results.metrics, key=lambda name: sizes[name])
-    return metric if sizes[metric] else None
-
-
-def _scores_chart(results: Results, metric: str, arm: str) -> str:
-    """Return the chart of every question's scores in one arm and in the tuned model."""
-    title, values = f"{spaced(metric)}: {arm} and tuned", results.values
-    return figure(title, paired(title, values[arm, metric], values["tuned", metric], (arm, "tuned")))
+    moved = max(results.metrics, key=lambda metric: abs(rows[metric, "base"]["difference"] or 0))
+    title = f"{spaced(moved)}: base and tuned"
+    sticks = figure(title, paired(title, results.values["base", moved], results.values["tuned", moved]))
+    return tag("div", tag("div", *intervals), sticks, class_="charts")
 
 
 # -- the worst losses --------------------------------------------------------------------------------------

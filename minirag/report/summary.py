@@ -4,20 +4,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minirag.report.markup import bullets, money, number, section, table, tag, text
+from minirag.report.markup import bullets, number, section, table, tag, text
 from minirag.statistics.power import comparisons, figures_of, spaced
-from minirag.text import counted
+from minirag.text import counted, dollars
 
 DESCRIBED = {"teacher": "the teacher", "base": "the untrained model", "control": "untrained, with a better prompt"}
 """The arms that the tuned model is compared with, the most telling first."""
 TOKENS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens", "training_tokens")
-NOISE_UNKNOWN = "not known: it takes answers that are judged in several rounds (--rounds 3)"
 
 
 def answer(comparison: Mapping[str, Any], costs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Return the sentence that answers the title's question, and the card with the numbers."""
     models = ", ".join(f"{role} {text(settings[role])}" for role in ("teacher", "student", "judge"))
-    each = ", ".join(f"{arm} {money(usd)}" for arm, usd in costs["usd_per_question"].items())
+    each = ", ".join(f"{arm} {text(dollars(usd))}" for arm, usd in costs["usd_per_question"].items())
     price = tag("p", f"One answer costs: {each}. " if each else "", text(costs["payback"]))
     card = tag("div", _verdicts(comparison), price, tag("p", models, class_="soft"), class_="verdict")
     return tag("p", text(comparison["answer"]), class_="answer") + card
@@ -61,14 +60,14 @@ def money_section(costs: Mapping[str, Any]) -> str:
     rows = [
         [text(line["stage"]), text(line["arm"]), text(line["model"])]
         + [f"{line[name]:,}" for name in TOKENS]
-        + [money(line["usd"])]
+        + [text(dollars(line["usd"]))]
         for line in costs["lines"]
     ]
-    rows.append(["total", "", "", *[""] * len(TOKENS), money(costs["total_usd"])])
+    rows.append(["total", "", "", *[""] * len(TOKENS), text(dollars(costs["total_usd"]))])
     head = ["stage", "arm", "model", *(name.removesuffix("_tokens") for name in TOKENS), "US dollars"]
     note = f"Tokens as the service counted them; prices of {text(costs['prices_of'])}."
     if costs["cache_saved_usd"]:
-        note += f" Prompt caches saved {money(costs['cache_saved_usd'])} of it."
+        note += f" Prompt caches saved {text(dollars(costs['cache_saved_usd']))} of it."
     parts = [table("The bill, in tokens and US dollars", head, rows, text_columns=3), tag("p", note, class_="soft")]
     if costs["elsewhere"]:
         head = ["models", "teacher", "untrained", "tuned", "training", "break-even, questions"]
@@ -78,7 +77,7 @@ def money_section(costs: Mapping[str, Any]) -> str:
             amounts = [None if (usd := each.get(arm)) is None else 1000 * usd for arm in ("teacher", "base", "tuned")]
             names = text(f"{trio['teacher']}, {trio['student']}")
             break_even = f"{math.ceil(questions):,}" if isinstance(questions, float) else str(questions or "–")
-            rows.append([names, *map(money, [*amounts, trio["training_usd"]]), break_even])
+            rows.append([names, *(text(dollars(usd)) for usd in [*amounts, trio["training_usd"]]), break_even])
         parts.append(table("The same tokens elsewhere, in US dollars for 1,000 questions", head, rows))
         parts.append(bullets(text(" ".join(trio["in_words"])) for trio in costs["elsewhere"]))
     return section("Money", *parts)
@@ -87,7 +86,6 @@ def money_section(costs: Mapping[str, Any]) -> str:
 def caution(comparison: Mapping[str, Any]) -> str:
     """Return what makes the verdict less certain: in words, by subject, and why answers are unscored."""
     subjects, parts = dict(comparison["in_words"]), []
-    subjects["the judge's noise"] = subjects.get("the judge's noise") or [NOISE_UNKNOWN]
     subjects["why answers are unscored, and in no mean"] = [
         f"{spaced(metric)}, {arm}: {times:,} × {reason}"
         for metric, result in comparison["metrics"].items()

@@ -98,7 +98,7 @@ def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> N
     values = {f"q{i}": i / 20 for i in range(20)}
     charts = [
         differences("differences", {"teacher": pair, "control": pair}),
-        paired("scores", values, dict.fromkeys(values, 0.5), ("teacher", "tuned")),
+        paired("scores", values, dict.fromkeys(values, 0.5)),
     ]
     with browser.open(document("Charts", charts), size="narrow") as opened:
         assert 12 * opened.page.evaluate("document.querySelector('svg').getScreenCTM().a") >= 10

@@ -8,7 +8,6 @@ from hypothesis import given, strategies as st
 
 from minirag.report.charts import WIDTH, differences, paired
 
-ARMS = ("base", "tuned")
 SCORES = st.one_of(st.none(), st.floats(0, 1))
 
 
@@ -26,8 +25,8 @@ DIFFERENCES = rows((0.2, 0.1, 0.3, "better"), (-0.4, -0.5, -0.3, "worse"), (None
 MANY = {f"q{i}": (i * 7 % 9) / 8 for i in range(500)}, {f"q{i}": (i * 5 % 9) / 8 for i in range(500)}
 DRAWN = {
     "differences": differences("d", DIFFERENCES),
-    "one question": paired("p", {"q": 0.0}, {"q": 1.0}, ARMS),
-    "500 questions": paired("p", *MANY, ("teacher", "tuned")),
+    "one question": paired("p", {"q": 0.0}, {"q": 1.0}),
+    "500 questions": paired("p", *MANY),
 }
 
 
@@ -47,7 +46,7 @@ def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name: str)
 @given(st.lists(st.tuples(SCORES, SCORES), max_size=30))
 def test_paired_draws_every_scored_question_once_sorted_by_difference(values: list[tuple[Any, Any]]) -> None:
     first, second = ({f"q{i}": pair[side] for i, pair in enumerate(values)} for side in (0, 1))
-    drawn = paired("p", first, second, ARMS)
+    drawn = paired("p", first, second)
     scored = {id: (one, second[id]) for id, one in first.items() if one is not None and second[id] is not None}
     if all(one == two for one, two in scored.values()):
         assert not drawn.startswith("<svg")
@@ -60,12 +59,12 @@ def test_paired_draws_every_scored_question_once_sorted_by_difference(values: li
 
 def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw() -> None:
     first = {"q1": 0.5, "q2": 0.5, "q3": 0.5, "q4": None}
-    drawn = paired("p", first, {"q1": 1.0, "q2": 0.5, "q3": 0.25, "q4": 1.0}, ARMS)
+    drawn = paired("p", first, {"q1": 1.0, "q2": 0.5, "q3": 0.25, "q4": 1.0})
     heights = [float(circle.attrib["cy"]) for g in ET.fromstring(drawn).iter("g") for circle in g.iter("circle")]
     scores = [0.5, 0.25, 0.5, 0.5, 0.5, 1.0]
     assert heights == pytest.approx([178 - 150 * score for score in scores])
     assert "1 better, 1 the same, 1 worse, 1 unscored" in drawn
-    assert paired("p", {"q": None}, {"q": 1.0}, ARMS) == "None of 1 questions is scored in both."
+    assert paired("p", {"q": None}, {"q": 1.0}) == "None of 1 questions is scored in both."
 
 
 def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark() -> None:
