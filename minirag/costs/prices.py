@@ -71,9 +71,10 @@ class Prices:
         >>> prices.of("gpt-4.1-2025-04-14.ft-0a1b").input, prices.of("gpt-4.1-mini").input
         (3.0, None)
         """
+        if model in self.models:
+            return self.models[model]
         tuned = _TUNED.fullmatch(model)
         name = f"ft:{tuned[1] or tuned[2]}" if tuned else model
-
         # "offline" stands for all embedded models, any other name for its dated snapshots
         rests = {entry: name.removeprefix(entry) for entry in self.models if name.startswith(entry)}
         family = [e for e, rest in rests.items() if e.endswith("offline") or _SNAPSHOT.fullmatch(rest)]
@@ -174,16 +175,3 @@ def shutdown_warnings(prices: Prices, models: Iterable[str], today: date, base: 
     if end and end - today <= SOON:
         lines.append(f"OpenAI accepts no new fine-tuning jobs on {base} from {end} on.")
     return lines
-
-
-def dollars(value: float | None) -> str:
-    """Return money to the cent from a dollar on, to a hundredth of a cent below; `unknown` for None.
-
-    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(0.0), dollars(None)
-    ('$12.50', '$0.0123', '<$0.0001', '$0', 'unknown')
-    """
-    if value is None:
-        return "unknown"
-    if 0 < value < 0.00005:
-        return "<$0.0001"
-    return "$0" if value == 0 else f"${value:,.2f}" if value >= 1 else f"${value:.4f}"

@@ -165,6 +165,8 @@ def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unprice
     prices = load_prices(free=["qwen"])
     Budget(1.0, prices, []).require_training("qwen")
     assert (prices.of("ft:qwen:minirag::1").input, training_cost(prices, "qwen", 9)) == (0, 0)
+    elsewhere = load_prices(free=["ft:llama:minirag::1"])
+    assert (elsewhere.of("ft:llama:minirag::1").input, elsewhere.of("ft:llama:minirag::2").input) == (0, None)
 
 
 def test_a_second_job_in_a_folder_that_costs_is_refused_until_its_file_is_deleted(
