@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from faults import serve, training_not_available
@@ -16,7 +15,6 @@ from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices, load_prices, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
-from minirag.server.wire import Reply, Request
 
 SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 PRICED = """date = "2026-11-01"
@@ -39,31 +37,21 @@ SMALL = ["--train-questions", "12", "--eval-questions", "3", "--context-window",
 OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
 
 
-class Counted(NamedTuple):
-    """A finished run with prices: its folder, its command line, and what its server counted."""
+class Finished(NamedTuple):
+    """A finished run with prices: its folder and its command line."""
 
     folder: Path
     command: list[str]
-    usages: list[dict[str, int]]
-    trained_tokens: int
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory, prices: str) -> Iterator[Counted]:
+def finished(tmp_path_factory: pytest.TempPathFactory, prices: str) -> Iterator[Finished]:
     """A run over the sample report; its server goes on running."""
-    out, usages, service = tmp_path_factory.mktemp("run") / "out", list[dict[str, int]](), offline.api()
-
-    def counting(request: Request) -> Reply:
-        reply = service(request)
-        if request.path.endswith(("/chat/completions", "/embeddings")):
-            usages.append(json.loads(reply.body)["usage"])
-        return reply
-
-    with offline.Server(counting) as server:
+    out = tmp_path_factory.mktemp("run") / "out"
+    with offline.serve() as server:
         command = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *OPTIONS, "--prices", prices]
         assert main([*command, "--out", str(out)]) == 0
-        jobs = httpx.get(f"{server.base_url}/fine_tuning/jobs", headers={"Authorization": "Bearer k"}).json()["data"]
-        yield Counted(out, command, [*usages], sum(job["trained_tokens"] for job in jobs))
+        yield Finished(out, command)
 
 
 def as_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -84,10 +72,10 @@ def sums(lines: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batches_save_half(
-    counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
+    finished: Finished, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["plan", SAMPLE, "--offline", *OPTIONS, "--prices", prices]
-    plan, used = as_json(arguments, capsys), as_json(["costs", str(counted.folder), "--prices", prices], capsys)
+    plan, used = as_json(arguments, capsys), as_json(["costs", str(finished.folder), "--prices", prices], capsys)
     expected, real = sums(plan["lines"]), sums(used["lines"])
     for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):
         assert expected[name] == pytest.approx(real[name], rel=0.2), name
@@ -131,17 +119,17 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
 
 
 def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
-    tmp_path: Path, counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, finished: Finished, prices: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = [*counted.command, "--out", str(tmp_path / "out")]
-    whole = as_json(["costs", str(counted.folder), "--prices", prices], capsys)["total_usd"]
+    run = [*finished.command, "--out", str(tmp_path / "out")]
+    whole = as_json(["costs", str(finished.folder), "--prices", prices], capsys)["total_usd"]
     assert main([*run, "--max-cost", f"{0.4 * whole:.4f}"]) == 4
     assert "run again with a higher --max-cost" in capsys.readouterr().err
     spent = as_json(["costs", str(tmp_path / "out"), "--prices", prices], capsys)["total_usd"]
     assert 0.2 * whole < spent <= 0.4 * whole
     assert main([*run, "--max-cost", f"{1.2 * whole:.4f}"]) == 0
     for name in ("training.jsonl", "answers.jsonl", "scores.jsonl", "comparison.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (counted.folder / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
 def test_a_cap_needs_every_price_before_anything_is_sent_but_those_of_free_models(
@@ -170,10 +158,10 @@ def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unprice
 
 
 def test_a_second_job_in_a_folder_that_costs_is_refused_until_its_file_is_deleted(
-    tmp_path: Path, counted: Counted, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, finished: Finished, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(counted.folder, tmp_path / "out")
-    again = ["finetune", *counted.command[1:], "--epochs", "2", "--out", str(tmp_path / "out")]
+    shutil.copytree(finished.folder, tmp_path / "out")
+    again = ["finetune", *finished.command[1:], "--epochs", "2", "--out", str(tmp_path / "out")]
     assert main(again) == 2
     assert "a second one would cost again: keep its model with --tuned ft:" in capsys.readouterr().err
     (tmp_path / "out" / "job.json").unlink()
@@ -238,21 +226,10 @@ def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
 # -- after -------------------------------------------------------------------------------------------------
 
 
-def test_the_bill_equals_the_server_s_own_count(
-    counted: Counted, prices: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    usages = counted.usages
-    used = sums(as_json(["costs", str(counted.folder), "--prices", prices], capsys)["lines"])
-    assert used["calls"] == len(usages) + 1  # the job
-    assert used["input_tokens"] + used["cached_tokens"] == sum(usage["prompt_tokens"] for usage in usages)
-    assert used["output_tokens"] == sum(usage.get("completion_tokens", 0) for usage in usages)
-    assert used["training_tokens"] == counted.trained_tokens
-
-
 def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
-    counted: Counted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = counted.folder
+    folder = finished.folder
     result, written = as_json(["costs", str(folder)], capsys), json.loads((folder / "costs.json").read_text())
     assert result == written
     assert main(["costs", str(folder)]) == 0

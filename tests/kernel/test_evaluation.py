@@ -4,7 +4,6 @@ import json
 import random
 import runpy
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from doubles import Rows
 from minirag import evaluate, prompts
 from minirag.errors import InputError, ServiceError
-from minirag.metrics.score import ragas_score
 from minirag.testing import FunctionChat, ScriptedChat
 
 ROW = {"question": "Who?", "answer": "Ann.", "contexts": ["Ann did it.", "It rained."]}
@@ -54,12 +52,6 @@ def test_unknown_metrics_and_a_missing_embedding_are_found_before_a_call():
         with pytest.raises(InputError):
             evaluate([ROW], metrics, judge)
     assert judge.asked == []
-
-
-def test_the_article_s_scores_have_its_ragas_score(article):
-    for arm, expected in (("base", 0.8947), ("ft", 0.9207)):
-        means = [fmean(article[f"{arm}_{metric}"]) for metric in ("faithfulness", "answer_relevancy")]
-        assert round(ragas_score(means), 4) == expected
 
 
 def test_the_calls_about_one_question_follow_each_other_and_the_scores_keep_their_order():

@@ -114,16 +114,6 @@ def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_jso
     assert all([f"{model} served as", ", ".join(names)] in rows for model, names in facts["models_served"].items())
 
 
-def test_a_second_report_is_the_same_byte_for_byte_and_follows_from_the_log(
-    folder: Path, page: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["report", "--out", str(folder)]) == 0
-    assert (folder / "report.html").read_text("utf-8") == page
-    capsys.readouterr()
-    assert main(["verify", str(folder), "--json"]) == 0
-    assert "report.html" in json.loads(capsys.readouterr().out)["same"]
-
-
 def test_the_page_names_no_address_and_its_policy_allows_its_own_style_and_script_alone(page: str) -> None:
     policy = POLICY.search(page)
     assert policy
