@@ -24,7 +24,6 @@ def report_html(results: Results) -> str:
         by_question.questions(results),
         summary.money_section(results.costs),
         summary.caution(comparison),
-        by_question.passages(results),
         summary.about(results.facts),
     ]
     return document("Can the small model replace the large one?", parts)

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minirag.chunker import Chunk
 from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
@@ -147,8 +146,16 @@ def questions(results: Results) -> str:
     note = tag("p", explained, class_="soft") if results.against else ""
     caption = tag("caption", "Questions", class_="unseen")
     top = tag("thead", tag("tr", tag("th", "question", scope="col"), head))
-    rows = tag("table", caption, top, *(_row(results, question) for question in ordered), class_="questions")
-    return section("Questions", note, tag("p", id="search"), rows)
+    rows = []
+    for question in ordered:
+        cells = [tag("td", cell, class_="n", data_column=name) for name, cell in _cells(results, question).items()]
+        notes = " · ".join([question.id, f"page {question.page}", *question.flags, "answers and evidence"])
+        details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
+        shown = tag("tr", tag("th", text(question.text), scope="rowgroup", dir="auto"), *cells)
+        behind = tag("tr", tag("td", details, colspan=len(cells) + 1))
+        rows.append(tag("tbody", shown, behind, id=f"question-{question.id}"))
+    table = tag("table", caption, top, *rows, class_="questions")
+    return section("Questions", note, tag("p", id="search"), table)
 
 
 def _cells(results: Results, question: Question) -> dict[str, str]:
@@ -163,27 +170,14 @@ def _cells(results: Results, question: Question) -> dict[str, str]:
     return cells
 
 
-def _row(results: Results, question: Question) -> str:
-    scores = _cells(results, question).items()
-    cells = [tag("td", cell, class_="n", data_column=column) for column, cell in scores]
-    notes = " · ".join([question.id, f"page {question.page}", *question.flags, "answers and evidence"])
-    details = tag("details", tag("summary", tag("small", text(notes))), _details(results, question))
-    return tag(
-        "tbody",
-        tag("tr", tag("th", text(question.text), scope="rowgroup", dir="auto"), *cells),
-        tag("tr", tag("td", details, colspan=len(cells) + 1)),
-        id=f"question-{question.id}",
-    )
-
-
 def _details(results: Results, question: Question) -> str:
     """Return the passages with their cosines (all arms are given the same), then each arm's answer."""
     answers = {arm: results.answers.get((arm, question.id)) for arm in results.arms}
-    hits = next((answer.hits for answer in answers.values() if answer is not None), ())
-    links = (
-        f"{tag('a', f'page {hit.chunk.page}', href=f'#passage-{hit.chunk.id}')} ({number(hit.score)})" for hit in hits
-    )
-    parts = [tag("p", "Passages given: ", ", ".join(links) or "none")]
+    parts = []
+    for hit in next((answer.hits for answer in answers.values() if answer is not None), ()):
+        place = f"given: {Path(hit.chunk.source).name}, page {hit.chunk.page} ({number(hit.score)})"
+        quoted = tag("blockquote", text(hit.chunk.text), dir="auto")
+        parts.append(tag("details", tag("summary", text(place)), quoted))
     for arm, answer in answers.items():
         if answer is None:
             parts += [tag("h3", text(arm)), tag("p", "No answer: the call failed.", class_="no")]
@@ -221,20 +215,3 @@ def _item(item: Mapping[str, Any]) -> str:
     if reason := str(item.get("reason") or ""):
         end += " " + tag("small", tag("bdi", text(reason)))
     return start + tag("bdi", text(about)) + end
-
-
-def passages(results: Results) -> str:
-    """Return every passage that was given for an eval question once, in the order of the documents."""
-    chunks: dict[str, Chunk] = {}
-    question_ids: dict[str, set[str]] = {}
-    for (_, question_id), answer in results.answers.items():
-        for hit in answer.hits:
-            chunks[hit.chunk.id] = hit.chunk
-            question_ids.setdefault(hit.chunk.id, set()).add(question_id)
-    parts = []
-    for chunk in sorted(chunks.values(), key=lambda chunk: (chunk.source, chunk.start)):
-        used = counted(len(question_ids[chunk.id]), "question")
-        summary = f"{Path(chunk.source).name}, page {chunk.page}, for {used}"
-        quoted = tag("blockquote", text(chunk.text), id=f"passage-{chunk.id}", dir="auto")
-        parts.append(tag("details", tag("summary", text(summary)), quoted))
-    return section("Passages", *parts)

@@ -2,13 +2,18 @@
 const table = document.querySelector("table.questions");
 if (table) {
   const rows = [...table.tBodies];
+  const words = rows.map((row) => {
+    const copy = row.cloneNode(true);
+    for (const passage of copy.querySelectorAll("details details")) passage.remove();
+    return copy.textContent.toLowerCase();
+  });
   const search = document.createElement("input");
   search.type = "search";
   search.placeholder = "Search questions and answers";
   search.setAttribute("aria-label", search.placeholder);
   search.addEventListener("input", () => {
     const wanted = search.value.toLowerCase();
-    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    rows.forEach((row, number) => { row.hidden = !words[number].includes(wanted); });
   });
   document.getElementById("search").append(search);
 
@@ -27,7 +32,7 @@ if (table) {
       const by = column
         ? (one, two) => direction * (last(one, column) - last(two, column))
         : (one, two) => direction * one.rows[0].textContent.localeCompare(two.rows[0].textContent);
-      table.append(...rows.sort(by));
+      table.append(...rows.toSorted(by));
     });
   });
 }
