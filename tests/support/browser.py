@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 400, "height": 800}}
-SCHEMES = ("light", "dark")
 
 
 class Opened:
