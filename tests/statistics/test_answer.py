@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from minirag.metrics.comparison import compare
-from minirag.statistics.answer import answer
+from minirag.statistics.findings import answer
 from minirag.statistics.power import to_json
 
 USD = {"teacher": 0.008, "tuned": 0.001}

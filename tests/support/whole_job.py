@@ -18,13 +18,14 @@ NAMES = (TEACHER, STUDENT, JUDGE, EMBEDDING, f"ft:{STUDENT}", DEPLOYED)
 PRICE = '[models."{}"]\ninput = 1.0\ncached = 0.1\noutput = 10.0\ntraining = 2.0\n'
 
 
-class WholeJob:
+class WholeJob(ExitStack):
     """A service that speaks a dialect, beside a plain one that embeds where the first does not (or the reverse)."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.dialect, self.folder, self._stack = DIALECTS[name], folder, ExitStack()
+        super().__init__()
+        self.dialect, self.folder = DIALECTS[name], folder
         (server, self._speaker), (plain, self._plain) = serve(self.dialect), serve(Dialect(trains=True))
-        self._servers = [self._stack.enter_context(one) for one in (server, plain)]
+        self._servers = [self.enter_context(one) for one in (server, plain)]
         places = {model.removeprefix("offline-"): address(server, self.dialect, model) for model in NAMES[:4]}
         self._options = ["--base-url", places["teacher"]]
         if name == "tei":
@@ -61,12 +62,6 @@ class WholeJob:
         lines = json.loads((self.folder / "out" / "costs.json").read_text("utf-8"))["lines"]
         untold = [line for line in lines if line["model"] == EMBEDDING and not line["input_tokens"]]
         return sum(line["usd"] for line in lines if not line["training_tokens"] and line not in untold)
-
-    def __enter__(self) -> "WholeJob":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
 
 @cache
