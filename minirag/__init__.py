@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.chunker import Chunk as Chunk, Page as Page, chunk as chunk
     from minirag.curation import write_training_file as write_training_file
     from minirag.documents import load as load
-    from minirag.embeddings import EmbeddingModel as EmbeddingModel
     from minirag.errors import MiniragError as MiniragError
     from minirag.finetune import FineTuningJob as FineTuningJob
     from minirag.message_log import Exchange as Exchange, MessageLog as MessageLog
@@ -29,7 +28,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.models import ChatModel as ChatModel
     from minirag.pipeline import Run as Run
     from minirag.query import Answer as Answer, QueryEngine as QueryEngine
-    from minirag.vector_store import VectorStore as VectorStore
+    from minirag.vector_store import EmbeddingModel as EmbeddingModel, VectorStore as VectorStore
 
 VERSION = "0.5.0"
 
@@ -37,7 +36,6 @@ _NAMES = {
     "chunker": "Chunk Page chunk",
     "curation": "write_training_file",
     "documents": "load",
-    "embeddings": "EmbeddingModel",
     "errors": "MiniragError",
     "finetune": "FineTuningJob",
     "message_log": "Exchange MessageLog",
@@ -50,7 +48,7 @@ _NAMES = {
     "models": "ChatModel",
     "pipeline": "Run",
     "query": "Answer QueryEngine",
-    "vector_store": "VectorStore",
+    "vector_store": "EmbeddingModel VectorStore",
 }
 """The modules and their public names, none of which a module has itself: `minirag.compare` is the function."""
 _MODULES = dict(sorted((name, module) for module, names in _NAMES.items() for name in names.split()))

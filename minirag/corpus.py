@@ -14,15 +14,14 @@ from minirag import curation
 from minirag.chunker import Chunk, chunk
 from minirag.dialect import MOST_THINKING
 from minirag.documents import Pages, load
-from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, StoreError, TextsRefused
 from minirag.message_log import MessageLog, write_jsonl
 from minirag.metrics.comparison import FEWEST_CLUSTERS
-from minirag.models import Chat, ChatModel
+from minirag.models import Chat, ChatModel, Embedder, Store
 from minirag.questions import SPLITS, PageKey, Question, doubts, make_questions
 from minirag.service import Service
 from minirag.text import counted
-from minirag.vector_store import Embedder, Store, VectorStore
+from minirag.vector_store import EmbeddingModel, VectorStore
 
 StoreBuilder = Callable[[Sequence[Chunk], Embedder, str], Store]
 """Builds an index outside the run's folder from the chunks, the embedding model and that model's name."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minirag.errors import FINAL, THINKING, ServiceDown, ServiceError, ServiceRefused
+from minirag.errors import FINAL, THINKING, TOO_LONG, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import with_shape
 
@@ -27,7 +27,6 @@ PARTS = {
 }
 """Parts of a request that a model may not take: what names each in an error, in lower case without spaces and
 punctuation, and what the model gets instead."""
-_TOO_LONG = re.compile("contextlength|contextwindow|contextsize|toolong|exceeds|toolarge")
 FIRST_THINKING, MOST_THINKING = 4096, 32_768
 """Tokens for thinking that a model gets at first, doubled up to the second number."""
 ABOUT_FORM = (400, 422, 500, 501)
@@ -45,16 +44,9 @@ class Form:
     thinking: int = 0
 
     @classmethod
-    def of(cls, exchange: Exchange, refused: Mapping[str, Any]) -> "Form":
-        """Return the form in which a call was written, by its tags.
-
-        Earlier versions did not tag calls: theirs are without what a `refused` request of the same stage held.
-        """
-        request, without = exchange.request, exchange.tags.get("without")
-        if without is None:
-            without = [name for name in PARTS if _holds(refused, name) and not _holds(request, name)]
-            without += ["json_object"] if "json_schema" in without and "response_format" not in request else []
-        return cls(frozenset(without), exchange.tags.get("thinking", 0))
+    def of(cls, exchange: Exchange) -> "Form":
+        """Return the form in which a call was written, by its tags."""
+        return cls(frozenset(exchange.tags.get("without", ())), exchange.tags.get("thinking", 0))
 
     def adapt(self, call: Exchange) -> Exchange:
         """Return the call with its request in this form, which its tags then tell."""
@@ -140,15 +132,13 @@ class ModelDialect:
             return
         words = re.sub(r"[^a-z0-9]", "", f"{error.get('param')} {error.get('message')}".lower())
         places = {name: match.start() for name, (names, _) in PARTS.items() if (match := re.search(names, words))}
-        is_too_long = _TOO_LONG.search(words) is not None
+        is_too_long = TOO_LONG.search(str(error.get("message"))) is not None
         if form.thinking and (is_too_long or "max_tokens" in places):
             yield replace(form, thinking=form.thinking // 2 if form.thinking > FIRST_THINKING // 4 else 0)
         if is_too_long:
             places.pop("max_tokens", None)  # it is not the name that is refused
         for name in sorted(places, key=lambda name: places[name]):
-            if name == "max_tokens":  # it has two names
-                yield replace(form, without=form.without ^ {name})
-            elif _holds(failed.request, name):
+            if _holds(failed.request, name):
                 yield replace(form, without=form.without | {name})
         is_decided = is_too_long or error.get("code") in FINAL or failed.stage in self.stages
         if error["status"] in (400, 422) and not is_decided:
@@ -158,16 +148,14 @@ class ModelDialect:
         """Use this form from now on, if it is a new one, since a call of this stage has succeeded in it."""
         self.stages.add(stage)
         self._failures.clear()
-        self._adopt(form)
+        self.adopt(form)
 
-    def _adopt(self, form: Form) -> None:
+    def adopt(self, form: Form) -> None:
         """Give new calls this form, unless it is known already."""
         if form in self.forms:
             return
         before = self.form
         self.forms.append(form)
-        if before.without - form.without == {"max_tokens"}:
-            self.say(f"{self.model} does not support max_completion_tokens: sent as max_tokens")
         for name, (_, instead) in PARTS.items():
             if name in form.without - before.without:
                 self.say(f"{self.model} does not support {instead}")
@@ -177,13 +165,9 @@ class ModelDialect:
 
     def learn(self, failed: Exchange) -> None:
         """Change the form for all calls at once, if this one failed in the present form; for batches."""
-        is_present = failed.tags.get("thinking", 0) == self.form.thinking
-        is_present = is_present and replace(self.form, thinking=0).adapt(failed).request == failed.request
         is_thinking = (failed.error or {}).get("code") == THINKING
-        if is_present and (is_thinking or failed.stage not in self.stages):
-            form = next(self._alternatives(self.form, failed), None)
-            if form is not None:
-                self._adopt(form)
+        if Form.of(failed) == self.form and (is_thinking or failed.stage not in self.stages):
+            self.adopt(next(self._alternatives(self.form, failed), self.form))
 
     def given_up(self, call: Exchange, failure: ServiceError) -> ServiceError:
         """Return what a call ends with that has failed for good: its failure, or one that stops the whole stage.
@@ -206,13 +190,13 @@ class ModelDialect:
 
     def recall(self, log: MessageLog, service: str) -> None:
         """Learn from the log what earlier runs have learned, so that no call is sent in two forms."""
-        failures = [failed for failed in log.failures if (failed.service, failed.model) == (service, self.model)]
-        refused = {f.stage: f.request for f in reversed(failures) if (f.error or {}).get("status") in ABOUT_FORM}
-        for exchange in log if failures else ():
-            if (exchange.service, exchange.model) != (service, self.model):
+        own = (service, self.model)
+        has_failed = any((failed.service, failed.model) == own for failed in log.failures)
+        for exchange in log if has_failed else ():
+            if (exchange.service, exchange.model) != own:
                 continue
-            form = Form.of(exchange, refused.get(exchange.stage, {}))
+            form = Form.of(exchange)
             if exchange.error is None:
                 self.keep(self.form if form == Form() else form, exchange.stage)
             elif exchange.error.get("code") == THINKING and form.thinking >= self.form.thinking:
-                self._adopt(next(self._alternatives(form, exchange), form))  # that reply was paid for
+                self.adopt(next(self._alternatives(form, exchange), form))  # that reply was paid for

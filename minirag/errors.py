@@ -22,10 +22,8 @@
 Each message is one sentence that says what to do. Any other exception that escapes is a bug (exit code 1).
 """
 
-import email.utils
 import json
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +33,8 @@ REFUSED, FILTERED, EMPTY, TOOLS, THINKING, TIMEOUT = (
 )  # fmt: skip
 """Codes of outcomes that minirag names itself, whatever the service calls them."""
 FINAL = {REFUSED, FILTERED, EMPTY, TOOLS}
+TOO_LONG = re.compile(r"(?i)too.?(long|large)|exceed|(context|input).?(length|size|window)|\d tokens")
+"""What services say of a text, or of a reply's limit, that is larger than a model takes."""
 
 
 class MiniragError(Exception):
@@ -192,10 +192,12 @@ def printable(text: str, keep: str = "") -> str:
     return UNSAFE.sub(lambda match: match[0] if match[0] in keep else f"\\u{{{ord(match[0]):x}}}", text)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a service asks to wait.
+_DURATION = r"(\d++(?:\.\d++)?)(ms|[dhms]|\b)"
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
 
-    That is `retry-after-ms`, or `Retry-After` in seconds or as a date, or when a rate limit that is used up resets.
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a service asks to wait, or until a rate limit that is used up is reset.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after-ms": "250"}), retry_after({})
     (7.0, 0.25, None)
@@ -203,21 +205,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     >>> [retry_after({**used_up, "x-ratelimit-reset-tokens": reset}) for reset in ("1m30.5s", "2026-11-26T22:10:00Z")]
     [90.5, None]
     """
-    units = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if value := headers.get("retry-after", ""):
-            if value.replace(".", "", 1).isdigit():
-                return float(value)
-            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-        used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
-        resets = [headers.get(f"x-ratelimit-reset-{kind}", "") for kind in used_up]
-        durations = [reset for reset in resets if re.fullmatch(r"(?:[\d.]++(?:ms|[dhms]?))+", reset)]  # no date
-        parts = [re.findall(r"([\d.]+)(ms|[dhms]?)", duration) for duration in durations]
-        return max((sum(float(number) * units[unit] for number, unit in part) for part in parts), default=None)
-    except (ValueError, OverflowError):
-        return None
+    asked = f"{headers['retry-after-ms']}ms" if "retry-after-ms" in headers else headers.get("retry-after", "")
+    used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
+    waits = [asked] if asked else [headers.get(f"x-ratelimit-reset-{kind}", "") for kind in used_up]
+    durations = [re.findall(_DURATION, wait) for wait in waits if re.fullmatch(f"(?:{_DURATION})+", wait)]
+    return max((sum(float(n) * _UNITS[unit] for n, unit in duration) for duration in durations), default=None)
 
 
 _REFUSALS = {

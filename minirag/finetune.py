@@ -18,7 +18,7 @@ from typing import Any, Self
 from minirag.errors import BadReply, InputError, JobError, JobUnfinished, ServiceError, TrainingNotAvailable
 from minirag.message_log import MessageLog, canonical, write_json
 from minirag.models import listed, send, upload
-from minirag.retry import FIRST_POLL, LONGEST_POLL, outlast
+from minirag.retry import FIRST_POLL, LONGEST_POLL, poll
 from minirag.service import Service
 
 WITHOUT_MODEL = {"failed", "cancelled"}
@@ -167,16 +167,17 @@ class FineTuningJob:
         Paused jobs and unknown states are waited for, and so is, for two hours, a service that is out of reach; after
         that JobUnfinished is raised.
         """
-        pause = FIRST_POLL
-        while self.status not in FINAL:
+
+        def is_over() -> bool:
             progress(self.status)
-            sleep(pause)
-            pause = min(LONGEST_POLL, pause * 1.5)
-            try:
-                outlast(self.refresh, sleep)
-            except ServiceError as error:
-                text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
-                raise JobUnfinished(f"{text}; run again to wait on.") from error
+            return self.refresh() in FINAL
+
+        try:
+            if self.status not in FINAL:
+                poll(is_over, sleep)
+        except ServiceError as error:
+            text = f"What became of fine-tuning job {self.id} is not known: {str(error).rstrip('.')}"
+            raise JobUnfinished(f"{text}; run again to wait on.") from error
         progress(self.status)
         return self
 

@@ -1,19 +1,24 @@
-"""Requests and replies of chat models, and of files, jobs and batches; `Service.send` stands between the two.
+"""Chat models, and the replies of all endpoints; `Service.send` stands between requests and replies.
 
 Everything above takes a model as an argument, so a script or a test passes another object with the same method
-(`Chat` says which; `minirag.testing` has some).
+(`Chat` and `Embedder` say which; `minirag.testing` has some).
 """
 
+import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from minirag.dialect import MOST_THINKING, Form, ModelDialect
+import numpy as np
+from numpy.typing import NDArray
+
+from minirag.chunker import Chunk
+from minirag.dialect import MOST_THINKING
 from minirag.errors import EMPTY, FILTERED, REFUSED, THINKING, TOOLS, BadReply, ServiceError, redact, words_of
 from minirag.message_log import Exchange, MessageLog
 from minirag.prompts import Message
-from minirag.service import OPENAI_ADDRESS, Service
+from minirag.service import Service
 from minirag.text import Tokenizer, for_model, is_cut
 
 if TYPE_CHECKING:
@@ -42,20 +47,29 @@ class Chat(Protocol):
     ) -> Exchange: ...
 
 
-def dialect_of(
-    model: str, service: Service, log: MessageLog | None, most_thinking: int = MOST_THINKING
-) -> ModelDialect:
-    """Return the one dialect of a model at a service, with what earlier runs in this log have learned."""
-    key = (model, None if log is None else log.path)
-    if key not in service.dialects:
-        is_openai = service.address == OPENAI_ADDRESS  # where max_tokens is out of date
-        form = Form(frozenset({"max_tokens"} if is_openai else ()))
-        dialect = ModelDialect(model, form, most_thinking)
-        if log is not None:
-            dialect.recall(log, service.name)
-        dialect.say = service.say_once
-        service.dialects.setdefault(key, dialect)
-    return service.dialects[key]
+class Embedder(Protocol):
+    """The part of an embedding model that everything else uses: one row of float32 per text, in order."""
+
+    model: str
+
+    def embed(self, texts: Sequence[str], *, tags: Mapping[str, Any] | None = None) -> NDArray[np.float32]: ...
+
+
+class Hit(NamedTuple):
+    """A retrieved chunk and its cosine with the question, in [-1, 1]."""
+
+    chunk: Chunk
+    score: float
+
+
+class Store(Protocol):
+    """What retrieval needs of an index; `where` restricts the search to the chunks for which it is true."""
+
+    def __len__(self) -> int: ...
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
+    ) -> list[list[Hit]]: ...
 
 
 class ChatModel:
@@ -85,20 +99,15 @@ class ChatModel:
         self.temperature = temperature
         self.options = options or {}
         self.cut_prompts: set[str] = set()  # ids of the calls of which the server has read only a part
-        self.thinking_tokens = thinking_tokens
         self.log = log
         self.service = service or Service(base_url, api_key, client=client)
+        self.dialect = self.service.dialect(model, log, thinking_tokens)
         self._tokenizer = tokenizer
 
     @property
     def tokenizer(self) -> Tokenizer:
         """Counts this model's tokens; `.exact` tells whether it is the model's own vocabulary."""
         return for_model(self.model, self._tokenizer)
-
-    @property
-    def dialect(self) -> ModelDialect:
-        """How this model takes its requests, as far as that is known."""
-        return dialect_of(self.model, self.service, self.log, self.thinking_tokens)
 
     def complete(
         self,
@@ -167,6 +176,40 @@ def read_completion(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, An
     if not text:
         raise BadReply(f"{call.model} gave an empty reply.", code=EMPTY)
     return reply
+
+
+def read_embeddings(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an embeddings reply with each vector in base64, as the log keeps it. Raises BadReply."""
+    vectors_of(reply, len(call.request["input"]))
+    return {**reply, "data": [{**item, "embedding": _base64(item["embedding"])} for item in reply["data"]]}
+
+
+def vectors_of(response: Mapping[str, Any], count: int) -> NDArray[np.float32]:
+    """Return the rows of an embeddings reply in the order of its inputs: float32, shape (count, dimensions).
+
+    Raises BadReply for a reply that is incomplete, uneven, or holds anything but finite numbers.
+
+    >>> vectors_of({"data": [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]}, 2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    try:
+        items = sorted(response["data"], key=lambda item: item.get("index") or 0)
+        places = [item.get("index") or 0 for item in items]  # some services leave the index out, or 0
+        if len(items) != count or (any(places) and places != list(range(count))):
+            raise BadReply(f"The service returned {len(items)} vectors for {count} texts.", transient=True)
+        rows = [np.frombuffer(base64.b64decode(_base64(item["embedding"]), validate=True), "<f4") for item in items]
+        matrix = np.stack(rows).astype(np.float32)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise BadReply("The service returned embeddings that cannot be read.", transient=True) from None
+    if matrix.shape[1] == 0 or not np.isfinite(matrix).all():
+        raise BadReply("The service returned embeddings that are not finite numbers.", transient=True)
+    return matrix
+
+
+def _base64(embedding: str | Sequence[float]) -> str:
+    if isinstance(embedding, str):
+        return embedding
+    return base64.b64encode(np.asarray(embedding, "<f4").tobytes()).decode()
 
 
 # -- files, jobs and batches: calls that are no model's ---------------------------------------------------------------

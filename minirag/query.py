@@ -19,10 +19,9 @@ from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.errors import EMPTY, ServiceError, WindowTooSmall
 from minirag.message_log import Exchange
-from minirag.models import Chat
+from minirag.models import Chat, Embedder, Hit, Store
 from minirag.prompts import Excerpt, Message
 from minirag.text import Tokenizer, is_cut, sentence_spans
-from minirag.vector_store import Embedder, Hit, Store
 
 SMALLEST_EXCERPT = 32
 """Tokens of context below which a request is not worth sending."""

@@ -16,11 +16,10 @@ from minirag import prompts
 from minirag.chunker import Chunk
 from minirag.documents import decode_text
 from minirag.errors import InputError, ServiceError, ServiceRefused
-from minirag.models import Chat
+from minirag.models import Chat, Embedder, Store
 from minirag.query import Window, excerpts
 from minirag.retry import in_order
 from minirag.text import counted, words
-from minirag.vector_store import Embedder, Store
 
 SPLITS = ("train", "eval")
 TOKENS_PER_QUESTION = 64

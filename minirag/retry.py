@@ -27,7 +27,7 @@ AFTER, FASTER = 12, 0.8
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
 """Seconds between two polls of a job or a batch, growing by half each time."""
 LONGEST_OUTAGE = 2 * 3600.0
-"""Seconds for which polls may fail before a wait ends."""
+"""Seconds for which polls may fail before they end."""
 GRACE = 10.0
 """Seconds that calls in flight get after Ctrl-C."""
 
@@ -87,23 +87,17 @@ class Retry:
         """Wait before the next attempt (this one was number `attempt`, from 1), or return False if there is none."""
         if failure.status == 429 and failure.transient:
             return self._slow_down(failure.wait)
-        is_timeout = failure.code == TIMEOUT
-        if is_timeout:
-            with self._changed:
-                self._most = 1
-        most = 2 if is_timeout else ATTEMPTS
-        if not failure.transient or attempt >= most or (failure.wait or 0.0) > self.patience:
-            return False
-        if failure.wait is None:
-            self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
-        else:
-            self._pause(failure.wait)
-        return True
-
-    def _pause(self, seconds: float) -> None:
-        """Let no thread send for so many seconds."""
+        is_timeout, wait = failure.code == TIMEOUT, failure.wait
         with self._changed:
-            self._next = max(self._next, self.clock() + seconds)
+            if is_timeout:
+                self._most = 1
+            if not failure.transient or attempt >= (2 if is_timeout else ATTEMPTS) or (wait or 0.0) > self.patience:
+                return False
+            if wait is not None:
+                self._next = max(self._next, self.clock() + wait)
+                return True
+        self.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + self.jitter()))
+        return True
 
     def _slow_down(self, wait: float | None) -> bool:
         """Slow down after a 429, or return False if nothing has succeeded for as long as one has patience."""
@@ -121,8 +115,8 @@ class Retry:
             self._allowed = 0
             self._limited_until = max(self._limited_until, now + wait)
             self._most = max(1, (self._in_flight + 1) // 2)
-            self._pause(wait)
-        return True
+            self._next = max(self._next, now + wait)
+            return True
 
     def succeeded(self, share: float = 0.0) -> None:
         """Go on faster after a success, whose reply took this share of the timeout."""
@@ -136,18 +130,20 @@ class Retry:
                 self._changed.notify_all()
 
 
-def outlast(poll: Callable[[], T], sleep: Callable[[float], None]) -> T:
-    """Return what a poll returns, after an outage of the service of two hours at most."""
-    waited, pause = 0.0, FIRST_WAIT
+def poll(is_over: Callable[[], bool], sleep: Callable[[float], None]) -> None:
+    """Ask until something at a service is over, after growing pauses. An outage of two hours is waited for."""
+    pause, outage = FIRST_POLL, 0.0
     while True:
-        try:
-            return poll()
-        except ServiceError as error:
-            if not error.transient or waited >= LONGEST_OUTAGE:
-                raise
         sleep(pause)
-        waited += pause
-        pause = min(LONGEST_WAIT, 2 * pause)
+        try:
+            if is_over():
+                return
+            outage = 0.0
+        except ServiceError as error:
+            if not error.transient or outage >= LONGEST_OUTAGE:
+                raise
+            outage += pause
+        pause = min(LONGEST_POLL, 1.5 * pause)
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from minirag.dialect import ModelDialect
+from minirag.dialect import MOST_THINKING, Form, ModelDialect
 from minirag.errors import TIMEOUT, BadReply, InputError, ServiceError, ServiceRefused, keep_out, redact, refusal
 from minirag.message_log import Exchange, MessageLog
 from minirag.retry import Retry, within
@@ -33,8 +33,6 @@ ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
 """What models are for, and the variable with the key of a role's own service."""
 SECONDS = 600.0
 """Seconds for one call, from its first byte to the last of the reply."""
-TRANSFER_RATE = 125_000.0
-"""Upload and download timeout: one extra second per this many bytes (1 Mbit/s)."""
 _METHODS = {
     "fine_tuning.jobs.events": "fine_tuning.jobs.list_events",
     "fine_tuning.jobs.checkpoints": "fine_tuning.jobs.checkpoints.list",
@@ -121,7 +119,7 @@ class Service(AbstractContextManager["Service"]):
         self._say = say
         self._sentences: set[str] = set()
         self.answered = False
-        self.dialects: dict[Any, ModelDialect] = {}
+        self._dialects: dict[Any, ModelDialect] = {}
         self._lock = threading.Lock()
         self._owned = client is None
         self._client = None if client is None else client.with_options(max_retries=0)
@@ -129,6 +127,18 @@ class Service(AbstractContextManager["Service"]):
         keep_out(self._key)
         if not self._key and self.address == OPENAI_ADDRESS:
             raise InputError("No key: set OPENAI_API_KEY, or name another service with --base-url, or use --offline.")
+
+    def dialect(self, model: str, log: MessageLog | None, most_thinking: int = MOST_THINKING) -> ModelDialect:
+        """Return the one dialect of a model for this log, with what earlier runs have learned."""
+        key = (model, None if log is None else log.path)
+        if key not in self._dialects:
+            is_openai = self.address == OPENAI_ADDRESS  # where max_tokens is out of date
+            dialect = ModelDialect(model, Form(frozenset({"max_tokens"} if is_openai else ())), most_thinking)
+            if log is not None:
+                dialect.recall(log, self.name)
+            dialect.say = self.say_once
+            self._dialects.setdefault(key, dialect)
+        return self._dialects[key]
 
     def send(
         self,
@@ -160,6 +170,7 @@ class Service(AbstractContextManager["Service"]):
                     if recorded.error is not None:
                         raise dialect.given_up(call, ServiceError.from_json(recorded.error))
                     dialect.stages.add(call.stage)
+                    dialect.adopt(form)
                     return recorded
                 # 3. Ask the gates; one that refuses raises. Whatever happens then, they are told.
                 tried.add(sent.id)
@@ -196,10 +207,9 @@ class Service(AbstractContextManager["Service"]):
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
         reply, failure = None, None
         try:
-            allowed = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
             is_method = call.endpoint.endswith((".retrieve", ".list", ".cancel"))
             method = _METHODS.get(call.endpoint, call.endpoint if is_method else f"{call.endpoint}.create")
-            raw = self.raw(method, arguments or call.request, allowed, call.model)
+            raw = self.raw(method, arguments or call.request, call.model)
             with suppress(ValueError, RecursionError):
                 reply = json.loads(raw.content, parse_constant=_refuse_constant)
             if not isinstance(reply, dict):
@@ -208,13 +218,13 @@ class Service(AbstractContextManager["Service"]):
                 raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
             self.answered = True
             reply = read(call, reply)
-            self.retry.succeeded((time.monotonic() - clock) / allowed)
+            self.retry.succeeded((time.monotonic() - clock) / self.timeout)
         except ServiceError as refused:  # what it echoes of a key stays out of the log
             failure, reply = refused, reply and json.loads(redact(json.dumps(reply, ensure_ascii=False)))
         seconds, error = round(time.monotonic() - clock, 4), failure.to_json() if failure else None
         return replace(call, response=reply, error=error, started=started, seconds=seconds), failure
 
-    def raw(self, method: str, arguments: Mapping[str, Any], seconds: float, model: str = "") -> Any:
+    def raw(self, method: str, arguments: Mapping[str, Any], model: str = "") -> Any:
         """Return the SDK's raw response to one request that is sent once. Raises ServiceError."""
         import openai
 
@@ -223,13 +233,13 @@ class Service(AbstractContextManager["Service"]):
         extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
         named = {name: value for name, value in arguments.items() if name not in extra}
         try:
-            return within(seconds, partial(call, **named, extra_body=extra or None))
+            return within(self.timeout, partial(call, **named, extra_body=extra or None))
         except openai.APIStatusError as error:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             refused = (self.address, error.status_code, error.body, headers, model)
             raise refusal(*refused, key_name=self._key_name) from error
         except (TimeoutError, openai.APITimeoutError) as error:
-            text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
+            text = f"{self.address} did not answer within {self.timeout:g} s; allow more with --timeout."
             raise ServiceError(text, code=TIMEOUT, transient=True) from error
         except openai.APIConnectionError as error:
             if self.answered:

@@ -16,16 +16,17 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_to, request_line, results
+from minirag.batch.files import ENDED, PATHS, Submission, portions, reply_to, request_line, results
 from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import dialect_of, listed, send, upload
-from minirag.retry import ATTEMPTS, FIRST_POLL, LONGEST_POLL, outlast
-from minirag.service import TRANSFER_RATE, Gate, Service
+from minirag.models import listed, send, upload
+from minirag.retry import ATTEMPTS, poll
+from minirag.service import Gate, Service
 from minirag.text import counted
 
 T = TypeVar("T")
@@ -188,34 +189,30 @@ class Batches:
 
     def _at_service(self, name: str) -> Mapping[str, Any] | None:
         """Return the batch of that name, if the service lists it."""
-        for state in listed(self._service, self._log, "batches.list"):
-            metadata = state.get("metadata")
-            if isinstance(metadata, Mapping) and metadata.get("minirag") == name:
-                return state
-        return None
+        listing = listed(self._service, self._log, "batches.list")
+        return next((state for state in listing if (state.get("metadata") or {}).get("minirag") == name), None)
 
     def _fetch(self, batches: Sequence[Submission]) -> None:
         """Wait for batches and log what became of their requests."""
         for batch in batches:
-            pause, poll = FIRST_POLL, 0
-            while batch.status not in ENDED:
-                poll += 1
-                self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
-                self._service.retry.sleep(pause)
-                pause = min(LONGEST_POLL, pause * 1.5)
-                look = partial(send, self._service, self._log, "poll", "batches.retrieve", {"batch_id": batch.id})
-                batch.state = outlast(partial(look, repeat=poll), self._service.retry.sleep)
+            if batch.status not in ENDED:
+                poll(partial(self._is_over, batch), self._service.retry.sleep)
             self._log_results(batch)
             self._path(batch.name).unlink()
         if cancelled := [batch.id for batch in batches if batch.status == "cancelled"]:
             text = f"Batch {cancelled[0]} was cancelled; what it had done is kept, run again to submit the rest."
             raise Unfinished(text)
 
+    def _is_over(self, batch: Submission) -> bool:
+        self._progress(f"batch ({batch.status})", batch.done, len(batch.calls))
+        batch.state = send(self._service, self._log, "poll", "batches.retrieve", {"batch_id": batch.id})
+        return batch.status in ENDED
+
     def _log_results(self, batch: Submission) -> None:
         """Log what became of each request, as if it had been called directly."""
         lines = results(self._content(batch, "output_file_id") + b"\n" + self._content(batch, "error_file_id"))
         logged = {exchange.id for exchange in self._log if exchange.tags.get("batch") == batch.id}
-        exchanges, now = [], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        failed, now = [], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for number, call in enumerate(batch.calls, 1):
             if call.id in logged:  # by a run that was killed
                 continue
@@ -223,35 +220,34 @@ class Batches:
             failure: ServiceError | None = batch.missing(number)
             if call.id in lines:
                 response, failure = reply_to(call, lines[call.id], self._service.address)
-            tags = {**call.tags, "batch": batch.id}
-            error = None if failure is None else failure.to_json()
-            exchanges.append(replace(call, response=response, error=error, tags=tags, started=now))
-            self._log.append(exchanges[-1])
+            error, tags = failure.to_json() if failure else None, {**call.tags, "batch": batch.id}
+            exchange = replace(call, response=response, error=error, tags=tags, started=now)
+            self._log.append(exchange)
+            for gate in self._service.gates:
+                gate.after(0.0, exchange)
             if failure is None:
-                dialect_of(call.model, self._service, self._log).stages.add(call.stage)
+                self._service.dialect(call.model, self._log).stages.add(call.stage)
             else:
                 self._failures[call.id].append(failure)
-        for exchange in exchanges:
-            if exchange.error is not None:
-                dialect_of(exchange.model, self._service, self._log).learn(exchange)
-            for gate in self._service.gates:
-                if gate is not self:
-                    gate.after(0.0, exchange)
+                failed.append(exchange)
+        for exchange in failed:  # once it is known which stages the model has answered
+            self._service.dialect(exchange.model, self._log).learn(exchange)
         if self._cap is not None:
             self._cap.after(batch.held, None)
-        if failed := sum(exchange.error is not None for exchange in exchanges):
-            self._say(f"batch: {failed:,} of {batch} ({batch.status}) failed")
+        if failed:
+            self._say(f"batch: {len(failed):,} of {batch} ({batch.status}) failed")
 
     def _content(self, batch: Submission, name: str) -> bytes:
         """Return the content of a batch's output or error file; nothing if there is none (any more)."""
         if not batch.state.get(name):
             return b""
-        request, seconds = {"file_id": str(batch.state[name])}, self._service.timeout + BYTES / TRANSFER_RATE
-        try:
-            download = partial(self._service.raw, "files.content", request, seconds)
-            return bytes(outlast(download, self._service.retry.sleep).content)
-        except ServiceError as error:
-            if error.status == 404:
-                self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
-                return b""
-            raise
+        for attempt in count(1):
+            try:
+                return bytes(self._service.raw("files.content", {"file_id": str(batch.state[name])}).content)
+            except ServiceError as error:
+                if error.status == 404:
+                    self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")
+                    break
+                if not self._service.retry.again(attempt, error):
+                    raise
+        return b""

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minirag.embeddings import read_embeddings
 from minirag.errors import BadReply, LogError, ServiceError, refusal, words_of
 from minirag.message_log import Exchange, write_atomically
-from minirag.models import read_completion
+from minirag.models import read_completion, read_embeddings
 from minirag.text import counted
 
 LINES, BYTES, INPUTS = 50_000, 200_000_000, 50_000
@@ -38,16 +37,14 @@ def portions(
         groups.setdefault((call.endpoint, call.model), []).append(call)
     for group in groups.values():
         portion: list[Exchange] = []
-        total_bytes = total_inputs = 0
+        load = (0, 0, 0)
         for call in group:
-            own_bytes, own_inputs = len(request_line(call)), len(call.request.get("input", ()))
-            is_full = len(portion) == lines or total_bytes + own_bytes > size or total_inputs + own_inputs > inputs
-            if portion and is_full:
+            own = (1, len(request_line(call)), len(call.request.get("input", ())))
+            load = (load[0] + own[0], load[1] + own[1], load[2] + own[2])
+            if portion and (load[0] > lines or load[1] > size or load[2] > inputs):
                 yield portion
-                portion, total_bytes, total_inputs = [], 0, 0
+                portion, load = [], own
             portion.append(call)
-            total_bytes += own_bytes
-            total_inputs += own_inputs
         yield portion
 
 
@@ -125,9 +122,8 @@ class Submission:
     @property
     def done(self) -> int:
         """How many of its requests have been answered or have failed."""
-        counts = self.state.get("request_counts")
-        numbers = [counts.get(name) for name in ("completed", "failed")] if isinstance(counts, Mapping) else []
-        return sum(number for number in numbers if isinstance(number, int))
+        counts = self.state.get("request_counts") or {}
+        return sum(counts.get(name) or 0 for name in ("completed", "failed"))
 
     def __str__(self) -> str:
         return f"{counted(len(self.calls), 'request')} in {self.id}"
@@ -136,8 +132,7 @@ class Submission:
     def errors(self) -> list[Mapping[str, Any]]:
         """Why the service refused the whole file, if it did: `{"code", "message", "line"}` each."""
         errors = self.state.get("errors") if self.status == "failed" else None
-        data = errors.get("data") if isinstance(errors, Mapping) else errors
-        return [error for error in data if isinstance(error, Mapping)] if isinstance(data, list) else []
+        return (errors or {}).get("data") or []
 
     def missing(self, number: int) -> ServiceError:
         """Return the error of the request in line `number` (from 1) that is in neither result file.

@@ -16,8 +16,6 @@ from minirag.message_log import MessageLog, write_atomically
 from minirag.models import send
 from minirag.service import Service
 
-LONGEST = 3600.0
-"""Seconds for the download of a file."""
 SHOWN = 10
 """Events that are printed, the last ones; `--json` gives all."""
 
@@ -74,6 +72,6 @@ def _download(service: Service, job: FineTuningJob, checkpoints: list[Any], fold
         facts = send(service, None, "poll", "files.retrieve", {"file_id": id})
         name = re.sub(r"[^\w.-]", "_", f"{facts.get('filename') or id}").lstrip(".")  # no path of another's choice
         path = folder / (name or "result")
-        write_atomically(path, service.raw("files.content", {"file_id": id}, LONGEST).content)
+        write_atomically(path, service.raw("files.content", {"file_id": id}).content)
         paths.append(str(path))
     return paths

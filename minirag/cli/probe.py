@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from minirag import prompts
 from minirag.cli.terminal import say, table, wrapped
 from minirag.costs import Prices, bill, total
-from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.judge import reply_tokens
@@ -18,6 +17,7 @@ from minirag.models import ChatModel, read_object
 from minirag.questions import TOKENS_PER_QUESTION
 from minirag.service import Service
 from minirag.text import dollars
+from minirag.vector_store import EmbeddingModel
 
 FACT = prompts.Excerpt("The trams of Tarnwick are blue.", 1)
 QUESTION = "What colour are the trams?"

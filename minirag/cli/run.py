@@ -29,7 +29,6 @@ from minirag.cli.settings import (
 )
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
 from minirag.costs import Budget, Meter
-from minirag.embeddings import EmbeddingModel
 from minirag.errors import InputError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
@@ -39,6 +38,7 @@ from minirag.pipeline import Run
 from minirag.service import ROLES
 from minirag.statistics.findings import means_of
 from minirag.statistics.power import spaced, verdicts_in_words
+from minirag.vector_store import EmbeddingModel
 
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
 """The files that depend on all settings; the log gives them again for free."""

@@ -8,9 +8,8 @@ import numpy as np
 from minirag import prompts
 from minirag.metrics.judge import Judge, for_one_score
 from minirag.metrics.score import Score, Unscored
-from minirag.models import Chat
+from minirag.models import Chat, Embedder
 from minirag.prompts import Reply, list_at
-from minirag.vector_store import Embedder
 
 TOKENS_PER_QUESTION = 80
 

@@ -10,9 +10,8 @@ from minirag.metrics.context import context_precision, context_recall, context_r
 from minirag.metrics.faithfulness import faithfulness
 from minirag.metrics.judge import Judge
 from minirag.metrics.score import Score, ScoredRow, Scores, Unscored
-from minirag.models import Chat
+from minirag.models import Chat, Embedder
 from minirag.retry import in_order
-from minirag.vector_store import Embedder
 
 FIELDS = {
     "question": ("question", "user_input"),

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
 from minirag.errors import InputError, StoreError, Unfinished, Waiting, keep_out
-from minirag.vector_store import Embedder, Hit, VectorStore, unit_queries
+from minirag.models import Embedder, Hit
+from minirag.vector_store import VectorStore, unit_queries
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor

@@ -27,7 +27,6 @@ from minirag.batch import Batches
 from minirag.batch.files import Submission
 from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices, bill, total
-from minirag.embeddings import EmbeddingModel
 from minirag.errors import BudgetReached, LogError, ServiceError, ServiceRefused, Unfinished
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import ChatModel
@@ -37,6 +36,7 @@ from minirag.retry import Retry, in_order
 from minirag.server import Server, batches
 from minirag.server.wire import Reply, Request
 from minirag.service import Service
+from minirag.vector_store import EmbeddingModel
 
 SAMPLE = Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf"
 OPTIONS = ["--offline", "--tuned", "offline-teacher", "--train-questions", "2", "--eval-questions", "3"]
@@ -227,8 +227,10 @@ def test_a_parameter_that_lines_are_refused_for_is_left_out_in_the_next_pass_and
     assert said == [f"{TEACHER_MODEL} does not support temperature: left out"]
 
 
-def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_of_any_shape(log: MessageLog) -> None:
-    odd = {"created_at": "2026-11-26T10:00:00Z", "request_counts": "all", "errors": "none", "metadata": "none"}
+def test_a_wait_outlives_half_an_hour_without_the_service_and_reads_states_with_fields_that_are_null(
+    log: MessageLog,
+) -> None:
+    odd = {"created_at": "2026-11-26T10:00:00Z", "request_counts": None, "errors": None, "metadata": None}
     clock = Clock()
     batching = Batching(outage(clock, 1900, "/batches/", status=503), shows("batches", 1, **odd))
     with batching.client(clock) as service:

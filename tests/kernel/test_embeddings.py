@@ -4,22 +4,26 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from types import SimpleNamespace
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from doubles import Script, refusal
-from minirag.chunker import Chunk
 from minirag.corpus import Settings
-from minirag.embeddings import INPUTS_PER_CALL, EmbeddingModel, vectors
 from minirag.errors import BadReply, InputError, ServiceError, TextsRefused
-from minirag.message_log import MessageLog
+from minirag.message_log import Exchange, MessageLog
+from minirag.models import vectors_of
 from minirag.pipeline import Run
+from minirag.retry import Retry
+from minirag.service import Service
 from minirag.testing import FunctionChat, ScriptedChat
 from minirag.text import encoding
-from minirag.vector_store import VectorStore
+from minirag.vector_store import INPUTS_PER_CALL, EmbeddingModel
 
 Rule = Callable[[list[str]], tuple[int, str] | None]
 
@@ -80,14 +84,6 @@ def test_a_limit_of_texts_a_call_is_found_out_and_remembered(log, model, limit):
         assert max(script.sizes[asked:]) == power  # nothing is tried again
         asked, again = len(script.sizes), model(script, log=MessageLog(log.path))
         again.embed([text.upper() for text in TEXTS])
-        assert len(script.sizes) == asked
-
-
-def test_a_limit_of_tokens_a_call_divides_what_is_too_large_and_a_resumed_run_sends_nothing(log, model):
-    with Embedder(refuses(400, "too many tokens", lambda texts: sum(map(len, texts)) > 1500)) as script:
-        assert model(script, log=log).embed(TEXTS).tolist() == EXPECTED
-        asked = len(script.sizes)
-        assert model(script, log=MessageLog(log.path)).embed(TEXTS).tolist() == EXPECTED
         assert len(script.sizes) == asked
 
 
@@ -173,7 +169,7 @@ def packed(*values: float) -> str:
 def test_vectors_come_in_the_order_of_the_texts(indices, order):
     rows = [[0.0, 1.0], [1.0, 0.0], [2.0, 0.5]]
     for sent in (rows, [packed(*row) for row in rows]):
-        assert vectors(reply_of(sent, indices), 3).tolist() == [rows[i] for i in order]
+        assert vectors_of(reply_of(sent, indices), 3).tolist() == [rows[i] for i in order]
 
 
 @pytest.mark.parametrize(
@@ -191,9 +187,9 @@ def test_vectors_come_in_the_order_of_the_texts(indices, order):
 )
 def test_vectors_that_are_not_vectors_are_refused(reply):
     with pytest.raises(BadReply):
-        vectors(reply, 1)
+        vectors_of(reply, 1)
     with pytest.raises(BadReply):
-        vectors(reply_of([[1.0]] * 3, [0, 1, 1]), 3)
+        vectors_of(reply_of([[1.0]] * 3, [0, 1, 1]), 3)
 
 
 # -- calls -------------------------------------------------------------------------------------------------
@@ -208,39 +204,50 @@ def test_the_log_keeps_vectors_packed(log, model):
     assert script.sizes == [2]
 
 
-def stops_after(calls: int) -> Any:
-    """A gate that interrupts the process after so many calls."""
-    left = iter(range(calls))
-
-    def before(_: Any) -> float:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return 0.0
-
-    return SimpleNamespace(before=before, after=lambda *_: None)
+class Killed(BaseException):
+    """Ends a run where it stands."""
 
 
-def test_the_vectors_of_an_index_that_was_interrupted_are_not_paid_for_again(tmp_path, monkeypatch, service):
-    monkeypatch.setattr("minirag.embeddings.INPUTS_PER_CALL", 2)
-    chunks = [Chunk(f"c{n}", "a.txt", 1, n, n + 1, 1, text) for n, text in enumerate(TEXTS[:10])]
-    with Embedder() as script:
-        one = service(script)
-        for calls in (2, 1, 9):
-            one.gates[:] = [stops_after(calls)]
-            with MessageLog(tmp_path / "log.jsonl") as log, suppress(KeyboardInterrupt):
-                store = VectorStore.build(chunks, EmbeddingModel("e", workers=1, log=log, service=one))
-        assert script.sizes == [2] * 5
-        undisturbed = VectorStore.build(chunks, EmbeddingModel("e", service=service(script)))
-    assert np.array_equal(store.vectors, undisturbed.vectors)
-    assert len({exchange.id for exchange in MessageLog(log.path)}) == len(MessageLog(log.path)) == 5
+class Dying(Service):
+    """A service that refuses calls by a rule, and whose process dies after so many calls."""
+
+    def __init__(self, rule: Rule, calls: int) -> None:
+        super().__init__("http://127.0.0.1/v1", retry=Retry(sleep=lambda _: None))
+        self.rule, self.left = rule, calls
+        self.paid: list[str] = []
+
+    def attempt(self, call: Exchange, read: Any, arguments: Any = None) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        texts = call.request["input"]
+        if refused := self.rule(texts):
+            failure = ServiceError(refused[1], status=refused[0])
+            return replace(call, error=failure.to_json()), failure
+        self.paid += texts
+        data = [{"embedding": row, "index": i} for i, row in enumerate(expected(texts))]
+        return replace(call, response=read(call, {"data": data})), None
 
 
-def test_a_call_has_at_most_the_tokens_that_openai_takes_in_any_script(model):
-    texts = ["မြန်မာဘာသာစကားသည် " * 60 for _ in range(300)]
-    with Embedder() as script:
-        model(script).embed(texts)
-    count = encoding("cl100k_base").count
-    assert max(sum(map(count, request["body"]["input"])) for request in script.requests) <= 300_000
+@settings(max_examples=60)
+@given(st.integers(1, 20), st.integers(40, 400), st.sets(st.sampled_from(TEXTS[:40]), max_size=2), st.data())
+def test_whatever_is_refused_and_wherever_runs_die_no_text_is_paid_for_twice(limit, size, poison, data):
+    def rule(texts: list[str]) -> tuple[int, str] | None:
+        is_large = len(texts) > limit or (len(texts) > 1 and sum(map(len, texts)) > size)
+        return (400, "no") if is_large or not poison.isdisjoint(texts) else None
+
+    paid: list[str] = []
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minirag.vector_store.INPUTS_PER_CALL", 8)
+        for calls in [*data.draw(st.lists(st.integers(0, 20), max_size=4)), 1000, 0]:  # the last run sends nothing
+            with Dying(rule, calls) as service, MessageLog(Path(folder) / "log.jsonl", sync=False) as log:
+                embed = EmbeddingModel("e", log=log, service=service, workers=data.draw(st.sampled_from([1, 4])))
+                with suppress(Killed, TextsRefused):
+                    embed.embed(TEXTS[:40])
+                paid += service.paid
+        rest = [text for text in TEXTS[:40] if text not in poison]
+        assert embed.embed(rest).tolist() == expected(rest)
+    assert sorted(paid) == sorted(set(TEXTS[:40]) - poison)
 
 
 def test_a_server_that_reads_only_the_beginning_of_texts_is_named_once(model):

@@ -4,7 +4,6 @@ The real SDK and real HTTP against the offline server, whose replies fail by rul
 a clock that nobody waits for.
 """
 
-import email.utils
 import threading
 import time
 from collections import Counter
@@ -19,13 +18,13 @@ from faults import Rule, serve
 from minirag import evaluate, prompts
 from minirag.cli.run import means_by_arm
 from minirag.dialect import FEW
-from minirag.embeddings import EmbeddingModel
 from minirag.errors import BadReply, ServiceDown, ServiceError, ServiceRefused
 from minirag.message_log import MessageLog
 from minirag.models import ChatModel
 from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
 from minirag.service import Service
+from minirag.vector_store import EmbeddingModel
 
 CHAT, EMBEDDINGS = ("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")
 HELLO = prompts.draft("When did it open?", [prompts.Excerpt("It opened in 1901.", 1)])
@@ -109,19 +108,16 @@ def test_a_proxy_never_stands_before_loopback(monkeypatch, service):
     [
         ("Retry-After", "7", 7.0),
         ("retry-after-ms", "250", 0.25),
-        ("Retry-After", "date", 6.5),
         ("Retry-After", "soon", 0.5),
     ],
 )
-def test_retry_after_is_obeyed_in_seconds_milliseconds_and_as_a_date(header, value, seconds, service, clock):
-    if value == "date":
-        value = email.utils.formatdate(time.time() + 8, usegmt=True)
+def test_retry_after_is_obeyed_in_seconds_and_milliseconds(header, value, seconds, service, clock):
     rule = Rule(last=1, status=429, error={"message": "slow down"}, headers={header: value})
     with serve(faults=[rule]) as server:
         one = service(server.base_url)
         assert ask(one)
         assert server.requests[CHAT] == 2
-    assert sum(clock.slept) == pytest.approx(seconds, abs=1.5 if "GMT" in value else 0.0)
+    assert sum(clock.slept) == seconds
 
 
 def test_a_reply_later_than_its_deadline_is_neither_logged_nor_used(tmp_path):

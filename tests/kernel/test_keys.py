@@ -147,19 +147,6 @@ def test_plain_http_is_used_on_this_machine_or_where_it_is_forced():
         Service()  # OpenAI needs a key, a service on this machine does not
 
 
-def test_a_service_is_never_named_by_a_file(evaluate, monkeypatch, capsys):
-    evil = "OPENAI_BASE_URL=http://127.0.0.1:1/v1\nOPENAI_API_KEY=sk-evil-0123456789\n"
-    for folder in (Path(), Path("out")):
-        folder.mkdir(exist_ok=True)
-        (folder / ".env").write_text(evil)
-        (folder / "run.json").write_text('{"service": "http://127.0.0.1:1/v1", "base_url": "http://127.0.0.1:1/v1"}')
-    with Server(echo := Echo("none")) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        assert evaluate() == 0
-    assert echo.echoed > 0
-    assert f"service: {server.base_url}\n" in capsys.readouterr().err
-
-
 def test_all_that_a_run_writes_is_private_whatever_the_umask(finished_run, tmp_path):
     modes = {path: (path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in finished_run.rglob("*")}
     assert len(modes) >= 14

@@ -168,8 +168,7 @@ def test_what_a_400_names_in_any_shape_gets_its_next_form_once_and_after_a_resta
     with picky(words, refuses) as script:
         one = service(script, say=said.append)
         assert [ask(one, log, number).text for number in range(3)] == ["{}"] * 3
-        [dialect] = one.dialects.values()
-        assert dialect.form == Form(frozenset(without))
+        assert one.dialect("m", log).form == Form(frozenset(without))
         assert said == [f"m does not support {PARTS[part][1]}" for part in sorted(without, reverse=True)]
         sent = len(script.requests)
         assert sent == 3 + len(without)
@@ -202,8 +201,7 @@ def test_a_400_that_names_nothing_tries_the_plainest_form_once_and_keeps_it_only
         with pytest.raises(ServiceError, match="Bad request"):
             ask(one)
         assert len(script.requests) == 2
-        [dialect] = one.dialects.values()
-        assert dialect.form == Form()
+        assert one.dialect("m", None).form == Form()
 
 
 def test_one_request_that_is_refused_for_itself_changes_nothing_for_others(service):

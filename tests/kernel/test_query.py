@@ -11,11 +11,11 @@ from hypothesis import given, settings, strategies as st
 from doubles import Rows
 from minirag import Page, QueryEngine, VectorStore, chunk, prompts
 from minirag.errors import WindowTooSmall
+from minirag.models import Hit
 from minirag.prompts import Excerpt
 from minirag.query import Window, excerpts
 from minirag.testing import FunctionChat
 from minirag.text import encoding
-from minirag.vector_store import Hit
 
 PAGES = [
     Page(n, "report", " ".join(f"Fact {n}-{i} is about the matter of {n * i} widgets." for i in range(60)) + "\n")

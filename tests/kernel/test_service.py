@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from doubles import Script, refusal
-from minirag.embeddings import vectors
 from minirag.errors import BadReply, ServiceError, ServiceRefused
 from minirag.message_log import Exchange, MessageLog
-from minirag.models import ChatModel
+from minirag.models import ChatModel, vectors_of
 from minirag.retry import Retry
 from minirag.service import Service
 from minirag.testing import completion
@@ -108,7 +107,7 @@ def test_every_recorded_embeddings_reply_is_read(recordings):
     for item in recordings("embeddings"):
         reply = item["response"]["body"]
         if isinstance(reply, dict) and all(item["embedding"] for item in reply["data"]):
-            assert vectors(reply, len(reply["data"])).shape[0] == len(reply["data"])
+            assert vectors_of(reply, len(reply["data"])).shape[0] == len(reply["data"])
             read += 1
     assert read > 50
 

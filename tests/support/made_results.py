@@ -11,12 +11,12 @@ from minirag.chunker import Chunk
 from minirag.costs import Line
 from minirag.message_log import write_json, write_jsonl
 from minirag.metrics.score import Score, ScoredRow, Scores
+from minirag.models import Hit
 from minirag.prompts import Excerpt
 from minirag.query import Answer, Draft
 from minirag.questions import Question, doubts
 from minirag.report import Results
 from minirag.statistics import comparison_of
-from minirag.vector_store import Hit
 
 ALL = ("base", "tuned", "teacher")
 METRICS = ("faithfulness", "answer_relevancy")
