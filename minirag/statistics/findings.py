@@ -249,11 +249,7 @@ def _others(comparison: Mapping[str, Any], primary: str) -> tuple[dict[str, Any]
 
 
 def _cost(teacher: float | None, tuned: float | None) -> str:
-    """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars.
-
-    >>> _cost(0.008, 0.001), _cost(1.0, 1.5)
-    (' and costs 12 % as much', ' and costs 150 % as much')
-    """
+    """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars."""
     if teacher is None or tuned is None:
         return ", and its cost is not known"
     if not teacher:

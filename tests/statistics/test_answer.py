@@ -41,8 +41,11 @@ def comparison(
     }
 
 
+TUNED = "On these 40 questions the tuned model"
+TIED = "faithfulness -0.010 [-0.042, +0.022]"
 COST = " and costs 12 % as much"
 GAIN = "it beats the untrained one in faithfulness and answer relevancy."
+SOME_GAIN = "it beats the untrained one in faithfulness."
 NO_GAIN = "it is not shown to beat the untrained one."
 EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
 
@@ -50,30 +53,21 @@ EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        (
-            {"teacher": 0.01},
-            "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.010 [-0.042, "
-            f"+0.022]){COST}; {GAIN}",
-        ),
-        (
-            {"teacher": 0.01, "margin": 0.05},
-            "On these 40 questions the tuned model is as good as the teacher within 0.05 (faithfulness -0.010 [-0.042, "
-            f"+0.022]){COST}; {GAIN}",
-        ),
+        ({"teacher": 0.01}, f"{TUNED} cannot be told from the teacher ({TIED}){COST}; {GAIN}"),
+        ({"teacher": 0.01, "margin": 0.05}, f"{TUNED} is as good as the teacher within 0.05 ({TIED}){COST}; {GAIN}"),
         (
             {"teacher": 0.2},
-            "On these 40 questions the tuned model is worse than the teacher (faithfulness -0.200 [-0.232, -0.168])"
-            f"{COST}; {GAIN}",
+            f"{TUNED} is worse than the teacher (faithfulness -0.200 [-0.232, -0.168]){COST}; {GAIN}",
         ),
         (
             {"teacher": -0.2, "relevancy": (0.2, 0.0)},
-            "On these 40 questions the tuned model is better than the teacher (faithfulness +0.200 [+0.168, +0.232])"
-            f"{COST}; it is worse than the teacher in answer relevancy; it beats the untrained one in faithfulness.",
+            f"{TUNED} is better than the teacher (faithfulness +0.200 [+0.168, +0.232]){COST}; it is worse than the "
+            f"teacher in answer relevancy; {SOME_GAIN}",
         ),
         (
             {"teacher": 0.01, "relevancy": (0.2, 0.0)},
-            "On these 40 questions the tuned model is worse than the teacher (answer relevancy -0.200 [-0.232, -0.168])"
-            f"{COST}; cannot tell in faithfulness -0.010 [-0.042, +0.022]; it beats the untrained one in faithfulness.",
+            f"{TUNED} is worse than the teacher (answer relevancy -0.200 [-0.232, -0.168]){COST}; cannot tell in "
+            f"{TIED}; {SOME_GAIN}",
         ),
         (
             {"teacher": 0.0, "base": 0.1},
@@ -92,8 +86,8 @@ EVEN = {"base": 0.0, "relevancy": (0.0, 0.0)}
         ({"teacher": 0.0, "n": 5, **EVEN}, f"No answer yet: too few questions: 5, and a verdict takes 6; {NO_GAIN}"),
         (
             {"teacher": 0.03, "margin": 0.05, **EVEN},
-            "On these 40 questions the tuned model cannot be told from the teacher (faithfulness -0.030 [-0.062, "
-            f"+0.002], which does not rule out 0.05){COST}; {NO_GAIN}",
+            f"{TUNED} cannot be told from the teacher (faithfulness -0.030 [-0.062, +0.002], which does not rule out "
+            f"0.05){COST}; {NO_GAIN}",
         ),
     ],
 )
@@ -118,4 +112,4 @@ def test_the_price_is_said_beside_the_teacher_s(teacher, tuned, words):
 def test_a_secondary_gain_that_holm_s_correction_takes_away_is_not_claimed():
     facts = comparison(0.0)
     facts["metrics"]["answer_relevancy"]["p_holm"] = 0.06
-    assert answer(facts, USD).endswith("it beats the untrained one in faithfulness.")
+    assert answer(facts, USD).endswith(SOME_GAIN)
