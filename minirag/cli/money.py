@@ -40,27 +40,25 @@ def plan(options: Mapping[str, Any]) -> int:
         run = Run(Path(folder), replace(settings, tuned=tuned), service, workers=1, prices=prices, sync=False)
         run.pages = pages
         with run.log:
-            if settings.tuned is None:
-                _ = run.training_file
+            file = run.training_file if settings.tuned is None else None
             _ = run.scores
             tags = {"batch": "rehearsed"} if "batch" in options else {}
             lines = bill((replace(exchange, tags={**exchange.tags, **tags}) for exchange in run.log), prices)
     # 2. The training.
-    file = run.training_file
-    epochs = settings.epochs or default_epochs(len(file.kept))
-    if settings.tuned is None:
+    training = {}
+    if file is not None:
+        epochs = settings.epochs or default_epochs(len(file.kept))
         tokens = file.tokens * epochs
         usd = training_cost(prices, settings.student, tokens)
         lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens, usd=usd))
+        training = {"training_examples": len(file.kept), "tokens_an_epoch": file.tokens, "epochs": epochs}
     questions = run.of_split("eval")
     eval_pages = run.pages_of(questions)
     whole = total(lines)
     result = {
         "lines": [vars(line) for line in lines],
         "total_usd": whole,
-        "training_examples": len(file.kept),
-        "tokens_an_epoch": file.tokens,
-        "epochs": epochs,
+        **training,
         "eval_questions": len(questions),
         "eval_pages": len(eval_pages),
         "prices_of": prices.date,
@@ -78,14 +76,12 @@ def plan(options: Mapping[str, Any]) -> int:
 
 def _plan_lines(result: Mapping[str, Any]) -> list[str]:
     """Return a plan as a table, and below it the training file and the evaluation."""
-    examples = result["training_examples"]
-    lines = [
-        _bill_table(result),
-        f"US dollars by prices of {result['prices_of']}, for answers of usual length.",
-        f"training: {examples} examples, {result['tokens_an_epoch']:,} tokens an epoch, {result['epochs']} epochs",
-    ]
-    if examples < FEWEST_EXAMPLES:
-        lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
+    lines = [_bill_table(result), f"US dollars by prices of {result['prices_of']}, for answers of usual length."]
+    if "epochs" in result:
+        examples, tokens = result["training_examples"], f"{result['tokens_an_epoch']:,} tokens an epoch"
+        lines.append(f"training: {examples} examples, {tokens}, {result['epochs']} epochs")
+        if examples < FEWEST_EXAMPLES:
+            lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
     lines.append(f"evaluation: {result['eval_questions']} questions from {counted(result['eval_pages'], 'page')}")
     if result["eval_pages"] < FEWEST_CLUSTERS:
         lines.append(f"warning: a verdict takes eval questions from {FEWEST_CLUSTERS} pages.")

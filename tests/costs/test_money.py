@@ -113,6 +113,8 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
     assert "warning: a job needs at least 10 examples; ask for more --train-questions." in printed
     assert "evaluation: 1 questions from 1 page" in printed
     assert "warning: a verdict takes eval questions from 6 pages." in printed
+    assert main(["plan", str(path), "--offline", *few, "--tuned", "offline-judge"]) == 0
+    assert "train" not in capsys.readouterr().out
 
 
 # -- the cap -----------------------------------------------------------------------------------------------
