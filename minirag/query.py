@@ -103,11 +103,7 @@ class Window:
         schema: Mapping[str, Any] | None = None,
     ) -> int:
         """Return how many of the first `units` fit the prompt that `build` makes of their excerpts; 0 if none does."""
-
-        def fits(count: int) -> bool:
-            return self.room(build(excerpts(units[:count])), reply, schema) >= 0
-
-        return largest(len(units), fits)
+        return largest(len(units), lambda n: self.room(build(excerpts(units[:n])), reply, schema) >= 0)
 
 
 def largest(high: int, fits: Callable[[int], bool]) -> int:
@@ -187,14 +183,6 @@ class QueryEngine:
         `vector` is the embedding of the question, if it is there already; `tags` go into the log. Raises
         WindowTooSmall before anything is sent to the chat model, and ServiceError.
         """
-        if vector is None:
-            vector = self.embed.embed([question])[0]
-        hits = self.store.search(vector, self.top_k, where=where)[0]
-        drafts = self.read(question, hits, tags or {})
-        return Answer(question, drafts[-1].text, tuple(drafts), tuple(hits))
-
-    def read(self, question: str, hits: Sequence[Hit], tags: Mapping[str, Any]) -> list[Draft]:
-        """Draft and refine over the text of `hits`; the last draft's text is the answer."""
         window = Window(self.chat.tokenizer, self.context_window)
         drafts: list[Draft] = []
 
@@ -203,14 +191,19 @@ class QueryEngine:
                 return prompts.draft(question, context, self.system)
             return prompts.refine(question, drafts[-1].text, context, self.system)
 
-        # 1. split what was retrieved; a refine request also holds the answer so far: it needs room for two replies
+        # 1. retrieve chunks
+        if vector is None:
+            vector = self.embed.embed([question])[0]
+        hits = self.store.search(vector, self.top_k, where=where)[0]
+
+        # 2. split their text; a refine request also holds the answer so far: it needs room for two replies
         empty_refine, reserved = prompts.refine(question, "", [], self.system), 2 * self.reply_tokens
         room = window.require(build([]), self.reply_tokens)
         room = min(room, max(window.room(empty_refine, reserved), SMALLEST_EXCERPT))
         parts = [(hit.chunk, text) for hit in hits for text in _unseen(hit.chunk, hits)]
         units = window.units([Excerpt(text, chunk.page) for chunk, text in parts], room - SMALLEST_EXCERPT // 2)
 
-        # 2. show the model as much as fits, again and again until it has seen everything
+        # 3. show the model as much as fits, again and again until it has seen everything
         excess = 0  # tokens that an upper bound counts of the answer beyond what the service says it has
         while units or not drafts:
             count = window.take(units, build, self.reply_tokens - excess)
@@ -225,7 +218,7 @@ class QueryEngine:
                 exchange = self.chat.complete(
                     build(context),
                     stage="refine" if drafts else "draft",
-                    tags={**tags, "draft": len(drafts) + 1, "chunks": chunks},
+                    tags={**(tags or {}), "draft": len(drafts) + 1, "chunks": chunks},
                     max_tokens=self.reply_tokens,
                 )
             except ServiceError as error:
@@ -237,7 +230,7 @@ class QueryEngine:
             written = exchange.usage.get("completion_tokens")
             if text and isinstance(written, int) and written and not window.tokenizer.exact:
                 excess = max(0, window.tokenizer.count(text) - written)
-        return drafts
+        return Answer(question, drafts[-1].text, tuple(drafts), tuple(hits))
 
 
 def _unseen(chunk: Chunk, hits: Sequence[Hit]) -> list[str]:

@@ -150,8 +150,8 @@ def example_limit(model: str) -> int:
 def default_epochs(n: int) -> int:
     """Return the epochs that OpenAI chooses for n examples: 3, more for few, fewer for very many (its cookbook).
 
-    >>> default_epochs(10), default_epochs(40), default_epochs(20_000)
-    (10, 3, 1)
+    >>> [default_epochs(n) for n in (0, 1, 10, 33, 34, 8333, 8334, 30_000)]
+    [0, 25, 10, 3, 3, 3, 2, 1]
     """
     if 3 * n < 100:
         return min(25, 100 // n) if n else 0

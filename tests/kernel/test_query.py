@@ -85,8 +85,7 @@ def test_text_that_two_chunks_share_is_given_once():
     pages = [Page(1, "report", " ".join(f"Sentence number {i} stands here." for i in range(200)) + "\n")]
     store = VectorStore.build(chunk(pages, size=300, overlap=100), Rows(lambda texts: np.eye(len(texts), 4) + 0.1))
     querying, chat = engine(store, top_k=3, context_window=None)
-    hits = store.search(np.ones(4, np.float32), 3)[0]
-    querying.read("Q?", hits, {})
+    hits = querying.query("Q?", vector=np.ones(4, np.float32)).hits
     numbers = shown(chat, r"number (\d+)")
     assert len(numbers) == len(set(numbers))
     assert set(numbers) == set(facts(hits, r"number (\d+)"))

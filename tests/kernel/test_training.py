@@ -9,7 +9,7 @@ from doubles import answered
 from minirag.errors import InputError
 from minirag.prompts import NOT_STATED
 from minirag.text import for_model
-from minirag.training import default_epochs, write_training_file
+from minirag.training import write_training_file
 
 
 def test_each_line_is_the_prompt_as_sent_and_the_reply(log, tmp_path):
@@ -74,10 +74,3 @@ def test_nothing_to_train_on_is_a_sentence_and_writes_nothing(log, tmp_path):
     with pytest.raises(InputError, match=r"0 training examples can be kept \(dropped: 1 empty\)"):
         write_training_file(log, tmp_path / "t.jsonl")
     assert not (tmp_path / "t.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    ("n", "epochs"), [(0, 0), (1, 25), (10, 10), (33, 3), (34, 3), (8333, 3), (8334, 2), (30_000, 1)]
-)
-def test_epochs_are_those_of_the_cookbook(n, epochs):
-    assert default_epochs(n) == epochs

@@ -15,30 +15,21 @@ from minirag.vector_store import VectorStore
 
 
 class Table:
-    """An embedding model that knows the vector of each text, and how many texts it was asked for."""
+    """An embedding model that knows the vector of each text, and counts the texts that it is asked for.
 
-    def __init__(self, chunks, matrix, model="table"):
-        self.model = model
+    As soon as these are more than `at`, it calls `disturb`.
+    """
+
+    def __init__(self, chunks, matrix, model="table", *, disturb=lambda: None, at=0):
+        self.model, self.disturb, self.at = model, disturb, at
         self.rows = {chunk.text: row for chunk, row in zip(chunks, matrix, strict=True)}
         self.asked = 0
 
     def embed(self, texts, *, tags=None):
         self.asked += len(texts)
-        return np.array([self.rows[text] for text in texts])
-
-
-class Breaks(Table):
-    """Does something as soon as more than `at` texts are embedded."""
-
-    def __init__(self, chunks, matrix, call, at):
-        super().__init__(chunks, matrix)
-        self.call, self.at = call, at
-
-    def embed(self, texts, *, tags=None):
-        rows = super().embed(texts)
         if self.asked > self.at:
-            self.call()
-        return rows
+            self.disturb()
+        return np.array([self.rows[text] for text in texts])
 
 
 SESSION = uuid4().hex
@@ -118,7 +109,7 @@ def test_a_second_build_of_an_index_at_the_same_time_is_refused(store, postgres)
         PostgresVectorStore(postgres).build(chunks, Table(chunks, matrix))
 
     with pytest.raises(Unfinished, match="Another process is building the index"):
-        store.build(chunks, Breaks(chunks, matrix, build_too, at=10))
+        store.build(chunks, Table(chunks, matrix, disturb=build_too, at=10))
 
 
 def test_a_build_whose_connection_is_lost_leaves_nothing_and_can_be_repeated(store, postgres):
@@ -133,7 +124,7 @@ def test_a_build_whose_connection_is_lost_leaves_nothing_and_can_be_repeated(sto
             assert other.execute(cut, [store.name]).rowcount == 1
 
     with pytest.raises(Unfinished, match=r"then run again\.$"):
-        store.build(chunks, Breaks(chunks, matrix, cut_off, at=250))
+        store.build(chunks, Table(chunks, matrix, disturb=cut_off, at=250))
     with pytest.raises(StoreError, match="There is no index"):
         len(store)
     store.build(chunks, Table(chunks, matrix))
