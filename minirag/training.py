@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,23 +118,22 @@ def write_training_file(
         only = {e.id: str(e.tags.get("question", "")) for e in log if e.tags.get("split", "train") == "train"}
     answers = [e for e in log if e.id in only and e.stage in stages and e.error is None]
     answers.sort(key=lambda exchange: (only[exchange.id], exchange.tags.get("draft", 1), exchange.id))
-    examples = []
+    counter, limit = for_model(model, tokenizer), example_limit(model)
+    examples: list[Example] = []
     for exchange in answers:
         reply, reason = exchange.text.strip(), str(exchange.finish_reason).lower()
-        dropped = "" if reply else "empty"
+        messages = (*exchange.request["messages"], {"role": "assistant", "content": reply})
+        tokens, dropped = counter.count_messages(messages), ""
         if reason in UNUSABLE:
             dropped = f"finish_reason {reason}"
-        messages = (*exchange.request["messages"], {"role": "assistant", "content": reply})
+        elif not reply:
+            dropped = "empty"
+        elif tokens > limit:
+            dropped = "over the token limit"
         chunks = tuple(exchange.tags.get("chunks", ()))
-        examples.append(Example(messages, only[exchange.id], exchange.id, exchange.stage, chunks, dropped=dropped))
+        examples.append(Example(messages, only[exchange.id], exchange.id, exchange.stage, chunks, tokens, dropped))
     if review is not None:
         examples = list(review(examples))
-
-    counter, limit = for_model(model, tokenizer), example_limit(model)
-    for number, example in enumerate(examples):
-        tokens = counter.count_messages(example.messages)
-        dropped = example.dropped or ("over the token limit" if tokens > limit else "")
-        examples[number] = replace(example, tokens=tokens, dropped=dropped)
 
     file = TrainingFile(Path(path), tuple(examples))
     file.require(1)

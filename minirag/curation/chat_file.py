@@ -48,7 +48,7 @@ def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
     tokenizer, limit = for_model(model), example_limit(model)
     problems: list[tuple[int, Problem]] = []
     all_tokens: list[int] = []
-    near_duplicates, usable = NearDuplicates(), list[int]()
+    near_duplicates = NearDuplicates()
     for line, messages, line_problems in _lines(path):
         problems += [(line, problem) for problem in line_problems]
         if not messages:
@@ -57,12 +57,11 @@ def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
         if tokens > limit:
             what = f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"
             problems.append((line, ("tokens", what)))
-        usable.append(line)
-        earlier = near_duplicates.add(f"{parts(messages[:-1]).question}\n{messages[-1]['content']}")
+        earlier = near_duplicates.add(line, f"{parts(messages[:-1]).question}\n{messages[-1]['content']}")
         if earlier is not None:
-            problems.append((line, ("near-duplicate", f"nearly that of line {usable[earlier]}")))
-    if len(usable) < FEWEST_EXAMPLES:
-        few = f"{len(usable)} usable examples; services need at least {FEWEST_EXAMPLES}"
+            problems.append((line, ("near-duplicate", f"nearly that of line {earlier}")))
+    if len(all_tokens) < FEWEST_EXAMPLES:
+        few = f"{len(all_tokens)} usable examples; services need at least {FEWEST_EXAMPLES}"
         problems.append((0, ("too few", few)))
     return Checked([Finding(line, *problem, problem[0] not in WARNINGS) for line, problem in problems], all_tokens)
 

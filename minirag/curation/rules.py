@@ -179,27 +179,23 @@ def curate(examples: Sequence[Example]) -> list[Example]:
     """
     curated: list[Example] = []
     unsupported_replies: dict[tuple[str, ...], Example] = {}
-    seen, places = NearDuplicates(), list[int]()
+    near_duplicates = NearDuplicates()
     for number, original in enumerate(examples):
         # 1. what the reply itself shows
         prompt = parts(original.messages[:-1])
         example = original if original.dropped else _by_itself(original, prompt)
         # 2. a refine step whose earlier answer, anywhere along the chain, holds what its excerpts do not
-        origin = example if example.dropped.startswith("unsupported") else None
-        if not example.dropped and prompt.existing is not None:
-            origin = unsupported_replies.get(tuple(words(prompt.existing)))
-            if origin is not None:
-                detail = f"{origin.detail}, in the answer that it refines"
-                example = replace(example, dropped=origin.dropped, detail=detail)
-        if origin is not None:
-            unsupported_replies[tuple(words(example.reply))] = origin
+        origin = unsupported_replies.get(tuple(words(prompt.existing or "")))
+        if origin is not None and not example.dropped:
+            example = replace(example, dropped=origin.dropped, detail=origin.detail)
+        if example.dropped.startswith("unsupported"):
+            unsupported_replies[tuple(words(example.reply))] = example
         # 3. question and reply again; the rest of the prompt is the same for all questions about a page
         if not example.dropped:
             kind = "" if prompt.existing is None else "refine "  # a refine step does not repeat its draft
-            first = seen.add(f"{kind}{prompt.question}\n{example.reply}")
-            places.append(number)
+            first = near_duplicates.add(number, f"{kind}{prompt.question}\n{example.reply}")
             if first is not None:
-                example = replace(example, dropped="near-duplicate", detail=f"of example {places[first]}")
+                example = replace(example, dropped="near-duplicate", detail=f"of example {first}")
         curated.append(example)
     # 4. the last examples of a page that has too many
     pages = [(number, e.page) for number, e in enumerate(curated) if not e.dropped and e.page is not None]
@@ -249,25 +245,25 @@ class NearDuplicates:
     MinHash, Broder 1997), so that a line of a long file takes no longer than one of a short file.
 
     >>> texts = NearDuplicates()
-    >>> texts.add("The fare is 3 euros."), texts.add("the fare is 3 Euros"), texts.add("The fare is 4 euros.")
-    (None, 0, None)
+    >>> texts.add(1, "The fare is 3 euros."), texts.add(2, "the fare is 3 Euros"), texts.add(3, "The fare is 4 euros.")
+    (None, 1, None)
     """
 
     def __init__(self) -> None:
-        self._hashes: list[set[int]] = []
+        self._hashes: dict[int, set[int]] = {}
         self._first: dict[tuple[str | int, ...], int] = {}
 
-    def add(self, text: str) -> int | None:
-        """Remember a text; return how many were added before the first that is nearly the same, None if none is."""
-        own, numbers, place = words(text), " ".join(sorted(values(text))), len(self._hashes)
+    def add(self, number: int, text: str) -> int | None:
+        """Remember a text, whose `number` is above all before; return that of the first nearly the same one, if any."""
+        own, numbers = words(text), " ".join(sorted(values(text)))
         pairs = (f"{a} {b}" for a, b in zip(["", *own], [*own, ""], strict=True))
         hashes = {zlib.crc32(pair.encode("utf-8", "surrogatepass")) for pair in pairs}
-        self._hashes.append(hashes)
+        self._hashes[number] = hashes
         similar = set()
         for band in range(BANDS):
-            smallest = sorted(number for number in hashes if number % BANDS == band)[:ROWS]
-            similar.add(self._first.setdefault((numbers, band, *smallest), place))
-        for earlier in sorted(similar - {place}):
+            smallest = sorted(value for value in hashes if value % BANDS == band)[:ROWS]
+            similar.add(self._first.setdefault((numbers, band, *smallest), number))
+        for earlier in sorted(similar - {number}):
             other = self._hashes[earlier]
             if len(hashes & other) >= NEAR * len(hashes | other):
                 return earlier

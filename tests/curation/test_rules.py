@@ -75,10 +75,10 @@ def test_near_duplicates_are_found_among_many_texts_from_one_template():
         f"{chance.getrandbits(40):x}".translate(str.maketrans("0123456789", "ghijklmnop")) for _ in range(500)
     ]
     rows = [[*"classify the characteristics of".split(), *chance.choices(vocabulary, k=30)] for _ in range(200)]
-    assert {texts.add(" ".join(row)) for row in rows} == {None}
+    assert {texts.add(number, " ".join(row)) for number, row in enumerate(rows)} == {None}
     for number, row in enumerate(rows):
         row[chance.randrange(4, 34)] = "changed"
-        assert texts.add(" ".join(row)) == number
+        assert texts.add(200 + number, " ".join(row)) == number
 
 
 def test_one_page_gives_no_more_than_its_share():
