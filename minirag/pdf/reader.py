@@ -93,7 +93,8 @@ def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int)
             (process, output), index = running.popleft()
             status = process.wait()
             output.seek(0)
-            lines = output.read().splitlines(keepends=True)
+            with output:
+                lines = output.read().splitlines(keepends=True)
             answers = [json.loads(line) for line in lines if line.endswith(b"\n")]
             if not answers:
                 reason = _limit(status, OPENING_PAGES * page_seconds, memory)

@@ -66,16 +66,18 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("source", "sentence"),
         [
-            ("no-such.pdf", "'no-such.pdf' cannot be read (No such file or directory); check the path."),
-            (".", ". is no file; name the files in a folder one by one."),
+            ("no-such.pdf", r"'no-such.pdf' cannot be read \(No such file or directory\); check the path."),
             ("/dev/zero", "/dev/zero is no file; name the files in a folder one by one."),
-            ("a\0b", "'a\\x00b' cannot be read (embedded null byte); check the path."),
+            ("a\0b", r"'a\\x00b' cannot be read \(embedded null byte\); check the path."),
+            (
+                "http://me:secret@127.0.0.1/a.pdf",
+                "The address holds a password; download the document and give the file.",
+            ),
         ],
     )
     def test_a_source_of_no_use_gets_one_sentence(self, source, sentence):
-        with pytest.raises(DocumentError) as caught:
-            load(source, cache=False)
-        assert sentence == str(caught.value)
+        with pytest.raises(DocumentError, match=f"^{sentence}$"):
+            load(source)
 
     def test_a_document_given_twice_is_refused_and_same_names_in_two_folders_are_not(self, write, tmp_path):
         (tmp_path / "b").mkdir()
@@ -125,8 +127,3 @@ class TestAddresses:
         monkeypatch.setattr("minirag.documents.TIMEOUT", 0.2 if path == "/slow" else 30)
         with pytest.raises(DocumentError, match=sentence):
             load(site + path)
-
-    def test_a_password_in_an_address_is_refused_and_not_repeated(self):
-        with pytest.raises(DocumentError) as caught:
-            load("http://me:secret@127.0.0.1/a.pdf")
-        assert "secret" not in str(caught.value)

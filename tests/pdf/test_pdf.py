@@ -13,10 +13,10 @@ import pypdf
 import pytest
 from pypdf.generic import NameObject, NullObject
 
-from minirag.documents import Page, load
+from minirag.documents import load
 from minirag.errors import DocumentError
 from minirag.pdf import RawPage, read_pdf
-from pdfs import WORDS, drawn_pdf, edited_pdf, form_pdf, make_pdf
+from pdfs import drawn_pdf, edited_pdf, form_pdf, make_pdf
 
 SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
 """A page of 15 MB in 29 KB, for which pypdf computes for seconds."""
@@ -67,11 +67,6 @@ class TestPages:
         reader = pypdf.PdfReader(tmp_path / "a.pdf")
         expected = [RawPage(page.extract_text()) for page in reader.pages]
         assert expected == read_pdf(data, "a.pdf", workers=3)
-
-    def test_each_page_is_a_page_and_its_furniture_is_gone(self, write):
-        path = write("a.pdf", make_pdf(*(f"Acme plc\n{word} {word}\n{n}" for n, word in enumerate(WORDS, 1))))
-        pages = load(path, cache=False)
-        assert [Page(n, str(path), f"{word} {word}\n") for n, word in enumerate(WORDS, 1)] == pages
 
     def test_what_was_filled_into_a_form_is_read_and_what_was_left_empty_is_not(self):
         values = ["Name of the mill: Old Grove", "year: 1904", "grain: rye", "Open on Sundays: Yes"]

@@ -73,14 +73,3 @@ def test_a_second_folder_finds_the_index_and_embeds_nothing(
 ) -> None:
     assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", secret]) == 0
     assert len(MessageLog(tmp_path / "messages.jsonl")) == 0
-
-
-def test_a_database_that_is_not_there_is_one_sentence_without_its_password(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("psycopg")
-    url = "postgresql://me:short@127.0.0.1:1/none?password=short"
-    assert main(["index", str(SAMPLE), *OPTIONS, "--out", str(tmp_path), "--store", url]) == 3
-    told = capsys.readouterr().err.splitlines()
-    assert told[-1].startswith("minirag: The database at postgresql://127.0.0.1:1/none failed (")
-    assert "short" not in "".join(told)

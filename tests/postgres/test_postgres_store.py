@@ -138,6 +138,7 @@ SECRET = "p4ss-w0rd-of-mine"
     ("url", "error"),
     [
         (f"postgresql://me:{SECRET}@127.0.0.1:1/x", Unfinished),
+        (f"postgresql://me@127.0.0.1:1/x?password={SECRET}", Unfinished),
         (f"postgresql://me:{SECRET}@127.0.0.1:1/x?{SECRET}", InputError),
         (f"postgresql://me:{SECRET}/x", InputError),
         (f"postgresql://me:1/{SECRET}@127.0.0.1:1/x", InputError),
