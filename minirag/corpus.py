@@ -55,7 +55,6 @@ class Settings:
     thinking_tokens: int = MOST_THINKING
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
-    suffix: str | None = None
     tuned: str | None = None
     tokenizer: str | None = None
     judge_window: int | None = None

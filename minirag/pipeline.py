@@ -165,7 +165,6 @@ class Run(Corpus):
                 service=self.trainer,
                 hyperparameters=settings.hyperparameters,
                 options=settings.options.get("training"),
-                suffix=settings.suffix,
                 seed=settings.seed,
                 path=self.folder / "job.json",
                 before=begin,

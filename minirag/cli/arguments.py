@@ -1,8 +1,8 @@
 """What the command line accepts: every command and every option, as they stand in its help.
 
-An option is a row: its name with the name of its value, and what it does; a positional argument is one as well. How a
-value is read follows from the value's name (`TYPES`), unless the row has a third field. Defaults of a run are those of
-`Settings`.
+An argument is a row: its name with that of its value, and what it does. Behind the value, `*`, `+` and `?` say how many
+there may be, and `!` that the command cannot do without it. How a value is read follows from its name (`TYPES`), unless
+the row has a third field. Defaults of a run are those of `Settings`.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,27 +99,25 @@ TYPES: dict[str, Converter] = {
     "KEY=VALUE": field,
 }
 """How a value is read, by its name in the help; all others are texts."""
-SEVERAL = {"[DOC...]": ("*", "DOC"), "FILE...": ("+", "FILE"), "[MODEL]": ("?", "MODEL"), "ID DIR": (2, ("ID", "DIR"))}
-"""How many values there are, where it is not one, and their names."""
 
 JSON = ("--json", "print the result as JSON")
 PRICES = ("--prices FILE", "TOML file with your prices, or 2023-08 for those of the article")
 STORE = ("--store URL", "keep the index in PostgreSQL: postgresql://HOST/NAME")
 BATCH = ("--batch", "send model calls through the Batch API: half the price, slower")
 
-FIRST: list[Row] = [
-    ("--offline", "use the embedded models: no key, no network"),
-    ("--teacher MODEL", "large model whose answers are learned"),
-    ("--student MODEL", "small model that is tuned on them"),
-    ("--judge MODEL", "model that scores all answers"),
-    ("--embedding MODEL", "model that embeds chunks and questions"),
-    ("--base-url URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)"),
-    ("--train-questions N|FILE", "number to write, or a file of one a line (default 40)"),
-    ("--eval-questions N|FILE", "number to write, or a file of one a line (default 40)"),
-    ("--max-cost USD", "hard cap on the cost of all of the folder's calls"),
-]
-"""The settings of a run that matter first: `--help` shows them, and `--help-all` those of `SETTINGS`, too."""
-SETTINGS: dict[str, list[Row]] = {
+FIRST = "what matters first"
+GROUPS: dict[str, list[Row]] = {
+    FIRST: [
+        ("--offline", "use the embedded models: no key, no network"),
+        ("--teacher MODEL", "large model whose answers are learned"),
+        ("--student MODEL", "small model that is tuned on them"),
+        ("--judge MODEL", "model that scores all answers"),
+        ("--embedding MODEL", "model that embeds chunks and questions"),
+        ("--base-url URL", "address of the service (default: OPENAI_BASE_URL, or OpenAI)"),
+        ("--train-questions N|FILE", "number to write, or a file of one a line (default 40)"),
+        ("--eval-questions N|FILE", "number to write, or a file of one a line (default 40)"),
+        ("--max-cost USD", "hard cap on the cost of all of the folder's calls"),
+    ],
     "models and their services": [
         ("--config FILE", "settings, addresses too; ./minirag.toml unnamed gives no address"),
         ("--tuned MODEL", "evaluate this tuned model, and start no fine-tuning job"),
@@ -132,10 +130,8 @@ SETTINGS: dict[str, list[Row]] = {
         *((f"--{role}-option KEY=VALUE", f"field of each request to --{role}; repeatable") for role in ROLES),
         ("--insecure-http", "allow http:// to another machine"),
     ],
-    "questions": [
+    "questions and answers": [
         ("--seed N", "seed for the choice of pages and for the job (default 0)", SEED),
-    ],
-    "answers": [
         ("--top-k N", "chunks to retrieve for a question (default 2)"),
         ("--context-window N", "tokens of a request, reply included (default 2048)"),
         ("--reply-tokens N", "tokens of it that are reserved for the reply (default 256)"),
@@ -144,7 +140,6 @@ SETTINGS: dict[str, list[Row]] = {
     ],
     "training": [
         ("--keep-all", "keep every example that a service accepts"),
-        ("--suffix TEXT", "part of the tuned model's name"),
         ("--epochs N", "1 to 50 (default: the service's choice)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: the service's choice)", number(int, 1, 256)),
         ("--learning-rate-multiplier X", "default: the service's choice", number(float, 1e-6)),
@@ -160,17 +155,16 @@ SETTINGS: dict[str, list[Row]] = {
         PRICES,
         ("--free A,B", "roles whose models cost nothing, like student"),
     ],
+    "how to go about it": [
+        ("--workers N", "calls in flight (default 8)"),
+        ("--timeout N", "seconds for one call (default 600)"),
+        ("--patience X", "minutes to wait while a rate limit lets nothing through (default 15)"),
+        BATCH,
+        STORE,
+        JSON,
+    ],
 }
-"""What a run is asked to do, by groups of `--help-all`. A step records them for the steps after it."""
-RUN: list[Row] = [
-    ("--workers N", "calls in flight (default 8)"),
-    ("--timeout N", "seconds for one call (default 600)"),
-    ("--patience X", "minutes to wait while a rate limit lets nothing through (default 15)"),
-    BATCH,
-    STORE,
-    JSON,
-]
-"""How every step of a run goes about it."""
+"""The options of a run: `--help` shows the first group, `--help-all` all. The last is not recorded."""
 MACHINE: list[Row] = [
     ("--device NAME", "cpu, cuda, cuda:1 … (default: a GPU if there is one)"),
     ("--dtype NAME", "bfloat16, float16, float32 (default: bfloat16 on a GPU)"),
@@ -192,33 +186,20 @@ STEPS = {
 }
 """The steps of a run: the property of `Run` that a command asks for, and what it does."""
 OTHERS = {
-    "plan": (
-        "money.plan",
-        "estimate calls, tokens and money before a run",
-        "report.pdf --offline --train-questions 80",
-    ),
+    "plan": ("money.plan", "estimate calls, tokens and money before a run", "report.pdf --offline --rounds 3"),
     "costs": ("money.costs", "print a run's bill, and when training pays off", "out --prices prices.toml"),
     "init": ("settings.init", "write a minirag.toml to fill in, which run and its steps read", ""),
     "verify": ("verify.main", "check that a run's files follow from its log", "out"),
-    "check": ("check.main", "check chat files before training on them", "training.jsonl --curate --model gpt-4.1-mini"),
+    "check": ("check.main", "check chat files before training on them", "training.jsonl --model gpt-4.1-mini"),
     "label": ("label.main", "judge statements yourself, to correct the scores", "out --sample 50"),
     "serve": ("main.run_local", "serve and tune an open model on this machine", "Qwen/Qwen3-0.6B --port 8123"),
-    "train": (
-        "main.run_local",
-        "tune an open model on this machine, without a server",
-        "chats.jsonl --model M --out tuned",
-    ),
+    "train": ("main.run_local", "tune an open model without a server", "chats.jsonl --model M --out tuned"),
 }
 """The commands that are no step of a run: the module and function, what they do, and an example of their arguments."""
 DOCUMENTS = dict.fromkeys((*STEPS, "plan"), "PDF, text, Markdown, or an http(s) address")
 DOCUMENTS["evaluate"] += "; or rows to score (.jsonl, .csv, a run's folder)"
 DOCUMENTS["compare"] += "; or finished runs, or two files of scores"
 FOLDER = ("folder DIR", "folder of the run")
-REQUIRED: dict[str, tuple[str, ...]] = {
-    name: ("--out",) for name in STEPS if name not in {"probe", "evaluate", "compare"}
-}
-REQUIRED["train"] = ("--model", "--out")
-"""The options that a command cannot do without."""
 OPTIONS: dict[str, list[Row]] = {
     "run": [("--no-probe", "do not ask each model a tiny question first")],
     "finetune": [
@@ -234,19 +215,14 @@ OPTIONS: dict[str, list[Row]] = {
     "costs": [FOLDER, PRICES, JSON],
     "verify": [FOLDER, PRICES, STORE, JSON],
     "check": [
-        ("files FILE...", "chat files, one example a line"),
-        ("--curate", "print which examples `collect` would keep, and why not"),
+        ("files FILE+", "chat files, one example a line"),
         ("--model MODEL", "model to train (default gpt-4.1-mini)"),
         PRICES,
         JSON,
     ],
-    "label": [
-        FOLDER,
-        ("--sample N", "statements, over all models (default 50)"),
-        JSON,
-    ],
+    "label": [FOLDER, ("--sample N", "statements, over all models (default 50)"), JSON],
     "serve": [
-        ("model [MODEL]", "model of the hub, folder, or GGUF file; none with --export"),
+        ("model MODEL?", "model of the hub, folder, or GGUF file; none with --export"),
         ("--port N", "port to listen on (default: a free one)"),
         ("--state DIR", "folder of files, jobs and tuned models (default local-models)"),
         ("--name NAME", "name under which the model is served"),
@@ -258,8 +234,8 @@ OPTIONS: dict[str, list[Row]] = {
     ],
     "train": [
         ("file FILE", "chat file, one example a line"),
-        ("--model MODEL", "model of the hub, folder, GGUF file"),
-        ("--out DIR", "folder for the tuned model"),
+        ("--model MODEL!", "model of the hub, folder, GGUF file"),
+        ("--out DIR!", "folder for the tuned model"),
         ("--validation FILE", "chat file whose loss is told after each epoch"),
         ("--epochs N", "1 to 50 (default: by the number of examples)", number(int, 1, 50)),
         ("--batch-size N", "1 to 256 (default: by the number of examples)", number(int, 1, 256)),
@@ -317,17 +293,15 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
             name, help=text, description=about, formatter_class=HELP, epilog=epilog, argument_default=argparse.SUPPRESS
         )
         if name in DOCUMENTS:
-            out = "" if name == "plan" else "--out DIR " if name in REQUIRED else "[--out DIR] "
-            command.usage = f"minirag {name} [DOC ...] {out}[options]"
-            _add(command, [("documents [DOC...]", DOCUMENTS[name])])
+            command.usage = f"minirag {name} [DOC ...] [options]"
+            _add(command, [("documents DOC*", DOCUMENTS[name])])
             command.add_argument("--help-all", action="help", help="show all options and exit")
-        own = [("--out DIR", "folder of the run")] if name in STEPS else []
-        _add(command, [*own, *OPTIONS.get(name, ())], required=REQUIRED.get(name, ()))
-        if name in DOCUMENTS:
-            _add(command.add_argument_group("what matters first"), FIRST)
-            groups = {**SETTINGS, "how to go about it": RUN if name in STEPS else []}
-            for title, rows in groups.items():
-                _add(command.add_argument_group(title), rows, is_hidden=not show_all)
+        if name in STEPS:
+            mark = "" if name in {"probe", "evaluate", "compare"} else "!"
+            _add(command, [(f"--out DIR{mark}", "folder of the run")])
+        _add(command, OPTIONS.get(name, ()))
+        for title in GROUPS if name in STEPS else [*GROUPS][:-1] if name in DOCUMENTS else ():
+            _add(command.add_argument_group(title), GROUPS[title], is_hidden=not show_all and title != FIRST)
     return root
 
 
@@ -347,27 +321,28 @@ def settings_of_file(path: Path) -> dict[str, Any]:
             if item is not False and item != "":
                 words.append(f"--{name}" if item is True else f"--{name}={item}")
     reader = _Parser(prog=str(path), usage=argparse.SUPPRESS, argument_default=argparse.SUPPRESS, allow_abbrev=False)
-    for rows in (FIRST, *SETTINGS.values(), RUN):
+    for rows in GROUPS.values():
         _add(reader, rows)
     return vars(reader.parse_args(words))
 
 
-def _add(command: Any, rows: Sequence[Row], *, is_hidden: bool = False, required: Collection[str] = ()) -> None:
+def _add(command: Any, rows: Sequence[Row], *, is_hidden: bool = False) -> None:
     """Add options and other arguments to a command, or to a group of its options."""
     for row in rows:
         name, _, value = row[0].partition(" ")
+        values, mark = value.rstrip("*+?!").split(), value[-1:]
         how: dict[str, Any] = {"help": argparse.SUPPRESS if is_hidden else row[1]}
-        if name in required:
-            how["required"] = True
-        if not value:
+        if not values:
             how["action"] = "store_true"
-        elif value.startswith("{"):
-            how["choices"] = value.strip("{}").split(",")
         else:
-            how["type"] = row[2] if len(row) == 3 else TYPES.get(value, str)
-            how["metavar"] = value
-            if value.startswith("KEY="):
-                how["action"] = "append"
-            elif value in SEVERAL:
-                how["nargs"], how["metavar"] = SEVERAL[value]
+            how["type"] = row[2] if len(row) == 3 else TYPES.get(values[0], str)
+            how["metavar"] = values[0] if len(values) == 1 else tuple(values)
+        if mark == "!":
+            how["required"] = True
+        elif mark in {"*", "+", "?"}:
+            how["nargs"] = mark
+        elif len(values) > 1:
+            how["nargs"] = len(values)
+        elif value.startswith("KEY="):
+            how["action"] = "append"
         command.add_argument(name, **how)

@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, load_prices, training_cost
-from minirag.curation import CLASSES, check_file, curate_file
+from minirag.curation import check_file
 from minirag.text import dollars
 from minirag.training import default_epochs
 
@@ -18,8 +18,7 @@ SHOWN = 20
 def main(options: Mapping[str, Any]) -> int:
     """Check each file; return 2 if one has an error."""
     model, prices = options.get("model", "gpt-4.1-mini"), load_prices(options.get("prices"))
-    paths = [Path(name) for name in options["files"]]
-    results = [_result(path, model, prices) | (_curated(path) if "curate" in options else {}) for path in paths]
+    results = [_result(Path(name), model, prices) for name in options["files"]]
     if options.get("json"):
         show_json(results[0] if len(results) == 1 else {"files": results})
     else:
@@ -47,17 +46,6 @@ def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
     }
 
 
-def _curated(path: Path) -> dict[str, Any]:
-    """Return what `minirag collect` would keep of a file; an index counts lines from 0."""
-    examples = curate_file(path)
-    dropped = [{"index": i, "reason": e.dropped, "detail": e.detail} for i, e in examples if e.dropped]
-    return {
-        "kept": len(examples) - len(dropped),
-        "dropped": dropped,
-        "refine": [{"index": i, "class": e.refine} for i, e in examples if e.refine],
-    }
-
-
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """Return a result as lines for the terminal."""
     errors, warnings = result["errors"], result["warnings"]
@@ -70,12 +58,6 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
         lines.append(f"  {_price(result, result['model'])}")
-    if "kept" in result:
-        lines.append(f"  worth training on: {result['kept']} of {result['kept'] + len(result['dropped'])}")
-        for reason, count in Counter(drop["reason"] for drop in result["dropped"]).items():
-            lines.append(f"    dropped {count:,}: {reason}")
-        if kinds := Counter(entry["class"] for entry in result["refine"]):
-            lines.append(f"  refine steps: {', '.join(f'{kinds[kind]} {kind}' for kind in CLASSES)}")
     return lines
 
 

@@ -1,5 +1,6 @@
 """`minirag finetune --status`, `--cancel`, `--download`: a run's job and its files; nothing is computed or started."""
 
+import json
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,44 +22,40 @@ SHOWN = 10
 
 
 def main(options: Mapping[str, Any]) -> int:
-    """Print state, events and checkpoints of the newest job in the folder's log, after cancelling it with `--cancel`.
+    """Print state, events and checkpoints of the job in `job.json`, after cancelling it with `--cancel`.
 
     `--download` writes the job's result files into the folder. Another process may be waiting for the job meanwhile.
-    Raises JobError if the log knows no job, or the job has no files.
+    Raises JobError if there is no job, or it has no files.
     """
     options = completed(options, FORMS["job.main"][1].split())
     folder: Path = options["out"]
+    path, facts = folder / "job.json", recorded_facts(folder)
+    if (address := facts.get("student_service")) and "student_base_url" not in options:
+        raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
+    try:
+        state = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise JobError(f"{folder} holds no fine-tuning job ({error}).") from error
     with ExitStack() as stack:
-        facts = recorded_facts(folder)
-        if (address := facts.get("student_service")) and "student_base_url" not in options:
-            raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
         main, own = connect(options, stack, folder, ("student",))
         service = own.get("student", main)
         log = stack.enter_context(MessageLog(folder / "messages.jsonl"))
-        state: Mapping[str, Any] = {}  # the last one in the log of the job that was created or polled last
-        for exchange in log:
-            is_job = exchange.endpoint.startswith("fine_tuning.jobs") and exchange.service == service.name
-            if is_job and exchange.error is None and "status" in (exchange.response or {}):
-                state = exchange.response or {}
-        if not state:
-            raise JobError(f"The log of {folder} knows of no job at {service.address}.")
         try:
             log.lock()
-            job = FineTuningJob(service, state, log=log, path=folder / "job.json")
+            job = FineTuningJob(service, state, log=log, path=path)
         except LogError:  # a run that waits for the job is writing to the log
-            job = FineTuningJob(service, state, path=folder / "job.json")
+            job = FineTuningJob(service, state, path=path)
         job.cancel() if "cancel" in options else job.refresh()
         events, checkpoints = (list(job.pages(kind))[::-1] for kind in ("events", "checkpoints"))
         files = _download(service, job, checkpoints, folder / "results") if "download" in options else []
-        if options.get("json"):
-            show_json({"job": job.state, "events": events, "checkpoints": checkpoints, "files": files})
-        else:
-            model = job.state.get("fine_tuned_model")
-            show(f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure)
-            lines = [f"  {event.get('message')}" for event in events[-SHOWN:]]
-            for point in checkpoints:
-                lines.append(f"checkpoint {point.get('step_number')}: {point.get('fine_tuned_model_checkpoint')}")
-            show("\n".join([*map(cut, lines), *(f"file: {file}" for file in files)]))
+    if options.get("json"):
+        show_json({"job": job.state, "events": events, "checkpoints": checkpoints, "files": files})
+        return 0
+    model = job.state.get("fine_tuned_model")
+    show(f"job {job.id} {job.status}" + (f", model {model}" if model else "") + job.failure)
+    lines = [f"  {event.get('message')}" for event in events[-SHOWN:]]
+    lines += [f"checkpoint {p.get('step_number')}: {p.get('fine_tuned_model_checkpoint')}" for p in checkpoints]
+    show("\n".join([*map(cut, lines), *(f"file: {file}" for file in files)]))
     return 0
 
 

@@ -5,15 +5,14 @@ that it refuses, the tokens that it thinks) is known when the run begins. The ru
 none.
 """
 
-from collections.abc import Mapping
-
 from minirag import prompts
 from minirag.cli.terminal import say, table, wrapped
-from minirag.costs import Prices, bill, total
+from minirag.costs import bill, total
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.judge import reply_tokens
-from minirag.models import ChatModel, read_object
+from minirag.models import read_object
+from minirag.pipeline import Run
 from minirag.questions import TOKENS_PER_QUESTION
 from minirag.service import Service
 from minirag.text import dollars
@@ -21,6 +20,14 @@ from minirag.vector_store import EmbeddingModel
 
 FACT = prompts.Excerpt("The trams of Tarnwick are blue.", 1)
 QUESTION = "What colour are the trams?"
+ANSWER = (prompts.draft(QUESTION, [FACT]), None, TOKENS_PER_QUESTION)
+REQUESTS = {
+    "teacher": (prompts.questions(FACT, 1), prompts.QUESTIONS_SCHEMA, 2 * TOKENS_PER_QUESTION),
+    "student": ANSWER,
+    "judge": (prompts.verdicts([FACT], [FACT.text]), prompts.VERDICTS_SCHEMA, reply_tokens(1)),
+    "tuned": ANSWER,
+}
+"""Each role's smallest request of its kind: messages, schema, and the most tokens of a reply."""
 STAGE = "probe"
 HEAD = ["role", "model", "served as", "answers", "thinks", "temp.", "JSON"]
 FORMS = {"json_schema": "schema", "json_object": "object"}
@@ -28,38 +35,35 @@ MAY_PASS = {408, 409, 429, 502, 503, 504, 529}
 """Statuses that say nothing about what a service can do."""
 
 
-def probe(
-    models: Mapping[str, ChatModel | EmbeddingModel],
-    trainer: Service | None,
-    log: MessageLog,
-    prices: Prices,
-    *,
-    is_new: bool = False,
-) -> None:
+def probe(run: Run, *, is_new: bool = False) -> None:
     """Ask the model of each role, look at the training endpoint, and show what they can do as a table on stderr.
 
     What the log holds is not asked again, but for the training endpoint if `is_new`. Raises InputError that names the
     models that do not answer; a service that does not train is only said.
     """
+    log, trainer = run.log, run.trainer
     before = len(log)
     rows, notes, failures = [], [], []
+    models = {role: model for role in (*REQUESTS, "embedding") if (model := getattr(run.settings, role))}
     for role, model in models.items():
+        cells = ["", "yes", "", "", ""]
         try:
-            if isinstance(model, EmbeddingModel):
-                vectors = model.embed([FACT.text, QUESTION], stage=STAGE)
-                size = f"{vectors.shape[1]:,} dimensions, at most {model.inputs_per_call} texts a call"
-                notes.append(f"{role}: {size}")
-                cells = ["", "yes", "", "", ""]
+            if role == "embedding":
+                size = run.embed.embed([FACT.text, QUESTION], stage=STAGE).shape[1]
+                notes.append(f"{role}: {size:,} dimensions, at most {run.embed.inputs_per_call} texts a call")
             else:
-                cells = _cells(role, _ask(role, model))
+                messages, schema, reply = REQUESTS[role]
+                chat, tags = run.chat(role), {"role": role}
+                exchange = chat.complete(messages, stage=STAGE, tags=tags, max_tokens=reply, schema=schema)
+                cells = _cells(role, exchange)
         except ServiceError as error:
             if error.status in {401, 402}:  # no model there answers to this key or account
                 raise
             cells = ["", str(error.code) if error.final else "no", "", "", ""]  # a refusal is an answer
             if not error.final:
-                failures.append(f"{role} {model.model}: {error}")
-        rows.append([role, _cut(model.model), *cells])
-    if trainer is not None:
+                failures.append(f"{role} {model}: {error}")
+        rows.append([role, _cut(model), *cells])
+    if run.settings.tuned is None:
         call, unknown = _training_call(trainer), None
         if is_new or not (log.find(call.id) or why_closed(trainer, log)):
             try:
@@ -70,21 +74,11 @@ def probe(
     if len(log) == before and not failures:
         return
     asked = [exchange for exchange in log if exchange.stage == STAGE]
-    notes.append(f"probe: {len(asked)} requests, {dollars(total(bill(asked, prices)))}")
+    notes.append(f"probe: {len(asked)} requests, {dollars(total(bill(asked, run.prices)))}")
     for line in "\n".join([table(HEAD, rows, 3), *map(wrapped, notes)]).splitlines():
         say(line)
     if failures:
         raise InputError(f"{len(failures)} of the models cannot be used. {' '.join(failures)}")
-
-
-def _ask(role: str, chat: ChatModel) -> Exchange:
-    """Send a model the smallest request of its kind: a question, an answer, or a verdict."""
-    messages, schema, reply = prompts.draft(QUESTION, [FACT]), None, TOKENS_PER_QUESTION
-    if role == "teacher":
-        messages, schema, reply = prompts.questions(FACT, 1), prompts.QUESTIONS_SCHEMA, 2 * TOKENS_PER_QUESTION
-    if role == "judge":
-        messages, schema, reply = prompts.verdicts([FACT], [FACT.text]), prompts.VERDICTS_SCHEMA, reply_tokens(1)
-    return chat.complete(messages, stage=STAGE, tags={"role": role}, max_tokens=reply, schema=schema)
 
 
 def _cells(role: str, exchange: Exchange) -> list[str]:

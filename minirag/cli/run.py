@@ -33,7 +33,6 @@ from minirag.errors import InputError, TrainingNotAvailable, Unfinished
 from minirag.message_log import MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
 from minirag.metrics.score import Scores, ragas_score
-from minirag.models import ChatModel
 from minirag.pipeline import Run
 from minirag.service import ROLES
 from minirag.statistics.findings import means_of
@@ -42,10 +41,10 @@ from minirag.vector_store import EmbeddingModel
 
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
 """The files that depend on all settings; the log gives them again for free."""
-JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "suffix", "training_option")
+JOB_OPTIONS = ("epochs", "batch_size", "learning_rate_multiplier", "training_option")
 """Options that only a fine-tuning job uses."""
-GONE = ("use_eval_pages", "abstain_share", "validation_share")
-"""Options of earlier versions that chose the training examples."""
+GONE = ("use_eval_pages", "abstain_share", "validation_share", "suffix")
+"""Options of earlier versions that are part of a job's identity."""
 SHOWN = {*(f"tuned against {arm}" for arm in COMPARED), "a person's labels"}
 """Subjects of a comparison that every command prints; `compare` prints all."""
 
@@ -69,7 +68,7 @@ def main(options: Mapping[str, Any]) -> int:
             say(note)
         # 3. What the models can do, before money is spent.
         if command == "run" and "no_probe" not in options and run.service.name != OFFLINE:
-            _probe(run)
+            probe(run)
         run.untrained = why_closed(run.trainer, run.log)
         if command == "run" and run.budget is not None and run.untrained is None and run.settings.tuned is None:
             run.budget.require_training(run.settings.student)
@@ -196,16 +195,8 @@ def probe_models(options: Mapping[str, Any]) -> int:
         nothing = [] if (folder / "run.json").exists() else ["nothing"]
         run = _make_run({"documents": nothing, **options, "out": folder}, stack)
         stack.enter_context(run.log).lock()
-        _probe(run, is_new=True)
+        probe(run, is_new=True)
     return 0
-
-
-def _probe(run: Run, *, is_new: bool = False) -> None:
-    roles = [role for role in ("teacher", "student", "judge", "tuned") if getattr(run.settings, role)]
-    models: dict[str, ChatModel | EmbeddingModel] = {role: run.chat(role) for role in roles}
-    models["embedding"] = run.embed
-    trainer = run.trainer if run.settings.tuned is None else None
-    probe(models, trainer, run.log, run.prices, is_new=is_new)
 
 
 # -- evaluate FILE -----------------------------------------------------------------------------------------

@@ -127,8 +127,6 @@ def recorded_facts(folder: Path) -> dict[str, Any]:
 
 def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None:
     """Raise InputError for settings that cannot work together, whatever the documents hold."""
-    if settings.suffix is not None and not 1 <= len(settings.suffix) <= 64:
-        raise InputError("The suffix of a tuned model has 1 to 64 characters.")
     if unknown := set(settings.free) - set(ROLES):
         raise InputError(f"--free {unknown.pop()}: the roles are {', '.join(ROLES)}.")
     check_metrics(settings.metrics)

@@ -50,7 +50,6 @@ MISTAKES = {
     "run SAMPLE --offline --chunk-overlap=900": "overlap",
     "run SAMPLE --offline --teacher=offline-student": "two different models",
     "run SAMPLE --offline --base-url=http://127.0.0.1:1/v1": "exclude each other",
-    f"run SAMPLE --offline --suffix={'x' * 65}": "1 to 64 characters",
     "run SAMPLE --offline --metrics=faithfulness,charm": "no metric 'charm'",
     "run SAMPLE --offline --metrics=,": "no metric ''",
     "run SAMPLE --offline --tuned=offline-student": "untrained student itself",

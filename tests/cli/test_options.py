@@ -18,7 +18,7 @@ from minirag.server import Server
 from minirag.service import ROLES
 from run_files import MODELS
 
-TRAINS = ["--suffix=s", "--epochs=2", "--batch-size=4", "--learning-rate-multiplier=0.5"]
+TRAINS = ["--epochs=2", "--batch-size=4", "--learning-rate-multiplier=0.5"]
 SETTINGS = [
     *(*MODELS, *TRAINS, "--tuned=offline-other"),
     *"--temperature=0.5 --thinking-tokens=5000 --tokenizer=cl100k_base --train-questions=3 --eval-questions=2".split(),

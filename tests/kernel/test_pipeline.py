@@ -202,10 +202,10 @@ def test_a_job_is_cancelled_by_a_command_of_its_own(tmp_path, capsys):
         options, place = served(server, out)[1:], ["--base-url", server.base_url, "--out", str(out)]
         assert main(["collect", *options]) == 0
         assert main(["finetune", *place, "--cancel"]) == 2
-        assert "knows of no job" in capsys.readouterr().err
+        assert "holds no fine-tuning job" in capsys.readouterr().err
         with MessageLog(out / "messages.jsonl") as log, Service(server.base_url, "k") as service:
-            file = out / "training.jsonl"
-            job = FineTuningJob.create(file, base="offline-student", seed=0, log=log, service=service)
+            file, how = out / "training.jsonl", {"seed": 0, "log": log, "service": service}
+            job = FineTuningJob.create(file, base="offline-student", path=out / "job.json", **how)
         assert main(["finetune", *place, "--cancel", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["job"]["id"], told["job"]["status"]) == (job.id, "cancelled")
