@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from minirag.cli.rows import json_lines, read_fields
+from minirag.cli.rows import read_fields, read_json
 from minirag.cli.terminal import number, say, show, show_json, table, wrapped
 from minirag.errors import InputError
 from minirag.metrics.comparison import SCALE, compare
@@ -66,7 +66,7 @@ def _read_run(name: str) -> tuple[dict[str, Any], set[str]]:
         comparison = json.loads((Path(name) / "comparison.json").read_text("utf-8"))
         if not isinstance(comparison, dict) or not isinstance(comparison.get("metrics"), dict):
             raise ValueError("comparison.json has no metrics")
-        questions = json_lines(Path(name) / "questions.jsonl")
+        questions = read_json(Path(name) / "questions.jsonl")
         return comparison, {row["text"] for row in questions if row["split"] == "eval"}
     except (FileNotFoundError, NotADirectoryError) as error:
         what = f"There is no finished run in {name} ({Path(error.filename).name} is missing)"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.rows import judged_answers, read_rows
+from minirag.cli.rows import read_fields
 from minirag.cli.terminal import WIDTH, say, show, show_json
 from minirag.errors import InputError, printable, redact
 from minirag.metrics.score import Scores
@@ -21,19 +21,19 @@ NEAREST = 4
 def main(options: Mapping[str, Any]) -> int:
     """Ask for the missing labels, save each at once, and print what all of them mean."""
     folder: Path = options["folder"]
-    scores, rows = Scores.read(folder / "scores.jsonl"), read_rows(folder)
+    scores = Scores.read(folder / "scores.jsonl")
+    answers = {(row["question_id"], row["arm"]): row for row in read_fields(folder)}
     statements = sample(claims(scores), options.get("sample", 50))
     if not statements:
         raise InputError(f"{folder} holds no judged statements; evaluate it with the metric faithfulness.")
     labels = read_labels(folder)
-    by_answer = {(row.question_id, row.arm): row for row in rows}
     for number, claim in enumerate(statements, 1):
         if claim.key in labels:
             continue
-        row = by_answer[claim.question_id, claim.arm]
         say("")
         say(f"{number}/{len(statements)}  The question was:")
-        key = _ask(row.question, row.contexts or (), claim.statement)
+        answer = answers[claim.question_id, claim.arm]
+        key = _ask(answer["question"], answer["contexts"], claim.statement)
         if key == "q":
             break
         labels[claim.key] = ANSWERS[key]
@@ -41,8 +41,7 @@ def main(options: Mapping[str, Any]) -> int:
     done = sum(claim.key in labels for claim in statements)
     rest = "" if done == len(statements) else "; run again to go on"
     say(f"label: {done} of {len(statements)} statements judged{rest}")
-    pages = {answer["question_id"]: page for answer, page in judged_answers(folder)}
-    result = audit(scores, labels, pages)
+    result = audit(scores, labels, {id: answer["page"] for (id, _), answer in answers.items()})
     if result is None:
         say(f"label: at least {FEWEST_LABELS} labels of a model are needed to correct its mean")
         return 0

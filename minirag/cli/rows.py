@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ def read_rows(path: Path) -> list[Row]:
     return [as_row({name: _cell(name, value) for name, value in row.items()}, n) for n, row in enumerate(fields, 1)]
 
 
-def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
+def read_fields(path: Path) -> list[dict[str, Any]]:
     """Return the fields of each row, as the file or the run folder has them. Raises InputError."""
     try:
         if path.is_dir():
-            fields: Sequence[Mapping[str, Any]] = [answer for answer, _ in judged_answers(path)]
+            fields = list(_judged_answers(path))
         elif path.suffix.lower() == ".csv":
             text = decode_text(str(path), path.read_bytes())
             delimiter = max(",;\t", key=text.partition("\n")[0].count)
@@ -41,10 +41,8 @@ def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
                 if count > 1:  # promptfoo writes the outputs of several models side by side
                     raise InputError(f"{path} has {count} columns {name!r}; give each model a file of its own.")
             fields = list(reader)
-        elif path.suffix.lower() == ".json":
-            fields = _rows_in(path)
         else:
-            fields = list(json_lines(path))
+            fields = read_json(path)
     except FileNotFoundError as error:
         raise InputError(f"There is no {error.filename}.") from None
     except (KeyError, TypeError) as error:
@@ -56,43 +54,39 @@ def read_fields(path: Path) -> Sequence[Mapping[str, Any]]:
     return fields
 
 
-def _rows_in(path: Path) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of one JSON document: a list, or an object that holds them as deepeval and promptfoo do."""
+def read_json(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file: one a line, or a list, or an object that holds one as deepeval and promptfoo do."""
+    text = decode_text(str(path), path.read_bytes())
     try:
-        value = json.loads(decode_text(str(path), path.read_bytes()))
-    except (ValueError, RecursionError):  # perhaps an object a line
-        return list(json_lines(path))
-    while isinstance(value, dict) and (name := next((name for name in ROW_LISTS if name in value), None)):
-        value = value[name]
-    rows = value if isinstance(value, list) else [value]
-    if not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path} holds no list of JSON objects.")
+        rows = json.loads(text)
+        while isinstance(rows, dict) and (name := next((name for name in ROW_LISTS if name in rows), None)):
+            rows = rows[name]
+        rows = rows if isinstance(rows, list) else [rows]
+    except (ValueError, RecursionError):
+        rows = []
+        for number, line in enumerate(text.split("\n"), 1):
+            try:
+                rows += [json.loads(line)] if line.strip() else []
+            except (ValueError, RecursionError):
+                raise InputError(f"Line {number} of {path} is not JSON; each line is one object.") from None
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise InputError(f"Row {number} of {path} is no JSON object.")
     return rows
 
 
-def judged_answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the eval answers of a run, as fields of a row, each with the name of the page that it is about."""
-    chunks = {chunk["id"]: chunk for chunk in json_lines(folder / "chunks.jsonl")}
-    questions = {question["id"]: question for question in json_lines(folder / "questions.jsonl")}
-    for answer in json_lines(folder / "answers.jsonl"):
+def _judged_answers(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the eval answers of a run as fields of a row, and the `page` that each is about."""
+    chunks = {chunk["id"]: chunk for chunk in read_json(folder / "chunks.jsonl")}
+    questions = {question["id"]: question for question in read_json(folder / "questions.jsonl")}
+    for answer in read_json(folder / "answers.jsonl"):
         question = questions.get(answer["question_id"], {})
         if question.get("split") == "eval":
             contexts = [chunks[id]["text"] for id in answer["contexts"] if id in chunks]
             source = chunks.get(question["chunk_id"])
             page = answer["question_id"] if source is None else f"{source['source']} {source['page']}"
-            yield {**answer, "question": question["text"], "answer": answer["text"], "contexts": contexts}, page
-
-
-def json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    for n, line in enumerate(decode_text(str(path), path.read_bytes()).split("\n"), 1):
-        if line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                raise InputError(f"Line {n} of {path} is not JSON; each line is one object.") from None
-            if not isinstance(value, dict):
-                raise InputError(f"Line {n} of {path} is no JSON object.")
-            yield value
+            texts = {"question": question["text"], "answer": answer["text"], "contexts": contexts}
+            yield {**answer, **texts, "page": page}
 
 
 def _cell(name: str, value: Any) -> Any:

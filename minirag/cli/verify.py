@@ -5,9 +5,7 @@ byte. No key is needed and nothing is sent. The vectors of the index are read fr
 retrieval that the recorded requests show.
 """
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -18,7 +16,7 @@ from minirag import VERSION
 from minirag.cli.connect import store_builder
 from minirag.cli.settings import prices_of, recorded_facts, settings_of
 from minirag.cli.terminal import show, show_json
-from minirag.errors import InputError, MiniragError
+from minirag.errors import MiniragError
 from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
 from minirag.pipeline import Run
 from minirag.service import ROLES
@@ -38,8 +36,6 @@ STEPS = {
     "report.html": "report",
 }
 """The property of `Run` that writes each file."""
-NOT_COMPARED = {"minirag", "versions", "prompt_texts"}
-"""Fields of `run.json` that belong to the program and the machine; the last one only earlier versions have written."""
 SHOWN, CONTEXT = 80, 30
 """Characters of a line that are shown, and how many of them stand before the difference."""
 
@@ -47,11 +43,7 @@ SHOWN, CONTEXT = 80, 30
 def main(options: Mapping[str, Any]) -> int:
     """Repeat a run from its log and print what differs; return 2 if anything does."""
     folder: Path = options["folder"]
-    for name in ("run.json", "messages.jsonl"):
-        if not (folder / name).is_file():
-            raise InputError(f"There is no run in {folder} ({name} is missing); name the folder of a run.")
-    log, facts = MessageLog(folder / "messages.jsonl"), recorded_facts(folder)
-    same: list[str] = []
+    facts, log, same = recorded_facts(folder), MessageLog(folder / "messages.jsonl"), []
     differences = [
         f"{log.path.name} line {number}, id: does not follow from the line's request"
         for number, one in enumerate(log, 1)  # a line with a right checksum may have been changed all the same
@@ -105,7 +97,9 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
         for name, step in STEPS.items():
             if (folder / name).is_file():
                 getattr(run, step)
-        write_json(temporary / "run.json", run.facts())
+        # the versions of program and libraries may be others now
+        versions = {name: facts[name] for name in ("minirag", "versions") if name in facts}
+        write_json(temporary / "run.json", run.facts() | versions)
     except MiniragError as error:
         return [f"{step} cannot be repeated: {error}"]
     return []
@@ -113,12 +107,8 @@ def _repeat(folder: Path, temporary: Path, facts: Mapping[str, Any], options: Ma
 
 def _difference(name: str, before: bytes, now: bytes) -> str | None:
     """Return the first line in which two versions of a file differ, around the difference; None if there is none."""
-    old, new = (content.decode("utf-8", "replace") for content in (before, now))
-    if name == "run.json":
-        with suppress(ValueError, RecursionError):
-            facts = [{k: v for k, v in json.loads(text).items() if k not in NOT_COMPARED} for text in (old, new)]
-            old, new = (json.dumps(fact, ensure_ascii=False, indent=2) for fact in facts)
-    for number, (line, other) in enumerate(zip_longest(old.split("\n"), new.split("\n"), fillvalue=""), 1):
+    old, new = (content.decode("utf-8", "replace").split("\n") for content in (before, now))
+    for number, (line, other) in enumerate(zip_longest(old, new, fillvalue=""), 1):
         if line != other:
             same = next((i for i, (a, b) in enumerate(zip(line, other, strict=False)) if a != b), len(line))
             start = max(0, same - CONTEXT)

@@ -42,7 +42,7 @@ MISTAKES = {
     "run blank.txt --offline": "blank.txt",
     "run none.pdf --offline": "none.pdf",
     "run . --offline": "is no file",
-    "run --offline": "no run to resume",
+    "run --offline": "holds no run",
     "run SAMPLE --offline --eval-questions=blank.txt": "holds no question",
     "run SAMPLE --offline --out=blank.txt": "Cannot write",
     "run SAMPLE --offline --context-window=300": "too small",

@@ -44,7 +44,7 @@ def test_a_table_of_any_program_gives_the_same_contexts(
     [
         ("", "holds no rows"),
         ("{", "Line 1"),
-        ('{"question": "Q?", "answer": "A"}\n[]', "Line 2"),
+        ('{"question": "Q?", "answer": "A"}\n[]', "Row 2"),
         ('{"question": "Q?"}', "'answer'"),
         ('{"question": 3, "answer": "A"}', "'question'"),
         ('{"question": "Q?", "answer": "A", "contexts": [1]}', "contexts of row 1"),

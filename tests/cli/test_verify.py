@@ -126,7 +126,7 @@ def test_a_damaged_log_and_a_folder_without_a_run_are_one_sentence(
     assert "is damaged" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["verify", str(tmp_path / "empty")]) == 2
-    assert "There is no run in" in capsys.readouterr().err
+    assert "holds no run" in capsys.readouterr().err
 
 
 def test_what_a_person_said_and_the_prices_of_the_run_are_taken_as_they_are(
