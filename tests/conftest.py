@@ -15,10 +15,9 @@ from hypothesis import settings
 import loopback_only
 from browser import Browser, started
 from database import served
-from doubles import Place
+from doubles import Script, place as embedded_place
 from minirag import MessageLog, offline
 from minirag.cli.main import main
-from minirag.server import Server
 from run_files import MODELS, SAMPLE
 
 pytest_plugins = ("recorded",)
@@ -70,10 +69,10 @@ def document(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place() -> Iterator[tuple[Place, str]]:
-    """A service that notes what it is sent, and its address."""
-    with Server(place := Place()) as server:
-        yield place, server.base_url
+def place() -> Iterator[Script]:
+    """The embedded service, which keeps its requests."""
+    with embedded_place() as place:
+        yield place
 
 
 @pytest.fixture(scope="session")

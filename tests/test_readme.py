@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import runpy
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ import pytest
 from pypdf import PdfWriter
 
 from minirag import offline
-from minirag.cli.arguments import STEPS, parser
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minirag"
@@ -111,27 +109,6 @@ def usual(text: str) -> str:
 
 
 # -- what READMEs name -------------------------------------------------------------------------------------
-
-
-def commands() -> Iterator[tuple[str, str]]:
-    """Each `minirag …` of a shell block or of the running text, with the README that it stands in."""
-    for path in READMES:
-        text = path.read_text("utf-8")
-        for block in blocks(text):
-            for command in re.findall(r"^minirag .*", block.code.replace("\\\n", ""), re.MULTILINE):
-                yield path.relative_to(ROOT).as_posix(), command
-        prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-        for command in re.findall(r"(?<!`)`(minirag [a-z][^`]*)`", prose):
-            yield path.relative_to(ROOT).as_posix(), command
-
-
-@pytest.mark.parametrize(("readme", "command"), sorted(set(commands())))
-def test_the_command_line_takes_each_command(readme: str, command: str) -> None:
-    words = [word for word in shlex.split(re.sub(r"[\[\]…]", "", command), comments=True)[1:] if word not in ("", "&")]
-    rest = {"check": ["FILE"], "serve": ["MODEL"], "train": ["FILE", "--model", "M", "--out", "DIR"]}
-    files = (rest | {"verify": ["DIR"], "label": ["DIR"]}).get(words[0], []) if len(words) == 1 else []
-    folder = ["--out", "DIR"] if words[0] in STEPS and "--out" not in words else []
-    assert parser().parse_args([*words, *files, *folder]).command == words[0]
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.parent.name)

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from doubles import Place
+from doubles import Script, place as embedded_place
 from minirag.cli.arguments import FORMS, STEPS, parser
 from minirag.cli.main import main
 from minirag.corpus import Settings
 from minirag.errors import InputError
-from minirag.server import Server
 from minirag.service import ROLES
 from run_files import MODELS
 
@@ -28,15 +27,12 @@ SETTINGS = [
     *("--query-prefix=query: ", "--passage-prefix=passage: ", "--prices=2023-08", "--max-cost=5.0"),
 ]
 """Each setting of a run, with a value that is not its default."""
-ROLE_OPTIONS = {f"{role}_option" for role in (*ROLES, "training")}
-PLACES = {"config", "offline", "base_url", "insecure_http", *(f"{role}_base_url" for role in ROLES)}
-HOW = {"out", "workers", "timeout", "patience", "batch", "json", "store"}
-"""The options of a run that are no settings; tested below and with their rooms."""
-OWN = {
-    "run": {"no_probe"},
-    "finetune": {"status", "cancel", "download"},
-    "compare": {"range", "cluster"},
+NO_SETTINGS = {
+    *"out config offline base_url insecure_http workers timeout patience batch json store training_option".split(),
+    *(f"{role}_{what}" for role in ROLES for what in ("option", "base_url")),
 }
+"""The other options of a run; tested below and with their rooms."""
+OWN = {"run": {"no_probe"}, "finetune": {"status", "cancel", "download"}, "compare": {"range", "cluster"}}
 """The options of single steps."""
 
 
@@ -56,14 +52,14 @@ def shown(command: str) -> dict[str, Any]:
 
 
 def test_every_option_of_every_command_is_one_that_a_test_looks_at() -> None:
-    settings = set(map(name_of, SETTINGS)) | ROLE_OPTIONS | PLACES
+    options = set(map(name_of, SETTINGS)) | NO_SETTINGS
     for command in STEPS:
-        assert shown(command).keys() == settings | HOW | OWN.get(command, set()), command
-    assert shown("plan").keys() == settings | {"out", "batch", "json"}
+        assert shown(command).keys() == options | OWN.get(command, set()), command
+    assert shown("plan").keys() == options - {"workers", "timeout", "patience", "store"}
 
 
 def test_every_setting_of_a_run_is_an_option_and_is_recorded_for_the_steps_after_it(
-    document: Path, tmp_path: Path, place: tuple[Place, str]
+    document: Path, tmp_path: Path, place: Script
 ) -> None:
     assert {*map(name_of, SETTINGS), "documents", "options"} == {*Settings.__dataclass_fields__}
     (tmp_path / "free.toml").write_text("[models]\noffline = { input = 0.0, output = 0.0 }\n")
@@ -71,7 +67,7 @@ def test_every_setting_of_a_run_is_an_option_and_is_recorded_for_the_steps_after
     for out, left_out in (("a", TRAINS), ("b", ["--tuned=offline-other"])):  # nothing is trained with --tuned
         words = [word for word in SETTINGS if word not in left_out]
         words[words.index("--prices=2023-08")] = f"--prices={tmp_path / 'free.toml'}"  # a cap needs all prices
-        command = ["index", str(document), "--out", str(tmp_path / out), "--base-url", place[1]]
+        command = ["index", str(document), "--out", str(tmp_path / out), "--base-url", place.url]
         assert main([*command, *words, *asked]) == 0
         settings = json.loads((tmp_path / out / "run.json").read_text())["settings"]
         for word in words:
@@ -79,7 +75,7 @@ def test_every_setting_of_a_run_is_an_option_and_is_recorded_for_the_steps_after
             text = ",".join(value) if isinstance(value, list) else "" if value is True else str(value)
             assert text == word.partition("=")[2], word
         assert settings["options"] == {role: {"user": "me", "seed": 3} for role in ROLES}
-    assert all('"user":"me"' in body.replace(" ", "") for _, _, body in place[0].seen)
+    assert {seen["body"]["user"] for seen in place.requests} == {"me"}
 
 
 def example_of(action: Any) -> list[str]:
@@ -129,7 +125,6 @@ CHANGES = {
     "judge_window": "--judge-window=60",
     "max_cost": "--prices=DIR/dear.toml --max-cost=0",
     "prices": "--max-cost=9 --prices=DIR/dear.toml",
-    "workers": "--workers=1",
     "out": "--out=elsewhere",
     "insecure_http": "--base-url=http://192.0.2.1/v1 --insecure-http",
     **{name: f"--{name}" for name in ("batch", "json", "offline")},
@@ -139,8 +134,8 @@ CHANGES = {
 
 Of two words, the first stands there in both cases.
 """
-AT_FAULTS = {"timeout", "patience", "thinking_tokens"}
-"""Options that show only where a service is slow, limited or thinks: tests/kernel/test_outcomes.py."""
+AT_FAULTS = {"timeout", "patience", "thinking_tokens", "workers"}
+"""Options that show only where a service is slow, limited or thinks: tests/kernel/test_outcomes.py, test_retry.py."""
 
 
 @pytest.mark.parametrize("name", sorted({*FORMS["run.score_rows"][1].split()} - AT_FAULTS))
@@ -156,15 +151,15 @@ def test_every_option_of_evaluate_file_changes_what_is_sent_or_shown(
     def outcome(folder: str, *options: str) -> tuple[Any, ...]:
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
-        with Server(main_place := Place()) as server, Server(other := Place()) as second:
-            words = [word.replace("URL", second.base_url).replace("DIR", str(tmp_path)) for word in options]
-            main_words = [] if "--offline" in options else ["--base-url", server.base_url]
+        with embedded_place() as place, embedded_place() as other:
+            words = [word.replace("URL", other.url).replace("DIR", str(tmp_path)) for word in options]
+            main_words = [] if "--offline" in options else ["--base-url", place.url]
             code = main(["evaluate", str(tmp_path / "rows.jsonl"), *MODELS[2:], *main_words, *words])
             out, err = capsys.readouterr()
             said = re.sub(r"127.0.0.1:\d+", "HOST", out + err)
             files = {path.name for path in (tmp_path / folder).iterdir()}
-            sent = (sorted(body for _, _, body in main_place.seen), len(other.seen))
-            return code, said, files, sent, name == "workers" and main_place.at_once.most > 1
+            sent = (sorted(seen["raw"] for seen in place.requests), len(other.requests))
+            return code, said, files, sent
 
     if name == "insecure_http":  # without it, that address is refused; with it, it is tried
         monkeypatch.setattr("minirag.retry.Retry.again", lambda *_: False)

@@ -9,18 +9,26 @@ from typing import Any
 
 import pytest
 
-from doubles import Place
+from doubles import Script, place as embedded_place
 from minirag.cli.arguments import parser, settings_of_file
 from minirag.cli.main import main
 from minirag.cli.settings import notes
 from minirag.corpus import Settings
 from minirag.costs import load_prices
 from minirag.errors import InputError
-from minirag.server import Server
 from minirag.service import ROLE_KEYS, ROLES
 from run_files import MODELS
 
 # -- roles -------------------------------------------------------------------------------------------------
+
+
+def keys_at(place: Script) -> dict[str, set[str]]:
+    """The keys that came with each model's calls."""
+    keys: dict[str, set[str]] = {}
+    for seen in place.requests:
+        if seen["path"].endswith(("/chat/completions", "/embeddings")):
+            keys.setdefault(seen["body"]["model"], set()).add(seen["headers"]["authorization"].removeprefix("Bearer "))
+    return keys
 
 
 def test_a_key_goes_to_the_service_that_it_is_for_and_nowhere_else(
@@ -29,27 +37,25 @@ def test_a_key_goes_to_the_service_that_it_is_for_and_nowhere_else(
     monkeypatch.setenv("OPENAI_API_KEY", "main-key")
     for role in ("judge", "embedding", "tuned"):
         monkeypatch.setenv(ROLE_KEYS[role], f"{role}-key")
-    with Server(first := Place()) as one, Server(second := Place()) as two, Server(third := Place()) as three:
-        places = ["--judge-base-url", two.base_url, "--embedding-base-url", three.base_url]
-        places += ["--teacher-base-url", three.base_url, "--student-base-url", f"{one.base_url}/"]
-        command = ["evaluate", str(document), *MODELS, f"--base-url={one.base_url}", *places, f"--out={tmp_path / 'o'}"]
+    with embedded_place() as one, embedded_place() as two, embedded_place() as three:
+        places = ["--judge-base-url", two.url, "--embedding-base-url", three.url]
+        places += ["--teacher-base-url", three.url, "--student-base-url", f"{one.url}/"]
+        command = ["evaluate", str(document), *MODELS, f"--base-url={one.url}", *places, f"--out={tmp_path / 'o'}"]
         few = ["--train-questions=2", "--eval-questions=2", "--chunk-size=100", "--chunk-overlap=10"]
-        tuned = ["--tuned=offline-teacher", "--tuned-base-url", two.base_url]
+        tuned = ["--tuned=offline-teacher", "--tuned-base-url", two.url]
         assert main([*command, *few, *tuned]) in {0, 2}
-        sent = len(first.seen), len(second.seen), len(third.seen)
+        sent = [len(place.requests) for place in (one, two, three)]
         facts = json.loads((tmp_path / "o" / "run.json").read_text())
         assert main([*command, "--student-base-url=https://api.openai.com/v1"]) == 2
         assert "set MINIRAG_STUDENT_API_KEY" in capsys.readouterr().err  # the main key does not go there
-        assert main(["evaluate", "--out", str(tmp_path / "o"), "--base-url", one.base_url]) == 2
+        assert main(["evaluate", "--out", str(tmp_path / "o"), "--base-url", one.url]) == 2
         assert "--teacher-base-url http" in capsys.readouterr().err
         assert main([*command, *few, *tuned]) in {0, 2}
-        assert (len(first.seen), len(second.seen), len(third.seen)) == sent
-    assert first.keys == {"offline-student": {"main-key"}}  # at the main address, so with its key
-    assert second.keys == {"offline-judge": {"judge-key"}, "offline-teacher": {"tuned-key"}}
-    assert third.keys == {"offline-teacher": {"none"}, "offline-embedding": {"embedding-key"}}
-    assert [facts[f"{role}_service"] for role in ROLES] == [
-        three.base_url, None, two.base_url, three.base_url, two.base_url,
-    ]  # fmt: skip
+        assert [len(place.requests) for place in (one, two, three)] == sent
+    assert keys_at(one) == {"offline-student": {"main-key"}}  # at the main address, so with its key
+    assert keys_at(two) == {"offline-judge": {"judge-key"}, "offline-teacher": {"tuned-key"}}
+    assert keys_at(three) == {"offline-teacher": {"none"}, "offline-embedding": {"embedding-key"}}
+    assert [facts[f"{role}_service"] for role in ROLES] == [three.url, None, two.url, three.url, two.url]
     assert "-key" not in (tmp_path / "o" / "run.json").read_text()
 
 
@@ -94,7 +100,7 @@ def test_init_writes_a_file_whose_every_line_is_an_option(tmp_path: Path, monkey
 
 
 def test_a_run_reads_minirag_toml_options_win_and_a_resumed_run_stays_as_it_was(
-    document: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[Place, str], capsys: Any
+    document: Path, monkeypatch: pytest.MonkeyPatch, place: Script, capsys: Any
 ) -> None:
     def settings(*words: str) -> list[Any]:
         assert main(["index", *words]) == 0
@@ -104,10 +110,10 @@ def test_a_run_reads_minirag_toml_options_win_and_a_resumed_run_stays_as_it_was(
     monkeypatch.chdir(document.parent)
     models = "\n".join(re.sub("--(.*)=(.*)", r'\1 = "\2"', word) for word in MODELS)
     Path("minirag.toml").write_text(f"{models}\ntop-k = 1\nseed = 5\ncontrol = true\n")
-    made = settings(str(document), "--seed=6", f"--base-url={place[1]}", "--out", "o")
-    assert made == ["offline-teacher", 1, 6, True, place[1]]
+    made = settings(str(document), "--seed=6", f"--base-url={place.url}", "--out", "o")
+    assert made == ["offline-teacher", 1, 6, True, place.url]
     assert capsys.readouterr().err.startswith("minirag.toml: teacher, student, judge, embedding, top-k, control\n")
-    Path("minirag.toml").write_text(f'base-url = "{place[1]}"\ntop-k = 2\nteacher = "another"\n')
+    Path("minirag.toml").write_text(f'base-url = "{place.url}"\ntop-k = 2\nteacher = "another"\n')
     assert settings("--config=minirag.toml", "--out", "o") == made
     # not the file's models, nor its address
     assert settings(str(document), "--offline", "--out", "p") == ["offline-teacher", 2, 0, False, "offline"]
@@ -115,13 +121,13 @@ def test_a_run_reads_minirag_toml_options_win_and_a_resumed_run_stays_as_it_was(
 
 @pytest.mark.parametrize("line", ["base-url = 'URL'", "judge-base-url = 'URL'", "store = 'postgresql://h/db'"])
 def test_a_minirag_toml_that_nobody_named_does_not_decide_where_documents_go(
-    line: str, document: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[Place, str], capsys: Any
+    line: str, document: Path, monkeypatch: pytest.MonkeyPatch, place: Script, capsys: Any
 ) -> None:
     monkeypatch.chdir(document.parent)
-    Path("minirag.toml").write_text(line.replace("URL", place[1]))
+    Path("minirag.toml").write_text(line.replace("URL", place.url))
     assert main(["index", str(document), *MODELS, "--out", "o"]) == 2
     assert "names a place to send documents to" in capsys.readouterr().err
-    assert not place[0].seen
+    assert not place.requests
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -48,7 +47,7 @@ class AtOnce:
 class Script:
     """A loopback service that answers each request with the next reply, then with the last one; keeps the requests.
 
-    A reply is a JSON value, bytes, `(status, headers, content)`, or a function of the request that returns one of them.
+    A reply is a JSON value, bytes, `(status, headers, content)`, a `Reply`, or a function of the request that gives it.
     """
 
     def __init__(self, *replies: Any) -> None:
@@ -61,12 +60,15 @@ class Script:
     def _answer(self, request: Request) -> Reply:
         path = request.path + (f"?{urlencode(request.query)}" if request.query else "")
         seen = {"method": request.method, "path": path, "headers": dict(request.headers), "raw": request.body}
+        seen["request"] = request
         if "json" in request.headers.get("content-type", ""):
             seen["body"] = json.loads(request.body)
         with self.lock:
             reply = self.replies[min(len(self.requests), len(self.replies) - 1)]
             self.requests.append(seen)
         reply = reply(seen) if callable(reply) else reply
+        if isinstance(reply, Reply):
+            return reply
         status, headers, content = reply if isinstance(reply, tuple) else (200, {}, reply)
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         kind = headers.get("content-type", "application/json")
@@ -97,28 +99,10 @@ class Rows:
         return np.asarray(self.of(texts), np.float32)
 
 
-class Place:
-    """The embedded service, keeping path, key and body of each request, and how many there were at one time."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, str]] = []
-        self.at_once = AtOnce()
-        self._api = offline.api()
-
-    def __call__(self, request: Request) -> Reply:
-        with self.at_once:
-            self.seen.append((request.path, request.headers.get("authorization", ""), request.body.decode()))
-            time.sleep(0.01)
-            return self._api(request)
-
-    @property
-    def keys(self) -> dict[str, set[str]]:
-        """The keys that came with each model's calls."""
-        keys: dict[str, set[str]] = {}
-        for path, key, body in self.seen:
-            if path.endswith(("/chat/completions", "/embeddings")):
-                keys.setdefault(json.loads(body)["model"], set()).add(key.removeprefix("Bearer "))
-        return keys
+def place() -> Script:
+    """Return the embedded service as a `Script`, which keeps its requests."""
+    api = offline.api()
+    return Script(lambda seen: api(seen["request"]))
 
 
 def answered(
