@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from minirag.cli.rows import read_fields, read_json
+from minirag.cli.rows import read_fields
 from minirag.cli.terminal import number, say, show, show_json, table, wrapped
 from minirag.errors import InputError
 from minirag.metrics.comparison import SCALE, compare
@@ -48,11 +48,7 @@ def runs(options: Mapping[str, Any]) -> int:
         )
     if len({Path(name).resolve() for name in names}) < len(names):
         raise InputError("One run is named twice; a run does not replicate itself.")
-    comparisons, texts = zip(*map(_read_run, names), strict=True)
-    results = replication(comparisons)
-    for name, asked in list(zip(names, texts, strict=True))[1:]:
-        if shared := len(texts[0] & asked):
-            say(f"{name} is another look at {shared} questions of {names[0]}, not fresh evidence.")
+    results = replication([_read_run(name) for name in names])
     if options.get("json"):
         show_json({"runs": names, "comparisons": results})
     else:
@@ -60,19 +56,18 @@ def runs(options: Mapping[str, Any]) -> int:
     return 0
 
 
-def _read_run(name: str) -> tuple[dict[str, Any], set[str]]:
-    """Return a finished run's `comparison.json` and the texts of its eval questions. Raises InputError."""
+def _read_run(name: str) -> dict[str, Any]:
+    """Return a finished run's `comparison.json`. Raises InputError."""
     try:
-        comparison = json.loads((Path(name) / "comparison.json").read_text("utf-8"))
-        if not isinstance(comparison, dict) or not isinstance(comparison.get("metrics"), dict):
-            raise ValueError("comparison.json has no metrics")
-        questions = read_json(Path(name) / "questions.jsonl")
-        return comparison, {row["text"] for row in questions if row["split"] == "eval"}
-    except (FileNotFoundError, NotADirectoryError) as error:
-        what = f"There is no finished run in {name} ({Path(error.filename).name} is missing)"
+        comparison: dict[str, Any] = json.loads((Path(name) / "comparison.json").read_text("utf-8"))
+        if not isinstance(comparison["metrics"], dict):
+            raise TypeError("comparison.json has no metrics")
+    except (FileNotFoundError, NotADirectoryError):
+        what = f"There is no finished run in {name} (comparison.json is missing)"
         raise InputError(f"{what}; name the folders of finished runs, or two files of scores.") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"The run in {name} cannot be read ({error}); run it again.") from error
+    return comparison
 
 
 def _lines(one: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from minirag.cli.arguments import FORMS
 from minirag.cli.connect import connect
-from minirag.cli.settings import completed, recorded_facts
+from minirag.cli.settings import completed, facts_of
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
@@ -29,7 +29,7 @@ def main(options: Mapping[str, Any]) -> int:
     """
     options = completed(options, FORMS["job.main"][1].split())
     folder: Path = options["out"]
-    path, facts = folder / "job.json", recorded_facts(folder)
+    path, facts = folder / "job.json", facts_of(folder)
     if (address := facts.get("student_service")) and "student_base_url" not in options:
         raise InputError(f"This run's job is at {address}; give --student-base-url {address} again.")
     try:

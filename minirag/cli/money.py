@@ -110,18 +110,18 @@ def costs(options: Mapping[str, Any]) -> int:
     if not (folder / "messages.jsonl").is_file():
         raise InputError(f"There is no log in {folder} (messages.jsonl); name the folder of a run.")
     log = MessageLog(folder / "messages.jsonl")
-    # the last call for each arm, eval question and draft: all that an answer takes
-    answers: dict[tuple[str, str], dict[int, Exchange]] = {}
+    # by arm and eval question the last call for each draft: all that an answer takes
+    answers: dict[Any, dict[Any, dict[int, Exchange]]] = {}
     for exchange in log:
         tags = exchange.tags
         if exchange.stage in {"draft", "refine"} and tags.get("split") == "eval" and exchange.error is None:
-            answers.setdefault((str(tags.get("arm")), str(tags.get("question"))), {})[tags.get("draft", 1)] = exchange
-    arms = [arm for arm in ARMS if arm in {of for of, _ in answers}]
-    calls = {arm: [list(drafts.values()) for (of, _), drafts in answers.items() if of == arm] for arm in arms}
-    settings, source = None, options.get("prices")
+            drafts = answers.setdefault(tags.get("arm"), {}).setdefault(tags.get("question"), {})
+            drafts[tags.get("draft", 1)] = exchange
+    calls = {arm: [list(drafts.values()) for drafts in answers[arm].values()] for arm in ARMS if arm in answers}
+    source = options.get("prices")
+    prices = load_prices(source)
     with suppress(InputError):  # a log alone has no settings
-        settings = settings_of({}, folder)
-    prices = load_prices(source) if settings is None else prices_of(settings, source)
+        prices = prices_of(settings_of({}, folder), source)
     trained = next(((line.model, line.training_tokens) for line in bill(log, prices) if line.stage == "train"), None)
     result = run_costs(log, prices, calls, trained)
     show_json(result) if options.get("json") else show("\n".join(_bill_lines(result)))

@@ -10,34 +10,28 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+from minirag import prompts
 from minirag.batch import Batches
 from minirag.cli.arguments import FORMS, STEPS
 from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
-from minirag.cli.probe import probe, why_closed
 from minirag.cli.progress import Progress
 from minirag.cli.rows import read_rows
-from minirag.cli.settings import (
-    MODELS,
-    check_pages,
-    check_settings,
-    completed,
-    notes,
-    prices_of,
-    recorded_facts,
-    settings_of,
-)
+from minirag.cli.settings import MODELS, check_pages, check_settings, completed, facts_of, notes, prices_of, settings_of
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
-from minirag.costs import Budget, Meter
-from minirag.errors import InputError, TrainingNotAvailable, Unfinished
-from minirag.message_log import MessageLog, write_json, write_jsonl
+from minirag.costs import Budget, Meter, bill, total
+from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable, Unfinished
+from minirag.message_log import Exchange, MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
+from minirag.metrics.judge import reply_tokens
 from minirag.metrics.score import Scores, ragas_score
+from minirag.models import read_object
 from minirag.pipeline import Run
-from minirag.service import ROLES
+from minirag.questions import TOKENS_PER_QUESTION
+from minirag.service import ROLES, Service
 from minirag.statistics.findings import means_of
 from minirag.statistics.power import spaced, verdicts_in_words
-from minirag.vector_store import EmbeddingModel
+from minirag.text import dollars
 
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")
 """The files that depend on all settings; the log gives them again for free."""
@@ -102,7 +96,7 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     settings = settings_of(options, folder, roles)
     if roles == MODELS:
         check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
-    recorded = {} if options.get("documents") else recorded_facts(folder)
+    recorded = {} if options.get("documents") else facts_of(folder)
     workers = options.get("workers", 8)
     if "batch" in options and "tuned_base_url" not in options:
         workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
@@ -132,7 +126,7 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
     was made with an option that is gone, without which a second model would be trained.
     """
     try:
-        before = recorded_facts(run.folder)
+        before = facts_of(run.folder)
     except InputError:
         return  # there was no run, or none to compare with
     now = json.loads(json.dumps(run.facts()))  # lists in place of tuples, as in the file
@@ -185,6 +179,23 @@ def _lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
 
 
 # -- probe -------------------------------------------------------------------------------------------------
+# The requests of a probe are like those of the run, so that what a model refuses and how it thinks is known before. The
+# log holds them: a resumed run sends none.
+
+FACT = prompts.Excerpt("The trams of Tarnwick are blue.", 1)
+QUESTION = "What colour are the trams?"
+ANSWER = (prompts.draft(QUESTION, [FACT]), None, TOKENS_PER_QUESTION)
+REQUESTS = {
+    "teacher": (prompts.questions(FACT, 1), prompts.QUESTIONS_SCHEMA, 2 * TOKENS_PER_QUESTION),
+    "student": ANSWER,
+    "judge": (prompts.verdicts([FACT], [FACT.text]), prompts.VERDICTS_SCHEMA, reply_tokens(1)),
+    "tuned": ANSWER,
+}
+"""Each role's smallest request of its kind: messages, schema, and the most tokens of a reply."""
+STAGE = "probe"
+JSON_FORMS = {"json_schema": "schema", "json_object": "object"}
+MAY_PASS = {408, 409, 429, 502, 503, 504, 529}
+"""Statuses that say nothing about what a service can do."""
 
 
 def probe_models(options: Mapping[str, Any]) -> int:
@@ -197,6 +208,95 @@ def probe_models(options: Mapping[str, Any]) -> int:
         stack.enter_context(run.log).lock()
         probe(run, is_new=True)
     return 0
+
+
+def probe(run: Run, *, is_new: bool = False) -> None:
+    """Ask the model of each role, look at the training endpoint, and show what they can do as a table on stderr.
+
+    What the log holds is not asked again, but for the training endpoint if `is_new`. Raises InputError that names the
+    models that do not answer; a service that does not train is only said.
+    """
+    log, trainer = run.log, run.trainer
+    before = len(log)
+    rows, notes, failures = [], [], []
+    models = {role: model for role in (*REQUESTS, "embedding") if (model := getattr(run.settings, role))}
+    for role, model in models.items():
+        cells = ["", "yes", "", "", ""]
+        try:
+            if role == "embedding":
+                size = run.embed.embed([FACT.text, QUESTION], stage=STAGE).shape[1]
+                notes.append(f"{role}: {size:,} dimensions, at most {run.embed.inputs_per_call} texts a call")
+            else:
+                messages, schema, reply = REQUESTS[role]
+                chat, tags = run.chat(role), {"role": role}
+                exchange = chat.complete(messages, stage=STAGE, tags=tags, max_tokens=reply, schema=schema)
+                cells = _cells(role, exchange)
+        except ServiceError as error:
+            if error.status in {401, 402}:  # no model there answers to this key or account
+                raise
+            cells = ["", str(error.code) if error.final else "no", "", "", ""]  # a refusal is an answer
+            if not error.final:
+                failures.append(f"{role} {model}: {error}")
+        rows.append([role, _cut(model), *cells])
+    if run.settings.tuned is None:
+        call, state = _training_call(trainer), f"{trainer.address} takes jobs"
+        if is_new or not (log.find(call.id) or why_closed(trainer, log)):
+            try:
+                trainer.send(call, log, read=read_object, retries=False, reuse=False)
+            except ServiceError as error:
+                state = f"not known, because {error}"
+        notes.append(f"training: {why_closed(trainer, log) or state}")
+    if len(log) == before and not failures:
+        return
+    asked = [exchange for exchange in log if exchange.stage == STAGE]
+    notes.append(f"probe: {len(asked)} requests, {dollars(total(bill(asked, run.prices)))}")
+    head = ["role", "model", "served as", "answers", "thinks", "temp.", "JSON"]
+    for line in "\n".join([table(head, rows, 3), *map(wrapped, notes)]).splitlines():
+        say(line)
+    if failures:
+        raise InputError(f"{len(failures)} of the models cannot be used. {' '.join(failures)}")
+
+
+def _cells(role: str, exchange: Exchange) -> list[str]:
+    """Return what a model's answer shows, for the columns from `served as` on."""
+    request, usage = exchange.request, exchange.usage
+    form = "–"
+    if role in {"teacher", "judge"}:
+        form = JSON_FORMS.get(str((request.get("response_format") or {}).get("type")), "in text")
+        try:
+            prompts.json_object(exchange.text)
+        except ValueError:
+            form = "none"
+    # tokens of thinking are in the details, or only in the total
+    prompt, completion, total_tokens = (usage.get(f"{part}_tokens") or 0 for part in ("prompt", "completion", "total"))
+    details = usage.get("completion_tokens_details") or {}
+    thought = max(total_tokens - prompt - completion, details.get("reasoning_tokens") or 0)
+    temperature = f"{request['temperature']:g}" if "temperature" in request else "own"
+    return [_cut(exchange.served_model), f"{exchange.seconds:.1f} s", str(thought or "no"), temperature, form]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 17 else f"…{name[-16:]}"
+
+
+def _training_call(trainer: Service) -> Exchange:
+    return Exchange(STAGE, "fine_tuning.jobs.list", trainer.name, {"limit": 1})
+
+
+def why_closed(trainer: Service, log: MessageLog) -> TrainingNotAvailable | None:
+    """Return why a service trains no models, as a probe in this log has shown; None if it may."""
+    call = _training_call(trainer)
+    failed = [exchange.error for exchange in log.failures if exchange.id == call.id and exchange.error]
+    if not failed or log.find(call.id) is not None:
+        return None
+    error = ServiceError.from_json(failed[-1])
+    if error.status in MAY_PASS or (error.status is None and not isinstance(error, BadReply)):
+        return None
+    why = str(error).rstrip(".").removeprefix(f"{trainer.address} answered {error.status}: ")
+    if error.status in {404, 405}:
+        why = "it has no endpoint for jobs"
+    remedy = "train on training.jsonl elsewhere, then run again with --tuned MODEL --tuned-base-url URL"
+    return TrainingNotAvailable(f"{trainer.address} trains no models ({why}): {remedy}.")
 
 
 # -- evaluate FILE -----------------------------------------------------------------------------------------

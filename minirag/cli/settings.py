@@ -58,7 +58,7 @@ def completed(options: Mapping[str, Any], used: Collection[str] | None = None) -
     settings = settings_of_file(path) if "config" in options or path.is_file() else {}
     if not options.get("documents") and "out" in options and (options["out"] / "run.json").exists():
         settings = {name: value for name, value in settings.items() if name not in NAMES and "_option" not in name}
-        if recorded_facts(options["out"])["service"] == OFFLINE:
+        if facts_of(options["out"])["service"] == OFFLINE:
             options["offline"] = True
     if "offline" in options:
         if "base_url" in options:
@@ -88,7 +88,7 @@ def settings_of(options: Mapping[str, Any], folder: Path, roles: Collection[str]
     if documents := settings.get("documents"):
         settings["documents"] = [name if "://" in name else str(Path(name).absolute()) for name in documents]
     else:
-        recorded = recorded_facts(folder)["settings"]
+        recorded = facts_of(folder)["settings"]
         settings = {name: recorded[name] for name in recorded if name in NAMES} | settings
         settings["documents"] = recorded["documents"]
     for role in MODELS:
@@ -110,7 +110,7 @@ def prices_of(settings: Settings, source: str | None = None) -> Prices:
     return load_prices(source or settings.prices, free)
 
 
-def recorded_facts(folder: Path) -> dict[str, Any]:
+def facts_of(folder: Path) -> dict[str, Any]:
     """Return what `run.json` holds. Raises InputError if it is missing or cannot be read."""
     path = folder / "run.json"
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from minirag import VERSION
 from minirag.cli.connect import store_builder
-from minirag.cli.settings import prices_of, recorded_facts, settings_of
+from minirag.cli.settings import facts_of, prices_of, settings_of
 from minirag.cli.terminal import show, show_json
 from minirag.errors import MiniragError
 from minirag.message_log import MessageLog, exchange_id, write_json, write_jsonl
@@ -43,7 +43,7 @@ SHOWN, CONTEXT = 80, 30
 def main(options: Mapping[str, Any]) -> int:
     """Repeat a run from its log and print what differs; return 2 if anything does."""
     folder: Path = options["folder"]
-    facts, log, same = recorded_facts(folder), MessageLog(folder / "messages.jsonl"), []
+    facts, log, same = facts_of(folder), MessageLog(folder / "messages.jsonl"), []
     differences = [
         f"{log.path.name} line {number}, id: does not follow from the line's request"
         for number, one in enumerate(log, 1)  # a line with a right checksum may have been changed all the same

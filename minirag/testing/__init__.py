@@ -16,7 +16,7 @@ from minirag.dialect import ModelDialect
 from minirag.errors import NotRecorded, ServiceError, redact
 from minirag.message_log import Exchange, MessageLog, canonical
 from minirag.prompts import Message
-from minirag.service import OPENAI_ADDRESS, Reader, Service
+from minirag.service import OPENAI_ADDRESS, Service
 from minirag.text import Tokenizer, for_model
 
 __all__ = ["FunctionChat", "Replay", "ScriptedChat", "TableEmbedding", "completion", "vcr_config"]
@@ -134,15 +134,7 @@ class Replay(Service):
                 self._jobs[exchange.request["fine_tuning_job_id"]] = exchange
 
     def send(
-        self,
-        call: Exchange,
-        log: MessageLog | None = None,
-        *,
-        dialect: ModelDialect | None = None,
-        read: Reader | None = None,
-        arguments: Mapping[str, Any] | None = None,
-        reuse: bool = True,
-        retries: bool = True,
+        self, call: Exchange, log: MessageLog | None = None, *, dialect: ModelDialect | None = None, **_: Any
     ) -> Exchange:
         """Return the recorded exchange of a call. Raises NotRecorded, or the recorded failure."""
         sent, ids = call, [call.id]

@@ -26,16 +26,14 @@ def runs(tmp_path, monkeypatch):
     return [one.comparison for one in results]
 
 
-def test_the_command_shows_both_runs_and_says_that_the_same_questions_are_no_fresh_evidence(runs, capsys):
+def test_the_command_shows_both_runs(runs, capsys):
     assert main(["compare", "a", "b"]) == 0
     told = capsys.readouterr().out
     assert "faithfulness, tuned against base: " in told
     assert max(map(len, told.splitlines())) <= 79
     shutil.copytree("a", "c")
     assert main(["compare", "a", "c", "--json"]) == 0
-    printed = capsys.readouterr()
-    assert "c is another look at 20 questions of a, not fresh evidence." in printed.err
-    comparisons = json.loads(printed.out)["comparisons"]
+    comparisons = json.loads(capsys.readouterr().out)["comparisons"]
     assert comparisons[0]["runs"][0]["difference"] == runs[0]["metrics"]["faithfulness"]["difference"]
     assert {one["outcome"] for one in comparisons} == {"no difference shown"}
 
