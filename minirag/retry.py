@@ -21,9 +21,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 PATIENCE = 900.0
 """Seconds that a service may answer nothing but "too many requests"."""
 WINDOW, LONGEST_INTERVAL = 60.0, 10.0
-"""Seconds between two rate limits that tell the pace, and the most between two calls at that pace."""
-AFTER, FASTER = 12, 0.8
-"""After so many calls without a rate limit the interval between calls is shortened by this factor."""
+"""Seconds between two rate limits that tell the pace, which is kept as long, and the most between two calls then."""
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
 """Seconds between two polls of a job or a batch, growing by half each time."""
 LONGEST_OUTAGE = 2 * 3600.0
@@ -80,7 +78,7 @@ class Retry:
             now = self.clock()
             if now < self._next:
                 return self._next - now
-            self._next = now + self._interval
+            self._next = now + (self._interval if now - self._limited_until < WINDOW else 0.0)
             return 0.0
 
     def again(self, attempt: int, failure: ServiceError) -> bool:
@@ -123,8 +121,6 @@ class Retry:
         with self._changed:
             self._limited_since = None
             self._allowed += 1
-            if self._allowed % AFTER == 0:
-                self._interval *= FASTER
             if share < 0.5:  # with one more in flight it may take twice as long
                 self._most += 1 / self._most
                 self._changed.notify_all()
