@@ -232,13 +232,10 @@ def send(
     *,
     tags: Mapping[str, Any] | None = None,
     repeat: int = 0,
-    arguments: Mapping[str, Any] | None = None,
-    reuse: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the reply of one call, sent each time, unless `reuse`. What creates a job or a batch is sent once."""
+    """Return the reply of one call, sent each time. What creates a job or a batch is sent once."""
     call = Exchange(stage, endpoint, service.name, request, repeat=repeat, tags=tags or {})
-    retries = stage in {"poll", "upload"}  # a second copy of a file is harmless
-    exchange = service.send(call, log, read=read_object, arguments=arguments, retries=retries, reuse=reuse)
+    exchange = service.send(call, log, read=read_object, retries=stage == "poll", reuse=False)
     return exchange.response or {}
 
 
@@ -260,17 +257,16 @@ def listed(
             if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
                 return
             raise
-        data = page.get("data")
-        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
+        items = page["data"] or []
         yield from items
-        last = items[-1].get("id") if items else None
-        if last is None or not page.get("has_more") or last == request.get("after"):
+        if not items or not page.get("has_more") or items[-1].get("id") == request.get("after"):
             return
-        request = {**request, "after": last}
+        request = {**request, "after": items[-1]["id"]}
 
 
 def upload(service: Service, log: MessageLog | None, name: str, data: bytes, purpose: str) -> str:
     """Return the id of a file of this name and content at the service: the one in the log, or a new one."""
     request = {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "purpose": purpose}
-    arguments = {"file": (name, data), "purpose": purpose}
-    return str(send(service, log, "upload", "files", request, arguments=arguments, reuse=True)["id"])
+    call = Exchange("upload", "files", service.name, request)
+    exchange = service.send(call, log, read=read_object, arguments={"file": (name, data), "purpose": purpose})
+    return str((exchange.response or {})["id"])

@@ -17,7 +17,6 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -167,9 +166,9 @@ class FaultyHandler(Handler):
             self.connection.close()
 
 
-def serve(state: Path | None = None, faults: Sequence[Rule] = ()) -> Server:
+def serve(faults: Sequence[Rule] = ()) -> Server:
     """Return the embedded server, failing by these rules; lines of its batches fail by them too."""
-    api = offline.api(state)
+    api = offline.api()
     api.batches.answer = faulty = Faults(api, faults)
     return Server(faulty, handler=FaultyHandler)
 
