@@ -33,7 +33,7 @@ REFUSED, FILTERED, EMPTY, TOOLS, THINKING, TIMEOUT = (
 )  # fmt: skip
 """Codes of outcomes that minirag names itself, whatever the service calls them."""
 FINAL = {REFUSED, FILTERED, EMPTY, TOOLS}
-TOO_LONG = re.compile(r"(?i)too.?(long|large)|exceed|(context|input).?(length|size|window)|\d tokens")
+TOO_LONG = re.compile(r"(?i)too.?(long|large|many tokens)|exceed|(context|input).?(length|size|window)|\d tokens")
 """What services say of a text, or of a reply's limit, that is larger than a model takes."""
 
 

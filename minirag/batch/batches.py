@@ -243,7 +243,8 @@ class Batches:
             return b""
         for attempt in count(1):
             try:
-                return bytes(self._service.raw("files.content", {"file_id": str(batch.state[name])}).content)
+                with self._service.retry.turn():
+                    return bytes(self._service.raw("files.content", {"file_id": str(batch.state[name])}).content)
             except ServiceError as error:
                 if error.status == 404:
                     self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")

@@ -124,7 +124,9 @@ FAULTS: Mapping[str, list[Rule]] = {
     "a lost reply": [lost_reply("/batches$")],
     "a poll and a download that fail": [
         Rule(method="GET", path="/batches/[^/]+$", first=2, last=3, status=503, error={"message": "x"}),
-        Rule(method="GET", path="/content$", last=1, status=503, error={"message": "x"}),
+        Rule(
+            method="GET", path="/content$", last=1, status=503, error={"message": "x"}, headers={"Retry-After": "0.1"}
+        ),
     ],
 }
 
