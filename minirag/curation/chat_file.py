@@ -97,8 +97,6 @@ def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
     """
     try:
         row = json.loads(line.decode())
-        if b"\\u" in line:
-            json.dumps(row, ensure_ascii=False).encode()  # fails for half a character, which no service takes
     except json.JSONDecodeError as error:
         return [], [("json", f"the JSON breaks at character {error.pos} ({error.msg})")]
     except (ValueError, RecursionError) as error:
@@ -135,8 +133,8 @@ def _message_problems(message: Mapping[str, Any]) -> Iterator[Problem]:
         yield "message key", f"has an unknown key {key[:40]!r}"
     if calls and role != "assistant":
         yield "calls", "has calls, which only assistant messages may have"
-    parts = content if isinstance(content, list) else [{"type": "text"}] if isinstance(content, str) else []
-    kinds = [str(part.get("type")) if isinstance(part, dict) else "none" for part in parts]
+    pieces = content if isinstance(content, list) else [{"type": "text"}] if isinstance(content, str) else []
+    kinds = [str(piece.get("type")) if isinstance(piece, dict) else "none" for piece in pieces]
     for kind in kinds:
         if ROLES_OF_PARTS.get(kind) not in (role, "any"):
             yield "content", f"has a part of the type {kind[:40]!r}; training takes texts, and images from users"
