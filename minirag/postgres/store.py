@@ -57,7 +57,6 @@ class Index(NamedTuple):
     """A row of `minirag_indexes`, whose chunks are in the table `minirag_chunks_N`, N its `generation`."""
 
     generation: int
-    model: str
     dimensions: int
     size: int
 
@@ -81,11 +80,6 @@ class PostgresVectorStore:
         host, port, database = (self._settings.get(key, "") for key in ("host", "port", "dbname"))
         self.address = f"postgresql://{host}{':' if port else ''}{port}/{database}"
         self.name = name
-
-    @property
-    def model(self) -> str:
-        """The embedding model that made the vectors."""
-        return self._index.model
 
     def __len__(self) -> int:
         return self._index.size
@@ -156,7 +150,7 @@ class PostgresVectorStore:
                     copy.write_row((position, *astuple(chunk), vector))
         if waiting is not None:
             raise waiting
-        return Index(number, model, rows.shape[1], len(chunks))
+        return Index(number, rows.shape[1], len(chunks))
 
     def search(
         self, vectors: NDArray[np.float32], k: int, where: Callable[[Chunk], bool] | None = None
@@ -200,8 +194,6 @@ class PostgresVectorStore:
 
     def _find(self, connection: "Connection[Any]") -> Index | None:
         """Return the index of this name, if there is one."""
-        if _execute(connection, "select to_regclass('minirag_indexes')").fetchone() == (None,):
-            return None
         select = f"select {', '.join(Index._fields)} from minirag_indexes where name = %s order by generation"
         row = _execute(connection, select, [self.name]).fetchone()
         return None if row is None else Index(*row)
