@@ -49,7 +49,10 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
     pages = Pages()
     sources_by_hash: dict[str, str] = {}
     for name in map(os.fsdecode, sources):
-        data = _download(name) if "://" in name else _read_file(name)
+        try:
+            data = _download(name) if "://" in name else Path(name).read_bytes()
+        except OSError as error:
+            raise DocumentError(f"{name} cannot be read ({error.strerror}); check the path.") from error
         suffix = PurePosixPath(name).suffix.lower()
         digest = hashlib.sha256(data).hexdigest()
         if digest in sources_by_hash:
@@ -73,18 +76,6 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
             raise DocumentError(f"{name} {f'has no readable page ({reason})' if reason else scanned}.")
         pages += [Page(number, name, text, errors.get(number)) for number, text in enumerate(texts, 1)]
     return pages
-
-
-def _read_file(name: str) -> bytes:
-    """Read a file; never a device or pipe, which may have no end."""
-    path = Path(name)
-    try:
-        if path.exists() and not path.is_file():
-            raise DocumentError(f"{path} is no file; name the files in a folder one by one.")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise DocumentError(f"{name!r} cannot be read ({reason}); check the path.") from error
 
 
 def _download(address: str) -> bytes:

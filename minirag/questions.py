@@ -226,8 +226,6 @@ def near_duplicate(text_words: Iterable[str], others: Iterable[Iterable[str]]) -
 
 def read_questions(path: Path) -> list[str]:
     """Return the questions of a text file, one a line; blank lines are skipped. Raises InputError."""
-    if not path.is_file():
-        raise InputError(f"There is no question file {path}.")
     try:
         lines = decode_text(str(path), path.read_bytes()).splitlines()
     except OSError as error:

@@ -66,9 +66,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("source", "sentence"),
         [
-            ("no-such.pdf", r"'no-such.pdf' cannot be read \(No such file or directory\); check the path."),
-            ("/dev/zero", "/dev/zero is no file; name the files in a folder one by one."),
-            ("a\0b", r"'a\\x00b' cannot be read \(embedded null byte\); check the path."),
+            ("no-such.pdf", r"no-such.pdf cannot be read \(No such file or directory\); check the path."),
+            (".", r". cannot be read \(Is a directory\); check the path."),
             (
                 "http://me:secret@127.0.0.1/a.pdf",
                 "The address holds a password; download the document and give the file.",

@@ -117,7 +117,7 @@ def test_a_file_is_taken_line_by_line_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "holds no question"), (b"\xff\xfe\x00", "save it as UTF-8"), (None, "There is no question")],
+    [(b"", "holds no question"), (b"\xff\xfe\x00", "save it as UTF-8"), (None, "No such file")],
 )
 def test_a_file_without_questions_is_a_sentence(tmp_path, content, says):
     path = tmp_path / "q.txt"
