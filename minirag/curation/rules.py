@@ -169,6 +169,7 @@ def classify(existing: str, revised: str, question: str, context: str) -> str:
 
 MAX_PAGE_SHARE = 0.2
 """Of all examples, for one page; in a document of few pages, twice each page's even share."""
+REFINED = ", in the answer that it refines"
 
 
 def curate(examples: Sequence[Example]) -> list[Example]:
@@ -187,7 +188,8 @@ def curate(examples: Sequence[Example]) -> list[Example]:
         # 2. a refine step whose earlier answer, anywhere along the chain, holds what its excerpts do not
         origin = unsupported_replies.get(tuple(words(prompt.existing or "")))
         if origin is not None and not example.dropped:
-            example = replace(example, dropped=origin.dropped, detail=origin.detail)
+            detail = origin.detail.removesuffix(REFINED) + REFINED
+            example = replace(example, dropped=origin.dropped, detail=detail)
         if example.dropped.startswith("unsupported"):
             unsupported_replies[tuple(words(example.reply))] = example
         # 3. question and reply again; the rest of the prompt is the same for all questions about a page

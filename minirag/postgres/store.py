@@ -62,7 +62,7 @@ class Index(NamedTuple):
 
 
 class PostgresVectorStore:
-    """An index in the database at `url`, with the methods of `VectorStore`. Safe in threads.
+    """A `Store` in the database at `url`. Safe in threads.
 
     What the URL (`postgresql://…`) leaves out comes from libpq's `PG…` variables; `address` is the part that may be
     shown. `name` is that of an index which has been built before. Raises InputError for a URL that cannot be read, or

@@ -136,7 +136,9 @@ def test_a_refine_step_does_not_bring_back_what_its_draft_was_dropped_for():
         example("What is the fare?", "Trams run daily.", f"{bad} Trams run daily.", existing=bad),
         example("What is the fare?", "They are red.", f"{bad} They are red.", existing=f"{bad} Trams run daily."),
     ]
-    assert [one.dropped for one in curate(chain)] == ["unsupported number"] * 3
+    curated = curate(chain)
+    assert [one.dropped for one in curated] == ["unsupported number"] * 3
+    assert [one.detail for one in curated] == ["99", *["99, in the answer that it refines"] * 2]
 
 
 @pytest.mark.parametrize(
