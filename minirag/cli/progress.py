@@ -1,12 +1,15 @@
 """How far a step is, on stderr: done of total, calls a second, money so far, time left or time passed."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
 from minirag.cli.terminal import cut
-from minirag.costs import Meter
+from minirag.costs import Line, Prices
+from minirag.costs.budget import ENDPOINTS
+from minirag.message_log import Exchange
 from minirag.text import dollars
 
 INTERVAL = 30.0
@@ -17,18 +20,28 @@ class Progress:
     """Prints how far a step is: on a terminal one line that is rewritten, elsewhere a line every half minute.
 
     Call it with the step's name, how many items are done, and how many there are (0 if that is not known). What stands
-    in parentheses behind the name is its state. `meter` counts the calls, `clock` gives seconds.
+    in parentheses behind the name is its state. As a gate of `Service` it counts the calls that return, and their money
+    if all prices are known; `clock` gives seconds.
     """
 
-    def __init__(self, meter: Meter, clock: Callable[[], float] = time.monotonic) -> None:
-        self._meter, self._clock = meter, clock
+    def __init__(self, prices: Prices, clock: Callable[[], float] = time.monotonic) -> None:
+        self._prices, self._clock = prices, clock
+        self._line, self._lock = Line("", "", ""), threading.Lock()
         self._step = ("", 0)
         self._start = (0.0, 0, 0)
         self._done = 0
         self._printed = 0.0
 
+    def before(self, call: Exchange) -> float:
+        return 0.0
+
+    def after(self, amount: float, exchange: Exchange | None) -> None:
+        if exchange is not None and exchange.endpoint in ENDPOINTS:
+            with self._lock:
+                self._line.add(exchange, self._prices)
+
     def __call__(self, step: str, done: int, total: int) -> None:
-        now, calls = self._clock(), self._meter.line.calls
+        now, calls = self._clock(), self._line.calls
         name = (step.partition(" (")[0], total)
         if name != self._step or done < self._done:  # a step may be taken twice: the train questions, the eval ones
             self._step, self._printed, self._start = name, now, (now, done, calls)
@@ -39,8 +52,8 @@ class Progress:
         if seconds >= 1:
             if calls > first_calls:
                 parts.append(f"{(calls - first_calls) / seconds:.1f} calls/s")
-            if self._meter.line.usd:
-                parts.append(dollars(self._meter.line.usd))
+            if self._line.usd:
+                parts.append(dollars(self._line.usd))
             if done > first_done:
                 rest = seconds * (total - done) / (done - first_done)
                 parts.append(f"{timedelta(seconds=round(rest))} left")

@@ -19,7 +19,7 @@ from minirag.cli.progress import Progress
 from minirag.cli.rows import read_rows
 from minirag.cli.settings import MODELS, check_pages, check_settings, completed, facts_of, notes, prices_of, settings_of
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
-from minirag.costs import Budget, Meter, bill, total
+from minirag.costs import Budget, bill, total
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable, Unfinished
 from minirag.message_log import Exchange, MessageLog, write_json, write_jsonl
 from minirag.metrics.comparison import COMPARED
@@ -101,15 +101,14 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
     if "batch" in options and "tuned_base_url" not in options:
         workers = 1  # threads gain nothing then, and one alone bills a call that two arms share to the same arm always
     prices, budget = prices_of(settings), None
-    meter = Meter(prices)
+    progress = Progress(prices)
     if settings.max_cost is not None:
         budget = Budget(settings.max_cost, prices, MessageLog(folder / "messages.jsonl"), settings.tokenizer)
         budget.require_prices(model for role in ROLES if (model := getattr(settings, role)))
     service, services = connect(options, stack, folder, roles)
     for used in {service, *services.values()}:
-        used.gates.append(meter)
+        used.gates.append(progress)
     store = store_builder(options, recorded=recorded.get("store"))
-    progress = Progress(meter)
     return Run(folder, settings, service, services, store, workers, say, progress, prices=prices, budget=budget)
 
 

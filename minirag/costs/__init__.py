@@ -4,7 +4,7 @@
 """
 
 from minirag.costs.billing import Line as Line, bill as bill, run_costs as run_costs, total as total
-from minirag.costs.budget import Budget as Budget, Meter as Meter
+from minirag.costs.budget import Budget as Budget
 from minirag.costs.prices import (
     Price as Price,
     Prices as Prices,

@@ -146,23 +146,6 @@ class Budget:
         return max(_priced(usd, model, " in a batch" if batched else "") for usd in amounts)
 
 
-class Meter:
-    """Counts the calls that return in `line`, with their money if all prices are known; a gate of `Service`."""
-
-    def __init__(self, prices: Prices) -> None:
-        self.line = Line("", "", "")
-        self._prices = prices
-        self._lock = threading.Lock()
-
-    def before(self, call: Exchange) -> float:
-        return 0.0
-
-    def after(self, amount: float, exchange: Exchange | None) -> None:
-        if exchange is not None and exchange.endpoint in ENDPOINTS:
-            with self._lock:
-                self.line.add(exchange, self._prices)
-
-
 def _priced(usd: float | None, model: str, use: str = "") -> float:
     """Return a price. Raises InputError, with the model's name in a table of prices, if it is not known."""
     if usd is None:

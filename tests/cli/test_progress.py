@@ -8,7 +8,7 @@ import pytest
 
 from minirag.cli.progress import Progress
 from minirag.cli.terminal import WIDTH, say
-from minirag.costs import Meter, Price, Prices
+from minirag.costs import Price, Prices
 from minirag.message_log import Exchange
 
 
@@ -27,12 +27,12 @@ def paid(usage: dict[str, int] | None) -> Exchange:
 def test_where_there_is_no_terminal_a_plain_line_every_30_s_tells_rate_money_and_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, meter = Clock(), Meter(Prices("", {"m": Price(1.0, output=2.0)}))
-    progress = Progress(meter, clock)
+    clock = Clock()
+    progress = Progress(Prices("", {"m": Price(1.0, output=2.0)}), clock)
     for done in range(0, 61):
         progress("evaluate", done, 200)
         for _ in range(2):
-            meter.after(meter.before(paid(None)), paid({"prompt_tokens": 1000, "completion_tokens": 500}))
+            progress.after(progress.before(paid(None)), paid({"prompt_tokens": 1000, "completion_tokens": 500}))
         clock.seconds += 1
     for state, seconds in (("running, step 3/90, loss 1.234", 75), ("running, step 9/90, loss 0.512", 3600)):
         progress(f"finetune ({state})", 0, 0)
@@ -51,10 +51,10 @@ def test_where_there_is_no_terminal_a_plain_line_every_30_s_tells_rate_money_and
 def test_progress_tells_no_money_that_is_unknown_and_starts_again_with_the_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, meter = Clock(), Meter(Prices("", {}))
-    progress = Progress(meter, clock)
+    clock = Clock()
+    progress = Progress(Prices("", {}), clock)
     progress("ask", 1, 9)
-    meter.after(0.0, paid({"prompt_tokens": 1000}))
+    progress.after(0.0, paid({"prompt_tokens": 1000}))
     for seconds, done in ((40, 9), (0, 1), (40, 2)):
         clock.seconds += seconds
         progress("ask", done, 9)
@@ -65,7 +65,7 @@ def test_on_a_terminal_one_line_is_rewritten_and_wiped_out_by_the_next_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    progress = Progress(Meter(Prices("", {})), clock)
+    progress = Progress(Prices("", {}), clock)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for done in range(3):
         progress("index of a long name " * 5, done, 2)
