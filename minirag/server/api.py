@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,31 @@ class Api:
 
     def __init__(self, engine: Engine, state: Path | None = None, in_background: bool = False) -> None:
         self._engine = engine
-        self._files = Files(state and state / "files")
-        self._jobs = Jobs(state and state / "jobs", self._files, engine, in_background)
-        self.batches = Batches(state and state / "batches", self._files, self)
+        files = Files(state and state / "files")
+        jobs = Jobs(state and state / "jobs", files, engine, in_background)
+        self.batches = batches = Batches(state and state / "batches", files, self)
+        self._routes: list[tuple[str, Callable[..., Json | bytes]]] = [
+            ("POST /v1/chat/completions", self._chat),
+            ("POST /v1/embeddings", self._embeddings),
+            ("GET /v1/models", self._models),
+            ("GET /v1/models/(.+)", lambda _, name: _described(self._model(name))),  # the names of hubs hold slashes
+            ("DELETE /v1/models/(.+)", self._delete),
+            ("POST /v1/files", files.upload),
+            ("GET /v1/files", files.all),
+            ("GET /v1/files/([^/]+)", files.get),
+            ("DELETE /v1/files/([^/]+)", files.delete),
+            ("GET /v1/files/([^/]+)/content", lambda _, file_id: files.content(file_id)),
+            ("POST /v1/fine_tuning/jobs", jobs.create),
+            ("GET /v1/fine_tuning/jobs", jobs.all),
+            ("GET /v1/fine_tuning/jobs/([^/]+)", jobs.get),
+            ("GET /v1/fine_tuning/jobs/([^/]+)/events", jobs.events),
+            ("GET /v1/fine_tuning/jobs/([^/]+)/checkpoints", jobs.checkpoints),
+            ("POST /v1/fine_tuning/jobs/([^/]+)/cancel", jobs.cancel),
+            ("POST /v1/batches", batches.create),
+            ("GET /v1/batches", batches.all),
+            ("GET /v1/batches/([^/]+)", batches.get),
+            ("POST /v1/batches/([^/]+)/cancel", batches.cancel),
+        ]
 
     def __call__(self, request: Request) -> Reply:
         """Return the reply to a request, which may be an error."""
@@ -41,55 +64,18 @@ class Api:
             if not re.match(r"Bearer\s+\S", request.headers.get("authorization", "")):
                 message = "You didn't provide an API key in an Authorization header; any text after 'Bearer' will do."
                 raise Refused(401, message, code="missing_api_key")
-            answer = self._route(request)
+            for route, handler in self._routes:
+                if match := re.fullmatch(route, f"{request.method} {request.path}"):
+                    answer = handler(request, *match.groups())
+                    if isinstance(answer, bytes):
+                        return Reply(200, answer, "application/octet-stream")
+                    return json_reply(answer)
+            raise Refused(404, f"Invalid URL ({request.method} {request.path})")
         except Refused as refused:
             return refused.reply
-        return Reply(200, answer, "application/octet-stream") if isinstance(answer, bytes) else json_reply(answer)
 
-    def _route(self, request: Request) -> Json | bytes:  # noqa: PLR0912  one line per route
-        files, jobs, batches = self._files, self._jobs, self.batches
-        match request.method, request.path.split("/")[1:]:
-            case "POST", ["v1", "chat", "completions"]:
-                return self._chat(request.json)
-            case "POST", ["v1", "embeddings"]:
-                return self._embeddings(request.json)
-            case "GET", ["v1", "models"]:
-                return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
-            case "GET", ["v1", "models", *name]:  # the names of hubs hold slashes
-                return _described(self._model("/".join(name)))
-            case "DELETE", ["v1", "models", *name]:
-                return self._delete("/".join(name))
-            case "POST", ["v1", "files"]:
-                return files.upload(request)
-            case "GET", ["v1", "files"]:
-                return files.all(request.query)
-            case "GET", ["v1", "files", file_id]:
-                return files.get(file_id)
-            case "DELETE", ["v1", "files", file_id]:
-                return files.delete(file_id)
-            case "GET", ["v1", "files", file_id, "content"]:
-                return files.content(file_id)
-            case "POST", ["v1", "fine_tuning", "jobs"]:
-                return jobs.create(request.json)
-            case "GET", ["v1", "fine_tuning", "jobs"]:
-                return jobs.all(request.query)
-            case "GET", ["v1", "fine_tuning", "jobs", job_id]:
-                return jobs.get(job_id)
-            case "GET", ["v1", "fine_tuning", "jobs", job_id, "events"]:
-                return jobs.events(job_id, request.query)
-            case "GET", ["v1", "fine_tuning", "jobs", job_id, "checkpoints"]:
-                return jobs.checkpoints(job_id, request.query)
-            case "POST", ["v1", "fine_tuning", "jobs", job_id, "cancel"]:
-                return jobs.cancel(job_id)
-            case "POST", ["v1", "batches"]:
-                return batches.create(request.json)
-            case "GET", ["v1", "batches"]:
-                return batches.all(request.query)
-            case "GET", ["v1", "batches", batch_id]:
-                return batches.get(batch_id)
-            case "POST", ["v1", "batches", batch_id, "cancel"]:
-                return batches.cancel(batch_id)
-        raise Refused(404, f"Invalid URL ({request.method} {request.path})")
+    def _models(self, request: Request) -> Json:
+        return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
 
     def _model(self, name: str, kind: str = "") -> Model:
         """Return the model of this name; refused if there is none, or it is of another kind."""
@@ -101,12 +87,13 @@ class Api:
             raise Refused(404, f"'{name}' is not a model of this endpoint.", param="model")
         return model
 
-    def _delete(self, name: str) -> Json:
+    def _delete(self, request: Request, name: str) -> Json:
         if not self._engine.delete(self._model(name).name):
             raise Refused(400, f"'{name}' is no tuned model: it cannot be deleted.", param="model")
         return {"id": name, "object": "model", "deleted": True}
 
-    def _chat(self, body: Json) -> Json:
+    def _chat(self, request: Request) -> Json:
+        body = request.json
         model = self._model(required(body, "model"), "chat").name
         completion = self._engine.complete(model, _chat_request(body))
         choices: list[Json] = [
@@ -134,8 +121,9 @@ class Api:
             "usage": usage,
         }
 
-    def _embeddings(self, body: Json) -> Json:
+    def _embeddings(self, request: Request) -> Json:
         """Return one vector per text, as floats or as base64 of little-endian float32."""
+        body = request.json
         model = self._model(required(body, "model"), "embedding").name
         texts = required(body, "input", str | list)
         texts = [texts] if isinstance(texts, str) else texts

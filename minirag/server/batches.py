@@ -6,7 +6,7 @@ until it is completed. No clock is involved, so a client sees every state.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -30,8 +30,8 @@ class Batches:
         self._files = files
         self._lock = Lock()  # held while lines are answered too: none is answered twice
 
-    def create(self, body: Json) -> Json:
-        """POST /v1/batches."""
+    def create(self, request: Request) -> Json:
+        body = request.json
         endpoint, file_id = required(body, "endpoint"), required(body, "input_file_id")
         if endpoint not in ENDPOINTS:
             raise invalid("endpoint", f"one of {', '.join(ENDPOINTS)}")
@@ -49,12 +49,10 @@ class Batches:
         key = json.dumps(batch | {"created_at": 0}, sort_keys=True).encode()
         return _public(self._records.add("batch_", key, {"batch": batch, "output": [], "errors": []}))
 
-    def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/batches, the newest first."""
-        return page([_public(record) for record in self._records.newest_first()], query)
+    def all(self, request: Request) -> Json:
+        return page([_public(record) for record in self._records.newest_first()], request.query)
 
-    def get(self, batch_id: str) -> Json:
-        """GET /v1/batches/{batch_id}; moves the batch on."""
+    def get(self, request: Request, batch_id: str) -> Json:
         with self._lock:
             record = self._records.require(batch_id, "batch")
             batch, output, errors = record["batch"], [*record["output"]], [*record["errors"]]
@@ -79,8 +77,7 @@ class Batches:
                 record = self._ended(record, "completed")
             return _public(self._records.put(record))
 
-    def cancel(self, batch_id: str) -> Json:
-        """POST /v1/batches/{batch_id}/cancel; refused if the batch has ended."""
+    def cancel(self, request: Request, batch_id: str) -> Json:
         with self._lock:
             record = self._records.require(batch_id, "batch")
             if (status := record["batch"]["status"]) in FINAL:

@@ -4,7 +4,7 @@ The server does all that is HTTP, JSON, files, jobs and batches; an engine has t
 `minirag.offline.engine` is an example; README.md says how to write another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -80,15 +80,12 @@ class TrainingStopped(Exception):
     """The job was cancelled. Raised by `report` in the middle of `Engine.train`, which lets it pass."""
 
 
-class Report(Protocol):
-    """What `Engine.train` calls after each step; raises TrainingStopped."""
+Report = Callable[..., None]
+"""What `Engine.train` calls after each step: `report(step, total, loss, details)`; raises TrainingStopped.
 
-    def __call__(self, step: int, total: int, loss: float | None, details: Json | None = None) -> None:
-        """Tell the step's loss, or None for a remark that belongs to no step.
-
-        `details` go into the event: `valid_loss`, `tokens`, `seconds_left`, a `message` in place of the usual one; and
-        `checkpoint` is the name of a model that this step has left.
-        """
+The loss is None for a remark that belongs to no step. `details`, a dict or left out, go into the event: `valid_loss`,
+`tokens`, `seconds_left`, a `message` in place of the usual one; `checkpoint` names a model that this step has left.
+"""
 
 
 class Engine(Protocol):

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Mapping
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
@@ -113,7 +112,7 @@ class Files:
         return _public(self._records.add("file-", content, record))
 
     def upload(self, request: Request) -> Json:
-        """POST /v1/files; the bytes of the file are kept untouched, line ends included."""
+        """The bytes of the file are kept untouched, line ends included."""
         head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
         fields = {}
         for part in BytesParser(policy=HTTP).parsebytes(head + request.body).iter_parts():
@@ -124,21 +123,18 @@ class Files:
         purpose: Any = fields["purpose"].get_payload(decode=True)
         return self.add(fields["file"].get_filename() or "", content, purpose.decode("utf-8", "replace"))
 
-    def get(self, file_id: str) -> Json:
-        """GET /v1/files/{file_id}."""
+    def get(self, request: Request, file_id: str) -> Json:
         return _public(self._records.require(file_id, "file"))
 
     def content(self, file_id: str) -> bytes:
-        """GET /v1/files/{file_id}/content."""
         return base64.b64decode(self._records.require(file_id, "file")["content"])
 
-    def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/files, the newest first; `purpose` filters."""
-        purpose = query.get("purpose")
-        return page([_public(r) for r in self._records.newest_first() if purpose in (None, r["purpose"])], query)
+    def all(self, request: Request) -> Json:
+        purpose = request.query.get("purpose")
+        records = (record for record in self._records.newest_first() if purpose in (None, record["purpose"]))
+        return page([_public(record) for record in records], request.query)
 
-    def delete(self, file_id: str) -> Json:
-        """DELETE /v1/files/{file_id}."""
+    def delete(self, request: Request, file_id: str) -> Json:
         self._records.require(file_id, "file")
         self._records.remove(file_id)
         return {"id": file_id, "object": "file", "deleted": True}

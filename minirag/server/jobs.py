@@ -7,7 +7,6 @@ clock. Of an engine whose trainings take hours, jobs are done in the background,
 import json
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -16,7 +15,7 @@ from typing import Any
 from minirag.prompts import text_of
 from minirag.server.engine import Engine, Training, TrainingStopped
 from minirag.server.files import Files, Records, digest
-from minirag.server.wire import Json, Refused, invalid, number, optional, page, parsed, required
+from minirag.server.wire import Json, Refused, Request, invalid, number, optional, page, parsed, required
 
 FEWEST_EXAMPLES = 10
 MOST_LOSSES = 100
@@ -44,8 +43,8 @@ class Jobs:
                 self._queue.put(record["id"])
             Thread(target=self._work, daemon=True).start()
 
-    def create(self, body: Json) -> Json:
-        """POST /v1/fine_tuning/jobs."""
+    def create(self, request: Request) -> Json:
+        body = request.json
         model, training_file = required(body, "model"), required(body, "training_file")
         if not any(offered.name == model and offered.is_trainable for offered in self._engine.models()):
             message = f"Model {model} is not available for fine-tuning or does not exist."
@@ -86,30 +85,25 @@ class Jobs:
             self._queue.put(record["id"])
         return _public(record)
 
-    def all(self, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs, the newest first."""
-        return page([_public(record) for record in self._records.newest_first()], query)
+    def all(self, request: Request) -> Json:
+        return page([_public(record) for record in self._records.newest_first()], request.query)
 
-    def get(self, job_id: str) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}."""
-        with self._lock:
-            record = self._record(job_id)
-            if not self._in_background and record["job"]["status"] == "queued":
-                return _public(self._records.put(_changed(record, status="running")))
+    def get(self, request: Request, job_id: str) -> Json:
         if not self._in_background:
+            with self._lock:
+                record = self._record(job_id)
+                if record["job"]["status"] == "queued":
+                    return _public(self._records.put(_changed(record, status="running")))
             self._do(job_id)
         return _public(self._record(job_id))
 
-    def events(self, job_id: str, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}/events, the newest first."""
-        return page(self._record(job_id)["events"][::-1], query)
+    def events(self, request: Request, job_id: str) -> Json:
+        return page(self._record(job_id)["events"][::-1], request.query)
 
-    def checkpoints(self, job_id: str, query: Mapping[str, str]) -> Json:
-        """GET /v1/fine_tuning/jobs/{job_id}/checkpoints, the newest first."""
-        return page(self._record(job_id)["checkpoints"][::-1], query)
+    def checkpoints(self, request: Request, job_id: str) -> Json:
+        return page(self._record(job_id)["checkpoints"][::-1], request.query)
 
-    def cancel(self, job_id: str) -> Json:
-        """POST /v1/fine_tuning/jobs/{job_id}/cancel; refused if the job has ended."""
+    def cancel(self, request: Request, job_id: str) -> Json:
         with self._lock:
             record = self._record(job_id)
             if (status := record["job"]["status"]) in FINAL:
