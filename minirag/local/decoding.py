@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from random import Random
 from threading import Condition, Thread
 from typing import Any, NamedTuple
 
@@ -37,15 +38,11 @@ class Written(NamedTuple):
 def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozenset[int]) -> list[Written]:
     """Return the answers to the prompts, greedy at temperature 0; each row draws from a generator of its own.
 
-    A row that has ended leaves the batch.
+    A row that has ended leaves the batch. A step waits for the device once, however many rows there are.
     """
     device = model.device
     ids, mask, positions = left_padded([prompt.ids for prompt in prompts], device)
-    generators = [torch.Generator(device) for _ in prompts]
-    for prompt, generator in zip(prompts, generators, strict=True):
-        generator.seed()
-        if prompt.seed is not None:
-            generator.manual_seed(prompt.seed % (1 << 63))
+    dice = [Random(prompt.seed) for prompt in prompts]
     tokens: list[list[int]] = [[] for _ in prompts]
     done: dict[int, Written] = {}
     rows, cache = list(range(len(prompts))), None
@@ -58,12 +55,10 @@ def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozen
             use_cache=True,
             logits_to_keep=1,
         )
-        cache, logits = reply.past_key_values, reply.logits[:, -1].float()
-        chosen = logits.argmax(1).tolist()
-        for place, row in enumerate(rows):
-            if prompts[row].temperature > 0:
-                chosen[place] = _drawn(logits[place], prompts[row], generators[row])
-            tokens[row].append(chosen[place])
+        cache = reply.past_key_values
+        chosen = _chosen(reply.logits[:, -1].float(), [prompts[row] for row in rows], [dice[row] for row in rows])
+        for token, row in zip(chosen, rows, strict=True):
+            tokens[row].append(token)
             if answer := _ended(tokenizer, prompts[row], tokens[row], end_ids):
                 done[row] = answer
         places = [place for place, row in enumerate(rows) if row not in done]
@@ -79,12 +74,18 @@ def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozen
         positions = positions[:, -1:] + 1
 
 
-def _drawn(logits: torch.Tensor, prompt: Prompt, generator: torch.Generator) -> int:
-    """Return a token drawn from the most probable ones that together have the probability `top_p`."""
-    probabilities, order = (logits / prompt.temperature).softmax(0).sort(descending=True)
-    before = probabilities.cumsum(0) - probabilities
-    probabilities[1:][before[1:] >= prompt.top_p] = 0
-    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+def _chosen(logits: torch.Tensor, prompts: Sequence[Prompt], dice: Sequence[Random]) -> list[int]:
+    """Return a token a row: the likeliest, or one drawn from those likeliest ones that together reach `top_p`."""
+    likeliest = logits.argmax(1, keepdim=True)
+    if all(prompt.temperature == 0 for prompt in prompts):
+        return likeliest[:, 0].tolist()
+    numbers = [(p.temperature, max(p.top_p, 1e-9), die.random()) for p, die in zip(prompts, dice, strict=True)]
+    temperature, top_p, drawn = torch.tensor(numbers, device=logits.device, dtype=torch.float64).split(1, dim=1)
+    probabilities, order = (logits / temperature.clamp(min=1e-9)).softmax(1).sort(1, descending=True)
+    before = probabilities.cumsum(1) - probabilities
+    reached = probabilities.where(before < top_p, 0).cumsum(1)
+    place = (reached <= drawn * reached[:, -1:]).sum(1, keepdim=True)
+    return order.gather(1, place).where(temperature > 0, likeliest)[:, 0].tolist()
 
 
 def _ended(tokenizer: Any, prompt: Prompt, tokens: list[int], end_ids: frozenset[int]) -> Written | None:
