@@ -19,8 +19,8 @@ from minirag.local.embedding import Embedder
 from minirag.local.engine import Local
 from minirag.local.models import dtype_of, folder_of, load_model, load_tokenizer
 from minirag.local.remote import Vllm
-from minirag.local.training import MACHINE, Spec, defaults, read_spec, train, write_spec
-from minirag.message_log import lock_file
+from minirag.local.training import MACHINE, Spec, defaults, read_spec, train
+from minirag.message_log import lock_file, write_json
 from minirag.server import Api, Refused, Server
 from minirag.server.files import Records
 from minirag.server.jobs import examples_of
@@ -114,7 +114,7 @@ def train_file(options: dict[str, Any]) -> None:
         folder = out / "training"
         if (folder / "spec.json").exists() and read_spec(folder) != spec:
             raise InputError(f"{out} holds another training: name another folder with --out.")
-        write_spec(spec, folder)
+        write_json(folder / "spec.json", spec._asdict())
         write(train(spec, folder, say), out)
 
 

@@ -36,8 +36,10 @@ class Embedder:
         self._model = model.to(self._device).eval()
         file = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
         modes = json.loads(Path(file).read_bytes()) if file else {"pooling_mode_mean_tokens": True}
-        used = [mode for mode in modes if mode.startswith("pooling_mode_") and modes[mode]]
-        self._pooling = used[0].removeprefix("pooling_mode_") if len(used) == 1 else ", ".join(used)
+        used = [
+            mode.removeprefix("pooling_mode_") for mode in modes if mode.startswith("pooling_mode_") and modes[mode]
+        ]
+        self._pooling = ", ".join(used)
         if self._pooling not in POOLINGS:
             raise InputError(f"The embedding model {name} pools by {self._pooling}, which is not known here.")
         self._window = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)

@@ -17,7 +17,8 @@ from minirag.local.embedding import Embedder
 from minirag.local.models import device_of, dtype_of, load_model, load_tokenizer, window_of
 from minirag.local.remote import Vllm
 from minirag.local.rows import end_token, prompt_ids
-from minirag.local.training import Spec, defaults, write_spec
+from minirag.local.training import Spec, defaults
+from minirag.message_log import write_json
 from minirag.server import ChatRequest, Choice, Completion, Model, Refused, Report, Trained, Training, Vectors
 from minirag.server.engine import too_long
 from minirag.server.files import Records
@@ -44,13 +45,12 @@ class Local:
         embedder: Embedder | None = None,
         remote: Vllm | None = None,
     ) -> None:
-        self.name, self._folder, self._state, self._embedder = name, folder, state, embedder
-        self._machine = machine
+        self.name, self._folder, self._state, self._machine = name, folder, state, machine
+        self._embedder, self._remote = embedder, remote
         self._created = int(time.time())
         self._tuned = Records(state / "models")  # each {"id", "created", "adapter"}
         self.tokenizer = load_tokenizer(folder, machine.get("chat_template"))
         self.window = window_of(folder, machine.get("max_model_len"))
-        self._remote = remote
         if remote:
             return
         device = device_of(machine.get("device"))
@@ -128,7 +128,7 @@ class Local:
             seed=training.seed,
             **self._machine,
         )
-        write_spec(spec, folder)
+        write_json(folder / "spec.json", spec._asdict())
         tokens = 0
         with (folder / "trainer.log").open("ab") as log:
             # in a session of its own: Ctrl-C ends the server, and the trainer because its stdin ends

@@ -73,10 +73,10 @@ def load_model(folder: str, device: torch.device, dtype: torch.dtype) -> Any:
     return model.to(device).eval()
 
 
-def window_of(model_or_folder: Any, limit: int | None) -> int:
+def window_of(folder: str, limit: int | None) -> int:
     """Return the most tokens of a prompt and its answer: the model's positions, or `limit` if that is less."""
-    config = getattr(model_or_folder, "config", None) or AutoConfig.from_pretrained(model_or_folder)
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    positions = getattr(config, "max_position_embeddings", None) or 1 << 20
     return min(positions, limit or positions)
 
 

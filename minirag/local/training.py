@@ -23,7 +23,6 @@ from torch.nn.functional import cross_entropy
 from minirag.errors import InputError
 from minirag.local.models import device_of, dtype_of, left_padded, load_model, load_tokenizer, window_of
 from minirag.local.rows import IGNORED, Row, training_row
-from minirag.message_log import write_json
 from minirag.server import Refused
 
 RANK, ALPHA = 16, 32
@@ -229,13 +228,8 @@ def _save(model: Any, state: dict[str, Any], folder: Path) -> None:
     (folder / "state.tmp").replace(folder / "state.pt")
 
 
-def write_spec(spec: Spec, folder: Path) -> None:
-    """Write what `main` reads."""
-    write_json(folder / "spec.json", spec._asdict())
-
-
 def read_spec(folder: Path) -> Spec:
-    """Return what `write_spec` has written."""
+    """Return what is trained in a folder."""
     return Spec(**json.loads((folder / "spec.json").read_bytes()))
 
 

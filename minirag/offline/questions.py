@@ -13,7 +13,6 @@ about by their two longest phrases.
 """
 
 import re
-from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -154,7 +153,7 @@ def _question(sentence: str, text: str) -> tuple[float, str | None]:
     clause = parse(statement)
     if clause and (subject := _subject(clause.subject, text)):
         frame = Frame(clause, subject)
-        for worth, form in FORMS:
+        for form, worth in FORMS.items():
             asked = " ".join((form(frame) or "").split())
             if asked and _stands_alone(asked):
                 return worth, asked
@@ -345,12 +344,5 @@ def _which(f: Frame) -> str | None:
     return f"{who} {verb} {said}?" if third_person(verb) == verb else None
 
 
-FORMS: list[tuple[float, Callable[[Frame], str | None]]] = [
-    (5.0, _why),
-    (5.0, _how_many),
-    (4.5, _when),
-    (4.0, _under),
-    (4.0, _how),
-    (3.0, _what),
-    (2.0, _which),
-]
+FORMS = {_why: 5.0, _how_many: 5.0, _when: 4.5, _under: 4.0, _how: 4.0, _what: 3.0, _which: 2.0}
+"""The forms in the order in which they are tried, with what a question of each is worth."""
