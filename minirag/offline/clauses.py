@@ -7,55 +7,11 @@ Clause(lead='In 2022', subject='the city of Bern', verb='opened', base='open', r
 import re
 from typing import NamedTuple
 
+from minirag.offline.lexicon import ENGLISH
+
 BE = frozenset("is are was were".split())
 HAVE = frozenset("has have had".split())
 MODAL = frozenset("do does did can could may might must shall should will would".split())
-
-# Each verb once, as base or base=past; * marks one that is also a noun, + one whose object can be asked for alone.
-_VERBS = """
-abandon* accelerate accept+ accompany accuse achieve+ acquire+ adapt add address*+ adjust admit=admitted adopt+ advance
-advise advocate affect agree aid* aim* allocate allow+ amend amount* analyze+ announce+ apply appoint+ approach*
-approve+ argue arise=arose arrange arrest* arrive assemble assert assess+ assign assist assume assure attach attack+
-attempt* attend+ attract attribute author* authorize avoid+ award* ban=banned* bear=bore* become=became begin=began
-believe belong bind=bound block* break=broke bring=brought build=built+ burn* buy=bought+ calculate+ call capture carry
-catch=caught* cause celebrate+ change* choose=chose cite claim* classify close* coach collapse* collect combine+
-comment* commission* commit=committed compare compete complete*+ compose comprise+ conduct+ confirm connect conquer
-consider consist constitute construct+ consume contain+ continue contribute control*+ convert+ convince copy* correct
-cost=cost* cover*+ crash* create+ criticize cross* cultivate cut=cut* damage*+ deal=dealt* debate* debut* decide declare
-decline* decrease* dedicate defeat+ defend+ define+ delay* deliver+ demand* demolish deny+ depend deploy+ deposit*
-derail derive describe+ design*+ destroy+ detail* detect+ determine+ develop+ direct* disclose+ discover+ discuss
-display*+ distribute divide+ donate double* draft* draw=drew drive=drove* drop=dropped* earn edit elect eliminate emerge
-emphasize employ+ empower enable+ enact encounter encourage+ end* endorse+ enforce+ enhance enlarge ensure+ enter
-equip=equipped escape* establish+ estimate*+ evolve examine+ exceed+ exchange* exclude+ execute exercise* exhibit* exist
-expand+ expect+ experience* expire explain+ explore+ export*+ expose express+ extend fabricate+ face* fail fall=fell
-feature feed=fed fight=fought* file* fill* finance*+ find=found fire* fix flow focus* force* form* found* free* fuel*
-fund*+ gain* generate+ give=gave govern+ graduate grant* grow=grew guarantee* guard* handle+ hear=heard heat* help*+
-hide=hid* highlight hire+ hit=hit* hold=held honor host* house* identify+ illustrate+ impact* impair+ imply import*
-impose+ improve+ include+ incorporate+ increase*+ indicate+ influence* inform inherit injure inspect+ inspire install+
-instruct integrate interpret introduce+ invent+ invest investigate+ invite involve+ issue* join judge* keep=kept kick*
-kill* knock* know=knew label* lack land* last* launch+ lead=led* learn lease* leave=left lie=lay lift* limit*+ link
-list*+ load* locate lose=lost love* lower* maintain+ make=made manage+ manufacture+ map=mapped* mark* market* match*
-mean=meant* measure*+ meet=met mention mine* mix* monitor+ mount* move murder* name* need* negotiate+ nominate note*
-number* object* observe obtain+ occupy occur=occurred offer*+ open*+ operate+ oppose+ order*+ originate outline*+
-overlook oversee=oversaw overturn own*+ paint* park* participate pass* pay=paid* perceive perform permit=permitted+
-phase* pick* place* plan=planned*+ plant* play please* point* pose possess pour* praise* predict prefer=preferred
-prepare+ present* preserve press* prevent+ print* process* produce*+ profit* program* prohibit+ project* promote+
-prompt* pronounce propose+ protect+ prove+ provide+ publish+ pull* purchase*+ pursue put=put qualify question* quote*
-race* raise range* rank* rate* reach read=read* rebuild=rebuilt recall receive+ recognise recognize recommend+ record*+
-recover recruit redeem reduce+ refer=referred reflect+ refuse regain register regulate+ reinforce reinstate reject+
-release*+ relieve relocate remain remove+ rename renew rent repair repeat replace+ report* represent+ repurchase
-request* require+ resemble reserve*+ resign resolve respect* respond restore+ restrict+ result* retain retire return*
-reveal+ review*+ revive ride=rode* ring=rang* rise=rose* rule* run=ran* sail* sample* sanction* satisfy save say=said*
-schedule* score screen* search* see=saw seek=sought seize select sell=sold+ send=sent sense* sentence* separate*+ serve
-set=set* settle shape* shift* ship=shipped* shoot=shot* show* sign*+ sit=sat* span=spanned* speak=spoke specialize
-specify+ spend=spent sponsor stage* stall* stand=stood star=starred* state* stem=stemmed* stick=stuck* stop=stopped
-store*+ stretch* strike=struck* structure* struggle* study+ submit=submitted+ succeed suffer suggest summarize supervise
-supply*+ support*+ surpass surprise* surrender* surround survive suspend+ take=took talk* target*+ tax* teach=taught+
-tell=told tend terminate test*+ think=thought* threaten tie* tour* trace* track*+ trade* train*+ transfer=transferred*+
-transform travel treat* try* turn* undergo=underwent unify unite unveil+ update* urge use*+ validate+ value* vary vest
-view* violate visit*+ vote* walk* want* warn watch* weigh welcome* win=won*+ wish* work* worsen wound* write=wrote+
-yield*
-"""
 MOVES = frozenset("increase decrease rise fall grow decline begin open close occur expire arise change vest".split())
 _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
@@ -90,7 +46,7 @@ VERB_FORMS: dict[str, str] = {}
 ALSO_NOUNS: set[str] = set()
 TRANSITIVE: set[str] = set()
 """Verbs whose object can be asked for alone; of the others many need more than an object."""
-for _entry in _VERBS.split():
+for _entry in ENGLISH["verbs"].split():
     _base, _, _past = _entry.rstrip("*+").partition("=")
     _present = _inflected(_base, "s")
     VERB_FORMS |= dict.fromkeys((_base, _present, _past or _inflected(_base, "d")), _base)

@@ -14,17 +14,21 @@ True
 import hashlib
 import math
 import re
+import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minirag.text import vocabulary
 
+ENGLISH: dict[str, str] = tomllib.loads(Path(__file__).with_name("english.toml").read_text("utf-8"))
+"""Lists of words: `verbs`, `irregular` forms and `stop_words`."""
 CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 """Chinese, Japanese and Korean, as a range for a character class of a regular expression."""
 _TOKEN = re.compile(
@@ -42,27 +46,7 @@ _SPELLING = {**dict.fromkeys(map(ord, "’‘ʼ`´"), "'"), **dict.fromkeys(map(
 
 _MEASURE = re.compile(r"[aeiouy]+[^aeiouy]+")
 
-_IRREGULAR = dict(
-    pair.split("=")
-    for pair in (
-        "went=go gone=go going=go goes=go did=do done=do doing=do does=do was=be were=be been=be being=be is=be "
-        "are=be am=be had=have has=have having=have said=say paid=pay made=make took=take taken=take gave=give "
-        "given=give got=get gotten=get came=come became=become held=hold sold=sell bought=buy brought=bring "
-        "thought=think taught=teach caught=catch sought=seek fought=fight found=find built=build sent=send spent=spend "
-        "lent=lend lost=lose meant=mean met=meet led=lead left=leave kept=keep felt=feel grew=grow grown=grow "
-        "knew=know known=know threw=throw thrown=throw drew=draw drawn=draw wrote=write written=write rose=rise "
-        "risen=rise chose=choose chosen=choose spoke=speak spoken=speak broke=break broken=break began=begin "
-        "begun=begin ran=run won=win told=tell stood=stand understood=understand fell=fall fallen=fall saw=see "
-        "seen=see sang=sing sung=sing swam=swim drank=drink drove=drive driven=drive flew=fly flown=fly ate=eat "
-        "eaten=eat hid=hide hidden=hide born=bear shown=show agreed=agree freed=free men=man women=woman "
-        "children=child feet=foot teeth=tooth mice=mouse people=person lives=life wives=wife leaves=leaf "
-        "halves=half shelves=shelf indices=index analyses=analysis crises=crisis bases=base criteria=criterion "
-        "phenomena=phenomenon better=good best=good worse=bad worst=bad news=news series=series species=species "
-        "this=this thus=thus always=always during=during nothing=nothing something=something anything=anything "
-        "everything=everything hundred=hundred cannot=can can't=can won't=will shan't=shall "
-        "two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 twenty=20 thirty=30"
-    ).split()
-)
+_IRREGULAR = dict(pair.split("=") for pair in ENGLISH["irregular"].split())
 """Irregular forms, and number words, which documents and answers mix freely with digits."""
 
 _DERIVED = (
@@ -152,20 +136,7 @@ def words(text: str) -> list[str]:
     return [word for match in matches for word in _expand(match.lastgroup or "", match.group())]
 
 
-STOP_WORDS: frozenset[str] = frozenset(
-    stem(word)
-    for word in (
-        "a an the this that these those and or but nor so if then than as at by for from in into of off on onto out "
-        "over per to under until up upon via with within without about above across after against along among around "
-        "before behind below beneath beside besides between beyond during through throughout toward towards i me my "
-        "mine myself we our ours ourselves you your yours he him his she her hers it its itself they them their "
-        "theirs themselves who whom whose which what when where why how is are was were be been being am do does did "
-        "doing done have has had having can could may might must shall should will would not no yes any all both "
-        "each either neither every few many more most much other others another some such only own same too very "
-        "also just there here while because however therefore thus hence whether although though again further once "
-        "one ones etc s t"
-    ).split()
-)
+STOP_WORDS = frozenset(stem(word) for word in ENGLISH["stop_words"].split())
 """Words that carry grammar rather than meaning, as `words` gives them ("us" is not one: it may be the U.S.)."""
 
 
