@@ -45,7 +45,7 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 _PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|mother|father|chief|captain|official)"
-_PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b(?! than)")
+_PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b")
 _WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)s?")
 
 # Sentences that are asked about as a whole: instructions, and people introduced in passing
@@ -225,7 +225,7 @@ class Frame:
         """Return what follows the subject, up to `end` of the object, at most 14 words; None if that is not clear."""
         text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
         words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
-        if len(words) > 14 or any(word in BE for word in words[1:]):
+        if len(words) > 14:
             return None
         if any(one == "and" and two in VERB_FORMS and two not in ALSO_NOUNS for one, two in pairwise(words)):
             return None  # a second verb
@@ -251,7 +251,7 @@ def _why(f: Frame) -> str | None:
 
 
 def _how_many(f: Frame) -> str | None:
-    if f.verb not in {"", "spend"} and (count := _COUNT.match(f.object)):
+    if f.verb and (count := _COUNT.match(f.object)):
         return f.ask(f"How many {count[1]}", f.verb, f.when)
     if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
         return f.ask("By how much", f.verb, f.when)
@@ -263,9 +263,9 @@ def _how_many(f: Frame) -> str | None:
 def _when(f: Frame) -> str | None:
     if not f.date or not f.clause.past or not f.date.lower().startswith(("in ", "on ", "during ")):
         return None
-    before, dated, after = f.object.partition(f.date)
+    _, dated, after = f.object.partition(f.date)
     is_last = re.match(r"$|,|;| (?:and|at|with|to|by|after|before) ", after)
-    return f.ask("When", f.tail()) if not dated or (is_last and "that " not in before) else None
+    return f.ask("When", f.tail()) if not dated or is_last else None
 
 
 def _under(f: Frame) -> str | None:
@@ -321,8 +321,6 @@ def _which(f: Frame) -> str | None:
     """Ask for the subject, if what is said of it is telling: who did it, which one of its kind, or what."""
     verb = f.clause.verb
     said = _CUT.split(f.clause.rest, maxsplit=1)[0].rstrip()
-    if not re.match(r"$| ?,(?! [A-Z])| (?:and|which|who|whereby) ", f.clause.rest[len(said) :]):
-        return None  # it is cut inside a phrase
     words = said.split()
     is_telling = len(content_words(said)) >= 3 and _specificity(said) >= 0.5 and len(words) <= 12
     if not is_telling or words[0] == "that" or not _HANGING.isdisjoint(words) or f.clause.base in _NOT_ASKED_BY_WHO:
