@@ -15,8 +15,9 @@ from minirag.cli.main import main
 from minirag.costs import Budget, Price, Prices, load_prices, training_cost
 from minirag.errors import BudgetReached, InputError
 from minirag.message_log import Exchange
+from run_files import MODELS, SAMPLE
 
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
+DOCUMENT = str(SAMPLE)
 PRICED = """date = "2026-11-01"
 [models]
 "offline" = { input = 1.0, output = 4.0, batch = 0.5 }
@@ -32,7 +33,6 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-ROLES = [f"--{role}=offline-{role}" for role in ("teacher", "student", "judge", "embedding")]
 SMALL = ["--train-questions", "12", "--eval-questions", "3", "--context-window", "1200"]
 OPTIONS = ["--train-questions", "14", "--eval-questions", "10", "--context-window", "1200"]
 
@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, prices: str) -> Iterator[
     """A run over the sample report; its server goes on running."""
     out = tmp_path_factory.mktemp("run") / "out"
     with offline.serve() as server:
-        command = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *OPTIONS, "--prices", prices]
+        command = ["run", DOCUMENT, *MODELS, "--base-url", server.base_url, *OPTIONS, "--prices", prices]
         assert main([*command, "--out", str(out)]) == 0
         yield Finished(out, command)
 
@@ -71,10 +71,8 @@ def sums(lines: list[dict[str, Any]]) -> dict[str, float]:
 # -- the plan ----------------------------------------------------------------------------------------------
 
 
-def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batches_save_half(
-    finished: Finished, prices: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["plan", SAMPLE, "--offline", *OPTIONS, "--prices", prices]
+def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batches_save_half(finished, prices, capsys):
+    arguments = ["plan", DOCUMENT, "--offline", *OPTIONS, "--prices", prices]
     plan, used = as_json(arguments, capsys), as_json(["costs", str(finished.folder), "--prices", prices], capsys)
     expected, real = sums(plan["lines"]), sums(used["lines"])
     for name in ("calls", "input_tokens", "output_tokens", "training_tokens", "usd"):
@@ -84,12 +82,10 @@ def test_the_plan_of_an_offline_run_is_within_a_fifth_of_what_it_used_and_batche
     assert batched["total_usd"] == pytest.approx(training + (plan["total_usd"] - training) / 2)
 
 
-def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(tmp_path, capsys):
     models = ["--teacher", "gpt-4.1", "--student", "gpt-4.1-mini", "--judge", "j", "--embedding", "e"]
     few = ["--train-questions", "12", "--eval-questions", "12", "--context-window", "6000"]
-    assert main(["plan", SAMPLE, *models, *few, "--out", str(tmp_path / "out")]) == 0
+    assert main(["plan", DOCUMENT, *models, *few, "--out", str(tmp_path / "out")]) == 0
     assert list(tmp_path.iterdir()) == []
     printed = capsys.readouterr()
     assert all(len(line) < 80 for line in printed.out.splitlines())
@@ -99,9 +95,7 @@ def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(
     assert "OpenAI switches gpt-4.1-mini off on 2027-01-14" in printed.err or "OpenAI switched gpt" in printed.err
 
 
-def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_same(tmp_path, capsys):
     path, few = tmp_path / "velm.md", ["--train-questions", "1", "--eval-questions", "1"]
     path.write_text("The port of Velm opened in 1920 and has 2 halls.\fThe zoo of Velm opened in 1930 and has 3 halls.")
     assert main(["plan", str(path), "--offline", *few]) == 0
@@ -120,9 +114,7 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
 # -- the cap -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
-    tmp_path: Path, finished: Finished, prices: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(tmp_path, finished, prices, capsys):
     run = [*finished.command, "--out", str(tmp_path / "out")]
     whole = as_json(["costs", str(finished.folder), "--prices", prices], capsys)["total_usd"]
     assert main([*run, "--max-cost", f"{0.4 * whole:.4f}"]) == 4
@@ -134,11 +126,10 @@ def test_a_run_stops_below_its_cap_and_goes_on_with_a_higher_one(
         assert (tmp_path / "out" / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
-def test_a_cap_needs_every_price_before_anything_is_sent_but_those_of_free_models(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cap_needs_every_price_before_anything_is_sent_but_those_of_free_models(tmp_path, capsys):
     with offline.serve() as server:
-        run = ["run", SAMPLE, *ROLES[:3], "--embedding", "mystery", "--base-url", server.base_url, "--max-cost", "1"]
+        models = [*MODELS[:3], "--embedding", "mystery", "--base-url", server.base_url]
+        run = ["run", DOCUMENT, *models, "--max-cost", "1"]
         assert main([*run, "--out", str(tmp_path / "out")]) == 2
         assert not server.requests
         assert "The price of mystery is not known" in capsys.readouterr().err
@@ -149,7 +140,7 @@ def test_a_cap_needs_every_price_before_anything_is_sent_but_those_of_free_model
         assert "--free embeddings: the roles are" in capsys.readouterr().err
 
 
-def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unpriced_one_is_refused() -> None:
+def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unpriced_one_is_refused():
     with pytest.raises(InputError, match="ft:qwen"):
         Budget(1.0, load_prices(), []).require_training("qwen")
     prices = load_prices(free=["qwen"])
@@ -159,9 +150,7 @@ def test_training_on_a_free_model_and_its_tuned_ones_cost_nothing_and_an_unprice
     assert (elsewhere.of("ft:llama:minirag::1").input, elsewhere.of("ft:llama:minirag::2").input) == (0, None)
 
 
-def test_a_second_job_in_a_folder_that_costs_is_refused_until_its_file_is_deleted(
-    tmp_path: Path, finished: Finished, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_job_in_a_folder_that_costs_is_refused_until_its_file_is_deleted(tmp_path, finished, capsys):
     shutil.copytree(finished.folder, tmp_path / "out")
     again = ["finetune", *finished.command[1:], "--epochs", "2", "--out", str(tmp_path / "out")]
     assert main(again) == 2
@@ -180,14 +169,14 @@ def call(tokens: int, usage: int | None, error: dict[str, Any] | None = None) ->
     return Exchange("draft", "chat.completions", "s", request, response, error)
 
 
-def test_what_is_in_the_log_counts_and_a_lost_reply_counts_as_the_most_it_can_have_cost() -> None:
+def test_what_is_in_the_log_counts_and_a_lost_reply_counts_as_the_most_it_can_have_cost():
     lost = {"type": "ServiceError", "status": None, "message": "timed out"}
     refused = {"type": "ServiceError", "status": 429, "message": "slow down"}
     budget = Budget(1.0, DEAR, [call(100, 50), call(100, None, lost), call(100, None, refused)])
     assert budget.spent == pytest.approx(0.15)
 
 
-def test_the_cap_reserves_the_dearest_way_to_bill_a_prompt() -> None:
+def test_the_cap_reserves_the_dearest_way_to_bill_a_prompt():
     request = {"model": "m", "messages": [{"role": "user", "content": "word " * 1000}], "max_tokens": 0}
     sent = Exchange("draft", "chat.completions", "s", request)
     plain, written, long = (
@@ -202,7 +191,7 @@ def test_the_cap_reserves_the_dearest_way_to_bill_a_prompt() -> None:
     assert (written, long) == (pytest.approx(1.25 * plain), pytest.approx(2.5 * plain))
 
 
-def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
+def test_threads_together_never_pass_the_cap_and_use_it_up():
     budget, taken, lock = Budget(1.0, DEAR, []), [], threading.Lock()
 
     def work() -> None:
@@ -228,9 +217,7 @@ def test_threads_together_never_pass_the_cap_and_use_it_up() -> None:
 # -- after -------------------------------------------------------------------------------------------------
 
 
-def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
-    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(finished, tmp_path, capsys):
     folder = finished.folder
     result, written = as_json(["costs", str(folder)], capsys), json.loads((folder / "costs.json").read_text())
     assert result == written
@@ -244,13 +231,11 @@ def test_costs_prints_what_the_run_wrote_and_reprices_the_log_by_other_prices(
     assert dear["usd_per_question"]["teacher"] == pytest.approx(2 * result["usd_per_question"]["teacher"])
 
 
-def test_where_training_is_refused_its_price_is_free_for_the_other_arms(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_training_is_refused_its_price_is_free_for_the_other_arms(tmp_path, capsys):
     dear = tmp_path / "dear.toml"
     dear.write_text(PRICED.replace("training = 0.2", "training = 20"))
     with serve(faults=[training_not_available()]) as server:
-        run = ["run", SAMPLE, *ROLES, "--base-url", server.base_url, *SMALL, "--prices", str(dear)]
+        run = ["run", DOCUMENT, *MODELS, "--base-url", server.base_url, *SMALL, "--prices", str(dear)]
         assert main([*run, "--max-cost", "2.2", "--out", str(tmp_path / "out")]) == 0
     assert "no longer trains" in capsys.readouterr().err
     assert (tmp_path / "out" / "report.html").exists()

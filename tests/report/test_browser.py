@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 
-from browser import Browser, Opened
+from browser import Opened
 from made_results import ARABIC, CHINESE, LONG, UNBROKEN, made
 from minirag.report import report_html
 from minirag.report.charts import differences, paired
@@ -29,7 +29,7 @@ def has_sprung(opened: Opened) -> bool:
     return bool(opened.page.evaluate("document.documentElement.hasAttribute('data-sprung')"))
 
 
-def test_payloads_planted_everywhere_run_never_and_ask_for_nothing(browser: Browser) -> None:
+def test_payloads_planted_everywhere_run_never_and_ask_for_nothing(browser):
     texts = markup(NOWHERE)
     with browser.open(report(texts)) as opened:
         assert not has_sprung(opened)
@@ -38,7 +38,7 @@ def test_payloads_planted_everywhere_run_never_and_ask_for_nothing(browser: Brow
 
 
 @pytest.mark.parametrize("kept", ["escaping", "policy", "neither"])
-def test_either_of_the_two_is_enough_against_scripts_and_without_both_they_run(kept: str, browser: Browser) -> None:
+def test_either_of_the_two_is_enough_against_scripts_and_without_both_they_run(kept, browser):
     page = report(markup(NOWHERE)[:1] if kept == "neither" else markup(NOWHERE))  # others lead away from the page
     page = page if kept == "policy" else POLICY.sub("", page)
     with browser.open(page if kept == "escaping" else unescape(page)) as opened:
@@ -54,16 +54,14 @@ PAGES = {
 
 @pytest.mark.parametrize(("size", "scheme"), [("narrow", "light"), ("wide", "dark")])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_is_quiet_accessible_and_fits_folded_or_not(
-    name: str, size: str, scheme: str, browser: Browser
-) -> None:
+def test_every_page_is_quiet_accessible_and_fits_folded_or_not(name, size, scheme, browser):
     with browser.open(PAGES[name](), size=size, scheme=scheme) as opened:
         opened.clean()
         opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         assert opened.overflow() == 0
 
 
-def test_a_reader_unfolds_a_question_and_its_passage_by_keyboard(browser: Browser) -> None:
+def test_a_reader_unfolds_a_question_and_its_passage_by_keyboard(browser):
     with browser.open(report_html(made(["Why?", "How?"]))) as opened:
         opened.page.locator(".questions summary").first.press("Enter")
         first = opened.page.locator(".questions details").first
@@ -72,7 +70,7 @@ def test_a_reader_unfolds_a_question_and_its_passage_by_keyboard(browser: Browse
         assert first.locator("blockquote:visible").count() == 4
 
 
-def test_a_reader_searches_and_sorts_the_questions(browser: Browser) -> None:
+def test_a_reader_searches_and_sorts_the_questions(browser):
     page = report_html(made(["Why did fares rise?", "How many people travel?", "Zones: which are new?"]))
     with browser.open(page) as opened:
         shown = opened.page.locator(".questions tbody:visible th")
@@ -86,7 +84,7 @@ def test_a_reader_searches_and_sorts_the_questions(browser: Browser) -> None:
         opened.clean()
 
 
-def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> None:
+def test_text_in_charts_is_large_enough_and_inside_at_400(browser):
     pair = {"difference": 0.1, "low": 0.05, "high": 0.15, "verdict": "no meaningful difference"}
     values = {f"q{i}": i / 20 for i in range(20)}
     charts = [
@@ -101,7 +99,7 @@ def test_text_in_charts_is_large_enough_and_inside_at_400(browser: Browser) -> N
             assert (left >= start - 1, right <= end + 1) == (True, True)
 
 
-def test_on_paper_everything_is_unfolded_and_light(browser: Browser) -> None:
+def test_on_paper_everything_is_unfolded_and_light(browser):
     with browser.open(report_html(made(["Why?"])), scheme="dark") as opened:
         opened.page.emulate_media(media="print")
         assert opened.page.locator(".questions blockquote").first.is_visible()

@@ -31,7 +31,7 @@ DRAWN = {
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name: str) -> None:
+def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name):
     root = ET.fromstring(DRAWN[name])
     assert root.attrib["role"] == "img"
     assert [child.tag for child in root][:2] == ["title", "desc"]
@@ -44,7 +44,7 @@ def test_every_chart_has_a_name_and_a_description_and_no_mark_outside(name: str)
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), max_size=30))
-def test_paired_draws_every_scored_question_once_sorted_by_difference(values: list[tuple[Any, Any]]) -> None:
+def test_paired_draws_every_scored_question_once_sorted_by_difference(values):
     first, second = ({f"q{i}": pair[side] for i, pair in enumerate(values)} for side in (0, 1))
     drawn = paired("p", first, second)
     scored = {id: (one, second[id]) for id, one in first.items() if one is not None and second[id] is not None}
@@ -57,7 +57,7 @@ def test_paired_draws_every_scored_question_once_sorted_by_difference(values: li
     assert [about[line] for line in lines] == sorted(about.values())
 
 
-def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw() -> None:
+def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw():
     first = {"q1": 0.5, "q2": 0.5, "q3": 0.5, "q4": None}
     drawn = paired("p", first, {"q1": 1.0, "q2": 0.5, "q3": 0.25, "q4": 1.0})
     heights = [float(circle.attrib["cy"]) for g in ET.fromstring(drawn).iter("g") for circle in g.iter("circle")]
@@ -67,7 +67,7 @@ def test_paired_draws_scores_at_their_height_and_counts_what_it_does_not_draw() 
     assert paired("p", {"q": None}, {"q": 1.0}) == "None of 1 questions is scored in both."
 
 
-def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark() -> None:
+def test_differences_share_one_axis_with_zero_and_an_interval_is_around_its_mark():
     groups = list(ET.fromstring(DRAWN["differences"]).iter("g"))
     places = [float(circle.attrib["cx"]) for group in groups for circle in group.iter("circle")]
     ends = [[float(one.attrib[key]) for key in ("x1", "x2")] for group in groups for one in group.iter("line")]

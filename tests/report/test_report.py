@@ -15,8 +15,8 @@ from minirag.metrics.score import Score, Scores
 from minirag.report import report_html
 from minirag.report.results import worst_losses
 from payloads import ESCAPES, markup
+from run_files import SAMPLE
 
-SAMPLE = str(Path(__file__).parents[2] / "minirag" / "data" / "sample-report.pdf")
 SIZE = ["--train-questions", "12", "--eval-questions", "6", "--context-window", "1200", "--rounds", "2", "--control"]
 METRICS = ("faithfulness", "answer_relevancy")
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     (folder / "prices.toml").write_text(PRICES)
     options = ["--prices", str(folder / "prices.toml"), "--out", str(folder / "out")]
-    assert main(["run", SAMPLE, "--offline", *SIZE, *options]) == 0
+    assert main(["run", str(SAMPLE), "--offline", *SIZE, *options]) == 0
     return folder / "out"
 
 
@@ -53,7 +53,7 @@ def rows_of(page: str) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in parsed(page).iter("tr")]
 
 
-def test_every_comparison_stands_in_the_card_and_every_mean_below(page: str, folder: Path) -> None:
+def test_every_comparison_stands_in_the_card_and_every_mean_below(page, folder):
     comparison = json.loads((folder / "comparison.json").read_text("utf-8"))
     rows = rows_of(page)
     cells = [cell for row in rows[1:3] for cell in row[1:]]
@@ -67,7 +67,7 @@ def test_every_comparison_stands_in_the_card_and_every_mean_below(page: str, fol
     assert ["ragas score (harmonic mean)", *(f"{mean:.3f}" for mean in comparison["ragas_score"].values())] in rows
 
 
-def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder: Path, page: str) -> None:
+def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder, page):
     scores, rows = Scores.read(folder / "scores.jsonl"), rows_of(page)
     ids = re.findall(r'<tbody id="question-(\w+)">', page)
     assert len(ids) == 6
@@ -84,7 +84,7 @@ def test_every_question_has_its_mean_scores_and_every_score_its_evidence(folder:
     assert all(reason.replace("'", "&#x27;") in details for reason in reasons)
 
 
-def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_json(folder: Path, page: str) -> None:
+def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_json(folder, page):
     costs, facts = (json.loads((folder / name).read_text()) for name in ("costs.json", "run.json"))
     rows = rows_of(page)
     assert page.count(costs["payback"]) == 1
@@ -97,7 +97,7 @@ def test_the_bill_is_that_of_costs_json_and_settings_and_hashes_those_of_run_jso
     assert all([f"{model} served as", ", ".join(names)] in rows for model, names in facts["models_served"].items())
 
 
-def test_the_page_names_no_address_and_its_policy_allows_its_own_style_and_script_alone(page: str) -> None:
+def test_the_page_names_no_address_and_its_policy_allows_its_own_style_and_script_alone(page):
     policy = POLICY.search(page)
     assert policy
     assert re.fullmatch(
@@ -109,7 +109,7 @@ def test_the_page_names_no_address_and_its_policy_allows_its_own_style_and_scrip
     assert not re.search(r"\bsrc=|\bhref=(?!\"#)|url\(|@import|\bstyle=|\bon\w+=", page)
 
 
-def test_text_from_outside_never_becomes_an_element() -> None:
+def test_text_from_outside_never_becomes_an_element():
     planted = markup("http://127.0.0.1:9")
     page = report_html(made(planted, names=planted[0], scored=False))
     plain = report_html(made(["plain"], names="plain", scored=False))
@@ -119,13 +119,13 @@ def test_text_from_outside_never_becomes_an_element() -> None:
 
 
 @pytest.mark.parametrize("text", ESCAPES)
-def test_controls_and_direction_marks_are_shown_by_their_codes(text: str) -> None:
+def test_controls_and_direction_marks_are_shown_by_their_codes(text):
     page = report_html(made([text], names=text, scored=False))
     assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", page)
     assert "\\u{" in page
 
 
-def test_all_unscored_shows_no_number_and_every_reason() -> None:
+def test_all_unscored_shows_no_number_and_every_reason():
     page = report_html(made(WHY, scored=False))
     assert ["faithfulness", *["– n 0, 20 unscored"] * 3] in rows_of(page)
     assert "None of 20 questions is scored in both." in page
@@ -134,7 +134,7 @@ def test_all_unscored_shows_no_number_and_every_reason() -> None:
 
 
 @pytest.mark.parametrize("scored", [True, False])
-def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored: bool) -> None:
+def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored):
     page = report_html(made(WHY, arms=("base", "teacher"), scored=scored))
     assert "There is no tuned model to compare: no job" in page
     assert "tuned minus" not in page
@@ -143,7 +143,7 @@ def test_without_a_tuned_arm_the_report_says_why_and_compares_nothing(scored: bo
     assert ["question", *columns] in rows_of(page)
 
 
-def test_an_unknown_price_is_never_shown_as_nothing() -> None:
+def test_an_unknown_price_is_never_shown_as_nothing():
     page = report_html(made(WHY, usd=None))
     assert "$" not in page[page.index("</style>") :]
     assert "base unknown, tuned unknown, teacher unknown" in page
@@ -159,7 +159,7 @@ def lost(points: Mapping[str, float]) -> str:
     return worst_losses(replace(results, scores=scores))
 
 
-def test_the_five_largest_losses_come_first_with_the_statement_that_nothing_supports() -> None:
+def test_the_five_largest_losses_come_first_with_the_statement_that_nothing_supports():
     part = lost({f"e{n}": n / 10 for n in range(8)})
     assert re.findall(r"#question-(e\d)", part) == ["e7", "e6", "e5", "e4", "e3"]
     assert "faithfulness -0.700, answer relevancy +0.000" in part
