@@ -12,12 +12,11 @@ from doubles import Clock
 from faults import (
     Faults,
     FaultyHandler,
+    LinesLost,
     Rule,
     enqueued_too_much,
     fails_validation,
-    lines_expire,
     lines_fail,
-    lines_missing,
     lost_reply,
     outage,
     shows,
@@ -141,9 +140,10 @@ def test_batches_give_what_direct_calls_give_for_half_the_price(
         check(batching, log, direct)
 
 
+EXPIRED = {"code": "batch_expired", "message": "This request was not sent before the completion window expired."}
 LOST = {
-    "is completed without a reply to this request": lines_missing(0.2),
-    "before the completion window expired": lines_expire(0.5),
+    "is completed without a reply to this request": LinesLost(share=0.2),
+    "before the completion window expired": LinesLost(share=0.5, fields={"response": None, "error": EXPIRED}),
     "without a reply": Rule(method="GET", path="/content$", last=1, status=404, error={"message": "No such File"}),
 }
 

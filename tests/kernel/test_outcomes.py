@@ -1,6 +1,7 @@
 """What a reply can be besides an answer, and how a model's form is learned."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -238,29 +239,20 @@ def test_a_403_is_the_failure_of_one_call_and_ends_the_run_only_where_every_call
 
 
 def test_what_gates_hold_for_a_call_is_given_back_whatever_happens(service):
-    class Gate:
-        held = 0.0
-        refuses = False
+    def refuse(_: Exchange) -> float:
+        raise ValueError("no more")
 
-        def before(self, call: Exchange) -> float:
-            if self.refuses:
-                raise ValueError("no more")
-            self.held += 1
-            return 1.0
-
-        def after(self, amount: float, exchange: Exchange | None) -> None:
-            self.held -= amount
-
-    first, second = Gate(), Gate()
+    held: list[float] = []
+    gate = SimpleNamespace(before=lambda _: held.append(1.0) or 1.0, after=lambda amount, _: held.remove(amount))
     with Script(refusal(418, "odd", code={"a": [1]}, param=["p"])) as script:
         one = service(script)
-        one.gates[:] = [first, second]
+        one.gates[:] = [gate, gate]
         with pytest.raises(ServiceError):
             ask(one)
-        second.refuses = True
+        one.gates[1] = SimpleNamespace(before=refuse)
         with pytest.raises(ValueError, match="no more"):
             ask(one, number=1)
-    assert first.held == second.held == 0
+    assert held == []
 
 
 @pytest.mark.parametrize(

@@ -233,8 +233,13 @@ def lines_fail(share: float) -> Rule:
     return Rule(**_LINE, share=share, status=500, error={"message": message, "type": "server_error"})
 
 
+@dataclass(frozen=True, kw_only=True)
 class LinesLost(Rule):
-    """A `share` of the lines of a batch's file is missing, or has these `fields`."""
+    """A `share` of the lines of the first two batches is missing in their files, or has these `fields`."""
+
+    method: str = "GET"
+    path: str = "/content$"
+    last: int | None = 2
 
     def is_due(self, number: int, request: Any, repeat: int) -> bool:
         return number <= (self.last or number)
@@ -247,18 +252,6 @@ class LinesLost(Rule):
             elif self.fields:
                 lines.append({**line, **self.fields})
         return reply._replace(body="".join(json.dumps(line) + "\n" for line in lines).encode())
-
-
-def lines_missing(share: float) -> Rule:
-    """Some of the lines of the first two batches are in neither of their files."""
-    return LinesLost(method="GET", path="/content$", last=2, share=share)
-
-
-def lines_expire(share: float) -> Rule:
-    """Some of the lines of the first two batches were not sent within a day."""
-    message = "This request could not be executed before the completion window expired."
-    late = {"response": None, "error": {"code": "batch_expired", "message": message}}
-    return LinesLost(method="GET", path="/content$", last=2, share=share, fields=late)
 
 
 def fails_validation(code: str = "invalid_input_file", message: str = "The file is empty.") -> Rule:
