@@ -40,10 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _stays_on_this_machine(tmp_path_factory: pytest.TempPathFactory, cassette_source: Any) -> None:
-    """Keep tests and the processes that they start from any other machine, unless cassettes are recorded from one."""
+def _stays_on_this_machine(cassette_source: Any) -> None:
+    """Keep tests from any other machine, unless cassettes are recorded from one."""
     if not cassette_source.address:
-        os.environ.update(loopback_only.environment(tmp_path_factory.mktemp("loopback"), os.environ))
         loopback_only.stay()
 
 

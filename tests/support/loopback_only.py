@@ -1,13 +1,7 @@
-"""Keep a Python process on this machine: connecting beyond loopback, or looking up a name, raises `BeyondLoopback`.
+"""Keep a Python process on this machine: connecting beyond loopback, or looking up a name, raises `BeyondLoopback`."""
 
-Tests run under it, and so do the Python processes that they start.
-"""
-
-import os
 import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 _SENDS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
@@ -23,13 +17,6 @@ class BeyondLoopback(BaseException):
 def stay() -> None:
     """Guard this process until it ends; an audit hook cannot be removed."""
     sys.addaudithook(_check)
-
-
-def environment(folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return environment variables that guard Python processes: they import `sitecustomize`, written to `folder`."""
-    (folder / "sitecustomize.py").write_text("import loopback_only\n\nloopback_only.stay()\n", "utf-8")
-    places = [str(folder), str(Path(__file__).parent), inherited.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
