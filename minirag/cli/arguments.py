@@ -292,13 +292,13 @@ def parser(*, show_all: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=text, description=about, formatter_class=HELP, epilog=epilog, argument_default=argparse.SUPPRESS
         )
+        needs_folder = name in STEPS and name not in {"probe", "evaluate", "compare"}
         if name in DOCUMENTS:
-            command.usage = f"minirag {name} [DOC ...] [options]"
+            command.usage = f"minirag {name} [DOC ...] {'--out DIR ' * needs_folder}[options]"
             _add(command, [("documents DOC*", DOCUMENTS[name])])
             command.add_argument("--help-all", action="help", help="show all options and exit")
         if name in STEPS:
-            mark = "" if name in {"probe", "evaluate", "compare"} else "!"
-            _add(command, [(f"--out DIR{mark}", "folder of the run")])
+            _add(command, [(f"--out DIR{'!' * needs_folder}", "folder of the run")])
         _add(command, OPTIONS.get(name, ()))
         for title in GROUPS if name in STEPS else [*GROUPS][:-1] if name in DOCUMENTS else ():
             _add(command.add_argument_group(title), GROUPS[title], is_hidden=not show_all and title != FIRST)

@@ -119,7 +119,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
         if missing or "service" not in facts or not isinstance(facts["settings"]["documents"], list):
             raise ValueError("it is not complete")
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no run ({path.name} is missing); name its folder, or a document.") from None
+        raise InputError(f"{folder} holds no {path.name}: name a document, or the folder of a run.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); name the documents again.") from error
     return facts

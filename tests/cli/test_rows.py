@@ -87,11 +87,3 @@ def test_scores_never_replace_the_rows_they_come_from(tmp_path: Path, capsys: py
     assert main(["evaluate", str(path), "--offline", "--out", str(tmp_path)]) == 2
     assert "would replace" in capsys.readouterr().err
     assert read_rows(path) == [as_row(ROW)]
-
-
-def test_bad_rows_are_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    rows = str(write(tmp_path / "ok.jsonl", ROW))
-    for arguments in ([str(tmp_path / "bytes.csv"), "--offline"], [str(tmp_path / "none.jsonl"), "--offline"], [rows]):
-        assert main(["evaluate", *arguments]) == 2
-    assert capsys.readouterr().err.count("minirag: ") == 3
