@@ -245,27 +245,23 @@ OPTIONS: dict[str, list[Row]] = {
     ],
 }
 """What a command takes beside its documents and settings; `--help` shows it."""
-SERVICE = "config offline base_url insecure_http timeout patience json"
-FORMS: dict[str, tuple[str, str]] = {
-    "run.score_rows": (
-        "evaluate FILE",
-        "judge judge_base_url judge_option embedding embedding_base_url embedding_option query_prefix metrics rounds "
-        f"temperature tokenizer thinking_tokens judge_window prices max_cost out workers batch {SERVICE}",
-    ),
-    "job.main": (
-        "finetune --status, --cancel or --download",
-        f"status cancel download out student_base_url {SERVICE}",
-    ),
-    "compare.runs": ("compare with folders of runs", "json"),
-    "compare.files": ("compare with two files of scores", "cluster range metrics margin primary json"),
+SERVICE = "out config offline base_url insecure_http timeout patience json".split()
+JUDGE = (
+    "judge judge_base_url judge_option judge_window embedding embedding_base_url embedding_option query_prefix".split()
+)
+SCORING = "metrics rounds temperature tokenizer thinking_tokens prices max_cost workers batch".split()
+JOB = "status cancel download student_base_url".split()
+FORMS = {
+    "run.score_rows": ("evaluate FILE", {*SERVICE, *JUDGE, *SCORING}),
+    "job.main": ("finetune --status, --cancel or --download", {*SERVICE, *JOB}),
+    "compare.runs": ("compare with folders of runs", {"json"}),
+    "compare.files": ("compare with two files of scores", set("cluster range metrics margin primary json".split())),
 }
 """Forms of a step that use a few of its options only, by module and function: all others are refused."""
 RESUMED = """\
 A folder that holds a run is resumed. Without DOC, the settings of that run are
 used, changed by the options. Settings may also stand in ./minirag.toml, which
 `minirag init` writes; options win over it. --help-all shows all options."""
-
-
 HELP: Any = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=79)
 
 

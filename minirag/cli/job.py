@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.arguments import FORMS
 from minirag.cli.connect import connect
-from minirag.cli.settings import completed, facts_of
+from minirag.cli.settings import facts_of
 from minirag.cli.terminal import cut, show, show_json
 from minirag.errors import InputError, JobError, LogError
 from minirag.finetune import FineTuningJob
@@ -27,7 +26,6 @@ def main(options: Mapping[str, Any]) -> int:
     `--download` writes the job's result files into the folder. Another process may be waiting for the job meanwhile.
     Raises JobError if there is no job, or it has no files.
     """
-    options = completed(options, FORMS["job.main"][1].split())
     folder: Path = options["out"]
     path, facts = folder / "job.json", facts_of(folder)
     if (address := facts.get("student_service")) and "student_base_url" not in options:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from minirag.cli.arguments import FORMS, OTHERS, parser
+from minirag.cli.arguments import DOCUMENTS, FORMS, OTHERS, parser
 from minirag.cli.terminal import say
 from minirag.errors import InputError, MiniragError, keep_out, redact
 from minirag.service import OPENAI_KEY, ROLE_KEYS
@@ -45,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             import_module("argcomplete").autocomplete(commands)
         options = vars(commands.parse_args(argv))
         name = _function(options)
-        if name in FORMS:
-            form, used = FORMS[name]
-            if unused := sorted(options.keys() - {*used.split(), "command", "documents"}):
-                raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
+        form, used = FORMS.get(name, ("", None))
+        if used is not None and (unused := sorted(options.keys() - {*used, "command", "documents"})):
+            raise InputError(f"{form} does not use --{unused[0].replace('_', '-')}: leave it out.")
         # loaded by name, so that help needs no numpy, and no command the modules of another
+        if options["command"] in DOCUMENTS and (used is None or "config" in used):
+            options = import_module("minirag.cli.settings").completed(options, used)
         module, _, function = name.partition(".")
         return int(getattr(import_module(f"minirag.cli.{module}"), function)(options))
     except MiniragError as error:

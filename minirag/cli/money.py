@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minirag.cli.connect import address_of
-from minirag.cli.settings import check_pages, check_settings, completed, notes, prices_of, settings_of
+from minirag.cli.settings import check_pages, check_settings, notes, prices_of, settings_of
 from minirag.cli.terminal import say, show, show_json, table, wrapped
 from minirag.costs import Line, bill, load_prices, run_costs, total, training_cost
 from minirag.costs.rehearsal import Rehearsal
@@ -28,7 +28,6 @@ from minirag.training import FEWEST_EXAMPLES, default_epochs
 
 def plan(options: Mapping[str, Any]) -> int:
     """Rehearse the run and print what it would take; nothing is sent, but documents may be downloaded."""
-    options = completed(options)
     settings = settings_of(options, options.get("out", Path()))
     check_settings(settings, tuned_elsewhere="tuned_base_url" in options)
     prices, pages = prices_of(settings), load(*settings.documents)

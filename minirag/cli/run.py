@@ -12,12 +12,12 @@ from typing import Any
 
 from minirag import prompts
 from minirag.batch import Batches
-from minirag.cli.arguments import FORMS, STEPS
+from minirag.cli.arguments import STEPS
 from minirag.cli.check import training_table
 from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.progress import Progress
 from minirag.cli.rows import read_rows
-from minirag.cli.settings import MODELS, check_pages, check_settings, completed, facts_of, notes, prices_of, settings_of
+from minirag.cli.settings import MODELS, check_pages, check_settings, facts_of, notes, prices_of, settings_of
 from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
 from minirag.costs import Budget, bill, total
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable, Unfinished
@@ -45,7 +45,6 @@ SHOWN = {*(f"tuned against {arm}" for arm in COMPARED), "a person's labels"}
 
 def main(options: Mapping[str, Any]) -> int:
     """Take the run as far as the command says."""
-    options = completed(options)
     useless = [name for name in JOB_OPTIONS if name in options]
     if "tuned" in options and useless:
         raise InputError(f"--tuned names a model that is trained already: leave out --{useless[0].replace('_', '-')}.")
@@ -199,7 +198,6 @@ MAY_PASS = {408, 409, 429, 502, 503, 504, 529}
 
 def probe_models(options: Mapping[str, Any]) -> int:
     """Probe the models of the options, or of the run in a folder; no document is read."""
-    options = completed(options)
     with ExitStack() as stack:
         folder = options.get("out") or Path(stack.enter_context(TemporaryDirectory(prefix="minirag-probe-")))
         nothing = [] if (folder / "run.json").exists() else ["nothing"]
@@ -305,7 +303,7 @@ def score_rows(options: Mapping[str, Any]) -> int:
     """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
     path = Path(options["documents"][0])
     rows = read_rows(path)
-    options = {"out": Path(f"{path.name}-scores"), **completed(options, FORMS["run.score_rows"][1].split())}
+    options = {"out": Path(f"{path.name}-scores"), **options}
     if (options["out"] / "scores.jsonl").resolve() == path.resolve():
         raise InputError(f"The scores would replace {path}; give another folder with --out.")
     is_embedded = "answer_relevancy" in options.get("metrics", ["answer_relevancy"])

@@ -105,7 +105,7 @@ def test_a_form_of_a_command_refuses_every_option_that_it_does_not_use(
     command = STARTS[form]
     for name in ("a.csv", "b.csv"):
         Path(name).write_text("question,score\nWho?,1\n")
-    refused = {name: action for name, action in shown(command[0]).items() if name not in FORMS[form][1].split()}
+    refused = {name: action for name, action in shown(command[0]).items() if name not in FORMS[form][1]}
     assert refused.keys() >= {"teacher", "student", "top_k", "epochs", "teacher_base_url", "control"}
     for name in refused.keys() - ({"out"} if command[0] == "compare" else set()):  # with --out it is a run
         flag, example = refused[name].option_strings[0], example_of(refused[name])
@@ -138,7 +138,7 @@ AT_FAULTS = {"timeout", "patience", "thinking_tokens", "workers"}
 """Options that show only where a service is slow, limited or thinks: tests/kernel/test_outcomes.py, test_retry.py."""
 
 
-@pytest.mark.parametrize("name", sorted({*FORMS["run.score_rows"][1].split()} - AT_FAULTS))
+@pytest.mark.parametrize("name", sorted(FORMS["run.score_rows"][1] - AT_FAULTS))
 def test_every_option_of_evaluate_file_changes_what_is_sent_or_shown(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
