@@ -13,12 +13,12 @@ from statistics import fmean
 from typing import Any
 
 from minirag.cli.rows import read_fields
-from minirag.cli.terminal import number, say, show, show_json, table, wrapped
+from minirag.cli.terminal import say, show, show_json, table, wrapped
 from minirag.errors import InputError
 from minirag.metrics.comparison import SCALE, compare
 from minirag.statistics import replication
 from minirag.statistics.findings import holm, losses_in_words, several_in_words
-from minirag.statistics.power import figures_of, in_words, spaced, to_json
+from minirag.statistics.power import figures_of, in_words, number, spaced, to_json
 
 QUESTIONS = ("question_id", "question", "user_input", "input", "vars", "query", "prompt", "name")
 """Columns that name a question, ours first; the first that both files have is used."""

@@ -18,7 +18,7 @@ from minirag.cli.connect import OFFLINE, connect, store_builder
 from minirag.cli.progress import Progress
 from minirag.cli.rows import read_rows
 from minirag.cli.settings import MODELS, check_pages, check_settings, facts_of, notes, prices_of, settings_of
-from minirag.cli.terminal import cut, number, say, show, show_json, table, wrapped
+from minirag.cli.terminal import cut, say, show, show_json, table, wrapped
 from minirag.costs import Budget, bill, total
 from minirag.errors import BadReply, InputError, ServiceError, TrainingNotAvailable, Unfinished
 from minirag.message_log import Exchange, MessageLog, write_json, write_jsonl
@@ -30,7 +30,7 @@ from minirag.pipeline import Run
 from minirag.questions import TOKENS_PER_QUESTION
 from minirag.service import ROLES, Service
 from minirag.statistics.findings import means_of
-from minirag.statistics.power import spaced, verdicts_in_words
+from minirag.statistics.power import number, spaced, verdicts_in_words
 from minirag.text import dollars
 
 RESULTS = ("answers.jsonl", "scores.jsonl", "comparison.json", "costs.json", "report.html")

@@ -66,8 +66,3 @@ def cut(line: str) -> str:
     """Return a line shortened to fit the terminal."""
     line = printable(redact(line))
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many decimals, or a dash for None."""
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -67,11 +67,6 @@ def table(
     return tag("div", content, class_=kind, tabindex="0", role="region", aria_label=caption)
 
 
-def number(value: float | None, sign: str = "") -> str:
-    """Return a number with three decimals, or a dash for None; `sign="+"` for differences."""
-    return "–" if value is None else f"{value:{sign}.3f}"
-
-
 def document(title: str, parts: Iterable[str]) -> str:
     """Return a complete HTML page; its policy allows this style sheet and script, and nothing else."""
     style, script = (Path(__file__).with_name(name).read_text("utf-8") for name in ("style.css", "search.js"))

@@ -10,9 +10,9 @@ from minirag.metrics.score import ScoredRow, Scores
 from minirag.query import Answer
 from minirag.questions import Question
 from minirag.report.charts import differences, paired
-from minirag.report.markup import bullets, figure, number, section, tag, text
+from minirag.report.markup import bullets, figure, section, tag, text
 from minirag.report.summary import DESCRIBED
-from minirag.statistics.power import comparisons, spaced
+from minirag.statistics.power import comparisons, number, spaced
 from minirag.text import counted
 
 WORST = 5

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minirag.report.markup import bullets, number, section, table, tag, text
-from minirag.statistics.power import comparisons, figures_of, spaced
+from minirag.report.markup import bullets, section, table, tag, text
+from minirag.statistics.power import comparisons, figures_of, number, spaced
 from minirag.text import counted, dollars
 
 DESCRIBED = {"teacher": "the teacher", "base": "the untrained model", "control": "untrained, with a better prompt"}

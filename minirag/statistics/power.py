@@ -96,6 +96,11 @@ def figures_of(comparison: Mapping[str, Any]) -> str:
     return f"{difference} [{', '.join(interval)}]" if all(interval) else difference
 
 
+def number(value: float | None, sign: str = "") -> str:
+    """Return a number with three decimals, or a dash for None; `sign="+"` for differences."""
+    return "–" if value is None else f"{value:{sign}.3f}"
+
+
 def spaced(name: str) -> str:
     """Return a metric's or a setting's name for people: `answer_relevancy` as `answer relevancy`."""
     return name.replace("_", " ")
