@@ -60,7 +60,9 @@ class Offline:
         elif request.response_format.get("type", "text") != "text":
             raise invalid("response_format", "the type 'text', or one of minirag's own prompts that ask for JSON")
         else:
-            text = reader.answer(prompt, self._weights(model)) if prompt else NOT_STATED
+            tuned = self._tuned.get(model)
+            weights = Weights(**tuned["weights"]) if tuned else TEACHER if model == TEACHER_MODEL else BASE
+            text = reader.answer(prompt, weights) if prompt else NOT_STATED
         text = min((text.partition(mark)[0] for mark in request.stop), key=len, default=text)
         limit = request.max_tokens or window - prompt_tokens
         is_whole = tokenizer.count(text) <= limit
@@ -104,11 +106,6 @@ class Offline:
         is_tuned = self._tuned.get(model) is not None
         self._tuned.remove(model)
         return is_tuned
-
-    def _weights(self, model: str) -> Weights:
-        if tuned := self._tuned.get(model):
-            return Weights(**tuned["weights"])
-        return TEACHER if model == TEACHER_MODEL else BASE
 
 
 def _task(prompt: Prompt) -> Json | None:

@@ -94,15 +94,6 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
-def _normalise(text: str) -> str:
-    """Return a text with compatibility forms, case and accents folded; Japanese voicing marks stay."""
-    if text.isascii():
-        return text.casefold()
-    text = unicodedata.normalize("NFKD", text.translate(_SPELLING)).casefold()
-    kept = (c for c in text if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
-    return unicodedata.normalize("NFC", "".join(kept))
-
-
 @lru_cache(maxsize=1 << 16)
 def _expand(kind: str, text: str) -> tuple[str, ...]:
     """Return the words that `text`, matched by the group `kind` of `_TOKEN`, stands for."""
@@ -132,7 +123,11 @@ def words(text: str) -> list[str]:
     >>> words("The U.S. year-end 10-K"), words("会社法")
     (['the', 'us', 'year', 'end', '10', 'k'], ['会社', '社法'])
     """
-    matches = _TOKEN.finditer(_normalise(text))
+    if not text.isascii():  # fold compatibility forms and accents; Japanese voicing marks stay
+        text = unicodedata.normalize("NFKD", text.translate(_SPELLING))
+        letters = (c for c in text if c in "\u3099\u309a" or unicodedata.category(c)[0] != "M")
+        text = unicodedata.normalize("NFC", "".join(letters))
+    matches = _TOKEN.finditer(text.casefold())
     return [word for match in matches for word in _expand(match.lastgroup or "", match.group())]
 
 
