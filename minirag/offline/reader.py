@@ -8,7 +8,6 @@ sentences in the order of the document. The teacher and the student are this one
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import NamedTuple
@@ -108,42 +107,39 @@ class Reading(NamedTuple):
 
 
 def read(prompt: Prompt) -> Reading:
-    """Return the distinct sentences of the existing answer and the excerpts, and their features for the question."""
+    """Return the distinct sentences of the existing answer and the excerpts, and their features for the question.
+
+    Features are one row per sentence, one column per name in FEATURES. Sums over sets are exact (fsum), because the
+    order of a set differs from process to process.
+    """
+    # 1. the sentences, each with the rank of its source and its place there
     existing = "" if prompt.answer.strip() == NOT_STATED else prompt.answer
     sources = [[Sentence(s.text) for s in prose(existing)], *(prose(excerpt.text) for excerpt in prompt.excerpts)]
-    first: dict[str, tuple[Sentence, tuple[int, int]]] = {}
-    existing_count = 0
+    first: dict[str, tuple[Sentence, int, int]] = {}
     for rank, source in enumerate(sources):
         for position, sentence in enumerate(source):
-            first.setdefault(sentence.text, (sentence, (max(rank - 1, 0), position)))
-        existing_count = existing_count if rank else len(first)
-    sentences, places = [sentence for sentence, _ in first.values()], [place for _, place in first.values()]
-    lines = [content_words(sentence.text) for sentence in sentences]
-    features = _features(prompt.question, sentences, lines, places)
-    return Reading([s.text for s in sentences], features, [frozenset(line) for line in lines], existing_count)
-
-
-def _features(
-    question: str, sentences: Sequence[Sentence], lines: Sequence[Sequence[str]], places: Sequence[tuple[int, int]]
-) -> NDArray[np.float64]:
-    """Return one row per sentence, one column per name in FEATURES.
-
-    Sums over sets are exact (fsum), because the order of a set differs from process to process.
-    """
-    query, asked = content_words(question), question.lower()
+            first.setdefault(sentence.text, (sentence, max(rank - 1, 0), position))
+    lines = [content_words(text) for text in first]
     bags = [frozenset(line) for line in lines]
+
+    # 2. the question
+    query, asked = content_words(prompt.question), prompt.question.lower()
     frequency = Counter(word for bag in bags for word in bag)
     rarity = {w: weight(w) * math.log(1 + (len(bags) + 1) / (frequency[w] + 0.5)) for w in {*frequency, *query}}
     total = math.fsum(rarity[word] for word in set(query)) or 1.0
     pairs = set(pairwise(query))
-    kinds = [(feature, shows) for feature, asks, shows in _KINDS if asks.search(question)]
-    rows = []
-    for i, (sentence, line, words) in enumerate(zip(sentences, lines, bags, strict=True)):
+    kinds = [(feature, shows) for feature, asks, shows in _KINDS if asks.search(prompt.question)]
+
+    # 3. what each sentence holds of it
+    rows: list[list[float]] = []
+    last_rank = -1
+    for (sentence, rank, position), line, words in zip(first.values(), lines, bags, strict=True):
         shared = words & set(query)
         mass = math.fsum(rarity[word] for word in shared)
         before = set(content_words(sentence.heading))
-        if i and places[i - 1][0] == places[i][0]:
-            before |= bags[i - 1]
+        if rank == last_rank:
+            before |= bags[len(rows) - 1]
+        last_rank = rank
         # What the sentence shows of the kind asked for, and the question does not hold itself.
         shown = {name for name, shows in kinds if any(m.lower() not in asked for m in shows.findall(sentence.text))}
         near = set(pairwise(line)) | set(zip(line, line[2:], strict=False))
@@ -154,15 +150,16 @@ def _features(
                 mass / (math.fsum(rarity[word] for word in words) or 1.0),
                 len(pairs & near) / (len(pairs) or 1),
                 math.fsum(rarity[word] for word in (before & set(query)) - shared) / total,
-                1 / (1 + places[i][1]),
-                1 / (1 + places[i][0]),
+                1 / (1 + position),
+                1 / (1 + rank),
                 min(len(sentence.text.split()), 40) / 40,
                 float(bool(ENDS.search(sentence.text)) and not sentence.text[0].islower()),
                 *(float(name in shown) for name in ("figure", "date", "cue", "name")),
                 1.0,
             ]
         )
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
+    features = np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
+    return Reading([*first], features, bags, len({sentence.text for sentence in sources[0]}))
 
 
 def answer(prompt: Prompt, weights: Weights) -> str:
