@@ -37,7 +37,6 @@ _TOKEN = re.compile(
     | (?P<number>\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)*)
     | (?P<initials>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))        # u.s. and e.g. are one word
     | (?P<word>(?:[a-z0-9]+|(?![{CJK}])[^\W_])+(?:'[^\W\d_]+)?)     # so are didn't and company's
-    | (?P<emoji>[\U0001f300-\U0001faff])
     """,
     re.VERBOSE,
 )

@@ -103,15 +103,6 @@ def test_the_loss_is_that_of_transformers_row_by_row_whatever_the_padding(model:
     assert training.mean_loss(model, batch, 64) == pytest.approx(sum(alone) / sum(r.learned for r in batch), rel=1e-4)
 
 
-def test_an_example_over_the_length_is_refused_with_its_line_and_never_cut(tokenizer: Any) -> None:
-    long = [{"role": "user", "content": "coal " * 300}, CHATS[0][1]]
-    with pytest.raises(
-        Refused, match=r"Line 2 of the validation file has .* tokens, and the model takes 256"
-    ) as caught:
-        training.rows_of(tokenizer, [CHATS[0], long], 256, "validation")
-    assert caught.value.code == "example_too_long"
-
-
 def test_a_step_takes_each_row_once_an_epoch_and_parts_hold_their_limit() -> None:
     batch = [rows.Row(list(range(length)), 1) for length in (9, 3, 5, 30, 4)]
     for epoch in range(3):
