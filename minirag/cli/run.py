@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any
 
 from minirag import prompts
@@ -68,9 +67,11 @@ def main(options: Mapping[str, Any]) -> int:
         # 4. The step.
         step = STEPS[command][0]
         batches = Batches(run.service, run.log, cap=run.budget, say=say, progress=run.progress)
-        stack.push(_close_generators)
         try:
             batches.run(lambda: getattr(run, step), batched="batch" in options)
+        except BaseException as stop:
+            traceback.clear_frames(stop.__traceback__)  # closes generators, so that calls in flight can finish
+            raise
         finally:
             write_json(run.folder / "run.json", run.facts())
         # 5. What it found.
@@ -109,12 +110,6 @@ def _make_run(options: Mapping[str, Any], stack: ExitStack, roles: Sequence[str]
         used.gates.append(progress)
     store = store_builder(options, recorded=recorded.get("store"))
     return Run(folder, settings, service, services, store, workers, say, progress, prices=prices, budget=budget)
-
-
-def _close_generators(_kind: object, _error: object, trace: TracebackType | None) -> None:
-    """On Ctrl-C, close the generators that gave results, so that calls in flight can finish."""
-    if trace is not None:
-        traceback.clear_frames(trace)
 
 
 def _compare_with_last(run: Run, *, is_resumed: bool) -> None:

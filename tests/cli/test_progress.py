@@ -2,22 +2,14 @@
 
 import re
 import sys
-from dataclasses import dataclass
 
 import pytest
 
+from doubles import Clock
 from minirag.cli.progress import Progress
 from minirag.cli.terminal import WIDTH, say
 from minirag.costs import Price, Prices
 from minirag.message_log import Exchange
-
-
-@dataclass
-class Clock:
-    seconds: float = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 def paid(usage: dict[str, int] | None) -> Exchange:
@@ -28,15 +20,15 @@ def test_where_there_is_no_terminal_a_plain_line_every_30_s_tells_rate_money_and
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = Clock()
-    progress = Progress(Prices("", {"m": Price(1.0, output=2.0)}), clock)
+    progress = Progress(Prices("", {"m": Price(1.0, output=2.0)}), lambda: clock.now)
     for done in range(0, 61):
         progress("evaluate", done, 200)
         for _ in range(2):
             progress.after(progress.before(paid(None)), paid({"prompt_tokens": 1000, "completion_tokens": 500}))
-        clock.seconds += 1
+        clock.sleep(1)
     for state, seconds in (("running, step 3/90, loss 1.234", 75), ("running, step 9/90, loss 0.512", 3600)):
         progress(f"finetune ({state})", 0, 0)
-        clock.seconds += seconds
+        clock.sleep(seconds)
     progress("finetune (" + "queued " * 20 + ")", 0, 0)
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == [  # 2 calls a second at 0.002 each; 140 questions to go, one a second
@@ -52,11 +44,11 @@ def test_progress_tells_no_money_that_is_unknown_and_starts_again_with_the_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = Clock()
-    progress = Progress(Prices("", {}), clock)
+    progress = Progress(Prices("", {}), lambda: clock.now)
     progress("ask", 1, 9)
     progress.after(0.0, paid({"prompt_tokens": 1000}))
     for seconds, done in ((40, 9), (0, 1), (40, 2)):
-        clock.seconds += seconds
+        clock.sleep(seconds)
         progress("ask", done, 9)
     assert capsys.readouterr().err.splitlines() == ["ask 9/9, 0.0 calls/s, 0:00:00 left", "ask 2/9, 0:04:40 left"]
 
@@ -65,11 +57,11 @@ def test_on_a_terminal_one_line_is_rewritten_and_wiped_out_by_the_next_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    progress = Progress(Prices("", {}), clock)
+    progress = Progress(Prices("", {}), lambda: clock.now)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for done in range(3):
         progress("index of a long name " * 5, done, 2)
-        clock.seconds += 1
+        clock.sleep(1)
     say("index: 2 chunks")
     *lines, last = capsys.readouterr().err.split("\r\033[K")[1:]
     assert [len(line) for line in lines] == [WIDTH] * 3
