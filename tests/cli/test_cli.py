@@ -41,7 +41,7 @@ MISTAKES = {
     "run empty.pdf --offline": "empty.pdf",
     "run blank.txt --offline": "blank.txt",
     "run none.pdf --offline": "none.pdf",
-    "run . --offline": "is no file",
+    "run . --offline": "Is a directory",
     "run --offline": "holds no run",
     "run SAMPLE --offline --eval-questions=blank.txt": "holds no question",
     "run SAMPLE --offline --out=blank.txt": "Cannot write",
