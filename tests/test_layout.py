@@ -33,12 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"pdf", "curation", "statistics", "costs", "report", "batch", "postgres", "testing"},
 }
 """Each room, and the rooms that it may import besides the kernel."""
-NOT_REACHED_YET = {
-    "lines of the kernel",
-    "lines of the package",
-    "files that one question passes",
-    "lines of tests",
-}
+NOT_REACHED_YET = {"lines of the kernel", "lines of the package", "files that one question passes"}
 """Limits of the redesign that are still to be reached; remove each from here when it is."""
 DOORS = {
     "openai": "service",
