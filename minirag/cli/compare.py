@@ -7,7 +7,6 @@ A row of a file is a question, or one score of it as in `scores.jsonl`. Known ar
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,8 +30,8 @@ NOT_SCORES = set(
 NESTED = ("metrics_data", "metricsdata", "named_scores", "namedscores")
 """Columns that hold several scores: [{"name", "score"}], or {"name": score}."""
 Row = Mapping[str, Any]
-Column = Mapping[str, Sequence[float]]
-"""The scores of one metric, of which a question may have several."""
+Column = Mapping[str, float]
+"""The scores of one metric by question: the mean where a file has several."""
 
 
 # -- runs --------------------------------------------------------------------------------------------------
@@ -111,12 +110,11 @@ def files(options: Mapping[str, Any]) -> int:
             raise InputError(f"No row has a {options['cluster']}; --cluster names a column like a page or a document.")
         clusters = [("", cluster_of[key]) if key in cluster_of else (key,) for key in questions]
     # 3. The comparisons, with their p-values corrected for each other.
-    results = {}
-    for metric in metrics:
-        # a file may have several rows of a question
-        means = [[fmean(own[metric][key]) if key in own[metric] else None for key in questions] for own in columns]
-        how = {"clusters": clusters, "margin": options.get("margin"), "scale": options.get("range", SCALE)}
-        results[metric] = to_json(compare(*means, **how))
+    how = {"clusters": clusters, "margin": options.get("margin"), "scale": options.get("range", SCALE)}
+    results = {
+        metric: to_json(compare(*([own[metric].get(key) for key in questions] for own in columns), **how))
+        for metric in metrics
+    }
     for result, p_value in zip(results.values(), holm([one["p_value"] for one in results.values()]), strict=True):
         result["p_holm"] = p_value
     if options.get("json"):
@@ -168,7 +166,7 @@ def _scores(rows: Sequence[Row], question: str, others: set[str]) -> dict[str, C
             for row in rows:
                 if name in row:
                     column.setdefault(row[question], []).append(float(row[name]))
-            columns[name] = column
+            columns[name] = {key: fmean(values) for key, values in column.items()}
     return columns
 
 
@@ -178,7 +176,7 @@ def _metrics(columns: Sequence[dict[str, Column]], paths: Sequence[Path], option
     low, high = options.get("range", SCALE)
     shared = [name for name in first if name in second]
     wanted = [_key(name) for name in options.get("metrics", shared)]
-    values = {name: chain(*first[name].values(), *second[name].values()) for name in wanted if name in shared}
+    values = {name: [*first[name].values(), *second[name].values()] for name in wanted if name in shared}
     outside = {name: value for name, own in values.items() for value in own if not low <= value <= high}
     for name, value in outside.items():
         fault = f"{name} is left out: it holds {value:g}, which is not from {low:g} to {high:g}"
