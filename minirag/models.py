@@ -257,7 +257,7 @@ def listed(
             if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
                 return
             raise
-        items = page["data"] or []
+        items = page.get("data") or []
         yield from items
         if not items or not page.get("has_more") or items[-1].get("id") == request.get("after"):
             return

@@ -20,7 +20,7 @@ import pytest
 
 from doubles import Clock
 from minirag import offline
-from minirag.offline import EMBEDDING_MODEL, JUDGE_MODEL, STUDENT_MODEL, TEACHER_MODEL
+from minirag.offline import EMBEDDING_MODEL, STUDENT_MODEL, TEACHER_MODEL
 from minirag.retry import Retry
 from minirag.server import Server
 from minirag.server.wire import Reply, Request
@@ -38,7 +38,6 @@ class Source:
     address: str = ""
     teacher: str = TEACHER_MODEL
     student: str = STUDENT_MODEL
-    judge: str = JUDGE_MODEL
     embedding: str = EMBEDDING_MODEL
 
     def __post_init__(self) -> None:
