@@ -1,8 +1,8 @@
 """The question writer: it turns the statements of a passage into questions that the passage answers.
 
 Each sentence gives at most one question: by its shape as a whole, or by the first of `FORMS` that fits its clause. A
-sentence that none fits gives none: a bad question is worse than a missing one. Sentences of other languages are asked
-about by their two longest phrases.
+text of which none fits, in another language for instance, is asked about by the two most telling phrases of each
+sentence.
 
 >>> questions("The city of Bern opened three new schools in 2022.", 2)
 ['How many new schools did the city of Bern open in 2022?']
@@ -32,7 +32,8 @@ from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, weight, word
 from minirag.offline.prose import prose
 
 # Sentences and subjects
-_PHRASE = re.compile(rf"[㐀-鿿]{{2,6}}|[ァ-ヺー]{{3,}}|[가-힣]{{3,}}|[^\W\d_{CJK}]{{5,}}(?: [^\W\d_{CJK}]{{5,}})?")
+_LATIN_WORD = rf"[^\W\d_{CJK}]+(?:-[^\W\d_{CJK}]+)*"
+_PHRASE = re.compile(rf"[㐀-鿿]{{2,6}}|[ァ-ヺー]{{3,}}|[가-힣]{{3,}}|(?=\w{{3}}){_LATIN_WORD}(?: {_LATIN_WORD}){{0,2}}")
 _WHOLE = (".", "!", "。", "！", ".”", '."')
 _DETERMINERS = frozenset(
     "the a an each every all any both some most many several more certain two three four five six seven eight "
@@ -106,14 +107,16 @@ def questions(text: str, n: int) -> list[str]:
     Fewer where the text says less: a table of figures gives none.
     """
     stop_words = len(words(text)) - len(content_words(text))
-    is_english = stop_words >= 0.15 * len(words(text)) or re.search(r"\b(?:the|and)\b", text)
-    candidates = []
-    for sentence, _ in prose(text):
-        if not _is_statement(sentence):
-            continue
-        worth, asked = _question(sentence, text) if is_english else (0.0, _about(sentence))
-        if asked:
-            candidates.append(_Question(asked, worth + _specificity(asked), frozenset(content_words(asked))))
+    is_english = stop_words >= 0.15 * len(words(text)) or bool(re.search(r"\b(?:the|and)\b", text))
+    statements = [sentence for sentence, _ in prose(text) if _is_statement(sentence)]
+    asked = [_question(statement, text) for statement in statements] if is_english else []
+    if not any(question for _, question in asked):
+        asked = [(0.0, _about(statement, is_english=is_english)) for statement in statements]
+    candidates = [
+        _Question(question, worth + _specificity(question), frozenset(content_words(question)))
+        for worth, question in asked
+        if question
+    ]
     chosen: list[int] = []
     for i in sorted(range(len(candidates)), key=lambda i: -candidates[i].worth):
         own = candidates[i].words
@@ -134,13 +137,19 @@ def _is_statement(sentence: str) -> bool:
     return len(tokens) >= 6 and plain * 10 >= len(tokens) * 7
 
 
-def _about(sentence: str) -> str | None:
-    """Return the one question that is safe in any language: about the two longest phrases of a sentence."""
-    phrases = list(dict.fromkeys(_PHRASE.findall(sentence)))
-    longest = sorted(phrases, key=len, reverse=True)[:2]
-    if len(longest) < 2:
+def _about(sentence: str, *, is_english: bool) -> str | None:
+    """Return the question that is safe in any language: about the two most telling phrases of a sentence."""
+
+    def tells_little(word: str) -> bool:
+        is_verb = word in VERB_FORMS and word not in ALSO_NOUNS
+        return len(word) < 5 if not is_english else is_verb or word.endswith(("ly", "ing")) or not content_words(word)
+
+    named = re.sub(_LATIN_WORD, lambda match: "," if tells_little(match[0].lower()) else match[0], sentence)
+    phrases = list(dict.fromkeys(_PHRASE.findall(named)))
+    telling = sorted(phrases, key=_specificity, reverse=True)[:2]
+    if len(telling) < 2:
         return None
-    return "What does the document say about “{}” and “{}”?".format(*sorted(longest, key=phrases.index))
+    return "What does the document say about “{}” and “{}”?".format(*sorted(telling, key=phrases.index))
 
 
 def _question(sentence: str, text: str) -> tuple[float, str | None]:
