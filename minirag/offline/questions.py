@@ -192,7 +192,7 @@ def _subject(subject: str, text: str) -> str | None:
     opens = low in _DETERMINERS or low not in STOP_WORDS
     if not opens or len(words) > 10 or _VAGUE.search(subject) or not content_words(subject) or not first[0].isalnum():
         return None
-    if words[-1].endswith(("’s", "'s", "s’")):
+    if words[-1].endswith(("’s", "'s", "s’")) or re.match(r"\d+\.\d", first):  # "3.2 Invoking …" begins with a heading
         return None
     plain = not others or others[0][0].islower()
     common = low in _DETERMINERS or re.search(rf"\b{re.escape(low)}\b", text) or low.endswith(_COMMON_ENDINGS)
