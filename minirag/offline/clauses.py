@@ -17,10 +17,10 @@ _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
 _BEFORE_ARTICLES = _PREPOSITIONS | {"and", "or", "both", "all"}
-_RELATIVE = frozenset("that which who whose where if when because unless although while whether how however".split())
+_RELATIVE = frozenset("that which who whose where if when because unless although while whether how cannot".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
 _ADVERB = re.compile(r"\w+ly|also|now|then|often|always|never|still|only|not|already|thus|therefore")
-_IRREGULAR = {"am": "is", "are": "is", "were": "was", "have": "has", "do": "does", "go": "goes"}
+_IRREGULAR = {"am": "is", "are": "is", "were": "was", "have": "has", "do": "does", "go": "goes", "cannot": "cannot"}
 _LEAD = re.compile(
     r"(?:In|On|As of|During|Since|By|For|At|Under|After|Before|From|Until|Through|Upon|With|Within|Between|Beginning"
     r"|If|When|While|To|Following|Throughout|Pursuant to|Except as|Subject to|Based on|Notwithstanding|Unless|Without"

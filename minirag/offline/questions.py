@@ -88,7 +88,7 @@ _CUT = re.compile(
 )
 _HANGING = frozenset("once while but although since whereas so than either".split())
 _PLACED = frozenset("located headquartered situated held stored kept included reflected recorded presented".split())
-_THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several".split())
+_THINGS_OPEN_WITH = frozenset("the a an all any both more such its their each several that".split())
 _HEAD_ENDS = re.compile(r" (?:of|in|for|to|on|with|from|at|by|that|and|or)\b")
 _NOT_ASKED_BY_WHO = frozenset("do does did call consider make have has had include mean".split())
 _UNTOLD = frozenset("company authors speaker default size result rest number following".split())
