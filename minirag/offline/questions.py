@@ -234,7 +234,7 @@ class Frame:
         """Return what follows the subject, up to `end` of the object, at most 14 words; None if that is not clear."""
         text = self.object[:end].split(self.date, 1)[0] if self.date else self.object[:end]
         words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
-        if len(words) > 14:
+        if len(words) > 14 or any(word in BE for word in words[1:]):
             return None
         if any(one == "and" and two in VERB_FORMS and two not in ALSO_NOUNS for one, two in pairwise(words)):
             return None  # a second verb
@@ -260,7 +260,7 @@ def _why(f: Frame) -> str | None:
 
 
 def _how_many(f: Frame) -> str | None:
-    if f.verb and (count := _COUNT.match(f.object)):
+    if f.verb not in {"", "spend"} and (count := _COUNT.match(f.object)):
         return f.ask(f"How many {count[1]}", f.verb, f.when)
     if f.verb in MOVES and _AMOUNT.match(f.object.removeprefix("by ")):
         return f.ask("By how much", f.verb, f.when)
@@ -345,7 +345,7 @@ def _which(f: Frame) -> str | None:
         return None
     if verb in BE and not _PARTICIPLE.match(said):
         return None
-    if kind.isalpha():
+    if kind.isalpha() and not kind.endswith(("al", "ive", "ous", "ic")):
         return f"Which {kind} {verb} {said}?"
     who = "Who" if _WHO.fullmatch(kind) else "What"
     return f"{who} {verb} {said}?" if third_person(verb) == verb else None
