@@ -183,7 +183,8 @@ class FineTuningJob:
 
     def pages(self, kind: str) -> Iterator[Json]:
         """Yield the job's "events" or "checkpoints", newest first."""
-        return listed(self._service, self._log, f"fine_tuning.jobs.{kind}", {"fine_tuning_job_id": self.id})
+        method = {"events": "list_events", "checkpoints": "checkpoints.list"}[kind]
+        return listed(self._service, self._log, f"fine_tuning.jobs.{method}", {"fine_tuning_job_id": self.id})
 
     def _update(self, state: Json) -> None:
         self.state: Json = state

@@ -217,7 +217,7 @@ def _base64(embedding: str | Sequence[float]) -> str:
 
 def read_object(call: Exchange, reply: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a reply of the files, jobs or batches endpoints. Raises BadReply if it is none."""
-    is_list = call.endpoint.endswith((".list", ".events", ".checkpoints"))
+    is_list = call.endpoint.endswith((".list", ".list_events"))
     if ("data" if is_list else "id") not in reply:
         raise BadReply(f"{call.service} answered with something that is neither a file nor a job nor a batch.")
     return reply

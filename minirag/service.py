@@ -33,10 +33,8 @@ ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
 """What models are for, and the variable with the key of a role's own service."""
 SECONDS = 600.0
 """Seconds for one call, from its first byte to the last of the reply."""
-_METHODS = {
-    "fine_tuning.jobs.events": "fine_tuning.jobs.list_events",
-    "fine_tuning.jobs.checkpoints": "fine_tuning.jobs.checkpoints.list",
-}
+_VERBS = (".retrieve", ".list", ".list_events", ".cancel")
+"""Ends of endpoints that name a method of the SDK; others are of `create`."""
 Reader = Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]
 """Returns a call's reply as the log is to hold it, or raises BadReply if it cannot be used."""
 
@@ -207,8 +205,7 @@ class Service(AbstractContextManager["Service"]):
         started, clock = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
         reply, failure = None, None
         try:
-            is_method = call.endpoint.endswith((".retrieve", ".list", ".cancel"))
-            method = _METHODS.get(call.endpoint, call.endpoint if is_method else f"{call.endpoint}.create")
+            method = call.endpoint if call.endpoint.endswith(_VERBS) else f"{call.endpoint}.create"
             raw = self.raw(method, arguments or call.request, call.model)
             with suppress(ValueError, RecursionError):
                 reply = json.loads(raw.content, parse_constant=_refuse_constant)
@@ -235,8 +232,7 @@ class Service(AbstractContextManager["Service"]):
         try:
             return within(self.timeout, partial(call, **named, extra_body=extra or None))
         except openai.APIStatusError as error:
-            headers = {name.lower(): value for name, value in error.response.headers.items()}
-            refused = (self.address, error.status_code, error.body, headers, model)
+            refused = (self.address, error.status_code, error.body, error.response.headers, model)
             raise refusal(*refused, key_name=self._key_name) from error
         except (TimeoutError, openai.APITimeoutError) as error:
             text = f"{self.address} did not answer within {self.timeout:g} s; allow more with --timeout."
