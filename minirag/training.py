@@ -73,7 +73,7 @@ class TrainingFile:
             reasons = self._count("dropped")
             dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
             text = f"{counted(kept, 'training example')} can be kept (dropped: {dropped})"
-            remedy = "ask for more --train-questions, or raise --reply-tokens if answers were cut off"
+            remedy = "ask for more --train-questions, add documents, or raise --reply-tokens if answers were cut off"
             raise error(f"{text}, and a job needs at least {fewest}; {remedy}.")
 
     def report(self, epochs: int | None = None) -> dict[str, Any]:

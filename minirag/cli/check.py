@@ -8,7 +8,7 @@ from typing import Any
 from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, load_prices, training_cost
 from minirag.curation import check_file
-from minirag.text import dollars
+from minirag.text import counted, dollars
 from minirag.training import default_epochs
 
 SHOWN = 20
@@ -49,7 +49,8 @@ def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """Return a result as lines for the terminal."""
     errors, warnings = result["errors"], result["warnings"]
-    lines = [f"{result['file']}: {result['examples']:,} examples, {errors:,} errors, {warnings:,} warnings"]
+    counts = [counted(result["examples"], "example"), counted(errors, "error"), counted(warnings, "warning")]
+    lines = [f"{result['file']}: {', '.join(counts)}"]
     for finding in result["findings"][:SHOWN]:
         place = f"line {finding['line']}" if finding["line"] else "file"
         kind = "error" if finding["is_error"] else "warning"

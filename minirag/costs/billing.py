@@ -189,7 +189,10 @@ def _costs(
                 line.add(replace(exchange, request={**exchange.request, "model": models[arm]}, tags={}), prices)
         per_answer[arm] = None if line.usd is None or not answers else line.usd / len(answers)
     training_usd = None if trained is None else training_cost(prices, *trained)
-    questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer.get("tuned"))
+    if "tuned" in calls:
+        questions, sentence = payback(training_usd, per_answer.get("teacher"), per_answer["tuned"])
+    else:
+        questions, sentence = None, "There is no tuned model to pay for."
     return {
         "usd_per_question": per_answer,
         "training_usd": training_usd,

@@ -50,9 +50,10 @@ def means(comparison: Mapping[str, Any]) -> str:
         rows.append([text(spaced(metric)), *cells])
     rows.append(["ragas score (harmonic mean)", *map(number, comparison["ragas_score"].values())])
     caption = "Means over each model's scored questions"
-    if any(one["n_unscored"] for _, _, one in comparisons(comparison)):
+    arms = comparison["ragas_score"]
+    if "tuned" in arms and any(one["n_unscored"] for _, _, one in comparisons(comparison)):
         caption += "; the differences above are over those that both models have scores for"
-    return table(caption, ["metric", *comparison["ragas_score"]], rows)
+    return table(caption, ["metric", *arms], rows)
 
 
 def money_section(costs: Mapping[str, Any]) -> str:
