@@ -79,8 +79,10 @@ def _chosen(logits: torch.Tensor, prompts: Sequence[Prompt], dice: Sequence[Rand
     likeliest = logits.argmax(1, keepdim=True)
     if all(prompt.temperature == 0 for prompt in prompts):
         return likeliest[:, 0].tolist()
-    numbers = [(p.temperature, max(p.top_p, 1e-9), die.random()) for p, die in zip(prompts, dice, strict=True)]
-    temperature, top_p, drawn = torch.tensor(numbers, device=logits.device, dtype=torch.float64).split(1, dim=1)
+    # below 1 in float32 too, which is all that some devices have
+    draws = [min(die.random(), 1 - 1e-6) for die in dice]
+    numbers = [(p.temperature, max(p.top_p, 1e-9), draw) for p, draw in zip(prompts, draws, strict=True)]
+    temperature, top_p, drawn = torch.tensor(numbers, device=logits.device).split(1, dim=1)
     probabilities, order = (logits / temperature.clamp(min=1e-9)).softmax(1).sort(1, descending=True)
     before = probabilities.cumsum(1) - probabilities
     reached = probabilities.where(before < top_p, 0).cumsum(1)
