@@ -8,6 +8,7 @@ import codecs
 import hashlib
 import os
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from minirag.chunker import Page
@@ -63,18 +64,18 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
         if _HTML.match(data):
             raise DocumentError(f"{name} is HTML; save it as PDF or plain text and give that.")
 
-        errors: dict[int, str] = {}  # page number -> why it could not be read
         if suffix == ".pdf" or data[:1024].lstrip().startswith(b"%PDF-"):
             raw = read_pdf(data, name, cache=folder)
             texts = clean_pages([page.text for page in raw])
-            errors = {number: page.error for number, page in enumerate(raw, 1) if page.error}
+            own = [replace(page, text=text) for page, text in zip(raw, texts, strict=True)]
         else:
             texts = _split(decode_text(name, data), is_markdown=suffix in (".md", ".markdown"))
+            own = [Page(number, name, text) for number, text in enumerate(texts, 1)]
         if not any(texts):
-            reason = next(iter(errors.values()), None)
+            reason = next((page.error for page in own if page.error), None)
             scanned = "holds no text; if it is scanned, run OCR on it first"
             raise DocumentError(f"{name} {f'has no readable page ({reason})' if reason else scanned}.")
-        pages += [Page(number, name, text, errors.get(number)) for number, text in enumerate(texts, 1)]
+        pages += own
     return pages
 
 

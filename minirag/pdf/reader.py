@@ -15,8 +15,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from tempfile import TemporaryFile
-from typing import IO, NamedTuple
+from typing import IO
 
+from minirag.chunker import Page
 from minirag.errors import DocumentError, Unfinished
 from minirag.message_log import write_atomically
 
@@ -34,13 +35,6 @@ OUT_OF_MEMORY, TIME_OVER = 77, 1 if sys.platform == "win32" else -signal.SIGPROF
 """The exit status of a child that has broken a limit."""
 
 
-class RawPage(NamedTuple):
-    """The text of one page as pypdf gives it; `error` says why it could not be read, and `text` is then empty."""
-
-    text: str
-    error: str | None = None
-
-
 def read_pdf(
     data: bytes,
     name: str,
@@ -49,8 +43,8 @@ def read_pdf(
     cache: Path | None = None,
     page_seconds: float = PAGE_SECONDS,
     page_memory: int = MEMORY,
-) -> list[RawPage]:
-    """Return every page of the PDF `data`, in order; `name` is what errors call it.
+) -> list[Page]:
+    """Return every page of the PDF `data` as pypdf gives it, in order; `name` is its source.
 
     At most `workers` processes read it (default: one a core); each page may take `page_seconds` of computing and
     `page_memory` bytes. The folder `cache` keeps the text of documents whose every page could be read.
@@ -63,12 +57,12 @@ def read_pdf(
     file = cache and cache / f"{hashlib.sha256(data).hexdigest()}-pypdf{version}-{CACHE_FORMAT}"
     if file:
         with suppress(OSError, ValueError):  # not there or damaged: read the document again
-            return [RawPage(text) for text in json.loads(file.read_bytes())]
+            return [Page(number, name, text) for number, text in enumerate(json.loads(file.read_bytes()), 1)]
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, 1 + len(data) // BYTES_PER_CHILD)
     try:
-        pages = _read_in_children(data, count, page_seconds, page_memory)
+        pages = _read_in_children(data, name, count, page_seconds, page_memory)
     except ValueError as error:
         raise DocumentError(f"{name} {error}.") from error
     except OSError as error:
@@ -79,9 +73,9 @@ def read_pdf(
     return pages
 
 
-def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int) -> list[RawPage]:
+def _read_in_children(data: bytes, name: str, count: int, page_seconds: float, memory: int) -> list[Page]:
     """Return all pages. Raises ValueError if the document cannot be opened, and OSError if no child can be started."""
-    pages: dict[int, RawPage] = {}
+    pages: dict[int, Page] = {}
     total = 0
     with ExitStack() as stack:  # at its end, and on Ctrl-C, children are killed and the unnamed files are gone
         document = stack.enter_context(TemporaryFile())
@@ -103,10 +97,10 @@ def _read_in_children(data: bytes, count: int, page_seconds: float, memory: int)
                 raise ValueError(answers[0]["unreadable"])
             total = answers[0]["pages"]
             for answer in answers[1:]:
-                pages[index] = RawPage(answer["text"], answer["error"])
+                pages[index] = Page(index + 1, name, answer["text"], answer["error"])
                 index += count
             if status != 0 and index < total:
-                pages[index] = RawPage("", _limit(status, page_seconds, memory))
+                pages[index] = Page(index + 1, name, "", _limit(status, page_seconds, memory))
                 running.append((_start(stack, document, [index + count, count, *limits]), index + count))
     return [pages[index] for index in range(total)]
 

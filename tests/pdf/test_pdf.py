@@ -13,9 +13,9 @@ import pypdf
 import pytest
 from pypdf.generic import NameObject, NullObject
 
-from minirag.documents import load
+from minirag.documents import Page, load
 from minirag.errors import DocumentError
-from minirag.pdf import RawPage, read_pdf
+from minirag.pdf import read_pdf
 from pdfs import drawn_pdf, edited_pdf, form_pdf, make_pdf
 
 SLOW = b"BT /F1 9 Tf " + b"(x) Tj 1 0 Td " * 1_000_000 + b"ET"
@@ -25,7 +25,7 @@ WIDE = b"BT /F1 9 Tf (" + b"x" * 60_000_000 + b") Tj ET"
 """One of 60 MB in 60 KB, which takes a multiple of that in memory."""
 
 
-def texts(pages: list[RawPage]) -> list[str]:
+def texts(pages: list[Page]) -> list[str]:
     return [page.text.strip() for page in pages]
 
 
@@ -65,7 +65,7 @@ class TestPages:
         data = make_pdf(*(f"Page {number}." for number in range(34)))
         (tmp_path / "a.pdf").write_bytes(data)
         reader = pypdf.PdfReader(tmp_path / "a.pdf")
-        expected = [RawPage(page.extract_text()) for page in reader.pages]
+        expected = [Page(number, "a.pdf", page.extract_text()) for number, page in enumerate(reader.pages, 1)]
         assert expected == read_pdf(data, "a.pdf", workers=3)
 
     def test_what_was_filled_into_a_form_is_read_and_what_was_left_empty_is_not(self):
