@@ -29,8 +29,8 @@ from minirag.text import encoding
 if TYPE_CHECKING:
     from openai import OpenAI
 
-INPUTS_PER_CALL, CHARACTERS_PER_CALL = 256, 200_000
-"""The most of a call at first. OpenAI takes 2,048 texts and 300,000 tokens."""
+INPUTS_PER_CALL, BYTES_PER_CALL = 256, 200_000
+"""The most of a call at first. OpenAI takes 2,048 texts and 300,000 tokens; no text has more tokens than bytes."""
 Row = NDArray[np.float32] | ServiceError
 """The vector of a text, or why it has none."""
 
@@ -175,10 +175,11 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the texts in runs of as many as one call takes."""
     start = size = 0
     for end, text in enumerate(texts):
-        if end > start and (end - start == INPUTS_PER_CALL or size + len(text) > CHARACTERS_PER_CALL):
+        own = len(text.encode("utf-8", "surrogatepass"))
+        if end > start and (end - start == INPUTS_PER_CALL or size + own > BYTES_PER_CALL):
             yield texts[start:end]
             start, size = end, 0
-        size += len(text)
+        size += own
     if texts:
         yield texts[start:]
 

@@ -70,6 +70,14 @@ def refuses(status: int, words: str, when: Callable[[list[str]], bool]) -> Rule:
     return lambda texts: (status, words) if when(texts) else None
 
 
+@pytest.mark.parametrize("text", ["Fares rose. ", "票价上涨。", "လက်မှတ်ခ တက်သည်။ ", "🎫↗"])
+def test_no_call_has_more_tokens_than_openai_takes(model, text):
+    with Embedder() as script:
+        model(script).embed([text * (1000 // len(text))] * 400)
+    calls = [sum(map(encoding("cl100k_base").count, request["body"]["input"])) for request in script.requests]
+    assert max(calls) <= 300_000
+
+
 @pytest.mark.parametrize("limit", [1, 10, 32, 64])
 def test_a_limit_of_texts_a_call_is_found_out_and_remembered(log, model, limit):
     with Embedder(refuses(422, f"maximum allowed batch size {limit}", lambda texts: len(texts) > limit)) as script:
