@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirag.offline.lexicon import CJK, STOP_WORDS, weight, words
+from minirag.offline.lexicon import CJK, ENGLISH, STOP_WORDS, weight, words
 from minirag.text import sentence_spans
 
 # A logistic regression of BEGIN's replies (begin-wow) with both classes weighted alike, rounded; `scripts/quality`
@@ -49,12 +49,7 @@ _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _NEGATIONS = frozenset("not no never neither nor none without".split())
 _HEDGES = frozenset("may might could".split())
 _OPPOSITES: dict[str, set[str]] = {}
-for _pair in (
-    "increase decrease,rise fall,grow shrink,grow decline,increase decline,high low,higher lower,more less,more few,"
-    "gain loss,before after,above below,first last,large small,include exclude,allow prohibit,win lose,open close,"
-    "start end,begin finish,accept reject,buy sell,strong weak,positive negative,maximum minimum,early late,up down,"
-    "with without,always never,favorable unfavorable,true false,same different"
-).split(","):
+for _pair in ENGLISH["opposites"].split(","):
     _left, _right = words(_pair)
     _OPPOSITES.setdefault(_left, set()).add(_right)
     _OPPOSITES.setdefault(_right, set()).add(_left)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from minirag.text import vocabulary
 
 ENGLISH: dict[str, str] = tomllib.loads(Path(__file__).with_name("english.toml").read_text("utf-8"))
-"""Lists of words: `verbs`, `irregular` forms and `stop_words`."""
+"""Lists of words: `verbs`, `irregular` forms, `stop_words` and `opposites`."""
 CJK = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 """Chinese, Japanese and Korean, as a range for a character class of a regular expression."""
 _TOKEN = re.compile(
