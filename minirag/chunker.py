@@ -187,10 +187,8 @@ class _Counter:
         return joint.start(), self.before[place] + own
 
     def token_border(self, start: int, tokens: int) -> int | None:
-        """Return where so many tokens from `start` end if a token of the page ends there too, else None.
-
-        In a run such as "xxxx" several ends have as many tokens: ids of earlier runs depend on the choice of this one.
-        """
+        """Return where so many tokens from `start` end if a token of the page ends there too, else None."""
+        # in a run such as "xxxx" several ends have as many tokens: ids of earlier runs depend on the choice of this one
         cut = self.cuts[bisect_right(self.cuts, start) - 1]
         joint = _JOINT.search(self.text, start + 1, start + 4000)
         if joint is None or start - cut > 5000:  # a very long word

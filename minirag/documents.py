@@ -29,9 +29,7 @@ _BORDERS = (r"\n[ \t]*\n+", r"\n", r"[.!?…]\s+|[。！？]", r"\s+")
 class Pages(list[Page]):
     """The pages of one or more documents, in order, the empty ones included; `sha256` has the hash of each source."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.sha256: dict[str, str] = {}
+    sha256: dict[str, str]
 
 
 def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
@@ -48,6 +46,7 @@ def load(*sources: str | os.PathLike[str], cache: bool = True) -> Pages:
         raise InputError("No document was given; name at least one file or address.")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "minirag" if cache else None
     pages = Pages()
+    pages.sha256 = {}
     sources_by_hash: dict[str, str] = {}
     for name in map(os.fsdecode, sources):
         try:
