@@ -29,8 +29,8 @@ from minirag.text import encoding
 if TYPE_CHECKING:
     from openai import OpenAI
 
-INPUTS_PER_CALL, BYTES_PER_CALL = 256, 200_000
-"""The most of a call at first. OpenAI takes 2,048 texts and 300,000 tokens; no text has more tokens than bytes."""
+INPUTS_PER_CALL, SIZE_PER_CALL = 256, 200_000
+"""Texts, and characters or two thirds of the tokens: OpenAI takes 2,048 texts and 300,000 tokens."""
 Row = NDArray[np.float32] | ServiceError
 """The vector of a text, or why it has none."""
 
@@ -172,11 +172,12 @@ class EmbeddingModel:
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the texts in runs of as many as one call takes."""
+    """Yield the texts in runs of as many as one call takes; other runs than before would be paid for again."""
     start = size = 0
     for end, text in enumerate(texts):
-        own = len(text.encode("utf-8", "surrogatepass"))
-        if end > start and (end - start == INPUTS_PER_CALL or size + own > BYTES_PER_CALL):
+        # an ASCII text has no more tokens than characters; OpenAI's embedding models use cl100k_base
+        own = len(text) if text.isascii() else max(len(text), 2 * encoding("cl100k_base").count(text) // 3)
+        if end > start and (end - start == INPUTS_PER_CALL or size + own > SIZE_PER_CALL):
             yield texts[start:end]
             start, size = end, 0
         size += own
