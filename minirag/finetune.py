@@ -131,9 +131,7 @@ class FineTuningJob:
             return ""
         error = self.state.get("error")  # an object, an empty one, a text, or null
         fields = error if isinstance(error, Mapping) else {"message": error}
-        reason = str(fields.get("message") or fields.get("code") or "the service gives no reason").rstrip(".")
-        remedy = "; ask for more --train-questions" if fields.get("code") == "invalid_n_examples" else ""
-        return f": {reason}{remedy}"
+        return f": {fields.get('message') or fields.get('code') or 'the service gives no reason'}".rstrip(".")
 
     @property
     def model(self) -> str:
@@ -266,8 +264,6 @@ def _start(service: Service, log: MessageLog | None, request: Json, chosen: Json
 def _outcome(error: ServiceError, address: str, base: str, file: Path, *, is_uploaded: bool) -> JobError:
     """Return what a refusal to find or create a job means for the user."""
     words = str(error).rstrip(".")
-    if error.status == 429 and error.transient:
-        return JobUnfinished(f"No further job can start now, wait for another to end or cancel it: {words}.")
     if error.transient and not isinstance(error, BadReply):
         return JobUnfinished(f"No job can start at {address} now, run again later: {words}.")
     if error.code in _UNKNOWN_MODEL:
