@@ -78,6 +78,12 @@ def test_no_call_has_more_tokens_than_openai_takes(model, text):
     assert max(calls) <= 300_000
 
 
+def test_texts_fall_into_the_calls_of_earlier_versions_whose_logs_have_the_vectors(model):
+    with Embedder() as script:
+        model(script).embed(["Fares – and “tolls” – rose. " * 50] * 300)
+    assert script.sizes == [142, 142, 16]
+
+
 @pytest.mark.parametrize("limit", [1, 10, 32, 64])
 def test_a_limit_of_texts_a_call_is_found_out_and_remembered(log, model, limit):
     with Embedder(refuses(422, f"maximum allowed batch size {limit}", lambda texts: len(texts) > limit)) as script:
