@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirag.chunker import Chunk
-from minirag.errors import InputError, StoreError, Unfinished, keep_out
+from minirag.errors import InputError, StoreError, Unfinished, Waiting, keep_out
 from minirag.models import Embedder, Hit
 from minirag.vector_store import VectorStore, unit_queries
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10
 """Seconds, unless the address has its own `connect_timeout`."""
-BATCH = 16_384
-"""Chunks embedded and stored at a time: 100 MB of vectors of 1,536 dimensions."""
+BATCH = 256
+"""Chunks embedded and stored at a time; with another number, an unfinished build would be paid for again."""
 MAX_PLAIN = 1900
 """Dimensions of a vector that fits in a table's page beside the text."""
 _INDEXES = """
@@ -125,10 +125,15 @@ class PostgresVectorStore:
         self, connection: "Connection[Any]", chunks: Sequence[Chunk], embed: Embedder, model: str, digest: str
     ) -> Index:
         """Embed and store all chunks in a new table."""
-        number = 0
+        number, waiting = 0, None
         for first in range(0, len(chunks), BATCH):
             part = chunks[first : first + BATCH]
-            rows = VectorStore.build(part, embed).vectors
+            try:
+                rows = VectorStore.build(part, embed).vectors
+            except Waiting as error:  # with the Batch API, ask for all batches before the first reply is waited for
+                waiting = waiting or error
+            if waiting is not None:
+                continue
             if not number:
                 facts = [self.name, model, digest, len(chunks), rows.shape[1]]
                 [(number,)] = _execute(connection, _ADD, facts).fetchall()
@@ -143,6 +148,8 @@ class PostgresVectorStore:
                 copy.set_types([*_TYPES.values(), "vector"])
                 for position, (chunk, vector) in enumerate(zip(part, rows, strict=True), first):
                     copy.write_row((position, *astuple(chunk), vector))
+        if waiting is not None:
+            raise waiting
         return Index(number, rows.shape[1], len(chunks))
 
     def search(
