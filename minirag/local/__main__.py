@@ -59,10 +59,8 @@ def serve(options: dict[str, Any]) -> None:
     with lock, server:
         print(server.base_url)
         student, tokenizer = shlex.quote(engine.name), shlex.quote(str(state / "tokenizer" / "tokenizer.json"))
-        options_to_use = (
-            f"--student {student} --student-base-url {server.base_url} --tokenizer {tokenizer} --free student"
-        )
-        print(f"minirag run DOC {options_to_use} …", flush=True)
+        options_to_use = f"--student {student} --student-base-url {server.base_url} --tokenizer {tokenizer}"
+        print(f"minirag run DOC {options_to_use} --free student …", flush=True)
         threading.Event().wait()
 
 

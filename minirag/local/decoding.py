@@ -47,14 +47,8 @@ def write(model: Any, tokenizer: Any, prompts: Sequence[Prompt], end_ids: frozen
     done: dict[int, Written] = {}
     rows, cache = list(range(len(prompts))), None
     while True:
-        reply = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+        reply = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache = reply.past_key_values
         chosen = _chosen(reply.logits[:, -1].float(), [prompts[row] for row in rows], [dice[row] for row in rows])
         for token, row in zip(chosen, rows, strict=True):

@@ -120,14 +120,8 @@ class Local:
         """Train in a process of its own, which goes on from its last epoch if an earlier server started it."""
         folder = self._state / "training" / training.job_id
         name = f"ft:{self.name}:minirag:{training.suffix}:{training.job_id[-8:]}"
-        spec = Spec(
-            self._folder,
-            training.examples,
-            training.validation,
-            **training.hyperparameters,
-            seed=training.seed,
-            **self._machine,
-        )
+        settings = {**training.hyperparameters, **self._machine}
+        spec = Spec(self._folder, training.examples, training.validation, seed=training.seed, **settings)
         write_json(folder / "spec.json", spec._asdict())
         tokens = 0
         with (folder / "trainer.log").open("ab") as log:

@@ -56,12 +56,9 @@ def end_token(tokenizer: Any) -> int:
 
 def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool) -> str:
     plain = [{"role": message["role"], "content": text_of(message)} for message in messages]
+    options = {"tokenize": False, "add_generation_prompt": add_generation_prompt, **NO_THINKING}
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                plain, tokenize=False, add_generation_prompt=add_generation_prompt, **NO_THINKING
-            )
-        )
+        return str(tokenizer.apply_chat_template(plain, **options))
     except Exception as error:  # jinja2's, of a template that knows no system message or wants the roles in turn
         raise Refused(400, f"The model's chat template refuses these messages: {error}", param="messages") from error
 

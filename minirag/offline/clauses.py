@@ -43,14 +43,15 @@ def _inflected(base: str, ending: str) -> str:
 
 VERB_FORMS: dict[str, str] = {}
 """Every form of every verb, with its base."""
-ALSO_NOUNS: set[str] = set()
+NOUNS: set[str] = set()
+"""Forms of verbs that are nouns as well."""
 TRANSITIVE: set[str] = set()
 """Verbs whose object can be asked for alone; of the others many need more than an object."""
 for _entry in ENGLISH["verbs"].split():
     _base, _, _past = _entry.rstrip("*+").partition("=")
     _present = _inflected(_base, "s")
     VERB_FORMS |= dict.fromkeys((_base, _present, _past or _inflected(_base, "d")), _base)
-    ALSO_NOUNS |= {_base, _present} if "*" in _entry else set()
+    NOUNS |= {_base, _present} if "*" in _entry else set()
     TRANSITIVE |= {_base} if "+" in _entry else set()
 
 
@@ -114,4 +115,4 @@ def _is_verb(word: str, tokens: list[str], i: int) -> bool:
         return False
     if after in _PREPOSITIONS:
         return base in MOVES
-    return word not in ALSO_NOUNS or after in _OPENERS or after[0].isdigit()
+    return word not in NOUNS or after in _OPENERS or after[0].isdigit()

@@ -142,8 +142,8 @@ def content_words(text: str) -> list[str]:
 _ENDINGS = ("", "e", "s", "ed", "ing", "ation", "ion", "y")
 """A stem is seldom a vocabulary entry itself; one of its commonest forms is."""
 
-_COMMONEST, _RAREST, _LONGEST = 250, 100_000, 30
-"""Ranks of the first whole words and of the last entry; longer words are no entries."""
+_COMMONEST, _RAREST = 250, 100_000
+"""Ranks of the first whole words and of the last entry."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -160,8 +160,6 @@ def weight(word: str) -> float:
         return 0.05
     if word[0].isdigit():
         return min(1.0, 0.4 + 0.1 * len(word))  # every number up to 999 is one token: its length tells more
-    if len(word) > _LONGEST:
-        return 1.0
     tokens = vocabulary("cl100k_base")
     forms = (f" {word}{ending}".encode() for ending in (_ENDINGS if word.isascii() else ("",)))
     ranks = [tokens[form] for form in forms if form in tokens]

@@ -16,18 +16,7 @@ import re
 from itertools import pairwise
 from typing import NamedTuple
 
-from minirag.offline.clauses import (
-    ALSO_NOUNS,
-    BE,
-    HAVE,
-    MODAL,
-    MOVES,
-    TRANSITIVE,
-    VERB_FORMS,
-    Clause,
-    parse,
-    third_person,
-)
+from minirag.offline.clauses import BE, HAVE, MODAL, MOVES, NOUNS, TRANSITIVE, VERB_FORMS, Clause, parse, third_person
 from minirag.offline.lexicon import CJK, STOP_WORDS, content_words, weight, words
 from minirag.offline.prose import prose
 
@@ -141,7 +130,7 @@ def _about(sentence: str, *, is_english: bool) -> str | None:
     """Return the question that is safe in any language: about the two most telling phrases of a sentence."""
 
     def tells_little(word: str) -> bool:
-        is_verb = word in VERB_FORMS and word not in ALSO_NOUNS
+        is_verb = word in VERB_FORMS and word not in NOUNS
         return len(word) < 5 if not is_english else is_verb or word.endswith(("ly", "ing")) or not content_words(word)
 
     named = re.sub(_LATIN_WORD, lambda match: "," if tells_little(match[0].lower()) else match[0], sentence)
@@ -236,7 +225,7 @@ class Frame:
         words = f"{self.verb} {_CUT.split(text, maxsplit=1)[0]}".split()
         if len(words) > 14 or any(word in BE for word in words[1:]):
             return None
-        if any(one == "and" and two in VERB_FORMS and two not in ALSO_NOUNS for one, two in pairwise(words)):
+        if any(one == "and" and two in VERB_FORMS and two not in NOUNS for one, two in pairwise(words)):
             return None  # a second verb
         if not _HANGING.isdisjoint(words) or not all(word[-1].isalnum() or word[-1] in "%’'\")" for word in words):
             return None
