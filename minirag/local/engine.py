@@ -150,8 +150,7 @@ class Local:
 
     def delete(self, model: str) -> bool:
         """Delete a tuned model or a checkpoint, with its adapter."""
-        record = self._tuned.get(model)
-        if record:
+        if record := self._tuned.get(model):
             self._tuned.remove(model)
             shutil.rmtree(self._state / record["adapter"], ignore_errors=True)
         return record is not None

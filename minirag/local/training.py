@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from minirag.errors import InputError
 from minirag.local.models import device_of, dtype_of, left_padded, load_model, load_tokenizer, window_of
 from minirag.local.rows import IGNORED, Row, training_row
-from minirag.server import Refused
+from minirag.server import Refused, Report
 
 RANK, ALPHA = 16, 32
 LEARNING_RATE = 5e-4
@@ -34,7 +34,6 @@ TOKENS_AT_ONCE = {"cuda": 16_384, "cpu": 1024}
 """Tokens of one pass through the model, padding included: a larger batch takes several; halved where memory ends."""
 MACHINE = ("device", "dtype", "max_model_len", "chat_template")
 """The options of `minirag serve` and `minirag train` that a `Spec` has as well."""
-Report = Callable[..., None]
 
 
 class Spec(NamedTuple):

@@ -14,9 +14,7 @@ from minirag.offline import serve
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m minirag.offline", description="Serve the offline models over HTTP."
-    )
+    parser = argparse.ArgumentParser("python -m minirag.offline", description="Serve the offline models over HTTP.")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument("--state", type=Path, help="a folder that keeps files, jobs and tuned models")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")

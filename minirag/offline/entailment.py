@@ -30,7 +30,6 @@ _BIAS, _MISSING, _UNCOVERED, _GRAMMAR, _DISORDER = 3.0, -1.8, -3.2, -0.4, -0.5
 
 THRESHOLD = 0.5
 """A statement whose score is at least this follows from the excerpts."""
-_REASON_WORDS = 12
 
 _PIECE = 40  # tokens: a table has no sentence ends, and one endless sentence would hold every number
 _NEAR = 6  # tokens within which two neighbours of a statement must stand in the window
@@ -163,7 +162,7 @@ class Passage:
         score, matching, differing = self._score(question if is_yes_or_no else answer)
         score = 1 - score if is_yes_or_no and word == "no" else score
         reason = f"matches: {matching}" if score >= THRESHOLD else differing
-        return Verdict(score >= THRESHOLD, " ".join(reason.split()[:_REASON_WORDS]), score)
+        return Verdict(score >= THRESHOLD, " ".join(reason.split()[:12]), score)
 
     def _score(self, statement: str) -> tuple[float, str, str]:
         """Return the score of a statement, how the best window starts, and what it lacks or contradicts."""

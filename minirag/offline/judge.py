@@ -142,10 +142,8 @@ def useful(excerpts: Sequence[str], question: str, answer: str) -> list[tuple[bo
         sentences = [excerpt[start:end] for start, end in sentence_spans(excerpt)]
         shares = [(max(_share(answer, text), _share(question, text)), text) for text in sentences]
         share, sentence = max(shares, key=lambda pair: pair[0], default=(0.0, ""))
-        if share >= RELEVANT:
-            verdicts.append((True, f"says: {' '.join(sentence.split()[:9])}"))
-        else:
-            verdicts.append((False, "no sentence shares enough with question or answer"))
+        says, silent = f"says: {' '.join(sentence.split()[:9])}", "no sentence shares enough with question or answer"
+        verdicts.append((share >= RELEVANT, says if share >= RELEVANT else silent))
     return verdicts
 
 
