@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json
 from minirag.costs import Prices, load_prices, training_cost
-from minirag.curation import check_file
+from minirag.curation import check_file, curate_file
 from minirag.text import counted, dollars
 from minirag.training import default_epochs
 
@@ -31,6 +31,7 @@ def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
     examples, total = len(checked.tokens), sum(checked.tokens)
     epochs = default_epochs(examples)
     errors = sum(finding.is_error for finding in checked.findings)
+    dropped = Counter(example.dropped for _, example in curate_file(path) if example.dropped)
     return {
         "file": str(path),
         "examples": examples,
@@ -38,6 +39,8 @@ def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
         "warnings": len(checked.findings) - errors,
         "rules": dict(sorted(Counter(finding.rule for finding in checked.findings).items())),
         "findings": [finding._asdict() for finding in checked.findings],
+        "worth_training_on": examples - dropped.total(),
+        "dropped": dict(dropped.most_common()),
         "tokens": total,
         "epochs": epochs,
         "tokens_billed": total * epochs,
@@ -59,6 +62,9 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
         lines.append(f"  {_price(result, result['model'])}")
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in result["dropped"].items())
+        worth = f"  worth training on: {result['worth_training_on']:,} of {result['examples']:,}"
+        lines.append(cut(f"{worth} (dropped: {dropped})" if dropped else worth))
     return lines
 
 

@@ -4,6 +4,7 @@ To plan, the run itself is rehearsed over the real documents, with a service tha
 the calls, windows, refine steps and training examples are those of a run.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -22,8 +23,13 @@ from minirag.errors import InputError
 from minirag.message_log import Exchange, MessageLog
 from minirag.metrics.comparison import ARMS, FEWEST_CLUSTERS
 from minirag.pipeline import Run
+from minirag.statistics.power import detectable
 from minirag.text import counted, dollars
 from minirag.training import FEWEST_EXAMPLES, default_epochs
+
+SPREAD, CORRELATION = 0.26, 0.3
+"""What `plan` assumes of a question's difference in faithfulness between two arms: its standard deviation (that of the
+article), and the correlation of two questions about one page."""
 
 
 def plan(options: Mapping[str, Any]) -> int:
@@ -51,18 +57,21 @@ def plan(options: Mapping[str, Any]) -> int:
         usd = training_cost(prices, settings.student, tokens)
         lines.append(Line("train", "tuned", settings.student, calls=1, training_tokens=tokens, usd=usd))
         training = {"training_examples": len(file.kept), "tokens_an_epoch": file.tokens, "epochs": epochs}
+    # 3. What the evaluation can show: questions about one page count as fewer (Kish's design effect).
     questions = run.of_split("eval")
-    eval_pages = run.pages_of(questions)
+    n, eval_pages = len(questions), len(run.pages_of(questions))
+    error = SPREAD * math.sqrt((1 + (n / eval_pages - 1) * CORRELATION) / n)
     whole = total(lines)
     result = {
         "lines": [vars(line) for line in lines],
         "total_usd": whole,
         **training,
-        "eval_questions": len(questions),
-        "eval_pages": len(eval_pages),
+        "eval_questions": n,
+        "eval_pages": eval_pages,
+        "detectable": detectable(error, eval_pages - 1) if eval_pages >= FEWEST_CLUSTERS else None,
         "prices_of": prices.date,
     }
-    # 3. What to know of it.
+    # 4. What to know of it.
     show_json(result) if options.get("json") else show("\n".join(_plan_lines(result)))
     for note in notes(settings, prices, options, date.today()):
         say(note)
@@ -81,10 +90,11 @@ def _plan_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"training: {examples} examples, {tokens}, {result['epochs']} epochs")
         if examples < FEWEST_EXAMPLES:
             lines.append(f"warning: a job needs at least {FEWEST_EXAMPLES} examples; ask for more --train-questions.")
-    lines.append(f"evaluation: {result['eval_questions']} questions from {counted(result['eval_pages'], 'page')}")
-    if result["eval_pages"] < FEWEST_CLUSTERS:
-        lines.append(f"warning: a verdict takes eval questions from {FEWEST_CLUSTERS} pages.")
-    return lines
+    shows = f"no difference: a verdict takes {FEWEST_CLUSTERS} pages"
+    if result["detectable"] is not None:
+        shows = f"a difference of about {result['detectable']:.2f}"
+    evaluated = f"{counted(result['eval_questions'], 'question')} from {counted(result['eval_pages'], 'page')}"
+    return [*lines, f"evaluation: {evaluated} can show {shows}"]
 
 
 def _bill_table(result: Mapping[str, Any]) -> str:

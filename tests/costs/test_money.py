@@ -89,6 +89,7 @@ def test_a_plan_sends_nothing_leaves_nothing_and_warns_of_models_that_go_off(tmp
     assert list(tmp_path.iterdir()) == []
     printed = capsys.readouterr()
     assert all(len(line) < 80 for line in printed.out.splitlines())
+    assert "can show a difference of about 0." in printed.out
     total = next(line.split() for line in printed.out.splitlines() if line.startswith("total"))
     assert total[2:] == ["unknown"]  # the prices of j and e are
     assert "warning: a price is not known" in printed.err
@@ -105,8 +106,7 @@ def test_a_plan_of_a_short_document_says_what_is_too_little_and_is_made_all_the_
     assert main(["plan", str(path), "--offline", *few, "--prices", str(dear), "--max-cost", "0.0001"]) == 0
     assert "warning: this run costs about $0.0" in capsys.readouterr().err
     assert "warning: a job needs at least 10 examples; ask for more --train-questions." in printed
-    assert "evaluation: 1 questions from 1 page" in printed
-    assert "warning: a verdict takes eval questions from 6 pages." in printed
+    assert "evaluation: 1 question from 1 page can show no difference: a verdict takes 6 pages" in printed
     assert main(["plan", str(path), "--offline", *few, "--tuned", "offline-judge"]) == 0
     assert "train" not in capsys.readouterr().out
 

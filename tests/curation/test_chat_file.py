@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from minirag.cli.main import main
 from minirag.curation.chat_file import Checked, check_file, check_line
+from minirag.prompts import NOT_STATED
 from minirag.text import for_model
 
 
@@ -148,7 +149,13 @@ def test_check_says_what_it_found_and_exits_2_on_errors(tmp_path, capsys):
     rows = [good(n) for n in range(12)]
     path = str(write(tmp_path / "t.jsonl", *rows))
     assert main(["check", path]) == 0
-    assert "12 examples, 0 errors, 0 warnings" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "12 examples, 0 errors, 0 warnings" in printed
+    assert "worth training on: 12 of 12\n" in printed
+    refusal = good(13)
+    refusal["messages"][-1]["content"] = NOT_STATED
+    assert main(["check", str(write(tmp_path / "t.jsonl", *rows, refusal))]) == 0
+    assert "worth training on: 12 of 13 (dropped: 1 refusal)" in capsys.readouterr().out
     assert findings(str(write(tmp_path / "t.jsonl", *rows, {}))) == [(13, "messages")]
     assert main(["check", str(tmp_path / "none.jsonl")]) == 2
     assert "Cannot read" in capsys.readouterr().err
