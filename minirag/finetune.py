@@ -179,9 +179,8 @@ class FineTuningJob:
         progress(self.status)
         return self
 
-    def pages(self, kind: str) -> Iterator[Json]:
-        """Yield the job's "events" or "checkpoints", newest first."""
-        method = {"events": "list_events", "checkpoints": "checkpoints.list"}[kind]
+    def pages(self, method: str) -> Iterator[Json]:
+        """Yield what the job's "list_events" or "checkpoints.list" returns, newest first."""
         return listed(self._service, self._log, f"fine_tuning.jobs.{method}", {"fine_tuning_job_id": self.id})
 
     def _update(self, state: Json) -> None:

@@ -47,11 +47,6 @@ def address(text: str) -> str:
     return text
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
-    return tuple(name.strip() for name in text.split(","))
-
-
 def field(text: str) -> tuple[str, Any]:
     """Return the name and the value of a field of a request: JSON, or else a text.
 
@@ -95,7 +90,7 @@ TYPES: dict[str, Converter] = {
     "USD": number(float, 0),
     "URL": address,
     "DIR": Path,
-    "A,B": names,
+    "A,B": lambda text: tuple(name.strip() for name in text.split(",")),
     "KEY=VALUE": field,
 }
 """How a value is read, by its name in the help; all others are texts."""

@@ -44,7 +44,7 @@ def main(options: Mapping[str, Any]) -> int:
         except LogError:  # a run that waits for the job is writing to the log
             job = FineTuningJob(service, state, path=path)
         job.cancel() if "cancel" in options else job.refresh()
-        events, checkpoints = (list(job.pages(kind))[::-1] for kind in ("events", "checkpoints"))
+        events, checkpoints = (list(job.pages(name))[::-1] for name in ("list_events", "checkpoints.list"))
         files = _download(service, job, checkpoints, folder / "results") if "download" in options else []
     if options.get("json"):
         show_json({"job": job.state, "events": events, "checkpoints": checkpoints, "files": files})

@@ -132,9 +132,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
     check_metrics(settings.metrics)
     primary_of(settings.primary, settings.metrics, [arm for arm in COMPARED if arm != "control" or settings.control])
     if "context_recall" in settings.metrics:
-        raise InputError(
-            "A run has no reference answers, which context_recall needs; minirag evaluate FILE takes them."
-        )
+        raise InputError("A run has no reference answers, which context_recall needs; evaluate FILE takes them.")
     if tuned_elsewhere and settings.tuned is None:
         raise InputError("--tuned-base-url needs --tuned MODEL, the model that is served there.")
     if settings.tuned == settings.student and not tuned_elsewhere:

@@ -38,17 +38,12 @@ _PEOPLE = r"(?:(?!numb|own)\w{3,}(?:er|or|ist|ian)|king|queen|president|\w*man|m
 _PERSON = re.compile(rf"(?:an?|the) (?:[\w’'-]+,? ){{0,5}}?{_PEOPLE}\b")
 _WHO = re.compile(rf"(?:.* )?(?:[\w-]*{_PEOPLE}|team|court|agency|committee|board|government|administration)s?")
 
-# Sentences that are asked about as a whole: instructions, and people introduced in passing
+# Instructions, which are asked about as a whole
 _BASES = "|".join(sorted(set(VERB_FORMS.values())))
-_NAME = r"(?!(?:Like|But|And|On|As)\b)(?:[A-Z][a-z’'-]+|[A-Z]\.)(?: (?:[A-Z][\w’'-]+|[A-Z]\.|of|de|van))* [A-Z][\w’'-]+"
 _ACT = rf"(?:(?:please |first |then )?(?:{_BASES}|do|be sure)\b(?! (?:is|are|was|of))|you (?:can|must|should|need))"
 _SHAPES = [
     (rf"To ((?:{_BASES}) [^,;:()]{{12,90}}), {_ACT}", "How do you {}?"),
     (rf"If (you [^,;:()]{{8,90}}), {_ACT}", "What should you do if {}?"),
-    (
-        rf".*?(?<!, )(?<![A-Z] )\b({_NAME}), {_PERSON.pattern}(?: (?:of|from|in|for|at|with) [^,;]+)?(?:,|\.$)",
-        "Who is {}?",
-    ),
 ]
 
 # What follows a verb

@@ -77,9 +77,6 @@ class Results:
         return sum(scored) if scored else None
 
 
-# -- charts ------------------------------------------------------------------------------------------------
-
-
 def pictures(results: Results) -> str:
     """Return the intervals of each metric, and every question's scores in the metric that moved most."""
     if not results.against:
@@ -94,9 +91,6 @@ def pictures(results: Results) -> str:
     title = f"{spaced(moved)}: base and tuned"
     sticks = figure(title, paired(title, results.values["base", moved], results.values["tuned", moved]))
     return tag("div", tag("div", *intervals), sticks, class_="charts")
-
-
-# -- the worst losses --------------------------------------------------------------------------------------
 
 
 def worst_losses(results: Results) -> str:
@@ -131,9 +125,6 @@ def _example(results: Results, question: Question) -> str:
         reasons = (tag("bdi", text(one)) + (f" ({text(why)})" if why else "") for one, why in unsupported.items())
         parts += [tag("small", "not supported by the passages", class_="no"), bullets(reasons)]
     return tag("article", *parts)
-
-
-# -- the table of questions --------------------------------------------------------------------------------
 
 
 def questions(results: Results) -> str:

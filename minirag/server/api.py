@@ -37,7 +37,7 @@ class Api:
         self._routes: list[tuple[str, Callable[..., Json | bytes]]] = [
             ("POST /v1/chat/completions", self._chat),
             ("POST /v1/embeddings", self._embeddings),
-            ("GET /v1/models", self._models),
+            ("GET /v1/models", lambda _: {"object": "list", "data": [*map(_described, engine.models())]}),
             ("GET /v1/models/(.+)", lambda _, name: _described(self._model(name))),  # the names of hubs hold slashes
             ("DELETE /v1/models/(.+)", self._delete),
             ("POST /v1/files", files.upload),
@@ -73,9 +73,6 @@ class Api:
             raise Refused(404, f"Invalid URL ({request.method} {request.path})")
         except Refused as refused:
             return refused.reply
-
-    def _models(self, request: Request) -> Json:
-        return {"object": "list", "data": [_described(model) for model in self._engine.models()]}
 
     def _model(self, name: str, kind: str = "") -> Model:
         """Return the model of this name; refused if there is none, or it is of another kind."""

@@ -214,7 +214,13 @@ def answer(comparison: Mapping[str, Any], usd_per_question: Mapping[str, float |
         return f"No answer yet: {one['why']}{rest}."
     verdict, start = one["verdict"], f"On these {one['n']:,} questions the tuned model"
     doubt = f", which does not rule out {one['margin']:g}" if verdict == "cannot tell" and one["margin"] else ""
-    cost = _cost(usd_per_question.get("teacher"), usd_per_question.get("tuned"))
+    teacher, tuned = usd_per_question.get("teacher"), usd_per_question.get("tuned")
+    if teacher is None or tuned is None:
+        cost = ", and its cost is not known"
+    elif teacher:
+        cost = f" and costs {float(f'{100 * tuned / teacher:.2g}'):,g} % as much"
+    else:
+        cost = ", and the teacher costs nothing here" if tuned else ", and both cost nothing here"
     end = f"({figures['teacher']}{doubt}){cost}{rest}."
     if verdict in {"better", "worse"}:
         return f"{start} is {verdict} than the teacher {end}"
@@ -246,12 +252,3 @@ def _others(comparison: Mapping[str, Any], primary: str) -> tuple[dict[str, Any]
             gained.append(spaced(metric))
     gain = f"beats the untrained one in {' and '.join(gained)}" if gained else "is not shown to beat the untrained one"
     return worse, f"it {gain}"
-
-
-def _cost(teacher: float | None, tuned: float | None) -> str:
-    """Return what an answer of the tuned model costs beside the teacher's, from both in US dollars."""
-    if teacher is None or tuned is None:
-        return ", and its cost is not known"
-    if not teacher:
-        return ", and the teacher costs nothing here" if tuned else ", and both cost nothing here"
-    return f" and costs {float(f'{100 * tuned / teacher:.2g}'):,g} % as much"

@@ -202,8 +202,8 @@ def test_hyperparameters_reach_the_service_and_are_part_of_the_job(tmp_path, ser
     assert state["hyperparameters"] == how
     with Service(server.base_url, "k") as service:
         again = FineTuningJob(service, state)
-        assert [saved["fine_tuned_model_checkpoint"] for saved in again.pages("checkpoints")][-1] == job.model
-        assert next(again.pages("events"))["message"] == "The job has successfully completed"
+        assert [saved["fine_tuned_model_checkpoint"] for saved in again.pages("checkpoints.list")][-1] == job.model
+        assert next(again.pages("list_events"))["message"] == "The job has successfully completed"
     assert attempt(server, tmp_path).id != job.id
 
 
