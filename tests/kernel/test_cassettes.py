@@ -66,7 +66,7 @@ def test_collected_answers_train_a_model_that_answers(cassette_source, tmp_path)
         order = [STATES.index(line.partition(",")[0]) for line in progress]
         assert order == sorted(order)
         assert (job.status, len(file.kept)) == ("succeeded", len(QUESTIONS))
-        times = [event["created_at"] for event in job.pages("events")]
+        times = [event["created_at"] for event in job.pages("list_events")]
         assert times == sorted(times, reverse=True)
         assert job.state["trained_tokens"] > 0
         answer = engine(job.model).query("How accurate is the Heron?")
