@@ -22,7 +22,7 @@ PIECES = [b"", b"\0", b"\n", b"\f", b"{", b"null", b"-1", b"1e999", b'"', b"\xff
 
 def read_index(folder: Path) -> None:
     store = VectorStore.open(folder)
-    store.search(np.ones(store.dimensions), 2)
+    store.search(np.ones(store.vectors.shape[1]), 2)
 
 
 def run_command(*arguments: str) -> None:
