@@ -147,7 +147,7 @@ class Corpus:
         empty = [page for page in pages if not page.text]
         names = [f"{p.source} page {p.number}{f' ({p.error})' if p.error else ''}" for p in empty[:10]]
         text = f"; no text on {', '.join(names)}{' and others' if len(empty) > 10 else ''}" if empty else ""
-        self.say(f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty)} with text{text}")
+        self.say(f"documents: {counted(len(pages), 'page')}, {len(pages) - len(empty):,} with text{text}")
         return pages
 
     @cached_property
@@ -246,7 +246,8 @@ class Corpus:
             self.say(text + (f", {flagged} flagged" if flagged else ""))
             if split == "eval" and len(pages) < FEWEST_CLUSTERS:
                 few = f"warning: eval questions from {counted(len(pages), 'page')} allow no verdict"
-                self.say(f"{few}; that takes {FEWEST_CLUSTERS}: ask for fewer --train-questions, or add documents.")
+                remedy = "ask for fewer --train-questions" if isinstance(wanted, int) else "ask about more pages"
+                self.say(f"{few}; that takes {FEWEST_CLUSTERS}: {remedy}, or add documents.")
         return questions
 
     def of_split(self, split: str) -> list[Question]:

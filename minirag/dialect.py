@@ -166,7 +166,9 @@ class ModelDialect:
     def learn(self, failed: Exchange) -> None:
         """Change the form for all calls at once, if this one failed in the present form; for batches."""
         is_thinking = (failed.error or {}).get("code") == THINKING
-        if Form.of(failed) == self.form and (is_thinking or failed.stage not in self.stages):
+        is_present = failed.tags.get("thinking", 0) == self.form.thinking
+        is_present = is_present and replace(self.form, thinking=0).adapt(failed).request == failed.request
+        if is_present and (is_thinking or failed.stage not in self.stages):
             self.adopt(next(self._alternatives(self.form, failed), self.form))
 
     def given_up(self, call: Exchange, failure: ServiceError) -> ServiceError:

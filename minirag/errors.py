@@ -24,7 +24,10 @@ Each message is one sentence that says what to do. Any other exception that esca
 
 import json
 import re
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -205,6 +208,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     >>> [retry_after({**used_up, "x-ratelimit-reset-tokens": reset}) for reset in ("1m30.5s", "2026-11-26T22:10:00Z")]
     [90.5, None]
     """
+    with suppress(ValueError, OverflowError):
+        day = parsedate_to_datetime(headers.get("retry-after", ""))
+        return max(0.0, day.timestamp() - time.time())
     asked = f"{headers['retry-after-ms']}ms" if "retry-after-ms" in headers else headers.get("retry-after", "")
     used_up = [kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}") == "0"]
     waits = [asked] if asked else [headers.get(f"x-ratelimit-reset-{kind}", "") for kind in used_up]

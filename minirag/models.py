@@ -193,8 +193,8 @@ def vectors_of(response: Mapping[str, Any], count: int) -> NDArray[np.float32]:
     [[1.0, 0.0], [0.0, 1.0]]
     """
     try:
-        items = sorted(response["data"], key=lambda item: item.get("index") or 0)
-        places = [item.get("index") or 0 for item in items]  # some services leave the index out, or 0
+        items = sorted(response["data"], key=lambda item: int(item.get("index") or 0))
+        places = [int(item.get("index") or 0) for item in items]  # some services leave the index out, or 0
         if len(items) != count or (any(places) and places != list(range(count))):
             raise BadReply(f"The service returned {len(items)} vectors for {count} texts.", transient=True)
         rows = [np.frombuffer(base64.b64decode(_base64(item["embedding"]), validate=True), "<f4") for item in items]
@@ -257,9 +257,10 @@ def listed(
             if is_refused or isinstance(error, BadReply) or error.status in {404, 405, 501}:
                 return
             raise
-        items = page.get("data") or []
+        data = page.get("data")
+        items = [item for item in data if isinstance(item, Mapping)] if isinstance(data, list) else []
         yield from items
-        if not items or not page.get("has_more") or items[-1].get("id") == request.get("after"):
+        if not items or not page.get("has_more") or items[-1].get("id") in (None, request.get("after")):
             return
         request = {**request, "after": items[-1]["id"]}
 

@@ -105,7 +105,7 @@ class Run(Corpus):
         """The teacher's answers to the train questions, without the pages of eval questions; by question id."""
         hidden = self.pages_of(self.of_split("eval"))
         if hidden >= set(self.page_of.values()):
-            raise InputError("The eval questions are about every page, so nothing is left to train on; ask for fewer.")
+            raise InputError("The eval questions are about every page, so nothing is left to train on; add documents.")
         answers = self.ask({"teacher": self.engine(self.teacher)}, "train", hidden)
         return {id: answer for (_, id), answer in answers.items()}
 
@@ -126,7 +126,7 @@ class Run(Corpus):
         )
         kept = len(file.kept)
         text = f"{counted(kept, 'training example')}, {len(file.examples) - kept} dropped"
-        self.say(f"collect: {text}, {file.tokens} tokens an epoch")
+        self.say(f"collect: {text}, {file.tokens:,} tokens an epoch")
         return file
 
     @cached_property

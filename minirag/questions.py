@@ -61,7 +61,7 @@ def split_pages(pages: Sequence[PageKey], train: int, evaluation: int, seed: int
     if len(pages) < 2:
         raise InputError(
             "The documents have only one page with text, but train and eval questions need different pages; "
-            "add documents, end the pages of a text with form feeds, or give a file of questions."
+            "add documents, or end the pages of a text with form feeds."
         )
     size = min(4, max(1, len(pages) // 20))
     blocks = [pages[i : i + size] for i in range(0, len(pages), size)]

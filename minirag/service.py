@@ -33,6 +33,8 @@ ROLE_KEYS = {role: f"MINIRAG_{role.upper()}_API_KEY" for role in ROLES}
 """What models are for, and the variable with the key of a role's own service."""
 SECONDS = 600.0
 """Seconds for one call, from its first byte to the last of the reply."""
+TRANSFER_RATE = 125_000.0
+"""Upload and download timeout: one extra second per this many bytes (1 Mbit/s)."""
 _VERBS = (".retrieve", ".list", ".list_events", ".cancel")
 """Ends of endpoints that name a method of the SDK; others are of `create`."""
 Reader = Callable[[Exchange, Mapping[str, Any]], Mapping[str, Any]]
@@ -206,7 +208,8 @@ class Service(AbstractContextManager["Service"]):
         reply, failure = None, None
         try:
             method = call.endpoint if call.endpoint.endswith(_VERBS) else f"{call.endpoint}.create"
-            raw = self.raw(method, arguments or call.request, call.model)
+            allowed = self.timeout + int(call.request.get("bytes", 0)) / TRANSFER_RATE
+            raw = self.raw(method, arguments or call.request, call.model, allowed)
             with suppress(ValueError, RecursionError):
                 reply = json.loads(raw.content, parse_constant=_refuse_constant)
             if not isinstance(reply, dict):
@@ -215,14 +218,15 @@ class Service(AbstractContextManager["Service"]):
                 raise BadReply(text, transient=self.answered)  # a proxy's page between two answers may pass
             self.answered = True
             reply = read(call, reply)
-            self.retry.succeeded((time.monotonic() - clock) / self.timeout)
+            self.retry.succeeded((time.monotonic() - clock) / allowed)
         except ServiceError as refused:  # what it echoes of a key stays out of the log
             failure, reply = refused, reply and json.loads(redact(json.dumps(reply, ensure_ascii=False)))
         seconds, error = round(time.monotonic() - clock, 4), failure.to_json() if failure else None
         return replace(call, response=reply, error=error, started=started, seconds=seconds), failure
 
-    def raw(self, method: str, arguments: Mapping[str, Any], model: str = "") -> Any:
+    def raw(self, method: str, arguments: Mapping[str, Any], model: str = "", seconds: float | None = None) -> Any:
         """Return the SDK's raw response to one request that is sent once. Raises ServiceError."""
+        seconds = seconds or self.timeout
         import openai
 
         resource, _, name = method.rpartition(".")
@@ -230,12 +234,12 @@ class Service(AbstractContextManager["Service"]):
         extra = {name: value for name, value in arguments.items() if name not in signature(call).parameters}
         named = {name: value for name, value in arguments.items() if name not in extra}
         try:
-            return within(self.timeout, partial(call, **named, extra_body=extra or None))
+            return within(seconds, partial(call, **named, extra_body=extra or None))
         except openai.APIStatusError as error:
             refused = (self.address, error.status_code, error.body, error.response.headers, model)
             raise refusal(*refused, key_name=self._key_name) from error
         except (TimeoutError, openai.APITimeoutError) as error:
-            text = f"{self.address} did not answer within {self.timeout:g} s; allow more with --timeout."
+            text = f"{self.address} did not answer within {seconds:g} s; allow more with --timeout."
             raise ServiceError(text, code=TIMEOUT, transient=True) from error
         except openai.APIConnectionError as error:
             if self.answered:

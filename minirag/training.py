@@ -71,8 +71,8 @@ class TrainingFile:
         kept = len(self.kept)
         if kept < fewest:
             reasons = self._count("dropped")
-            dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
-            text = f"{counted(kept, 'training example')} can be kept (dropped: {dropped})"
+            dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            text = f"{counted(kept, 'training example')} can be kept" + (f" (dropped: {dropped})" if dropped else "")
             remedy = "ask for more --train-questions, add documents, or raise --reply-tokens if answers were cut off"
             raise error(f"{text}, and a job needs at least {fewest}; {remedy}.")
 

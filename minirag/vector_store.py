@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +96,13 @@ class EmbeddingModel:
         if self._rescued and all(text in self._rescued for text in texts):
             return np.stack([self._rescued[text] for text in texts])
         rows: list[Row] = []
-        batch_rows = partial(self._rows, stage=stage, tags=tags or {})
+
+        def batch_rows(batch: Sequence[str]) -> list[Row]:
+            batch_rows = self._rows(batch, stage, tags or {}, self._failed)
+            if self._failed and all(isinstance(row, ServiceError) for row in batch_rows):
+                return self._rows(batch, stage, tags or {}, {})  # it may have been the service's fault
+            return batch_rows
+
         for part in in_order(batch_rows, _batches([self.prefix + text for text in texts]), self.workers):
             rows += part
             if tags and "for" in tags:
@@ -105,9 +110,6 @@ class EmbeddingModel:
         refused = {text: row for text, row in zip(texts, rows, strict=True) if isinstance(row, ServiceError)}
         good = {text: row for text, row in zip(texts, rows, strict=True) if not isinstance(row, ServiceError)}
         if refused and not good:
-            if self._failed:  # it may have been the service's fault
-                self._failed = {}
-                return self.embed(texts, stage=stage, tags=tags)
             raise next(iter(refused.values()))
         if len({len(row) for row in good.values()}) > 1:
             raise BadReply(f"{self.service.address} returned vectors of different lengths for one model.")
@@ -116,16 +118,18 @@ class EmbeddingModel:
             raise TextsRefused(self.model, refused)
         return np.stack([good[text] for text in texts]) if texts else np.empty((0, 0), np.float32)
 
-    def _rows(self, texts: Sequence[str], stage: str, tags: Mapping[str, Any]) -> list[Row]:
+    def _rows(
+        self, texts: Sequence[str], stage: str, tags: Mapping[str, Any], failed: Mapping[str, ServiceError]
+    ) -> list[Row]:
         """Return the vector of each text, or why it has none: in one call, or after a failure in halves of it.
 
-        A call that failed in an earlier run is not sent again.
+        A call that has `failed` in an earlier run is not sent again.
         """
         request = {"model": self.model, "input": list(texts), "encoding_format": "base64", **self.options}
         call = Exchange(stage, "embeddings", self.service.name, request, tags=tags)
         ids = self.dialect.variants(call)
         is_in_log = self.log is not None and self.log.find(*ids) is not None
-        error = next((self._failed[id] for id in ids if id in self._failed), None)
+        error = next((failed[id] for id in ids if id in failed), None)
         if is_in_log or (error is None and len(texts) <= self.inputs_per_call):
             try:
                 return self._send(call)
@@ -138,7 +142,7 @@ class EmbeddingModel:
             self._require_length(call, error)
             return [error]
         middle = _half(len(texts))
-        rows = [row for part in (texts[:middle], texts[middle:]) for row in self._rows(part, stage, tags)]
+        rows = [row for part in (texts[:middle], texts[middle:]) for row in self._rows(part, stage, tags, failed)]
         is_limit = error is not None and not any(isinstance(row, ServiceError) for row in rows)
         if is_limit:  # it was no single text's fault
             self.inputs_per_call = min(self.inputs_per_call, middle)

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
-from minirag.batch.files import ENDED, PATHS, Submission, portions, reply_to, request_line, results
+from minirag.batch.files import BYTES, ENDED, PATHS, Submission, portions, reply_to, request_line, results
 from minirag.errors import BudgetReached, ServiceError, ServiceRefused, Unfinished, Waiting
 from minirag.message_log import Exchange, MessageLog
 from minirag.models import listed, send, upload
 from minirag.retry import ATTEMPTS, poll
-from minirag.service import Gate, Service
+from minirag.service import TRANSFER_RATE, Gate, Service
 from minirag.text import counted
 
 T = TypeVar("T")
@@ -189,8 +189,11 @@ class Batches:
 
     def _at_service(self, name: str) -> Mapping[str, Any] | None:
         """Return the batch of that name, if the service lists it."""
-        listing = listed(self._service, self._log, "batches.list")
-        return next((state for state in listing if (state.get("metadata") or {}).get("minirag") == name), None)
+        for state in listed(self._service, self._log, "batches.list"):
+            metadata = state.get("metadata")
+            if isinstance(metadata, Mapping) and metadata.get("minirag") == name:
+                return state
+        return None
 
     def _fetch(self, batches: Sequence[Submission]) -> None:
         """Wait for batches and log what became of their requests."""
@@ -241,10 +244,11 @@ class Batches:
         """Return the content of a batch's output or error file; nothing if there is none (any more)."""
         if not batch.state.get(name):
             return b""
+        request, seconds = {"file_id": str(batch.state[name])}, self._service.timeout + BYTES / TRANSFER_RATE
         for attempt in count(1):
             try:
                 with self._service.retry.turn():
-                    return bytes(self._service.raw("files.content", {"file_id": str(batch.state[name])}).content)
+                    return bytes(self._service.raw("files.content", request, seconds=seconds).content)
             except ServiceError as error:
                 if error.status == 404:
                     self._say(f"warning: the {name.removesuffix('_id').replace('_', ' ')} of {batch.id} is gone")

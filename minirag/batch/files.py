@@ -122,8 +122,9 @@ class Submission:
     @property
     def done(self) -> int:
         """How many of its requests have been answered or have failed."""
-        counts = self.state.get("request_counts") or {}
-        return sum(counts.get(name) or 0 for name in ("completed", "failed"))
+        counts = self.state.get("request_counts")
+        numbers = [counts.get(name) for name in ("completed", "failed")] if isinstance(counts, Mapping) else []
+        return sum(number for number in numbers if isinstance(number, int))
 
     def __str__(self) -> str:
         return f"{counted(len(self.calls), 'request')} in {self.id}"
@@ -132,7 +133,8 @@ class Submission:
     def errors(self) -> list[Mapping[str, Any]]:
         """Why the service refused the whole file, if it did: `{"code", "message", "line"}` each."""
         errors = self.state.get("errors") if self.status == "failed" else None
-        return (errors or {}).get("data") or []
+        data = errors.get("data") if isinstance(errors, Mapping) else errors
+        return [error for error in data if isinstance(error, Mapping)] if isinstance(data, list) else []
 
     def missing(self, number: int) -> ServiceError:
         """Return the error of the request in line `number` (from 1) that is in neither result file.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minirag.cli.terminal import cut, show, show_json
+from minirag.cli.terminal import cut, show, show_json, wrapped
 from minirag.costs import Prices, load_prices, training_cost
 from minirag.curation import check_file, curate_file
 from minirag.text import counted, dollars
@@ -57,14 +57,14 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     for finding in result["findings"][:SHOWN]:
         place = f"line {finding['line']}" if finding["line"] else "file"
         kind = "error" if finding["is_error"] else "warning"
-        lines.append(cut(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}"))
+        lines.append(wrapped(f"  {kind:7}  {place:>9}  {finding['rule']}: {finding['message']}"))
     if (more := errors + warnings - SHOWN) > 0:
         lines.append(cut(f"  and {more:,} more; in all " + ", ".join(f"{n:,} {r}" for r, n in result["rules"].items())))
     if result["examples"]:
         lines.append(f"  {_price(result, result['model'])}")
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in result["dropped"].items())
         worth = f"  worth training on: {result['worth_training_on']:,} of {result['examples']:,}"
-        lines.append(cut(f"{worth} (dropped: {dropped})" if dropped else worth))
+        lines.append(wrapped(f"{worth} (dropped: {dropped})" if dropped else worth))
     return lines
 
 

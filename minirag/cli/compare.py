@@ -34,9 +34,6 @@ Column = Mapping[str, float]
 """The scores of one metric by question: the mean where a file has several."""
 
 
-# -- runs --------------------------------------------------------------------------------------------------
-
-
 def runs(options: Mapping[str, Any]) -> int:
     """Print whether what the first run found differs in the others."""
     names = options.get("documents", ())
@@ -78,9 +75,6 @@ def _lines(one: Mapping[str, Any], names: Sequence[str]) -> str:
     for name, shift in zip(names[1:], one["shifts"], strict=True):
         lines.append(f"  {name} minus {names[0]} {figures_of(shift) if shift else 'not known'}")
     return "\n".join(map(wrapped, lines))
-
-
-# -- files -------------------------------------------------------------------------------------------------
 
 
 def files(options: Mapping[str, Any]) -> int:
@@ -150,7 +144,7 @@ def _flat(row: Row) -> dict[str, Any]:
     if isinstance(variables := cells.get("vars"), dict):
         cells = {**{_key(name): value for name, value in variables.items()}, **cells}
         cells["vars"] = json.dumps(variables, sort_keys=True)
-    empty = {"", "nan", "none", "null", "true", "false"}
+    empty = {"", "nan", "n/a", "na", "-", "none", "null", "true", "false"}
     return {name: value for name, value in cells.items() if str(value).strip().casefold() not in empty}
 
 

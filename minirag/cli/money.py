@@ -110,9 +110,6 @@ def _bill_table(result: Mapping[str, Any]) -> str:
     return table(["stage", "arm", "model", "calls", "in", "out", "US dollars"], rows, 3)
 
 
-# -- costs -------------------------------------------------------------------------------------------------
-
-
 def costs(options: Mapping[str, Any]) -> int:
     """Print what `costs.json` holds, computed from the log alone."""
     folder: Path = options["folder"]

@@ -41,6 +41,8 @@ def read_fields(path: Path) -> list[dict[str, Any]]:
                 if count > 1:  # promptfoo writes the outputs of several models side by side
                     raise InputError(f"{path} has {count} columns {name!r}; give each model a file of its own.")
             fields = list(reader)
+            if longer := next((number for number, row in enumerate(fields, 1) if None in row), None):
+                raise InputError(f"Row {longer} of {path} has more fields than the header; quote what holds a comma.")
         else:
             fields = read_json(path)
     except FileNotFoundError as error:

@@ -79,10 +79,9 @@ def main(options: Mapping[str, Any]) -> int:
         show_json(summary) if options.get("json") else show("\n".join(_lines(run, summary)))
         if run.log.added < len(run.log):
             say(f"calls: {run.log.added:,} sent, {len(run.log):,} in the log with those of earlier runs")
-        if run.untrained is not None:
-            if command == "finetune" or not isinstance(run.untrained, TrainingNotAvailable):
-                raise run.untrained
-            say(f"minirag: {run.untrained}")  # everything that this service allows is done
+        # a service that does not train has been said by then, and everything that it allows is done
+        if run.untrained and (command == "finetune" or not isinstance(run.untrained, TrainingNotAvailable)):
+            raise run.untrained
         if run.failures:
             first = run.failures[0].rstrip(".")
             text = f"{len(run.failures)} calls failed, the first for {first}; everything else is done"
@@ -291,16 +290,13 @@ def why_closed(trainer: Service, log: MessageLog) -> TrainingNotAvailable | None
     return TrainingNotAvailable(f"{trainer.address} trains no models ({why}): {remedy}.")
 
 
-# -- evaluate FILE -----------------------------------------------------------------------------------------
-
-
 def score_rows(options: Mapping[str, Any]) -> int:
     """Score the rows of a file: scores and log go into a folder of their own, a table or JSON to stdout."""
     path = Path(options["documents"][0])
     rows = read_rows(path)
     options = {"out": Path(f"{path.name}-scores"), **options}
-    if (options["out"] / "scores.jsonl").resolve() == path.resolve():
-        raise InputError(f"The scores would replace {path}; give another folder with --out.")
+    if (options["out"] / "run.json").exists() or (options["out"] / "scores.jsonl").resolve() == path.resolve():
+        raise InputError(f"The scores would replace those in {options['out']}; give another folder with --out.")
     is_embedded = "answer_relevancy" in options.get("metrics", ["answer_relevancy"])
     with ExitStack() as stack:
         run = _make_run(options, stack, ("judge", "embedding") if is_embedded else ("judge",))

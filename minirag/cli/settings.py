@@ -21,7 +21,7 @@ from minirag.corpus import Settings
 from minirag.costs import Prices, load_prices, shutdown_warnings
 from minirag.errors import InputError
 from minirag.message_log import write_atomically
-from minirag.metrics.comparison import COMPARED
+from minirag.metrics.comparison import COMPARED, compare
 from minirag.metrics.evaluation import check_metrics
 from minirag.metrics.judge import reply_tokens
 from minirag.prompts import Excerpt
@@ -131,6 +131,7 @@ def check_settings(settings: Settings, *, tuned_elsewhere: bool = False) -> None
         raise InputError(f"--free {unknown.pop()}: the roles are {', '.join(ROLES)}.")
     check_metrics(settings.metrics)
     primary_of(settings.primary, settings.metrics, [arm for arm in COMPARED if arm != "control" or settings.control])
+    compare([], [], margin=settings.margin)  # raises InputError for one that no scores can have
     if "context_recall" in settings.metrics:
         raise InputError("A run has no reference answers, which context_recall needs; evaluate FILE takes them.")
     if tuned_elsewhere and settings.tuned is None:

@@ -90,8 +90,8 @@ def compare(
     if not len(base) == len(tuned) == len(pages):
         raise InputError(f"Cannot pair {len(base)} scores with {len(tuned)}; both arms need the same questions.")
     first, second = numbers(base, scale), numbers(tuned, scale)
-    if margin is not None and not 0 <= margin < math.inf:
-        raise InputError(f"The margin is {margin}; give a difference that matters, from 0 upwards.")
+    if margin is not None and not 0 <= margin < scale[1] - scale[0]:
+        raise InputError(f"The margin is {margin:g}; give a difference that matters, below {scale[1] - scale[0]:g}.")
     both = ~np.isnan(second - first)
     # each missing score as the end of the scale that lowers or raises the difference most (Horowitz and Manski 2000)
     bounds = [np.nan_to_num(second, nan=a) - np.nan_to_num(first, nan=b) for a, b in (scale, scale[::-1])]

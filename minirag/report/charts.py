@@ -96,9 +96,6 @@ def paired(title: str, base: Mapping[str, float | None], tuned: Mapping[str, flo
     return _picture(title, description, bottom + LINE + 8, marks)
 
 
-# -- what charts are drawn with ----------------------------------------------------------------------------
-
-
 def _picture(title: str, description: str, height: float, marks: Iterable[str]) -> str:
     """Return the whole SVG; a screen reader reads its title and its description."""
     head = tag("title", text(title)), tag("desc", text(description))

@@ -141,9 +141,6 @@ def comparison_of(
     return result
 
 
-# -- in words ----------------------------------------------------------------------------------------------
-
-
 def _in_words(result: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return sentences by subject; a subject of which there is nothing to say has none."""
     named = {f"{spaced(metric)}, tuned against {arm}": one for metric, arm, one in comparisons(result)}

@@ -28,9 +28,6 @@ _BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 _ORGANISATION = re.compile(r'("organization_id":\s*")[^"]*')
 
 
-# -- models --------------------------------------------------------------------------------------------------
-
-
 def completion(text: str, finish_reason: str = "stop", model: str = "test", **usage: Any) -> dict[str, Any]:
     """Return a chat completion as a service sends it."""
     message = {"role": "assistant", "content": text, "refusal": None}
@@ -109,9 +106,6 @@ class TableEmbedding:
         return np.array([self.table[text] for text in texts], np.float32)
 
 
-# -- a log as a service --------------------------------------------------------------------------------------
-
-
 class Replay(Service):
     """A service that answers from `log` (a MessageLog or its path) what was recorded of the service called `name`.
 
@@ -151,9 +145,6 @@ class Replay(Service):
         if recorded.error is not None:
             raise ServiceError.from_json(recorded.error)
         return recorded
-
-
-# -- cassettes -----------------------------------------------------------------------------------------------
 
 
 def vcr_config(service: str | None = None) -> dict[str, Any]:

@@ -103,3 +103,11 @@ def test_every_recorded_batch_has_a_state_and_says_why_a_reply_is_missing(openai
         assert f"is {batch.status} without a reply to this request" in str(batch.missing(1))
         assert all(str(error["message"]).rstrip(".") in str(batch.missing(1)) for error in batch.errors[:1])
     assert states > ENDED - {"failed"}
+
+
+@pytest.mark.parametrize("counts", [{"completed": "1"}, [1], "1", None])
+@pytest.mark.parametrize("errors", [[{"message": "no"}], {"data": [None, {"message": "no"}]}, "no", None])
+def test_a_state_of_any_shape_is_read(counts: Any, errors: Any) -> None:
+    batch = Submission("mine", [call_of(1, "m", 0)], {"status": "failed", "request_counts": counts, "errors": errors})
+    assert batch.done == 0
+    assert "is failed without a reply" in str(batch.missing(1))

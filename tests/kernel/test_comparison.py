@@ -94,9 +94,9 @@ STARS = [1, 5, 3, None, 4, 2, 5, 1] * 3
 @pytest.mark.parametrize(
     ("base", "tuned", "options", "says"),
     [
-        ([0.5] * 8, [0.6] * 8, {"margin": -0.1}, "give a difference that matters, from 0 upwards"),
-        ([0.5] * 8, [0.6] * 8, {"margin": math.nan}, "give a difference that matters, from 0 upwards"),
-        ([0.5] * 8, [0.6] * 8, {"margin": math.inf}, "give a difference that matters, from 0 upwards"),
+        ([0.5] * 8, [0.6] * 8, {"margin": -0.1}, "give a difference that matters, below 1"),
+        ([0.5] * 8, [0.6] * 8, {"margin": math.nan}, "give a difference that matters, below 1"),
+        ([0.5] * 8, [0.6] * 8, {"margin": 1.0}, "give a difference that matters, below 1"),
         (STARS, STARS, {}, r"not from 0 to 1; .* \(scale=\(1, 5\), or --range 1,5\)"),
         (STARS, STARS, {"scale": (5, 1)}, "The scale 5 to 1 is none"),
         ([0.1], [0.1, 0.2], {}, "pair 1 scores with 2"),

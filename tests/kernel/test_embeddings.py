@@ -275,6 +275,16 @@ def test_a_limit_is_not_learned_from_an_outage_that_has_passed(log, model):
         assert model(script, log=MessageLog(log.path)).inputs_per_call == INPUTS_PER_CALL
 
 
+def test_texts_that_an_outage_kept_out_of_the_last_call_are_embedded_later(log, model):
+    texts = [f"{n} trams" for n in range(INPUTS_PER_CALL + 3)]
+    with Embedder(refuses(500, "internal error", lambda batch: not {*texts[-3:]}.isdisjoint(batch))) as script:
+        with suppress(ServiceError):
+            model(script, log=log).embed(texts)
+        log.close()
+        script.rule = lambda _: None
+        assert len(model(script, log=MessageLog(log.path)).embed(texts)) == len(texts)
+
+
 # -- in a run ----------------------------------------------------------------------------------------------
 
 
