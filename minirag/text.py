@@ -110,12 +110,14 @@ def counted(number: int, noun: str) -> str:
 def dollars(usd: float | None) -> str:
     """Return US dollars to the cent, below a dollar to a hundredth of a cent; None is unknown.
 
-    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(-0.5), dollars(0.0), dollars(None)
-    ('$12.50', '$0.0123', '<$0.0001', '$-0.5000', '$0', 'unknown')
+    >>> dollars(12.5), dollars(0.0123), dollars(0.0000123), dollars(-12.5), dollars(0.0), dollars(None)
+    ('$12.50', '$0.0123', '<$0.0001', '-$12.50', '$0', 'unknown')
     """
     if not usd:
         return "unknown" if usd is None else "$0"
-    if 0 < usd < 0.00005:
+    if usd < 0:
+        return f"-{dollars(-usd)}"
+    if usd < 0.00005:
         return "<$0.0001"
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
 

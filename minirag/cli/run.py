@@ -129,7 +129,9 @@ def _compare_with_last(run: Run, *, is_resumed: bool) -> None:
             raise InputError(f"This run was made with {address}; give {flag} {address} again, or name the documents.")
     if is_resumed and (gone := [name for name in GONE if before["settings"].get(name)]):
         used = f"--{gone[0].replace('_', '-')}, which this version does not have"
-        raise InputError(f"This run was made with {used}: name the documents to go on without it.")
+        raise InputError(
+            f"This run was made with {used}: keep its model with --tuned NAME, or name the documents again."
+        )
     changes = []  # a setting that only one of two versions has is none
     for group in ("settings", "versions", "documents", "question_files"):
         old, new = before.get(group, {}), now.get(group, {})

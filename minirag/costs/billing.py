@@ -116,8 +116,6 @@ def total(lines: Iterable[Line]) -> float | None:
     return None if None in amounts else sum(usd for usd in amounts if usd is not None)
 
 
-# -- is training worth its price? --------------------------------------------------------------------------
-
 Calls = Mapping[str, Sequence[Sequence[Exchange]]]
 """The calls behind each answer to the eval questions, by arm."""
 

@@ -97,6 +97,8 @@ def check_line(line: bytes) -> tuple[list[dict[str, Any]], list[Problem]]:
     """
     try:
         row = json.loads(line.decode())
+        if b"\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()  # fails for half a character, which no service takes
     except json.JSONDecodeError as error:
         return [], [("json", f"the JSON breaks at character {error.pos} ({error.msg})")]
     except (ValueError, RecursionError) as error:

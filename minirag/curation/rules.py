@@ -59,8 +59,6 @@ def parts(messages: Sequence[Mapping[str, Any]]) -> Parts:
     return Parts(text)
 
 
-# -- one reply ---------------------------------------------------------------------------------------------
-
 MAX_REFUSAL = 240
 """Characters; a longer reply answers something, whatever else it says."""
 _GIVEN = r"(?:document|context|text|excerpts?|passages?|(?:provided|given) (?:\w+ )?information)"
@@ -232,8 +230,6 @@ def _by_itself(example: Example, prompt: Parts) -> Example:
             reason, detail = "unsupported name", ", ".join(names)
     return replace(example, dropped=reason, detail=detail, refine=kind)
 
-
-# -- near-duplicates ---------------------------------------------------------------------------------------
 
 NEAR = 0.8
 BANDS, ROWS = 8, 3

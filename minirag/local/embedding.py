@@ -36,8 +36,8 @@ class Embedder:
         self._model = model.to(self._device).eval()
         file = cached_file(name, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
         modes = json.loads(Path(file).read_bytes()) if file else {"pooling_mode_mean_tokens": True}
-        own = "pooling_mode_"  # of the file's switches, those that name a pooling
-        self._pooling = ", ".join(mode.removeprefix(own) for mode in modes if mode.startswith(own) and modes[mode])
+        prefix = "pooling_mode_"
+        self._pooling = ", ".join(m.removeprefix(prefix) for m in modes if m.startswith(prefix) and modes[m])
         if self._pooling not in POOLINGS:
             raise InputError(f"The embedding model {name} pools by {self._pooling}, which is not known here.")
         self._window = min(self._tokenizer.model_max_length, self._model.config.max_position_embeddings)

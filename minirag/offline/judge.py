@@ -35,10 +35,12 @@ _OPENING = re.compile(
 _REFUSAL = re.compile(
     rf"""
       {re.escape(prompts.NOT_STATED.rstrip("."))}
-    | \bi\s(?:do\snot|don['’]t|cannot|can['’]t)\s(?:know|say|tell|answer|find|determine)\b
+    | \bi\s(?:do\snot|don['’]t|cannot|can['’]t|could\snot|couldn['’]t)\s(?:know|say|tell|answer|find|determine)\b
+    | \bi(?:\sam|['’]m)\s(?:not\s(?:sure|certain|able)|unable|afraid|sorry)\b | \bi\shave\sno\s(?:idea|information)
     | \b(?:document|text|excerpt|context|passage)s?\s(?:provided\s)?(?:do(?:es)?|did)(?:\snot|n['’]t)\s
         (?:say|state|mention|specify|provide|contain|include|give|answer|tell)
-    | \b(?:not\senough|insufficient|no)\s(?:information|context)\b
+    | \b(?:not\senough|insufficient|no)\s(?:information|context)\b | ^(?:unknown|n/?a|not\s(?:stated|mentioned))\W*$
+    | 不知道|无法(?:确定|回答)|(?:没有|未)(?:提到|提及|说明) | わかりません|記載(?:されていません|がありません)
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -169,8 +169,6 @@ def weight(word: str) -> float:
     return min(1.0, math.log(rank / _COMMONEST) / math.log(_RAREST / _COMMONEST))
 
 
-# -- a text as a vector ------------------------------------------------------------------------------------------
-
 DIMENSIONS = 4096
 """Length of a vector unless the caller asks for another; with fewer, more words fall on the same number."""
 

@@ -56,6 +56,7 @@ BROKEN = [
     ("json", LINE[:-3]),
     ("json", b"[" * 100_000),
     ("json", LINE.replace(b"Answer", b"\xff\xfe")),
+    ("json", LINE.replace(b"Answer", b"\\ud83d")),
     ("json", b"\xef\xbb\xbf" + LINE),
     ("messages", b'{"prompt": "a", "completion": "b"}'),
     ("role", spoilt(lambda m: m[1].update(role="human"))),

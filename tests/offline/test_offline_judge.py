@@ -45,6 +45,10 @@ def test_an_answer_falls_into_standalone_statements(answer: str, expected: list[
         " \n",
         prompts.NOT_STATED,
         "I'm sorry, but the context does not mention it.",
+        "I'm not sure what the gross margin of the company is.",
+        "I couldn't find the gross margin.",
+        "Not stated.",
+        "文中没有提到。",
         "What do you mean?",
     ],
 )
