@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what editors and type checkers read: the names below, which
     from minirag.query import Answer as Answer, QueryEngine as QueryEngine
     from minirag.vector_store import EmbeddingModel as EmbeddingModel, VectorStore as VectorStore
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 
 _NAMES = {
     "chunker": "Chunk Page chunk",
