@@ -1,4 +1,4 @@
-"""The settings of a run, and its first half: models, pages, chunks, their index, the questions, and asking them."""
+"""The settings of a run, and its first half: models, pages, chunks, their index, the questions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress

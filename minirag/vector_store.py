@@ -98,10 +98,10 @@ class EmbeddingModel:
         rows: list[Row] = []
 
         def batch_rows(batch: Sequence[str]) -> list[Row]:
-            batch_rows = self._rows(batch, stage, tags or {}, self._failed)
-            if self._failed and all(isinstance(row, ServiceError) for row in batch_rows):
+            own = self._rows(batch, stage, tags or {}, self._failed)
+            if self._failed and all(isinstance(row, ServiceError) for row in own):
                 return self._rows(batch, stage, tags or {}, {})  # it may have been the service's fault
-            return batch_rows
+            return own
 
         for part in in_order(batch_rows, _batches([self.prefix + text for text in texts]), self.workers):
             rows += part

@@ -7,7 +7,7 @@ from typing import Any
 
 from minirag.cli.terminal import cut, show, show_json, wrapped
 from minirag.costs import Prices, load_prices, training_cost
-from minirag.curation import check_file, curate_file
+from minirag.curation import check_file
 from minirag.text import counted, dollars
 from minirag.training import default_epochs
 
@@ -31,7 +31,7 @@ def _result(path: Path, model: str, prices: Prices) -> dict[str, Any]:
     examples, total = len(checked.tokens), sum(checked.tokens)
     epochs = default_epochs(examples)
     errors = sum(finding.is_error for finding in checked.findings)
-    dropped = Counter(example.dropped for _, example in curate_file(path) if example.dropped)
+    dropped = Counter(example.dropped for example in checked.curated if example.dropped)
     return {
         "file": str(path),
         "examples": examples,

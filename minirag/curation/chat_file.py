@@ -37,10 +37,11 @@ class Finding(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What is wrong with a file, and the tokens of each usable example."""
+    """What is wrong with a file; the tokens of each usable example; and these examples after `curate`."""
 
     findings: list[Finding]
     tokens: list[int]
+    curated: list[Example]
 
 
 def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
@@ -48,11 +49,13 @@ def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
     tokenizer, limit = for_model(model), example_limit(model)
     problems: list[tuple[int, Problem]] = []
     all_tokens: list[int] = []
+    examples: list[Example] = []
     near_duplicates = NearDuplicates()
     for line, messages, line_problems in _lines(path):
         problems += [(line, problem) for problem in line_problems]
         if not messages:
             continue
+        examples.append(Example(tuple(messages)))
         all_tokens.append(tokens := tokenizer.count_messages(messages))
         if tokens > limit:
             what = f"{tokens:,} tokens; the model takes {limit:,} and cuts off the end"
@@ -63,7 +66,8 @@ def check_file(path: Path, *, model: str = "gpt-4.1-mini") -> Checked:
     if len(all_tokens) < FEWEST_EXAMPLES:
         few = f"{len(all_tokens)} usable examples; services need at least {FEWEST_EXAMPLES}"
         problems.append((0, ("too few", few)))
-    return Checked([Finding(line, *problem, problem[0] not in WARNINGS) for line, problem in problems], all_tokens)
+    findings = [Finding(line, *problem, problem[0] not in WARNINGS) for line, problem in problems]
+    return Checked(findings, all_tokens, curate(examples))
 
 
 def curate_file(path: Path) -> list[tuple[int, Example]]:

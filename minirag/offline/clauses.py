@@ -16,6 +16,7 @@ MOVES = frozenset("increase decrease rise fall grow decline begin open close occ
 _PREPOSITIONS = frozenset(
     "by for under with as to in on at from pursuant of within through upon between against during into".split()
 )
+_BEFORE_ARTICLES = _PREPOSITIONS | {"and", "or", "both", "all"}
 _RELATIVE = frozenset("that which who whose where if when because unless although while whether how cannot".split())
 _OPENERS = frozenset("a an the our its their his her his any all each more to that these no".split())
 _ADVERB = re.compile(r"\w+ly|also|now|then|often|always|never|still|only|not|already|thus|therefore")
@@ -87,11 +88,7 @@ def parse(sentence: str) -> Clause | None:
         word = token.lower()
         if word in _RELATIVE or token.endswith((",", ";", ":", "--")) or (token.islower() and token.endswith(".")):
             return None
-        if (
-            i
-            and word in {"a", "an", "the"}
-            and tokens[i - 1].lower() not in _PREPOSITIONS | {"and", "or", "both", "all"}
-        ):
+        if i and word in {"a", "an", "the"} and tokens[i - 1].lower() not in _BEFORE_ARTICLES:
             return None  # the word before may be a verb that is not in the list
         if i and _is_verb(word, tokens, i):
             base = VERB_FORMS.get(word, word) if word not in BE | HAVE | MODAL else word
